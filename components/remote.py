@@ -1,0 +1,258 @@
+"""The one place that makes a command on the machine.
+
+Facts this file stands on (pulumi-command 1.2.1): `triggers` alone replaces, every other change is
+an update that runs `create` again; stdout, stderr and a failing command's text are printed; the
+whole command is one argument of the login shell, which Linux limits to 128 KiB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pulumi
+from pulumi_command import remote
+
+GUEST = Path(__file__).resolve().parent.parent / "guest"
+TOOLS = "/usr/local/lib/ollamazure"
+
+# MAX_ARG_STRLEN of Linux, less room for the login shell's own words.
+LARGEST_SCRIPT = 120 * 1024
+
+_END_OF_STEP = "END_OF_STEP"
+_END_OF_FILE = "END_OF_FILE"
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(GUEST),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # configuration files and shell, never HTML
+)
+
+# What the login shell of the admin user runs: the step goes into a file first, because its standard
+# input is where secrets come from. The lock is for the run before this one, which may still be at
+# work when only its connection broke.
+_OUTER = """\
+set -eu
+step=$(mktemp)
+trap 'rm -f "$step"' EXIT
+cat >"$step" <<'{end}'
+{step}{end}
+sudo install -d -m 0755 /run/ollamazure
+sudo flock --close /run/ollamazure/{name}.lock bash "$step"
+"""
+
+_INNER = """\
+# ollamazure: {name}
+set -euo pipefail
+umask 022
+
+on_exit() {{
+    local code=$?
+    if [ "$code" != 0 ]; then
+        printf 'ollamazure: %s failed (code %s). %s\\n' {name} "$code" {mend} >&2
+    fi
+}}
+trap on_exit EXIT
+{functions}
+"""
+
+_PUT = """
+# put PATH MODE: standard input becomes the file PATH, whole or not at all.
+put() {
+    local new=$1.new
+    install -d -m 0755 "${1%/*}"
+    install -m 0600 /dev/null "$new"
+    cat >"$new"
+    chmod "$2" "$new"
+    mv -f "$new" "$1"
+}
+"""
+
+_SECRET = """
+# secret KEY: prints one secret; they arrive together, as JSON on standard input.
+secrets=$(cat)
+secret() {
+    printf '%s' "$secrets" |
+        python3 -c 'import json, sys; sys.stdout.write(json.load(sys.stdin)[sys.argv[1]])' "$1"
+}
+"""
+
+_DEFAULT_MEND = "Mend what the lines above name, then run `pulumi up` again: it goes on from here."
+
+
+@dataclass(frozen=True)
+class Target:
+    """The machine that commands run on.
+
+    Attributes:
+        connection: where and how to sign in, with the host key pinned.
+        identity: the machine's `vmId`; a new one runs every command again.
+        vm: the resource that commands vanish with.
+        ready: what must be there before the first command of an application.
+    """
+
+    connection: remote.ConnectionArgs
+    identity: pulumi.Output[str]
+    vm: pulumi.Resource
+    ready: Sequence[pulumi.Resource] = ()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the machine, whose source lies at the same path below `guest/`.
+
+    Attributes:
+        path: absolute path on the machine; `guest/PATH` or, a template, `guest/PATH.j2`.
+        mode: octal permissions; the owner is root.
+        values: what the template is rendered with; outputs are allowed.
+    """
+
+    path: str
+    mode: str = "0644"
+    values: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
+
+
+class Step(remote.Command):
+    """A command on the machine, with the digest of what it does.
+
+    Attributes:
+        digest: SHA-256 (hex) of the script with its files; secrets are not in it.
+    """
+
+    digest: pulumi.Output[str]
+
+
+def run(
+    name: str,
+    target: Target,
+    *,
+    script: pulumi.Input[str],
+    files: Sequence[File] = (),
+    secret_stdin: Mapping[str, pulumi.Input[str]] | None = None,
+    delete: str | None = None,
+    mend: str = _DEFAULT_MEND,
+    timeout: str = "30m",
+    opts: pulumi.ResourceOptions | None = None,
+) -> Step:
+    """Run `script` as root on the machine whenever it, a file or a secret changes.
+
+    Args:
+        name: of the resource and of its lock on the machine.
+        target: the machine.
+        script: bash, safe to run again at any moment, also half way.
+        files: written before the script runs.
+        secret_stdin: secrets, which the script reads with `secret KEY`.
+        delete: bash that undoes it; not run when the machine itself goes.
+        mend: what to do when it fails, the last line of its output.
+        timeout: of one run, waiting for the machine included (Go duration).
+        opts: of the resource; `parent` above all.
+
+    Raises:
+        ValueError: the script with its files is too long for one command, or a file holds the
+            word that ends it.
+    """
+    with_secrets = secret_stdin is not None
+    content = pulumi.Output.all(script=script, values=[file.values for file in files])
+    create = content.apply(
+        lambda known: render_script(
+            name,
+            known["script"],
+            render_files(files, known["values"]),
+            with_secrets=with_secrets,
+            mend=mend,
+        )
+    )
+    step = Step(
+        name,
+        connection=target.connection,
+        create=create,
+        delete=None if delete is None else render_script(name, delete, mend=mend),
+        stdin=None if secret_stdin is None else pulumi.Output.secret(
+            pulumi.Output.json_dumps(secret_stdin)
+        ),
+        triggers=[target.identity],
+        logging=remote.Logging.NONE if with_secrets else remote.Logging.STDOUT_AND_STDERR,
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                depends_on=list(target.ready),
+                deleted_with=target.vm,
+                delete_before_replace=True,
+                additional_secret_outputs=["stdout", "stderr"] if with_secrets else None,
+                custom_timeouts=pulumi.CustomTimeouts(
+                    create=timeout, update=timeout, delete="10m"
+                ),
+            ),
+        ),
+    )
+    step.digest = create.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    return step
+
+
+def render_files(
+    files: Sequence[File], values: Sequence[Mapping[str, Any]]
+) -> list[tuple[File, str]]:
+    """Each file with its content, templates filled in with the known `values`."""
+    return [(file, render_file(file.path, **known)) for file, known in zip(files, values)]
+
+
+def render_file(path: str, **values: Any) -> str:
+    """Content of the machine's file `path`, from `guest/`.
+
+    Raises:
+        jinja2.TemplateNotFound: neither the file nor its template exists.
+        jinja2.UndefinedError: the template needs a value that was not given.
+    """
+    source = path.removeprefix("/")
+    if (GUEST / source).is_file():
+        return (GUEST / source).read_text()
+    return _ENVIRONMENT.get_template(f"{source}.j2").render(values)
+
+
+def render_script(
+    name: str,
+    script: str,
+    files: Sequence[tuple[File, str]] = (),
+    *,
+    with_secrets: bool = False,
+    mend: str = _DEFAULT_MEND,
+) -> str:
+    """The text of one remote command: pure, readable, and the same for the same input.
+
+    Raises:
+        ValueError: see `run`.
+    """
+    functions = (_PUT if files or with_secrets else "") + (_SECRET if with_secrets else "")
+    inner = _INNER.format(name=shlex.quote(name), mend=shlex.quote(mend), functions=functions)
+    step = inner + "".join(_put(file, content) for file, content in files) + _lines(script)
+    text = _OUTER.format(name=name, step=_without(_END_OF_STEP, step, name), end=_END_OF_STEP)
+    if len(text.encode()) > LARGEST_SCRIPT:
+        raise ValueError(
+            f"{name}: its script with its files has {len(text.encode())} bytes; one command on "
+            f"the machine can have {LARGEST_SCRIPT}. Split the step in two."
+        )
+    return text
+
+
+def _put(file: File, content: str) -> str:
+    body = _without(_END_OF_FILE, _lines(content), file.path)
+    return f"put {shlex.quote(file.path)} {file.mode} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
+
+
+def _lines(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _without(word: str, text: str, where: str) -> str:
+    if word in text.splitlines():
+        raise ValueError(f"{where}: a line of it is the word {word}, which ends the text. Change it.")
+    return text
