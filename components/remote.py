@@ -113,11 +113,13 @@ class File:
         path: absolute path on the machine; `guest/PATH` or, a template, `guest/PATH.j2`.
         mode: octal permissions; the owner is root.
         values: what the template is rendered with; outputs are allowed.
+        suffix: written to PATH + suffix, for a script that checks it before it takes its place.
     """
 
     path: str
     mode: str = "0644"
     values: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict)
+    suffix: str = ""
 
 
 class Step(remote.Command):
@@ -198,6 +200,20 @@ def run(
     return step
 
 
+def machine_files(mirror: str | None) -> list[File]:
+    """What the applications' commands find on a machine that is ready.
+
+    Args:
+        mirror: HOST:PORT that stands in for the container registries, or None.
+    """
+    return [
+        File(f"{TOOLS}/lib.sh"),
+        File(f"{TOOLS}/machine-ready", "0755"),
+        File("/etc/containers/systemd/mynet.network"),
+        File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
+    ]
+
+
 def render_files(
     files: Sequence[File], values: Sequence[Mapping[str, Any]]
 ) -> list[tuple[File, str]]:
@@ -245,7 +261,8 @@ def render_script(
 
 def _put(file: File, content: str) -> str:
     body = _without(_END_OF_FILE, _lines(content), file.path)
-    return f"put {shlex.quote(file.path)} {file.mode} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
+    path = shlex.quote(file.path + file.suffix)
+    return f"put {path} {file.mode} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
 
 
 def _lines(text: str) -> str:

@@ -51,3 +51,37 @@ start_with() {
     install -d -m 0755 "${stamp%/*}"
     printf '%s\n' "$content" >"$stamp"
 }
+
+# download URL FILE: fetches URL, going on from what is in FILE already, and tells how far it is.
+download() {
+    local url=$1 file=$2 process told=$SECONDS
+    say "Downloading $url."
+    curl --fail --silent --show-error --location --retry 5 --retry-all-errors \
+        --continue-at - --output "$file" "$url" &
+    process=$!
+    while kill -0 "$process" 2>/dev/null; do
+        if ((SECONDS - told >= 10)); then
+            say "  $(du --block-size=MB "$file" 2>/dev/null | cut -f1) so far."
+            told=$SECONDS
+        fi
+        sleep 0.2
+    done
+    wait "$process" || fail "$url cannot be downloaded; curl's reason is above."
+}
+
+# pull_image IMAGE: has IMAGE on this machine.
+pull_image() {
+    local image=$1
+    if podman image exists "$image"; then
+        return
+    fi
+    say "Pulling $image."
+    podman pull --quiet --retry 5 "$image" >/dev/null ||
+        fail "$image cannot be pulled; Podman's reason is above."
+    say "$image is there."
+}
+
+# address_of CONTAINER: its IPv4 address in mynet, where root reaches ports that are not published.
+address_of() {
+    podman inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1"
+}

@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+"""Pulls a model into the Ollama of this machine, or removes it.
+
+    model.py pull NAME [HOST:PORT]    from Ollama's registry, or from a mirror of it
+    model.py remove NAME
+
+Both can be run again at any moment: a pull goes on where the last one stopped, and what is there
+(or gone) already is left so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+OLLAMA = "http://127.0.0.1:11434"
+# Ollama's own pull retries a broken connection; these are for a registry that is away for longer.
+ATTEMPTS = 5
+PAUSE = 10  # seconds
+PROGRESS_EVERY = 5  # seconds
+
+
+class OllamaError(Exception):
+    """What Ollama answered, with its HTTP status (0: in the middle of a pull)."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        match arguments:
+            case ["pull", name, *mirror]:
+                pull(name, mirror[0] if mirror else None)
+            case ["remove", name]:
+                remove(name)
+            case _:
+                say(__doc__ or "")
+                return 2
+    except OllamaError as error:
+        say(f"Ollama: {error}")
+        return 1
+    return 0
+
+
+def pull(name: str, mirror: str | None) -> None:
+    if is_there(name):
+        say(f"{name} is there.")
+        return
+    source = f"{mirror}/{library_path(name)}" if mirror else name
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            download(source, insecure=mirror is not None)
+            break
+        except OllamaError as error:
+            if attempt == ATTEMPTS or not worth_another_try(error):
+                raise OllamaError(f"{name} cannot be pulled from {source}: {error}") from error
+            say(f"{name}: {error}; trying again in {PAUSE} s ({attempt} of {ATTEMPTS}).")
+            time.sleep(PAUSE)
+    if source != name:
+        call("/api/copy", {"source": source, "destination": name})
+        call("/api/delete", {"model": source}, method="DELETE")
+    if not is_there(name):
+        raise OllamaError(f"{name} was pulled, but Ollama does not list it.")
+    say(f"{name} is there.")
+
+
+def remove(name: str) -> None:
+    if is_there(name):
+        call("/api/delete", {"model": name}, method="DELETE")
+    say(f"{name} is not there.")
+
+
+def is_there(name: str) -> bool:
+    try:
+        call("/api/show", {"model": name})
+    except OllamaError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def library_path(name: str) -> str:
+    """Where a registry keeps the model: names without an owner are Ollama's own library."""
+    return name if "/" in name else f"library/{name}"
+
+
+def worth_another_try(error: OllamaError) -> bool:
+    """Not when the registry says that there is no such model, or the disk is full."""
+    text = str(error)
+    return not any(hopeless in text for hopeless in ("file does not exist", "no space left"))
+
+
+def download(source: str, *, insecure: bool) -> None:
+    told, last = 0.0, ""
+    for event in stream("/api/pull", {"model": source, "insecure": insecure}):
+        if "error" in event:
+            raise OllamaError(str(event["error"]))
+        line = progress(event)
+        if line != last and (time.monotonic() - told >= PROGRESS_EVERY or not event.get("total")):
+            say(f"{source}: {line}")
+            told, last = time.monotonic(), line
+
+
+def progress(event: dict[str, Any]) -> str:
+    status, total, completed = event.get("status", ""), event.get("total"), event.get("completed")
+    if not total:
+        return str(status)
+    done = completed or 0
+    return f"{status}: {done / 1e6:.0f} of {total / 1e6:.0f} MB ({100 * done // total} %)"
+
+
+def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
+    with request(path, body, method) as answer:
+        answer.read()
+
+
+def stream(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    try:
+        with request(path, body, "POST") as answer:
+            for line in answer:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
+        raise OllamaError(f"the answer broke off ({error})") from error
+
+
+def request(path: str, body: dict[str, Any], method: str) -> Any:
+    asked = urllib.request.Request(
+        OLLAMA + path,
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+        method=method,
+    )
+    try:
+        return urllib.request.urlopen(asked)
+    except urllib.error.HTTPError as error:
+        raise OllamaError(message_of(error), error.code) from error
+    except OSError as error:
+        raise OllamaError(
+            f"{OLLAMA} does not answer ({error}); see `journalctl --unit ollama`."
+        ) from error
+
+
+def message_of(error: urllib.error.HTTPError) -> str:
+    text = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return text or str(error)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
