@@ -1,0 +1,1 @@
+"""The program's building blocks: settings, sizing, and one component per concern."""

@@ -1,0 +1,148 @@
+"""The cloud's network: resource group, VNet, subnet, NSG, public address, NIC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import network, resources
+
+VNET_PREFIX = "10.0.0.0/16"
+SUBNET_PREFIX = "10.0.0.0/24"
+# The address of the guide's machine. Azure keeps the first four of a subnet for itself.
+PRIVATE_ADDRESS = "10.0.0.4"
+
+
+@dataclass(frozen=True)
+class NetworkArgs:
+    """What the network needs to know.
+
+    `group_name` names the resource group; `location` is an Azure region; `ssh_clients` are the
+    CIDR blocks that may reach port 22; `dns_label`, where given, becomes
+    `<label>.<location>.cloudapp.azure.com`; `tags` are on everything.
+    """
+
+    group_name: str
+    location: str
+    ssh_clients: Sequence[str]
+    dns_label: str | None
+    tags: Mapping[str, str]
+
+
+class Network(pulumi.ComponentResource):
+    """Everything between the internet and the machine.
+
+    `group` is the resource group, `nic` the network interface for the machine, `address` the
+    public IPv4 address, known in a preview as soon as it exists.
+    """
+
+    group: resources.ResourceGroup
+    nic: network.NetworkInterface
+    address: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:Network", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        common = {"location": args.location, "tags": dict(args.tags)}
+
+        self.group = resources.ResourceGroup(
+            "resource-group", resource_group_name=args.group_name, opts=child, **common
+        )
+        security_group = network.NetworkSecurityGroup(
+            "nsg",
+            network_security_group_name="nsg",
+            resource_group_name=self.group.name,
+            security_rules=_rules(args.ssh_clients),
+            opts=child,
+            **common,
+        )
+        vnet = network.VirtualNetwork(
+            "vnet",
+            virtual_network_name="vnet",
+            resource_group_name=self.group.name,
+            address_space={"address_prefixes": [VNET_PREFIX]},
+            # A subnet inside its VNet is one PUT: the two cannot overwrite each other.
+            subnets=[
+                {
+                    "name": "machines",
+                    "address_prefix": SUBNET_PREFIX,
+                    "default_outbound_access": False,
+                    "network_security_group": {"id": security_group.id},
+                }
+            ],
+            opts=child,
+            **common,
+        )
+        public_ip = network.PublicIPAddress(
+            "public-ip",
+            public_ip_address_name="public-ip",
+            resource_group_name=self.group.name,
+            sku={"name": network.PublicIPAddressSkuName.STANDARD},
+            public_ip_allocation_method=network.IPAllocationMethod.STATIC,
+            dns_settings={"domain_name_label": args.dns_label} if args.dns_label else None,
+            opts=child,
+            **common,
+        )
+        self.nic = network.NetworkInterface(
+            "nic",
+            network_interface_name="nic",
+            resource_group_name=self.group.name,
+            ip_configurations=[
+                {
+                    "name": "primary",
+                    "primary": True,
+                    "private_ip_allocation_method": network.IPAllocationMethod.STATIC,
+                    "private_ip_address": PRIVATE_ADDRESS,
+                    "subnet": {"id": pulumi.Output.concat(vnet.id, "/subnets/machines")},
+                    "public_ip_address": {"id": public_ip.id},
+                }
+            ],
+            opts=child,
+            **common,
+        )
+        # azure-native previews an update with its outputs unknown, and everything that uses the
+        # address would preview as changed with it. Azure itself knows better.
+        self.address = network.get_public_ip_address_output(
+            resource_group_name=args.group_name,
+            public_ip_address_name="public-ip",
+            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[public_ip]),
+        ).apply(lambda found: _required(found.ip_address))
+        self.register_outputs({"address": self.address})
+
+
+def _required(address: str | None) -> str:
+    """The address of a static public IP, which Azure assigns when it makes the resource."""
+    if not address:
+        raise ValueError("Azure has not given the public IP an address; run `pulumi up` again")
+    return address
+
+
+def _rules(ssh_clients: Sequence[str]) -> list[network.SecurityRuleArgs]:
+    """HTTPS and its redirect for everybody, SSH for the listed clients, nothing else."""
+
+    def allow(
+        name: str, priority: int, port: int, sources: Sequence[str], why: str
+    ) -> network.SecurityRuleArgs:
+        return network.SecurityRuleArgs(
+            name=name,
+            description=why,
+            priority=priority,
+            direction=network.SecurityRuleDirection.INBOUND,
+            access=network.SecurityRuleAccess.ALLOW,
+            protocol=network.SecurityRuleProtocol.TCP,
+            source_port_range="*",
+            source_address_prefixes=list(sources) or None,
+            source_address_prefix=None if sources else "*",
+            destination_address_prefix="*",
+            destination_port_range=str(port),
+        )
+
+    everybody: Sequence[str] = ()
+    return [
+        allow("https", 100, 443, everybody, "The chat."),
+        allow("http", 110, 80, everybody, "Redirects to HTTPS."),
+        allow("ssh", 120, 22, ssh_clients, "Pulumi and the operators (setting sshClients)."),
+    ]

@@ -1,0 +1,72 @@
+"""After a run that was killed: its lock, and what it had begun.
+
+Pulumi's file backend keeps a lock file per run and notes each operation before it begins. A killed
+run leaves both. The lock of a process that is gone is removed; an operation that was under way is
+settled by asking what there is now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from emulator.instance import Instance
+
+
+def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
+    """Make `stack` usable again if a former run was killed; does nothing otherwise.
+
+    `pulumi` runs the CLI quietly and returns its standard output.
+    """
+    remove_dead_locks(instance, stack)
+    if _has_pending_operations(instance, stack):
+        _say("a former run was interrupted; looking at what it had begun")
+        exported = json.loads(pulumi("stack", "export", "--stack", stack))
+        settled = settle(exported, instance)
+        pulumi("stack", "import", "--stack", stack, stdin=json.dumps(settled))
+
+
+def remove_dead_locks(instance: Instance, stack: str) -> None:
+    """Remove the locks whose owners, processes of this host, are gone."""
+    for lock in instance.backend.glob(f".pulumi/locks/**/{stack}/*.json"):
+        try:
+            owner = json.loads(lock.read_text())
+        except (OSError, ValueError):
+            owner = {}  # cut off in the middle of being written
+        if owner.get("hostname", os.uname().nodename) != os.uname().nodename:
+            continue
+        if not _is_alive(owner.get("pid")):
+            _say(f"removing the lock of a former run that is gone (process {owner.get('pid')})")
+            lock.unlink(missing_ok=True)
+
+
+def settle(exported: dict[str, Any], instance: Instance) -> dict[str, Any]:
+    """The exported stack without pending operations.
+
+    What azure-native had begun to create and Azure now has is taken into the state. Everything
+    else is simply forgotten: commands are safe to run again, keys were never used, an update or a
+    deletion that did not finish shows as a difference.
+    """
+    from emulator.plugins import pending  # loads much, and is seldom needed
+
+    return pending.resolve_pending(exported, instance)
+
+
+def _has_pending_operations(instance: Instance, stack: str) -> bool:
+    for file in instance.backend.glob(f".pulumi/stacks/**/{stack}.json"):
+        checkpoint = json.loads(file.read_text()).get("checkpoint", {})
+        if (checkpoint.get("latest") or {}).get("pending_operations"):
+            return True
+    return False
+
+
+def _is_alive(pid: Any) -> bool:
+    return isinstance(pid, int) and Path(f"/proc/{pid}").exists()
+
+
+def _say(text: str) -> None:
+    print(f"pulumi-local: {text}", file=sys.stderr)

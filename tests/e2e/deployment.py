@@ -1,0 +1,176 @@
+"""A deployment made by the program itself, and the ways a test looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import httpx
+
+from components.certificate import sha256_fingerprint
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Ran:
+    """How a command ended: exit code and everything it printed."""
+
+    code: int
+    output: str
+
+
+@dataclass
+class Deployment:
+    """One stack in an emulated Azure of its own."""
+
+    home: Path
+    stack: str = "local"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> Ran:
+        """Run bin/pulumi-local on the stack; what it prints is kept in a log of the test run.
+
+        Raises:
+            AssertionError: it failed although `check` is on.
+        """
+        command = [PROJECT / "bin" / "pulumi-local", "--non-interactive", *arguments]
+        done = subprocess.run(
+            [*command, "--stack", self.stack],
+            env={**os.environ, "OLLAMAZURE_EMULATOR": str(self.home), **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        with self.log.open("a") as log:
+            log.write(f"$ pulumi {' '.join(arguments)}\n{done.stdout}\n")
+        assert not check or done.returncode == 0, done.stdout
+        return Ran(done.returncode, done.stdout)
+
+    @property
+    def log(self) -> Path:
+        """Everything that Pulumi printed for this deployment."""
+        return self.home.parent / f"{self.home.name}.log"
+
+    def up(self, **settings: str) -> Ran:
+        """`pulumi up` after `config set` of the given settings."""
+        for key, value in settings.items():
+            self.pulumi("config", "set", "--path", f"ollamazure:{key}", value)
+        self.forget()
+        return self.pulumi("up", "--yes", "--skip-preview")
+
+    def forget(self) -> None:
+        """Read outputs and certificate again when they are next asked for."""
+        for name in ("outputs", "tls"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in plain."""
+        ran = self.pulumi("stack", "output", "--json", "--show-secrets")
+        outputs: dict[str, Any] = json.loads(ran.output)
+        return outputs
+
+    @property
+    def address(self) -> str:
+        """The stand-in for the public address, in 127.0.0.0/8."""
+        return str(self.outputs["url"]).removeprefix("https://")
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """Trusts the deployment's certificate, which must have the fingerprint of the outputs."""
+        pem = ssl.get_server_certificate((self.address, 443))
+        assert sha256_fingerprint(pem) == self.outputs["certificateFingerprint"]
+        return ssl.create_default_context(cadata=pem)
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """A client of the chat's API, as through the internet."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(
+            base_url=self.outputs["url"], verify=self.tls, headers=headers, timeout=120
+        )
+
+    def sign_in(self) -> str:
+        """The administrator's token."""
+        credentials = {
+            "email": self.outputs["adminEmail"],
+            "password": self.outputs["adminPassword"],
+        }
+        with self.client() as client:
+            answer = client.post("/api/v1/auths/signin", json=credentials)
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["token"]
+        return token
+
+    def ask(self, question: str, token: str) -> str:
+        """One answer of the first model, not streamed."""
+        body = {
+            "model": self.outputs["models"][0],
+            "messages": [{"role": "user", "content": question}],
+            "stream": False,
+        }
+        with self.client(token) as client:
+            answer = client.post("/api/chat/completions", json=body)
+        assert answer.status_code == 200, answer.text
+        content: str = answer.json()["choices"][0]["message"]["content"]
+        return content
+
+    def ssh(self, command: str, *, check: bool = True, stdin: str = "") -> Ran:
+        """Run `command` on the machine as its administrator (with sudo where it says so)."""
+
+        async def run() -> asyncssh.SSHCompletedProcess:
+            async with asyncssh.connect(
+                self.address,
+                username=self.outputs["sshCommand"].partition("@")[0].rpartition(" ")[2],
+                client_keys=[asyncssh.import_private_key(self.outputs["sshPrivateKey"])],
+                known_hosts=None,
+                agent_path=None,
+                config=None,
+            ) as connection:
+                return await connection.run(command, input=stdin, stderr=asyncssh.STDOUT)
+
+        done = asyncio.run(run())
+        output = str(done.stdout or "")
+        assert not check or done.exit_status == 0, f"{command}\n{output}"
+        return Ran(done.exit_status or 0, output)
+
+    def connects(self, port: int, *, source: str = "127.0.0.1") -> bool:
+        """Whether a TCP connection to the public address is accepted for a client at `source`."""
+        with socket.socket() as attempt:
+            attempt.settimeout(5)
+            attempt.bind((source, 0))
+            try:
+                attempt.connect((self.address, port))
+            except OSError:
+                return False
+        return True
+
+
+def wait_until(condition: Callable[[], bool], what: str, *, patience: float = 180) -> None:
+    """Wait until `condition` holds; errors of a machine that is just starting count as not yet.
+
+    Raises:
+        AssertionError: it did not hold within `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    last: Exception | None = None
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except (OSError, AssertionError, httpx.HTTPError, asyncssh.Error) as error:
+            last = error
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {patience:.0f} s; last: {last!r}")

@@ -1,0 +1,113 @@
+"""What a person gets: sign in, choose a model, ask, and watch the answer come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwright
+
+from tests.e2e.deployment import Deployment
+
+QUESTION = "Name three colours."
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(ignore_https_errors=True, locale="en-US")
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
+    deployment: Deployment, page: Page
+) -> None:
+    frames: list[str] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: frames.append(str(frame)))
+
+    page.on("websocket", listen)
+    page.goto(deployment.outputs["url"])
+    page.locator("input[type=email]").fill(deployment.outputs["adminEmail"])
+    page.locator("input[type=password]").fill(deployment.outputs["adminPassword"])
+    page.locator("button[type=submit]").click()
+
+    chat_input = page.locator("#chat-input")
+    expect(chat_input).to_be_visible()
+    dismiss_news(page)
+    page.locator("#model-selector-0-button").click()
+    page.locator(f"[data-value='{deployment.outputs['models'][0]}']").first.click()
+    chat_input.click()
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Enter")
+
+    answer = page.locator(".chat-assistant").last
+    expect(answer).not_to_be_empty()
+    expect(page.locator("#send-message-button, #voice-input-button").first).to_be_visible()
+    assert answer.inner_text().strip()
+    pieces = [frame for frame in frames if "chat:completion" in frame]
+    assert len(pieces) > 3, "the answer did not come in pieces over the WebSocket"
+
+
+def dismiss_news(page: Page) -> None:
+    """Close what Open WebUI shows a first visitor about its new version."""
+    news = page.get_by_role("button", name="Okay, Let's Go!")
+    if news.is_visible():
+        news.click()
+
+
+def test_the_api_streams_an_answer(deployment: Deployment) -> None:
+    body = {
+        "model": deployment.outputs["models"][0],
+        "messages": [{"role": "user", "content": QUESTION}],
+        "stream": True,
+    }
+    with (
+        deployment.client(deployment.sign_in()) as client,
+        client.stream("POST", "/api/chat/completions", json=body) as answer,
+    ):
+        assert answer.status_code == 200
+        events = [
+            json.loads(line.removeprefix("data: "))
+            for line in answer.iter_lines()
+            if line.startswith("data: {")
+        ]
+    words = [
+        choice["delta"].get("content") or ""
+        for event in events
+        for choice in event.get("choices", [])
+    ]
+    assert len([word for word in words if word]) > 3
+    assert "".join(words).strip()
+
+
+def test_nobody_else_can_sign_up(deployment: Deployment) -> None:
+    stranger = {"name": "Eve", "email": "eve@example.com", "password": "correct horse battery"}
+    with deployment.client() as client:
+        assert client.get("/api/config").json()["features"]["enable_signup"] is False
+        assert client.post("/api/v1/auths/signup", json=stranger).status_code == 403
+
+
+def test_plain_http_is_sent_to_https(deployment: Deployment) -> None:
+    with deployment.client() as client:
+        answer = client.get(f"http://{deployment.address}/c/1?x=y", follow_redirects=False)
+    assert answer.status_code in (301, 308)
+    assert answer.headers["location"] == f"{deployment.outputs['url']}/c/1?x=y"
+
+
+def test_a_second_preview_shows_no_change(deployment: Deployment) -> None:
+    deployment.pulumi("preview", "--expect-no-changes")

@@ -1,0 +1,124 @@
+"""What stands around the chat: what is open, what is secret, and what comes back by itself."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.deployment import Deployment, wait_until
+
+OPEN = [22, 80, 443]
+# Where a secret could lie on the machine for others to read; pseudo-files and programs left out.
+READABLE_FILES = (
+    "sudo find / -xdev -type f -perm -o=r -size -2M -not -path '/proc/*' -not -path '/sys/*'"
+    " -not -path '/usr/*' -print0 | sudo xargs -0 grep -lF -f /dev/shm/patterns -- 2>/dev/null"
+)
+
+
+def test_exactly_ssh_http_and_https_are_open(deployment: Deployment) -> None:
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(deployment.connects, range(1, 65536, 1)))
+    assert [port for port, is_open in enumerate(answers, 1) if is_open] == OPEN
+
+
+def test_only_listed_clients_reach_ssh(deployment: Deployment) -> None:
+    assert deployment.connects(22, source="127.0.0.1")
+    assert not deployment.connects(22, source="127.0.0.9")
+    assert deployment.connects(443, source="127.0.0.9")
+
+
+def test_ollama_answers_open_webui_root_and_itself_and_nobody_else(deployment: Deployment) -> None:
+    probe = "curl -sS --max-time 5 http://127.0.0.1:11434/api/version"
+    assert "version" in deployment.ssh(f"sudo {probe}").output
+    assert deployment.ssh(probe, check=False).code != 0
+    assert deployment.ssh(f"sudo -u nobody {probe}", check=False).code != 0
+    private = deployment.ssh("hostname -I").output.split()[0]
+    elsewhere = f"curl -sS --max-time 5 http://{private}:11434/api/version"
+    assert deployment.ssh(elsewhere, check=False).code != 0
+    assert (
+        deployment.ssh(
+            "sudo podman exec open-webui curl -sS --max-time 5"
+            " http://host.containers.internal:11434/api/version"
+        ).code
+        == 0
+    )
+
+
+def secrets_of(deployment: Deployment) -> list[str]:
+    """Every secret there is: the outputs, and what the machine keeps for itself."""
+    key = deployment.outputs["sshPrivateKey"].splitlines()[1]
+    webui_key = deployment.ssh(
+        "sudo podman exec open-webui printenv WEBUI_SECRET_KEY"
+    ).output.strip()
+    certificate_key = deployment.ssh("sudo cat /etc/nginx/cert/selfsigned.key").output.splitlines()[
+        1
+    ]
+    host_key = deployment.ssh("sudo cat /etc/ssh/ssh_host_ed25519_key").output.splitlines()[1]
+    found = [deployment.outputs["adminPassword"], key, webui_key, certificate_key, host_key]
+    assert all(len(secret) >= 12 for secret in found)
+    return found
+
+
+def test_no_secret_is_written_in_plain(deployment: Deployment) -> None:
+    secrets = secrets_of(deployment)
+    preview = deployment.pulumi("preview", "--diff").output
+    logs = deployment.log.read_text().split("$ pulumi stack output --json --show-secrets")[0]
+    state = [
+        path for path in deployment.home.rglob("*") if path.is_file() and "backend" in str(path)
+    ]
+    assert state
+    for secret in secrets:
+        assert secret not in preview
+        assert secret not in logs
+        for path in state:
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_no_secret_is_readable_on_the_machine(deployment: Deployment) -> None:
+    secrets = secrets_of(deployment)
+    deployment.ssh("umask 077; cat >/dev/shm/patterns", stdin="\n".join(secrets) + "\n")
+    try:
+        files = deployment.ssh(READABLE_FILES, check=False).output
+    finally:
+        deployment.ssh("rm /dev/shm/patterns")
+    assert files.strip() == ""
+    processes = deployment.ssh("ps -eo args; sudo journalctl --no-pager -b").output
+    for secret in secrets:
+        assert secret not in processes
+
+
+@pytest.mark.parametrize("unit", ["open-webui", "nginx", "ollama"])
+def test_each_service_comes_back_after_a_restart(deployment: Deployment, unit: str) -> None:
+    deployment.ssh(f"sudo systemctl restart {unit}")
+    token: list[str] = []
+
+    def signed_in() -> bool:
+        token.append(deployment.sign_in())
+        return True
+
+    wait_until(signed_in, f"sign-in after restarting {unit}")
+    wait_until(lambda: bool(deployment.ask("Hello?", token[-1])), f"an answer after {unit}")
+
+
+def test_everything_comes_back_after_the_machine_restarts(deployment: Deployment) -> None:
+    before = deployment.ssh("cat /proc/sys/kernel/random/boot_id; uptime -s").output
+    deployment.ssh("sudo systemctl reboot", check=False)
+
+    def restarted() -> bool:
+        return deployment.ssh("cat /proc/sys/kernel/random/boot_id; uptime -s").output != before
+
+    wait_until(restarted, "SSH after a restart of the machine")
+    wait_until(lambda: bool(deployment.sign_in()), "sign-in after a restart of the machine")
+    token = deployment.sign_in()
+    wait_until(lambda: bool(deployment.ask("Hello?", token)), "an answer after a restart")
+
+
+def test_first_boot_has_no_error(deployment: Deployment) -> None:
+    assert "status: done" in deployment.ssh("cloud-init status --long").output
+    failed = deployment.ssh("systemctl --failed --plain --no-legend").output
+    assert failed.strip() == ""
+
+
+def test_name_of_the_machine_and_its_user_come_from_azure(deployment: Deployment) -> None:
+    assert deployment.ssh("hostname").output.strip() == "chat"

@@ -1,0 +1,49 @@
+"""The certificate's renewal: by periods counted from the date, so previews in between are quiet."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from components.certificate import EPOCH, renewal_period, sha256_fingerprint
+
+
+def test_period_changes_every_renew_after_days_and_never_in_between() -> None:
+    days = [EPOCH + datetime.timedelta(days=offset) for offset in range(901)]
+    periods = [renewal_period(day, 300) for day in days]
+    assert periods == [0] * 300 + [1] * 300 + [2] * 300 + [3]
+
+
+@pytest.mark.parametrize("made_on", [0, 150, 299])
+def test_certificate_is_renewed_before_it_ends(made_on: int) -> None:
+    made = EPOCH + datetime.timedelta(days=made_on)
+    ends = made + datetime.timedelta(days=365)
+    at_the_latest = made + datetime.timedelta(days=300)
+    assert renewal_period(at_the_latest, 300) != renewal_period(made, 300)
+    assert (ends - at_the_latest).days == 65
+
+
+def test_fingerprint_is_the_one_browsers_show() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.20.0.4")])
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    expected = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest()
+    assert bytes.fromhex(sha256_fingerprint(pem).replace(":", "")) == expected
+    assert certificate.fingerprint(hashes.SHA256()) == expected

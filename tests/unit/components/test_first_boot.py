@@ -1,0 +1,78 @@
+"""The cloud-config of the first boot: complete, valid, and free of users and disks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components import machine
+
+PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nbGluZQ==\n-----END OPENSSH PRIVATE KEY-----\n"
+PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHpz"
+# osProfile.customData, before base64 (Azure: "a maximum length of 87380 characters" after it).
+CUSTOM_DATA_LIMIT = 65535
+
+
+@pytest.fixture
+def user_data() -> str:
+    return machine.render_user_data(PRIVATE, PUBLIC + "\n")
+
+
+@pytest.fixture
+def config(user_data: str) -> dict[str, Any]:
+    parsed = yaml.safe_load(user_data)
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def test_begins_as_cloud_config_and_fits_custom_data(user_data: str) -> None:
+    assert user_data.startswith("#cloud-config\n")
+    assert len(user_data.encode()) < CUSTOM_DATA_LIMIT
+
+
+def test_installs_the_pinned_host_key(config: dict[str, Any]) -> None:
+    assert config["ssh_keys"]["ed25519_private"] == PRIVATE
+    assert config["ssh_keys"]["ed25519_public"] == PUBLIC
+    assert config["ssh_deletekeys"] is True
+
+
+def test_writes_each_file_of_the_guest_tree_whole(config: dict[str, Any]) -> None:
+    written = {entry["path"]: entry for entry in config["write_files"]}
+    assert written.keys() == machine.FIRST_BOOT_FILES.keys()
+    for path, mode in machine.FIRST_BOOT_FILES.items():
+        source = Path("guest") / path.removeprefix("/")
+        assert written[path]["content"] == source.read_text(), path
+        assert written[path]["permissions"] == mode
+
+
+def test_leaves_users_and_disks_to_azure(config: dict[str, Any]) -> None:
+    """Azure provisions them from osProfile; a second hand in it breaks sign-in or data."""
+    for key in ("users", "ssh_authorized_keys", "disk_setup", "fs_setup", "chpasswd", "hostname"):
+        assert key not in config
+
+
+def test_no_step_of_the_first_boot_is_empty(config: dict[str, Any]) -> None:
+    """A null item drops the whole runcmd (cloud-init issue 3498)."""
+    assert config["runcmd"] and all(config["runcmd"])
+
+
+def test_configures_no_application(user_data: str) -> None:
+    """Else an application change would touch customData, which Azure refuses to change."""
+    for word in ("open-webui", "smollm", "llama3", "nginx.conf"):
+        assert word not in user_data
+
+
+def test_schema_is_valid(user_data: str, tmp_path: Path) -> None:
+    cloud_init = shutil.which("cloud-init")
+    assert cloud_init, "cloud-init is missing; `make toolchain` installs it"
+    file = tmp_path / "user-data"
+    file.write_text(user_data)
+    checked = subprocess.run(
+        [cloud_init, "schema", "--config-file", file], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
