@@ -55,14 +55,14 @@ class ContainerImage(Pin):
     tag: str
     digest: str
 
-    def reference(self, *, tag: str | None = None, registry: str | None = None) -> str:
-        """The image as Podman takes it, from another registry or with another tag on request.
+    def reference(self, *, tag: str | None = None) -> str:
+        """The image as Podman takes it, with another tag on request.
 
         The catalog's digest belongs to the catalog's tag, so another tag goes without it.
         """
         chosen = tag or self.tag
         digest = f"@{self.digest}" if self.digest and chosen == self.tag else ""
-        return f"{registry or self.registry}/{self.repository}:{chosen}{digest}"
+        return f"{self.registry}/{self.repository}:{chosen}{digest}"
 
 
 class Versions(Record):
@@ -142,7 +142,7 @@ class MonthlyPrices(Record):
     """What stands beside the machine, in dollars a month."""
 
     public_address: float
-    premium_disk: dict[int, float]
+    standard_ssd: dict[int, float]
 
 
 class Prices(Record):

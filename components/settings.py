@@ -674,19 +674,17 @@ class Settings(Group):
 
     @property
     def webui_image(self) -> str:
-        """Open WebUI's image as Podman takes it."""
-        registry = self.mirrors.containers if self.mirrors else None
-        return catalog.versions().open_webui.reference(tag=self.webui_version, registry=registry)
+        """Open WebUI's image; where a mirror stands in, Podman's own settings say so."""
+        return catalog.versions().open_webui.reference(tag=self.webui_version)
 
     @property
     def nginx_image(self) -> str:
-        """Nginx's image as Podman takes it."""
-        registry = self.mirrors.containers if self.mirrors else None
-        return catalog.versions().nginx.reference(tag=self.nginx_version, registry=registry)
+        """Nginx's image; where a mirror stands in, Podman's own settings say so."""
+        return catalog.versions().nginx.reference(tag=self.nginx_version)
 
     @property
     def ollama_release(self) -> str:
-        """The address below which the release's files lie."""
+        """The address, of a mirror where one is set, below which the release's files lie."""
         base = (self.mirrors and self.mirrors.ollama) or catalog.versions().ollama.download
         return f"{base}/v{self.ollama_version}"
 
