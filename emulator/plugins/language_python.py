@@ -195,7 +195,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         with _told(context):
             toolchain = Toolchain.of(request.info).require()
         running = subprocess.Popen(
-            [toolchain.python, "-u", str(_PROGRAM)],
+            [toolchain.python, "-uP", str(_PROGRAM)],
             env=toolchain.environment,
             stdin=subprocess.PIPE,
         )

@@ -1,0 +1,183 @@
+"""Puts the plugins that the program needs into an instance's PULUMI_HOME.
+
+azure-native is always the emulator's own. For the rest the official plugin is used where it is
+on PATH, beside the Pulumi CLI, in the user's own Pulumi folder, or can be downloaded; a stand-in
+takes over where none of these holds. A download is tried once for an instance.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from emulator.instance import PROJECT, Instance
+
+_MARK = "# A stand-in of the emulated Azure; see docs/emulator.md."
+_DOWNLOAD_TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin by kind (resource, language), name and the version that the program's SDK wants."""
+
+    kind: str
+    name: str
+    version: str
+
+    @property
+    def executable(self) -> str:
+        return f"pulumi-{self.kind}-{self.name}"
+
+    @property
+    def folder(self) -> str:
+        return f"{self.kind}-{self.name}-v{self.version}"
+
+    @property
+    def module(self) -> str:
+        """The module that stands in for it."""
+        name = self.name.replace("-", "_")
+        return f"emulator.plugins.{'language_' if self.kind == 'language' else ''}{name}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What answers for a plugin, and why."""
+
+    plugin: Plugin
+    official: bool
+    reason: str
+
+    def __str__(self) -> str:
+        who = "official" if self.official else "stand-in"
+        return f"{self.plugin.name} {self.plugin.version}: {who} ({self.reason})"
+
+
+def install(instance: Instance, pulumi_cli: Path) -> list[Choice]:
+    """Install every plugin and say what was chosen; idempotent, and quick when nothing is to do.
+
+    `pulumi_cli` is the executable that will run with `instance.pulumi_home` as its PULUMI_HOME.
+    """
+    needed = [
+        *(
+            Plugin("resource", name, version(f"pulumi-{name}"))
+            for name in ("command", "tls", "random")
+        ),
+        Plugin("language", "python", version("pulumi")),
+    ]
+    _try_downloads(instance, pulumi_cli, [plugin for plugin in needed if plugin.kind == "resource"])
+    azure = Plugin("resource", "azure-native", version("pulumi-azure-native"))
+    _stand_in(instance, azure)
+    return [
+        Choice(azure, False, "Azure on this machine"),
+        *(_choose(instance, pulumi_cli, plugin) for plugin in needed),
+    ]
+
+
+def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
+    where = _official(pulumi_cli, plugin)
+    installed = instance.pulumi_home / "plugins" / plugin.folder
+    if where and where.parent.name == plugin.folder:
+        if _is_stand_in(installed / plugin.executable):
+            shutil.rmtree(installed)
+        if not installed.exists():
+            shutil.copytree(where.parent, installed, copy_function=_link)
+        return Choice(plugin, True, f"from {where.parent.parent}")
+    if where:
+        return Choice(plugin, True, f"found at {where}")
+    if (installed / plugin.executable).exists() and not _is_stand_in(installed / plugin.executable):
+        return Choice(plugin, True, "downloaded")
+    _stand_in(instance, plugin)
+    if plugin.kind == "language":
+        return Choice(plugin, False, "the official one is neither on PATH nor beside the CLI")
+    return Choice(plugin, False, "the official one cannot be downloaded here")
+
+
+def _official(pulumi_cli: Path, plugin: Plugin) -> Path | None:
+    """The official plugin's executable where it is on this machine already."""
+    if on_path := shutil.which(plugin.executable):
+        return Path(on_path)
+    beside = pulumi_cli.resolve().parent / plugin.executable
+    user = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    kept = user / "plugins" / plugin.folder / plugin.executable
+    for candidate in (beside, kept):
+        if os.access(candidate, os.X_OK) and not _is_stand_in(candidate):
+            return candidate
+    return None
+
+
+def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) -> None:
+    """Let the CLI download what is not here, once for each version in the life of an instance."""
+    noted = instance.home / "plugins-tried.json"
+    tried: list[str] = json.loads(noted.read_text()) if noted.exists() else []
+    wanted = [
+        plugin
+        for plugin in plugins
+        if plugin.folder not in tried and not _official(pulumi_cli, plugin)
+    ]
+    if not wanted:
+        return
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda plugin: _download(instance, pulumi_cli, plugin), wanted))
+    noted.write_text(json.dumps([*tried, *(plugin.folder for plugin in wanted)]))
+
+
+def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
+    command = [str(pulumi_cli), "plugin", "install", plugin.kind, plugin.name, plugin.version]
+    environment = os.environ | {
+        "PULUMI_HOME": str(instance.pulumi_home),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    try:
+        subprocess.run(
+            command, env=environment, capture_output=True, timeout=_DOWNLOAD_TIMEOUT, check=True
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        # What a download leaves half done would pass for an installed plugin.
+        for left in (instance.pulumi_home / "plugins").glob(f"{plugin.folder}*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _stand_in(instance: Instance, plugin: Plugin) -> None:
+    """Write the executable that starts our module, with this Python, from this project."""
+    start = (
+        f"import sys, runpy; sys.path.insert(0, {str(PROJECT)!r}); "
+        f"runpy.run_module({plugin.module!r}, run_name='__main__', alter_sys=True)"
+    )
+    script = "\n".join(
+        ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")
+    )
+    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
+    if executable.exists() and executable.read_bytes() == script.encode():
+        return
+    executable.parent.mkdir(parents=True, exist_ok=True)
+    fresh = executable.with_name(f".{executable.name}.{os.getpid()}")
+    fresh.write_text(script)
+    fresh.chmod(0o755)
+    fresh.replace(executable)
+
+
+def _is_stand_in(executable: Path) -> bool:
+    if not executable.exists():
+        return False
+    with executable.open("rb") as file:
+        return _MARK.encode() in file.read(200)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+if __name__ == "__main__":
+    for choice in install(Instance.open(), Path(sys.argv[1])):
+        print(choice)

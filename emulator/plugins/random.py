@@ -1,0 +1,157 @@
+"""A stand-in for pulumi-random 4.21.4: RandomPassword, RandomString, RandomId, RandomUuid,
+RandomBytes. Every input replaces; what was drawn stays until then."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import string
+import uuid
+from collections.abc import Mapping
+from typing import ClassVar
+
+from emulator.plugins.provider import (
+    FailedError,
+    Generated,
+    Input,
+    InvalidInputsError,
+    Kind,
+    Properties,
+    plain,
+    serve,
+)
+
+VERSION = "4.21.4"
+
+_KEEPERS = {"keepers": Input("map", replaces=True)}
+_SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
+
+
+class Text(Generated):
+    """Characters of chosen classes, at least so many of each."""
+
+    _CLASSES: ClassVar[Mapping[str, str]] = {
+        "lower": string.ascii_lowercase,
+        "upper": string.ascii_uppercase,
+        "numeric": string.digits,
+        "special": _SPECIAL,
+    }
+    inputs: ClassVar[Mapping[str, Input]] = {
+        "length": Input("integer", required=True, replaces=True),
+        "overrideSpecial": Input("string", replaces=True),
+        "number": Input("boolean", replaces=True),
+        **{name: Input("boolean", default=True, replaces=True) for name in _CLASSES},
+        **{
+            f"min{name.capitalize()}": Input("integer", default=0, replaces=True)
+            for name in _CLASSES
+        },
+        **_KEEPERS,
+    }
+
+    def check(self, given: Properties) -> Properties:
+        # `number` is the former name of `numeric`.
+        if given.get("number") is not None and given.get("numeric") is None:
+            given = given | {"numeric": given["number"]}
+        inputs = super().check(given)
+        known = plain(inputs)
+        length, least = known["length"], sum(_least(known).values())
+        if isinstance(length, int) and length < max(least, 1):
+            raise InvalidInputsError(("length", f"{length} is less than {max(least, 1)}"))
+        return inputs
+
+    def text(self, inputs: Properties) -> str:
+        classes = dict(self._CLASSES)
+        classes["special"] = inputs.get("overrideSpecial") or _SPECIAL
+        pool = "".join(characters for name, characters in classes.items() if inputs[name])
+        if not pool:
+            raise FailedError(
+                "no class of characters is left: set lower, upper, numeric or special"
+            )
+        drawn = [
+            secrets.choice(classes[name])
+            for name, count in _least(inputs).items()
+            for _ in range(count)
+        ]
+        drawn += [secrets.choice(pool) for _ in range(inputs["length"] - len(drawn))]
+        secrets.SystemRandom().shuffle(drawn)
+        return "".join(drawn)
+
+
+def _least(inputs: Properties) -> dict[str, int]:
+    """How many of each class there are at least, so far as it is known."""
+    names = ("lower", "upper", "numeric", "special")
+    counts = {name: inputs.get(f"min{name.capitalize()}") for name in names}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+
+class RandomString(Text):
+    outputs: ClassVar[Mapping[str, bool]] = {"result": False}
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        text = self.text(inputs)
+        return text, {"result": text}
+
+
+class RandomPassword(Text):
+    outputs: ClassVar[Mapping[str, bool]] = {"result": True, "bcryptHash": True}
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        import bcrypt  # noqa: PLC0415 -- needed once in the life of a password
+
+        text = self.text(inputs)
+        # bcrypt knows no more than 72 bytes, and the official plugin hashes those.
+        digest = bcrypt.hashpw(text.encode()[:72], bcrypt.gensalt(10))
+        return "none", {"result": text, "bcryptHash": digest.decode()}
+
+
+class RandomId(Generated):
+    inputs: ClassVar[Mapping[str, Input]] = {
+        "byteLength": Input("integer", required=True, replaces=True),
+        "prefix": Input("string", replaces=True),
+        **_KEEPERS,
+    }
+    outputs: ClassVar[Mapping[str, bool]] = dict.fromkeys(("b64Std", "b64Url", "dec", "hex"), False)
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        drawn = secrets.token_bytes(inputs["byteLength"])
+        identity = base64.urlsafe_b64encode(drawn).decode().rstrip("=")
+        prefix = inputs.get("prefix", "")
+        return identity, {
+            "b64Std": prefix + base64.b64encode(drawn).decode(),
+            "b64Url": prefix + identity,
+            "dec": prefix + str(int.from_bytes(drawn)),
+            "hex": prefix + drawn.hex(),
+        }
+
+
+class RandomBytes(Generated):
+    inputs: ClassVar[Mapping[str, Input]] = {
+        "length": Input("integer", required=True, replaces=True),
+        **_KEEPERS,
+    }
+    outputs: ClassVar[Mapping[str, bool]] = {"base64": True, "hex": True}
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        drawn = secrets.token_bytes(inputs["length"])
+        return "none", {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()}
+
+
+class RandomUuid(Generated):
+    inputs: ClassVar[Mapping[str, Input]] = _KEEPERS
+    outputs: ClassVar[Mapping[str, bool]] = {"result": False}
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        drawn = str(uuid.uuid4())
+        return drawn, {"result": drawn}
+
+
+KINDS: Mapping[str, Kind] = {
+    "random:index/randomPassword:RandomPassword": RandomPassword(),
+    "random:index/randomString:RandomString": RandomString(),
+    "random:index/randomId:RandomId": RandomId(),
+    "random:index/randomBytes:RandomBytes": RandomBytes(),
+    "random:index/randomUuid:RandomUuid": RandomUuid(),
+}
+
+if __name__ == "__main__":
+    serve(VERSION, KINDS)

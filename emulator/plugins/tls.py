@@ -1,0 +1,334 @@
+"""A stand-in for pulumi-tls 5.6.2: PrivateKey and SelfSignedCert.
+
+Nearly every input replaces. Where the official plugin may renew a certificate by itself within
+its early renewal hours (its issue 39), this one never does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from emulator.plugins.provider import (
+    UNKNOWN,
+    FailedError,
+    Generated,
+    Input,
+    InvalidInputsError,
+    Kind,
+    Properties,
+    plain,
+    serve,
+)
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    AnyKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+VERSION = "5.6.2"
+
+
+class PrivateKey(Generated):
+    inputs: ClassVar[Mapping[str, Input]] = {
+        "algorithm": Input("string", required=True, replaces=True),
+        "rsaBits": Input("integer", default=2048, replaces=True),
+        "ecdsaCurve": Input("string", default="P224", replaces=True),
+    }
+    outputs: ClassVar[Mapping[str, bool]] = {
+        "privateKeyPem": True,
+        "privateKeyPemPkcs8": True,
+        "privateKeyOpenssh": True,
+        "publicKeyPem": False,
+        "publicKeyOpenssh": False,
+        "publicKeyFingerprintMd5": False,
+        "publicKeyFingerprintSha256": False,
+    }
+
+    def check(self, given: Properties) -> Properties:
+        inputs = super().check(given)
+        allowed = {
+            "algorithm": ("RSA", "ECDSA", "ED25519"),
+            "ecdsaCurve": ("P224", "P256", "P384", "P521"),
+        }
+        for name, values in allowed.items():
+            value = plain(inputs[name])
+            if value is not UNKNOWN and value not in values:
+                raise InvalidInputsError((name, f"{value!r} is not one of {', '.join(values)}"))
+        return inputs
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        return _make_key(inputs)
+
+
+def _make_key(inputs: Properties) -> tuple[str, Properties]:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
+
+    key: AnyKey
+    if inputs["algorithm"] == "RSA":
+        key = rsa.generate_private_key(65537, inputs["rsaBits"])
+    elif inputs["algorithm"] == "ECDSA":
+        curves: Mapping[str, type[ec.EllipticCurve]] = {
+            "P224": ec.SECP224R1,
+            "P256": ec.SECP256R1,
+            "P384": ec.SECP384R1,
+            "P521": ec.SECP521R1,
+        }
+        key = ec.generate_private_key(curves[inputs["ecdsaCurve"]]())
+    else:
+        key = ed25519.Ed25519PrivateKey.generate()
+
+    pem, plainly = serialization.Encoding.PEM, serialization.NoEncryption()
+    formats = serialization.PrivateFormat
+    former = formats.PKCS8 if inputs["algorithm"] == "ED25519" else formats.TraditionalOpenSSL
+    public = key.public_key()
+    pkix = serialization.PublicFormat.SubjectPublicKeyInfo
+    values: Properties = {
+        "privateKeyPem": key.private_bytes(pem, former, plainly).decode(),
+        "privateKeyPemPkcs8": key.private_bytes(pem, formats.PKCS8, plainly).decode(),
+        "privateKeyOpenssh": "",
+        "publicKeyPem": public.public_bytes(pem, pkix).decode(),
+        "publicKeyOpenssh": "",
+        "publicKeyFingerprintMd5": "",
+        "publicKeyFingerprintSha256": "",
+    }
+    # OpenSSH knows no key on P-224.
+    if not (inputs["algorithm"] == "ECDSA" and inputs["ecdsaCurve"] == "P224"):
+        values |= _openssh(key)
+    identity = hashlib.sha1(  # noqa: S324 -- a name, as the official plugin gives it
+        public.public_bytes(serialization.Encoding.DER, pkix)
+    ).hexdigest()
+    return identity, values
+
+
+def _openssh(key: AnyKey) -> Properties:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import MD5, SHA256  # noqa: PLC0415
+
+    public = key.public_key()
+    line = public.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    ).decode()
+    md5 = serialization.ssh_key_fingerprint(public, MD5()).hex(":")  # noqa: S303
+    sha256 = base64.b64encode(serialization.ssh_key_fingerprint(public, SHA256())).decode()
+    return {
+        "privateKeyOpenssh": key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        ).decode(),
+        "publicKeyOpenssh": f"{line}\n",
+        "publicKeyFingerprintMd5": md5,
+        "publicKeyFingerprintSha256": f"SHA256:{sha256.rstrip('=')}",
+    }
+
+
+# Key usages and extended key usages under the names that `allowedUses` takes.
+_KEY_USAGES: Mapping[str, str] = {
+    "digital_signature": "digital_signature",
+    "content_commitment": "content_commitment",
+    "key_encipherment": "key_encipherment",
+    "data_encipherment": "data_encipherment",
+    "key_agreement": "key_agreement",
+    "cert_signing": "key_cert_sign",
+    "crl_signing": "crl_sign",
+    "encipher_only": "encipher_only",
+    "decipher_only": "decipher_only",
+}
+_EXTENDED_USAGES: Mapping[str, str] = {
+    "any_extended": "2.5.29.37.0",
+    "server_auth": "1.3.6.1.5.5.7.3.1",
+    "client_auth": "1.3.6.1.5.5.7.3.2",
+    "code_signing": "1.3.6.1.5.5.7.3.3",
+    "email_protection": "1.3.6.1.5.5.7.3.4",
+    "ipsec_end_system": "1.3.6.1.5.5.7.3.5",
+    "ipsec_tunnel": "1.3.6.1.5.5.7.3.6",
+    "ipsec_user": "1.3.6.1.5.5.7.3.7",
+    "timestamping": "1.3.6.1.5.5.7.3.8",
+    "ocsp_signing": "1.3.6.1.5.5.7.3.9",
+    "microsoft_server_gated_crypto": "1.3.6.1.4.1.311.10.3.3",
+    "microsoft_commercial_code_signing": "1.3.6.1.4.1.311.2.1.22",
+    "microsoft_kernel_code_signing": "1.3.6.1.4.1.311.61.1.1",
+    "netscape_server_gated_crypto": "2.16.840.1.113730.4.1",
+}
+
+# The subject's fields in the order in which they stand in the name, with their object ids.
+_SUBJECT: Mapping[str, str] = {
+    "country": "2.5.4.6",
+    "organization": "2.5.4.10",
+    "organizationalUnit": "2.5.4.11",
+    "locality": "2.5.4.7",
+    "province": "2.5.4.8",
+    "streetAddresses": "2.5.4.9",
+    "postalCode": "2.5.4.17",
+    "commonName": "2.5.4.3",
+    "serialNumber": "2.5.4.5",
+    "emailAddress": "1.2.840.113549.1.9.1",
+}
+
+
+class SelfSignedCert(Generated):
+    inputs: ClassVar[Mapping[str, Input]] = {
+        "privateKeyPem": Input("string", required=True, replaces=True, secret=True),
+        "allowedUses": Input("list", required=True, replaces=True),
+        "validityPeriodHours": Input("integer", required=True, replaces=True),
+        "earlyRenewalHours": Input("integer", default=0),
+        "subject": Input(
+            {name: Input("list" if name == "streetAddresses" else "string") for name in _SUBJECT},
+            replaces=True,
+        ),
+        "dnsNames": Input("list", replaces=True),
+        "ipAddresses": Input("list", replaces=True),
+        "uris": Input("list", replaces=True),
+        "isCaCertificate": Input("boolean", default=False, replaces=True),
+        "maxPathLength": Input("integer", replaces=True),
+        "setSubjectKeyId": Input("boolean", default=False, replaces=True),
+        "setAuthorityKeyId": Input("boolean", default=False, replaces=True),
+    }
+    outputs: ClassVar[Mapping[str, bool]] = {
+        "certPem": False,
+        "keyAlgorithm": False,
+        "readyForRenewal": False,
+        "validityStartTime": False,
+        "validityEndTime": False,
+    }
+
+    def check(self, given: Properties) -> Properties:
+        inputs = super().check(given)
+        known = plain(inputs)
+        wrong = [
+            (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
+            for index, use in enumerate(_known_list(known["allowedUses"]))
+            if use not in _KEY_USAGES and use not in _EXTENDED_USAGES
+        ]
+        wrong += [
+            (f"ipAddresses[{index}]", f"{address!r} is not an IP address")
+            for index, address in enumerate(_known_list(known.get("ipAddresses")))
+            if not _is_address(address)
+        ]
+        hours = known["validityPeriodHours"]
+        if isinstance(hours, int) and hours < 0:
+            wrong.append(("validityPeriodHours", f"{hours} is less than 0"))
+        if wrong:
+            raise InvalidInputsError(*wrong)
+        return inputs
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        return _sign(inputs)
+
+
+def _known_list(values: Any) -> list[Any]:
+    """The values that a preview knows."""
+    return [value for value in values if value is not UNKNOWN] if isinstance(values, list) else []
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _sign(inputs: Properties) -> tuple[str, Properties]:
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
+    try:
+        key: Any = serialization.load_pem_private_key(inputs["privateKeyPem"].encode(), None)
+    except (ValueError, TypeError):
+        raise FailedError("privateKeyPem: not an unencrypted private key in PEM") from None
+    start = datetime.now(UTC).replace(microsecond=0)
+    end = start + timedelta(hours=inputs["validityPeriodHours"])
+    name = _name(inputs.get("subject", {}))
+    serial = x509.random_serial_number()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(start)
+        .not_valid_after(end)
+    )
+    for extension, critical in _extensions(inputs, key):
+        builder = builder.add_extension(extension, critical)
+    signed = builder.sign(key, _digest(key))
+    algorithms = {rsa.RSAPrivateKey: "RSA", ec.EllipticCurvePrivateKey: "ECDSA"}
+    return str(serial), {
+        "certPem": signed.public_bytes(serialization.Encoding.PEM).decode(),
+        "keyAlgorithm": next(
+            (said for kind, said in algorithms.items() if isinstance(key, kind)), "ED25519"
+        ),
+        "readyForRenewal": False,
+        "validityStartTime": start.isoformat().replace("+00:00", "Z"),
+        "validityEndTime": end.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def _name(subject: Properties) -> x509.Name:
+    from cryptography import x509  # noqa: PLC0415
+
+    attributes = []
+    for field, oid in _SUBJECT.items():
+        values = subject.get(field) or []
+        for value in [values] if isinstance(values, str) else values:
+            attributes.append(x509.NameAttribute(x509.ObjectIdentifier(oid), value))
+    return x509.Name(attributes)
+
+
+def _extensions(inputs: Properties, key: Any) -> list[tuple[x509.ExtensionType, bool]]:
+    """The extensions of the certificate, each with whether it is critical."""
+    from cryptography import x509  # noqa: PLC0415
+
+    uses = inputs["allowedUses"]
+    found: list[tuple[x509.ExtensionType, bool]] = []
+    if any(use in _KEY_USAGES for use in uses):
+        flags = {flag: use in uses for use, flag in _KEY_USAGES.items()}
+        found.append((x509.KeyUsage(**flags), True))
+    extended = [x509.ObjectIdentifier(oid) for use, oid in _EXTENDED_USAGES.items() if use in uses]
+    if extended:
+        found.append((x509.ExtendedKeyUsage(extended), False))
+    authority = inputs["isCaCertificate"]
+    length = inputs.get("maxPathLength") if authority else None
+    found.append((x509.BasicConstraints(ca=authority, path_length=length), True))
+    if authority or inputs["setSubjectKeyId"]:
+        found.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
+    if inputs["setAuthorityKeyId"]:
+        found.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
+    alternatives: list[x509.GeneralName] = [
+        *(x509.DNSName(name) for name in inputs.get("dnsNames", [])),
+        *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in inputs.get("ipAddresses", [])),
+        *(x509.UniformResourceIdentifier(uri) for uri in inputs.get("uris", [])),
+    ]
+    if alternatives:
+        found.append((x509.SubjectAlternativeName(alternatives), False))
+    return found
+
+
+def _digest(key: Any) -> Any:
+    """The hash that goes with a key: none for Ed25519, by the curve's size for ECDSA."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
+
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256:
+        return hashes.SHA384() if key.key_size == 384 else hashes.SHA512()
+    return hashes.SHA256()
+
+
+KINDS: Mapping[str, Kind] = {
+    "tls:index/privateKey:PrivateKey": PrivateKey(),
+    "tls:index/selfSignedCert:SelfSignedCert": SelfSignedCert(),
+}
+
+if __name__ == "__main__":
+    serve(VERSION, KINDS)
