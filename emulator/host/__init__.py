@@ -1,0 +1,1 @@
+"""The host side: networks, disks and machines made real on this computer."""

@@ -1,0 +1,193 @@
+"""What the host is to hold, read from ARM bodies. Pure: nothing here touches the host."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.host.nsg import NO_GROUP, Rule, rules_of
+
+Resources = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface: its cable into the network and the groups that guard it.
+
+    `guards` are the rule sets a packet must pass, the subnet's first.
+    """
+
+    id: str
+    address: str
+    prefix_length: int
+    gateway: str
+    public_address: str | None
+    guards: tuple[tuple[Rule, ...], ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A virtual network with its subnets' gateways and its interfaces."""
+
+    id: str
+    prefixes: tuple[str, ...]
+    gateways: tuple[str, ...]
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A managed data disk; OS disks are part of their machine."""
+
+    id: str
+    size_gib: int
+
+    @property
+    def name(self) -> str:
+        return self.id.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine. `identity` is its vmId: another one is another machine."""
+
+    id: str
+    identity: str
+    name: str
+    size: str
+    host_name: str
+    user: str
+    keys: tuple[str, ...]
+    custom_data: bytes
+    interface: str
+    disks: tuple[tuple[int, str], ...]
+    running: bool
+
+
+@dataclass(frozen=True)
+class Desired:
+    """All of an instance."""
+
+    networks: tuple[Network, ...]
+    disks: tuple[Disk, ...]
+    machines: tuple[Machine, ...]
+
+    def cable_of(self, machine: Machine) -> tuple[Network, Interface]:
+        """The network and the interface that a machine hangs on."""
+        return next(
+            (network, interface)
+            for network in self.networks
+            for interface in network.interfaces
+            if interface.id == machine.interface
+        )
+
+    @classmethod
+    def read(cls, resources: Resources) -> Desired:
+        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
+        return cls(
+            networks=tuple(
+                _network(arm_id, body, resources)
+                for arm_id, body in _of_type(resources, "microsoft.network/virtualnetworks")
+            ),
+            disks=tuple(
+                Disk(arm_id, body["properties"]["diskSizeGB"])
+                for arm_id, body in _of_type(resources, "microsoft.compute/disks")
+                if not body["properties"].get("osType")
+            ),
+            machines=tuple(
+                _machine(arm_id, body)
+                for arm_id, body in _of_type(resources, "microsoft.compute/virtualmachines")
+            ),
+        )
+
+
+def _of_type(resources: Resources, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The resources `…/providers/<kind>/<name>`; not their children."""
+    return [
+        (arm_id, body)
+        for arm_id, body in sorted(resources.items())
+        if arm_id.partition("/providers/")[2].rpartition("/")[0] == kind
+    ]
+
+
+def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> Network:
+    subnets = {
+        f"{arm_id}/subnets/{subnet['name'].lower()}": subnet
+        for subnet in body["properties"].get("subnets") or []
+    }
+    interfaces = []
+    for interface_id, interface in _of_type(resources, "microsoft.network/networkinterfaces"):
+        ip = interface["properties"]["ipConfigurations"][0]["properties"]
+        if (subnet := subnets.get(_reference(ip["subnet"]))) is not None:
+            interfaces.append(_interface(interface_id, interface, ip, subnet, resources))
+    return Network(
+        id=arm_id,
+        prefixes=tuple(body["properties"]["addressSpace"]["addressPrefixes"]),
+        gateways=tuple(_gateway(subnet) for subnet in subnets.values()),
+        interfaces=tuple(interfaces),
+    )
+
+
+def _interface(
+    arm_id: str,
+    body: Mapping[str, Any],
+    ip: Mapping[str, Any],
+    subnet: Mapping[str, Any],
+    resources: Resources,
+) -> Interface:
+    groups = [
+        resources[_reference(owner["networkSecurityGroup"])]
+        for owner in (subnet["properties"], body["properties"])
+        if owner.get("networkSecurityGroup")
+    ]
+    public = ip.get("publicIPAddress")
+    return Interface(
+        id=arm_id,
+        address=ip["privateIPAddress"],
+        prefix_length=_subnet_prefix(subnet).prefixlen,
+        gateway=_gateway(subnet),
+        public_address=resources[_reference(public)]["properties"]["ipAddress"] if public else None,
+        guards=tuple(rules_of(group) for group in groups) or (NO_GROUP,),
+    )
+
+
+def _subnet_prefix(subnet: Mapping[str, Any]) -> ipaddress.IPv4Network:
+    properties = subnet["properties"]
+    return ipaddress.IPv4Network(properties.get("addressPrefix") or properties["addressPrefixes"][0])
+
+
+def _gateway(subnet: Mapping[str, Any]) -> str:
+    return str(_subnet_prefix(subnet)[1])
+
+
+def _machine(arm_id: str, body: Mapping[str, Any]) -> Machine:
+    properties = body["properties"]
+    profile = properties["osProfile"]
+    ssh = (profile.get("linuxConfiguration") or {}).get("ssh") or {}
+    statuses = (properties.get("instanceView") or {}).get("statuses") or []
+    return Machine(
+        id=arm_id,
+        identity=properties["vmId"],
+        name=arm_id.rpartition("/")[2],
+        size=properties["hardwareProfile"]["vmSize"],
+        host_name=profile["computerName"],
+        user=profile["adminUsername"],
+        keys=tuple(key["keyData"].strip() for key in ssh.get("publicKeys") or []),
+        custom_data=base64.b64decode(profile.get("customData") or ""),
+        interface=_reference(properties["networkProfile"]["networkInterfaces"][0]),
+        disks=tuple(
+            (disk["lun"], _reference(disk["managedDisk"]))
+            for disk in properties["storageProfile"].get("dataDisks") or []
+        ),
+        running=not any(
+            status["code"] in ("PowerState/stopped", "PowerState/deallocated")
+            for status in statuses
+        ),
+    )
+
+
+def _reference(body: Mapping[str, Any]) -> str:
+    return str(body["id"]).lower()

@@ -1,0 +1,71 @@
+"""Azure resources made real on this host; the order in which things come and go."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emulator.azure.fabric import FabricError, PowerAction, Report
+from emulator.host.commands import require_programs
+from emulator.host.desired import Desired
+from emulator.host.disks import Disks
+from emulator.host.machine import Machines
+from emulator.host.namespace import Podman
+from emulator.host.network import Networks
+from emulator.host.places import Numbers, Places, replace_text
+from emulator.host.processes import Processes
+from emulator.instance import Instance, cache_folder
+
+
+class HostFabric:
+    """The Fabric of real machines. `image` and `mirror` are the artifacts they are made from."""
+
+    def __init__(self, instance: Instance, image: Path, mirror: Path | None = None) -> None:
+        self._places = places = Places(instance)
+        self._networks = Networks(
+            places, Numbers(places), Processes(places), mirror or cache_folder() / "mirror"
+        )
+        self._disks = Disks(places)
+        self._machines = Machines(places, Podman(places), self._networks, self._disks, image)
+
+    def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
+        """See Fabric.reconcile."""
+        desired = Desired.read(resources)
+        with self._alone():
+            replace_text(self._resources, json.dumps(resources))
+            self._machines.remove_others(desired.machines)
+            self._networks.reconcile(desired.networks)
+            self._disks.reconcile(desired.disks)
+            self._machines.reconcile(desired, report)
+            self._disks.remove_others(desired.disks)
+
+    def power(self, vm_id: str, action: PowerAction, report: Report) -> None:
+        """See Fabric.power."""
+        with self._alone():
+            desired = Desired.read(json.loads(self._resources.read_text()))
+            self._machines.power(desired, vm_id, action, report)
+
+    @property
+    def _resources(self) -> Path:
+        """What the last `reconcile` was asked for; a power action needs no other knowledge."""
+        return self._places.state / "resources.json"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time, and only where it can work at all. Raises FabricError."""
+        if os.geteuid() != 0:
+            raise FabricError(
+                "AuthorizationFailed",
+                "The emulator makes networks, disks and machines on this host, which takes root. "
+                "Run the same command with sudo -E.",
+            )
+        require_programs()
+        self._places.state.mkdir(parents=True, exist_ok=True)
+        with (self._places.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

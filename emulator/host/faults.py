@@ -1,0 +1,50 @@
+"""Misbehaviour on request: disks that appear late, or not at all, when their machine boots.
+
+    python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
+    python -m emulator.host.faults missing DISK
+    python -m emulator.host.faults clear
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from emulator.host.places import Places, replace_text
+from emulator.instance import Instance
+
+
+class DiskFaults:
+    """Which disks come late: name -> seconds, None for never."""
+
+    def __init__(self, places: Places) -> None:
+        self._file = places.state / "disk-faults.json"
+
+    def read(self) -> dict[str, float | None]:
+        return json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def set(self, disk: str, seconds: float | None) -> None:
+        replace_text(self._file, json.dumps(self.read() | {disk.lower(): seconds}))
+
+    def clear(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m emulator.host.faults", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    late = actions.add_parser("late", help="the disk appears SECONDS after the machine's boot")
+    late.add_argument("disk")
+    late.add_argument("seconds", type=float)
+    actions.add_parser("missing", help="the disk never appears").add_argument("disk")
+    actions.add_parser("clear", help="all disks are there at once again")
+    arguments = parser.parse_args()
+    faults = DiskFaults(Places(Instance.open()))
+    if arguments.action == "clear":
+        faults.clear()
+    else:
+        faults.set(arguments.disk, getattr(arguments, "seconds", None))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Virtual machines: Podman system containers that run systemd and the real cloud-init.
+
+A machine is a folder: `root` (its OS disk), `temp.disk`, `console.log` and `hypervisor`, what its
+first process reads. The container holds nothing, so it is made anew whenever its size changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from emulator.azure.fabric import FabricError, PowerAction, Report
+from emulator.azure.offers import Size, offers
+from emulator.host import disks as loop
+from emulator.host import provision
+from emulator.host.commands import run, succeeds, wait_until
+from emulator.host.desired import Desired, Interface, Machine, Network
+from emulator.host.disks import Disks
+from emulator.host.faults import DiskFaults
+from emulator.host.namespace import (
+    CGROUP,
+    Podman,
+    group_folders,
+    has_unified_cgroups,
+    may_raise_limits,
+)
+from emulator.host.network import Networks
+from emulator.host.places import Places, replace_text
+
+_BOOT = Path(__file__).parent / "boot"
+_BOOT_SECONDS = 180
+_STOP_SECONDS = 60
+_UNWANTED_UNITS = ("systemd-modules-load.service", "systemd-udev-settle.service")
+"""The host's kernel is not the machine's to configure."""
+
+
+class Machines:
+    """The virtual machines of one instance."""
+
+    def __init__(
+        self, places: Places, podman: Podman, networks: Networks, disks: Disks, image: Path
+    ) -> None:
+        self._places = places
+        self._podman = podman
+        self._networks = networks
+        self._disks = disks
+        self._image = image
+        self._faults = DiskFaults(places)
+
+    def remove_others(self, machines: Iterable[Machine]) -> None:
+        """Remove machines that are not among these: a name with another vmId is another one."""
+        kept = {machine.name: machine.identity for machine in machines}
+        for folder in self._places.machines.glob("*"):
+            if kept.get(folder.name) != _identity(folder):
+                self.remove(folder.name)
+
+    def reconcile(self, desired: Desired, report: Report) -> None:
+        """Make these machines exist and run, or not run, as they should. Raises FabricError."""
+        for machine in desired.machines:
+            network, interface = desired.cable_of(machine)
+            self._provision(machine, interface, report)
+            self._connect_disks(machine)
+            self._make_container(machine)
+            if not machine.running:
+                self.stop(machine.name)
+            elif not self.runs(machine.name):
+                report(f"{machine.name}: booting")
+                self.start(machine, network, interface)
+
+    def power(self, desired: Desired, vm_id: str, action: PowerAction, report: Report) -> None:
+        """Start, restart or stop one machine. Raises FabricError."""
+        machine = next((each for each in desired.machines if each.id == vm_id), None)
+        if machine is None:
+            raise FabricError("ResourceNotFound", f"The host has no machine {vm_id}.")
+        report(f"{machine.name}: {action}")
+        if action in ("start", "restart"):
+            self.start(machine, *desired.cable_of(machine))
+        else:
+            self.stop(machine.name)
+            if action == "deallocate":
+                self._lose_temp_disk(machine.name)
+
+    def runs(self, name: str) -> bool:
+        """Whether it runs, and in its present network."""
+        container = self._places.container(name)
+        if not self._podman.succeeds("container", "exists", container):
+            return False
+        asked = "{{.State.Running}} {{.State.Pid}} {{.HostConfig.NetworkMode}}"
+        running, pid, network = self._podman(
+            "container", "inspect", "--format", asked, container
+        ).split()
+        return running == "true" and _same(f"/proc/{pid}/ns/net", network.removeprefix("ns:"))
+
+    def start(self, machine: Machine, network: Network, interface: Interface) -> None:
+        """Boot it and wait until it takes SSH connections, as Azure waits for its agent."""
+        container = self._places.container(machine.name)
+        self.stop(machine.name)
+        self._limit(machine)
+        self._connect_disks(machine)
+        self._podman("start", container, group=container)
+        probe = ["ip", "netns", "exec", self._networks.router_of(network.id)]
+        probe += ["timeout", "5", "bash", "-c", _SSH_PROBE, interface.address]
+        if not wait_until(lambda: succeeds(probe), _BOOT_SECONDS, every=0.2):
+            raise FabricError(
+                "OSProvisioningTimedOut",
+                f"OS provisioning for VM '{machine.name}' did not finish in the allotted time: no "
+                f"SSH server answered on {interface.address}:22 within {_BOOT_SECONDS} s. The end "
+                f"of its console ({self.console(machine.name)}):\n{self._console_end(machine.name)}",
+            )
+
+    def stop(self, name: str) -> None:
+        """Shut it down, and pull the plug when it takes too long."""
+        container = self._places.container(name)
+        if self._podman.succeeds("container", "exists", container):
+            self._podman("stop", "--time", str(_STOP_SECONDS), container)
+
+    def remove(self, name: str) -> None:
+        """Remove it with its OS disk; data disks are left."""
+        container, folder = self._places.container(name), self._places.machine(name)
+        self._podman("rm", "--force", "--ignore", "--time", "0", container)
+        loop.detach(folder / "temp.disk")
+        for group in group_folders(container):
+            group.rmdir()
+        run(["rm", "-rf", "--one-file-system", str(folder)])
+
+    def console(self, name: str) -> Path:
+        """Its boot log, as Azure's boot diagnostics keep it."""
+        return self._places.machine(name) / "console.log"
+
+    def _provision(self, machine: Machine, interface: Interface, report: Report) -> None:
+        folder = self._places.machine(machine.name)
+        if (folder / "provisioned").exists():
+            return
+        report(f"{machine.name}: unpacking the image")
+        replace_text(folder / "identity", machine.identity)
+        if not (folder / "root").exists():
+            provision.unpack(self._image, folder / "root")
+        has_temp_disk = bool(_size(machine).temp_disk_mib)
+        provision.prepare(folder / "root", machine, interface.gateway, has_temp_disk)
+        for unit in _UNWANTED_UNITS:
+            link = folder / "root/etc/systemd/system" / unit
+            if not link.is_symlink():
+                link.symlink_to("/dev/null")
+        (folder / "provisioned").touch()
+
+    def _connect_disks(self, machine: Machine) -> None:
+        """Tell the machine which disks it has, at once when it runs."""
+        hypervisor = self._places.machine(machine.name) / "hypervisor"
+        hypervisor.mkdir(exist_ok=True)
+        for script in _BOOT.iterdir():
+            shutil.copy(script, hypervisor / script.name)
+        listing = hypervisor / "disks"
+        former = listing.read_text() if listing.exists() else None
+        wanted = self._disk_list(machine)
+        if wanted != former:
+            replace_text(listing, wanted)
+            if self.runs(machine.name):
+                self._podman("exec", self._places.container(machine.name), "/run/hypervisor/attach")
+
+    def _disk_list(self, machine: Machine) -> str:
+        lines = []
+        late = self._faults.read()
+        for lun, disk_id in machine.disks:
+            seconds = late.get(disk_id.rpartition("/")[2], 0)
+            number = loop.attach(self._disks.file(disk_id))
+            if seconds is not None:
+                lines.append(f"data/by-lun/{lun} {number} {seconds:g}")
+        if mib := _size(machine).temp_disk_mib:
+            lines.append(f"{provision.TEMP_DISK} {self._temp_disk(machine.name, mib)} 0")
+        return "".join(f"{line}\n" for line in lines)
+
+    def _temp_disk(self, name: str, mib: int) -> int:
+        file = self._places.machine(name) / "temp.disk"
+        if not file.exists():
+            new = file.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            loop.make_or_grow(new, mib // 1024)
+            run(["mkfs.ext4", "-q", "-F", str(new)])
+            new.rename(file)
+        return loop.attach(file)
+
+    def _lose_temp_disk(self, name: str) -> None:
+        """Deallocated hardware is given back, and the temp disk is part of it."""
+        file = self._places.machine(name) / "temp.disk"
+        loop.detach(file)
+        file.unlink(missing_ok=True)
+
+    def _make_container(self, machine: Machine) -> None:
+        """The container, made anew when anything it is made from has changed."""
+        container = self._places.container(machine.name)
+        options = self._options(machine)
+        spec = hashlib.sha256(json.dumps(options).encode()).hexdigest()
+        asked = '{{index .Config.Labels "spec"}}'
+        if self._podman.succeeds("container", "exists", container):
+            if self._podman("container", "inspect", "--format", asked, container).strip() == spec:
+                return
+            self.stop(machine.name)
+            self._podman("rm", "--force", container)
+        root = self._places.machine(machine.name) / "root"
+        self._podman(
+            *["create", "--name", container, "--label", f"spec={spec}", *options],
+            *["--rootfs", str(root), "/run/hypervisor/init"],
+        )
+
+    def _options(self, machine: Machine) -> list[str]:
+        folder = self._places.machine(machine.name)
+        size = _size(machine)
+        options = [
+            "--privileged",
+            "--systemd=always",
+            "--tty",
+            "--restart=always",  # a reboot from inside ends the container
+            f"--hostname={machine.host_name}",
+            f"--network=ns:/run/netns/{self._networks.namespace_of(machine.interface)}",
+            "--no-hosts",
+            "--dns=none",
+            f"--volume={folder / 'hypervisor'}:/run/hypervisor:ro",
+            f"--shm-size={size.memory_gib / 2:g}g",
+            "--pids-limit=-1",
+            "--log-driver=k8s-file",
+            f"--log-opt=path={self.console(machine.name)}",
+            f"--label=size={size.name}",
+        ]
+        if has_unified_cgroups():
+            options += [f"--memory={size.memory_gib:g}g", f"--cpuset-cpus={_cores(size)}"]
+        if not may_raise_limits():
+            options += ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
+        return options
+
+    def _limit(self, machine: Machine) -> None:
+        """On a host with cgroup v1: groups with the size's memory and cores, entered at start."""
+        if has_unified_cgroups():
+            return
+        size, container = _size(machine), self._places.container(machine.name)
+        memory, cpuset = (CGROUP / kind / container for kind in ("memory", "cpuset"))
+        if memory.parent.is_dir():
+            memory.mkdir(exist_ok=True)
+            limit = str(int(size.memory_gib * (1 << 30)))
+            (memory / "memory.limit_in_bytes").write_text(limit)
+        if cpuset.parent.is_dir():
+            cpuset.mkdir(exist_ok=True)
+            (cpuset / "cpuset.cpus").write_text(_cores(size))
+            (cpuset / "cpuset.mems").write_text((cpuset.parent / "cpuset.mems").read_text())
+
+    def _console_end(self, name: str) -> str:
+        """The last lines of the console, without Podman's marks and the terminal's colours."""
+        lines = self.console(name).read_text(errors="replace").splitlines()[-25:]
+        texts = [line.split(" ", 3)[-1] for line in lines]
+        return "\n".join(re.sub(r"\x1b\[[0-9;?!]*[a-zA-Z]", "", text).rstrip() for text in texts)
+
+
+_SSH_PROBE = 'exec 3<> "/dev/tcp/$0/22" && [ "$(head -c 4 <&3)" = SSH- ]'
+
+
+def _size(machine: Machine) -> Size:
+    return offers().sizes[machine.size.lower()]
+
+
+def _cores(size: Size) -> str:
+    """The size's cores, as many as the host has, in the kernel's notation."""
+    return f"0-{min(size.vcpus, os.cpu_count() or 1) - 1}"
+
+
+def _identity(folder: Path) -> str | None:
+    file = folder / "identity"
+    return file.read_text() if file.exists() else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two paths lead to the same namespace."""
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,305 @@
+"""Virtual networks: network namespaces with Azure's routing, translation and security groups.
+
+A network is a router in a namespace of its own. Every interface hangs on it by a cable of its
+own, as Azure's are, so even neighbours meet only through the router and its security groups:
+
+    client 127.0.0.7 -> 127.20.N.4        on the host: becomes 198.51.100.7 -> 198.18.N.4
+      -> router: 198.18.N.4 becomes 10.0.0.4, security groups -> the machine's own namespace
+
+127.0.0.0/24 are the clients, shown to machines as 198.51.100.0/24 (a documentation range).
+Outbound traffic leaves through slirp4netns, so the host forwards nothing and stays as it was.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from emulator.host.commands import run, succeeds
+from emulator.host.desired import Interface, Network
+from emulator.host.nsg import AZURE_HOST, Direction, compile_rules
+from emulator.host.places import Numbers, Places
+from emulator.host.processes import Processes
+
+MIRROR_PORT = 8480
+_CLIENTS = "127.0.0.0/24"
+_CLIENTS_SEEN = "198.51.100.0/24"
+_EGRESS = "198.19.255.0/24"
+_EGRESS_NAME_SERVER = "198.19.255.3"
+_ROUTER_TABLE = "azure"
+
+
+class Networks:
+    """The virtual networks of one instance on this host."""
+
+    def __init__(
+        self, places: Places, numbers: Numbers, processes: Processes, mirror: Path
+    ) -> None:
+        self._places = places
+        self._numbers = numbers
+        self._processes = processes
+        self._mirror = mirror
+
+    def reconcile(self, networks: Iterable[Network]) -> None:
+        """Make exactly these networks exist. Raises FabricError."""
+        networks = list(networks)
+        self._remove_others(networks)
+        for network in networks:
+            self._make_router(network)
+            for interface in network.interfaces:
+                self._plug(network, interface)
+            self._apply_rules(network)
+            self._start_egress(network)
+            if network.gateways:
+                self._start_mirrors(network)
+        self._publish(networks)
+
+    def namespace_of(self, interface_id: str) -> str:
+        """The namespace that a machine with this interface runs in."""
+        return self._places.interface_namespace(self._numbers.of("interface", interface_id))
+
+    def router_of(self, network_id: str) -> str:
+        return self._places.network_namespace(self._numbers.of("network", network_id))
+
+    def _remove_others(self, networks: list[Network]) -> None:
+        kept = {interface.id for network in networks for interface in network.interfaces}
+        for interface_id in self._numbers.known("interface"):
+            if interface_id not in kept:
+                remove_namespace(self.namespace_of(interface_id))
+                self._numbers.forget("interface", interface_id)
+        kept = {network.id for network in networks}
+        for network_id, number in self._numbers.known("network").items():
+            if network_id not in kept:
+                for helper in (f"egress-{number}", f"mirrors-{number}"):
+                    self._processes.stop(helper)
+                remove_link(self._places.host_link(number))
+                remove_namespace(self.router_of(network_id))
+                self._numbers.forget("network", network_id)
+
+    def _make_router(self, network: Network) -> None:
+        number = self._numbers.of("network", network.id)
+        router, link = self.router_of(network.id), self._places.host_link(number)
+        host_end, router_end = _cable(self._places.instance.number, number)
+        make_namespace(router)
+        if not succeeds(["ip", "-n", router, "link", "show", "dev", "host"]):
+            remove_link(link)
+            run(["ip", "link", "add", link, "type", "veth", "peer", "name", "host", "netns", router])
+        run(["sysctl", "-qw", f"net.ipv4.conf.{link}.route_localnet=1"])
+        run(["ip", "address", "replace", f"{host_end}/30", "dev", link])
+        run(["ip", "link", "set", link, "up"])
+        _sysctl(router, "ip_forward=1", "conf.all.send_redirects=0")
+        run(["ip", "-n", router, "address", "replace", f"{router_end}/30", "dev", "host"])
+        run(["ip", "-n", router, "link", "set", "host", "up"])
+        run(["ip", "-n", router, "route", "replace", _CLIENTS_SEEN, "via", host_end])
+        for gateway in network.gateways:
+            run(["ip", "-n", router, "address", "replace", f"{gateway}/32", "dev", "lo"])
+
+    def _plug(self, network: Network, interface: Interface) -> None:
+        """The interface's namespace, with its cable to the router; both ends as Azure sets them."""
+        router, link = self.router_of(network.id), self._router_link(interface)
+        inside = self.namespace_of(interface.id)
+        make_namespace(inside)
+        if not succeeds(["ip", "-n", inside, "link", "show", "dev", "eth0"]):
+            remove_link(link, router)
+            run(
+                ["ip", "-n", router, "link", "add", link, "type", "veth"]
+                + ["peer", "name", "eth0", "netns", inside]
+            )
+        # The machine believes its subnet is one wire; the router answers for every address on it.
+        _sysctl(router, f"conf.{link}.proxy_arp=1", f"neigh.{link}.proxy_delay=0")
+        run(["ip", "-n", router, "link", "set", link, "up"])
+        run(["ip", "-n", router, "route", "replace", f"{interface.address}/32", "dev", link])
+        _give_address(inside, f"{interface.address}/{interface.prefix_length}")
+        run(["ip", "-n", inside, "link", "set", "eth0", "up"])
+        run(["ip", "-n", inside, "route", "replace", "default", "via", interface.gateway])
+
+    def _router_link(self, interface: Interface) -> str:
+        return f"nic{self._numbers.of('interface', interface.id)}"
+
+    def _apply_rules(self, network: Network) -> None:
+        links = {self._router_link(interface): interface for interface in network.interfaces}
+        ruleset = router_ruleset(network, links, self._places.instance.number)
+        run(["ip", "netns", "exec", self.router_of(network.id), "nft", "-f", "-"], stdin=ruleset)
+
+    def _start_egress(self, network: Network) -> None:
+        router, number = self.router_of(network.id), self._numbers.of("network", network.id)
+        self._processes.ensure(
+            f"egress-{number}",
+            ["slirp4netns", "--configure", "--mtu=1500", f"--cidr={_EGRESS}"]
+            + ["--disable-host-loopback", "--netns-type=path", f"/run/netns/{router}", "internet"],
+            ready=lambda: "default" in run(["ip", "-n", router, "route"]),
+        )
+
+    def _start_mirrors(self, network: Network) -> None:
+        router, number = self.router_of(network.id), self._numbers.of("network", network.id)
+        listening = ["ip", "netns", "exec", router, "ss", "-Hltn", f"sport = :{MIRROR_PORT}"]
+        self._processes.ensure(
+            f"mirrors-{number}",
+            ["ip", "netns", "exec", router, sys.executable, "-m", "emulator.host.mirrors"]
+            + [str(self._mirror), network.gateways[0], str(MIRROR_PORT)],
+            ready=lambda: bool(run(listening)),
+        )
+
+    def _publish(self, networks: list[Network]) -> None:
+        """Lead the public addresses of the host to their routers; refuse those that lead nowhere."""
+        links: list[str] = []
+        published: dict[str, str] = {}
+        for network in networks:
+            number = self._numbers.of("network", network.id)
+            link = self._places.host_link(number)
+            links.append(link)
+            _, router_end = _cable(self._places.instance.number, number)
+            for interface in network.interfaces:
+                if interface.public_address:
+                    inner = inner_address(interface.public_address)
+                    published[interface.public_address] = inner
+                    run(["ip", "route", "replace", f"{inner}/32", "via", router_end, "dev", link])
+        ruleset = host_ruleset(
+            self._places.host_table, f"127.20.{self._places.instance.number}.0/24", published, links
+        )
+        run(["nft", "-f", "-"], stdin=ruleset)
+
+
+def inner_address(public: str) -> str:
+    """What stands for a public address between host and router: 127.20.N.x -> 198.18.N.x."""
+    return str(ipaddress.IPv4Address(public) - int(ipaddress.IPv4Address("127.20.0.0"))
+               + int(ipaddress.IPv4Address("198.18.0.0")))  # fmt: skip
+
+
+def host_ruleset(table: str, publics: str, published: dict[str, str], links: list[str]) -> str:
+    """The host's own table: each public address leads to its router, all others refuse."""
+    leads = [f"ip daddr {public} dnat to {inner}" for public, inner in sorted(published.items())]
+    masks = [
+        f'oifname "{link}" ip saddr {_CLIENTS} snat ip prefix to '
+        f"ip saddr map {{ {_CLIENTS} : {_CLIENTS_SEEN} }}"
+        for link in links
+    ]
+    refuses = [
+        f"ip daddr {publics} meta l4proto tcp reject with tcp reset",
+        f"ip daddr {publics} drop",
+    ]
+    return _table(
+        table,
+        {
+            "lead": ["type nat hook output priority -100", *leads],
+            "refuse": ["type filter hook output priority 0", *refuses],
+            "mask": ["type nat hook postrouting priority 100", *masks],
+        },
+    )
+
+
+def router_ruleset(network: Network, links: dict[str, Interface], instance_number: int) -> str:
+    """The router's table: translation of public addresses and every interface's groups."""
+    chains: dict[str, list[str]] = {
+        "translate": ["type nat hook prerouting priority -100"],
+        "hide": ["type nat hook postrouting priority 100", 'oifname "internet" masquerade'],
+        "local": [
+            "type filter hook input priority 0; policy drop",
+            "ct state established,related accept",
+            'iifname "lo" accept',
+            'iifname "nic*" accept',
+        ],
+        "forward": [
+            "type filter hook forward priority 0; policy drop",
+            "ct state established,related accept",
+            "ct state invalid drop",
+        ],
+    }
+    chains["translate"] += [
+        f"ip daddr {AZURE_HOST} {protocol} dport 53 dnat to {_EGRESS_NAME_SERVER}"
+        for protocol in ("udp", "tcp")
+    ]
+    for link, interface in links.items():
+        if interface.public_address:
+            inner = inner_address(interface.public_address)
+            chains["translate"].append(f"ip daddr {inner} dnat to {interface.address}")
+        chains["forward"].append(f'iifname "{link}" ip saddr != {interface.address} drop')
+    # Azure's name server is reached whatever the groups say.
+    chains["forward"].append(f"ct original ip daddr {AZURE_HOST} accept")
+    for link, interface in links.items():
+        chains["forward"].append(f'iifname "{link}" jump from_{link}')
+        chains |= _guard_chains(f"from_{link}", interface, "Outbound", network.prefixes)
+    for link, interface in links.items():
+        chains["forward"].append(f'oifname "{link}" jump to_{link}')
+        chains |= _guard_chains(f"to_{link}", interface, "Inbound", network.prefixes)
+    chains["forward"] += [
+        'oifname "nic*" accept',
+        'iifname "nic*" oifname "internet" accept',
+        "meta l4proto tcp reject with tcp reset",
+    ]
+    return _table(_ROUTER_TABLE, chains)
+
+
+def _guard_chains(
+    name: str, interface: Interface, direction: Direction, prefixes: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """One chain a group, and one that asks them in Azure's order: inwards the subnet's first."""
+    chains = {
+        f"{name}_{index}": compile_rules(rules, direction, prefixes)
+        for index, rules in enumerate(interface.guards)
+    }
+    order = list(chains) if direction == "Inbound" else list(reversed(chains))
+    return chains | {name: [f"jump {chain}" for chain in order]}
+
+
+def _table(name: str, chains: dict[str, list[str]]) -> str:
+    """A whole table that replaces the former one in a single transaction."""
+    # A chain must be defined before another jumps to it.
+    order = sorted(chains, key=lambda chain: chain.count("_"), reverse=True)
+    lines = [f"table ip {name} {{", "}", f"delete table ip {name}", f"table ip {name} {{"]
+    for chain in order:
+        lines += [f"  chain {chain} {{", *(f"    {line}" for line in chains[chain]), "  }"]
+    return "\n".join([*lines, "}", ""])
+
+
+def make_namespace(name: str) -> None:
+    """A network namespace that works: one left over from before a reboot is replaced."""
+    if succeeds(["ip", "-n", name, "link", "set", "lo", "up"]):
+        return
+    remove_namespace(name)
+    run(["ip", "netns", "add", name])
+    run(["ip", "-n", name, "link", "set", "lo", "up"])
+
+
+def remove_namespace(name: str) -> None:
+    if name in namespaces():
+        run(["ip", "netns", "delete", name])
+
+
+def remove_link(name: str, namespace: str | None = None) -> None:
+    """At once: with its namespace it would go as well, but some time later."""
+    within = ["-n", namespace] if namespace else []
+    if succeeds(["ip", *within, "link", "show", "dev", name]):
+        run(["ip", *within, "link", "delete", "dev", name])
+
+
+def namespaces() -> set[str]:
+    """The names of all network namespaces of the host."""
+    return {entry["name"] for entry in json.loads(run(["ip", "-j", "netns", "list"]) or "[]")}
+
+
+def _give_address(namespace: str, address: str) -> None:
+    """Exactly this address on eth0."""
+    found = json.loads(run(["ip", "-n", namespace, "-j", "-4", "address", "show", "dev", "eth0"]))
+    have = {
+        f"{entry['local']}/{entry['prefixlen']}"
+        for link in found
+        for entry in link.get("addr_info", [])
+    }
+    for other in have - {address}:
+        run(["ip", "-n", namespace, "address", "delete", other, "dev", "eth0"])
+    run(["ip", "-n", namespace, "address", "replace", address, "dev", "eth0"])
+
+
+def _cable(instance: int, network: int) -> tuple[str, str]:
+    """The two ends of the cable between host and router, unique on the host."""
+    base = ipaddress.IPv4Address("169.254.0.0") + instance * 256 + network * 4
+    return str(base + 1), str(base + 2)
+
+
+def _sysctl(namespace: str, *settings: str) -> None:
+    wanted = [f"net.ipv4.{setting}" for setting in settings]
+    run(["ip", "netns", "exec", namespace, "sysctl", "-qw", *wanted])
