@@ -1,0 +1,51 @@
+"""Azure's errors: a code, a message, an HTTP status, sometimes the property at fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AzureError(Exception):
+    """What Azure answers instead of doing it.
+
+    `code` and `message` are Azure's own words, `status` the HTTP status, `target` the property.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, target: str | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.target = target
+
+    def body(self) -> dict[str, Any]:
+        """The error as ARM writes it into a response."""
+        error = {"code": self.code, "message": self.message, "target": self.target}
+        return {"error": {name: value for name, value in error.items() if value is not None}}
+
+
+def invalid_parameter(message: str, target: str) -> AzureError:
+    """Compute's usual refusal of a value."""
+    return AzureError("InvalidParameter", message, target=target)
+
+
+def change_not_allowed(target: str) -> AzureError:
+    """Compute's refusal of a change that only a new resource could make."""
+    return AzureError(
+        "PropertyChangeNotAllowed",
+        f"Changing property '{target}' is not allowed.",
+        status=409,
+        target=target,
+    )
+
+
+def not_emulated(what: str, target: str | None = None) -> AzureError:
+    """The emulator's own limit. Its code is not Azure's, so that nobody looks it up in vain."""
+    return AzureError(
+        "NotEmulated",
+        f"{what}. Azure may allow it; the emulated Azure does not know it (docs/emulator.md).",
+        status=501,
+        target=target,
+    )

@@ -1,0 +1,196 @@
+"""Azure on a bad day, on request: slow, restricted, full, out of quota.
+
+    python -m emulator.azure.faults add --type Microsoft.Compute/disks --code QuotaExceeded
+    python -m emulator.azure.faults add --type Microsoft.Compute/virtualMachines --slow 60
+    python -m emulator.azure.faults list
+    python -m emulator.azure.faults clear
+
+A slow operation ends early when its fault is cleared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from emulator.azure.errors import AzureError
+from emulator.azure.names import ResourceId
+from emulator.azure.shapes import resource_type
+from emulator.instance import Instance
+
+
+@dataclass
+class Fault:
+    """What goes wrong: for requests of `operation` on `type` whose name fits the pattern `name`.
+
+    `code` is one of `CODES`, or empty. `slow` is how long the operation takes at least, in
+    seconds. `times` is how many requests it still happens to; 0 means every one, -1 none any more.
+    """
+
+    type: str
+    operation: str = "put"
+    name: str = "*"
+    code: str = ""
+    slow: float = 0.0
+    times: int = 0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def fits(self, operation: str, id_: ResourceId) -> bool:
+        return (
+            self.times >= 0
+            and operation == self.operation
+            and id_.type.lower() == self.type.lower()
+            and fnmatch(id_.name, self.name)
+        )
+
+
+def _sku_not_available(id_: ResourceId, region: str) -> AzureError:
+    return AzureError(
+        "SkuNotAvailable",
+        f"The requested size for resource '{id_}' is currently not available in location"
+        f" '{region}' zones '' for subscription '{id_.subscription}'. Please try another size or"
+        " deploy to a different location or zones. See https://aka.ms/azureskunotavailable for"
+        " details.",
+        status=409,
+    )
+
+
+def _quota_exceeded(id_: ResourceId, region: str) -> AzureError:
+    return AzureError(
+        "QuotaExceeded",
+        "Operation could not be completed as it results in exceeding approved Total Regional Cores"
+        f" quota. Additional details - Deployment Model: Resource Manager, Location: {region},"
+        " Current Limit: 0, Current Usage: 0, Additional Required: 2, (Minimum) New Limit Required:"
+        " 2. Submit a request for Quota increase at https://aka.ms/ProdportalCRP. Please read more"
+        " about quota limits at https://docs.microsoft.com/azure/azure-supportability/"
+        "regional-quota-requests",
+        status=409,
+    )
+
+
+def _allocation_failed(id_: ResourceId, region: str) -> AzureError:
+    return AzureError(
+        "AllocationFailed",
+        "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
+        " region. Read more about improving likelihood of allocation success at"
+        " https://aka.ms/allocation-guidance",
+    )
+
+
+def _nic_reserved(id_: ResourceId, region: str) -> AzureError:
+    return AzureError(
+        "NicReservedForAnotherVm",
+        f"Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide"
+        f" another nic(s) or retry after 180 seconds. Reserved VM: {id_}. See aka.ms/deletenic.",
+    )
+
+
+def _not_registered(id_: ResourceId, region: str) -> AzureError:
+    namespace = id_.type.partition("/")[0]
+    return AzureError(
+        "MissingSubscriptionRegistration",
+        f"The subscription is not registered to use namespace '{namespace}'. See"
+        " https://aka.ms/rps-not-found for how to register subscriptions.",
+        status=409,
+    )
+
+
+CODES: dict[str, Callable[[ResourceId, str], AzureError]] = {
+    "SkuNotAvailable": _sku_not_available,
+    "QuotaExceeded": _quota_exceeded,
+    "AllocationFailed": _allocation_failed,
+    "NicReservedForAnotherVm": _nic_reserved,
+    "MissingSubscriptionRegistration": _not_registered,
+}
+"""What can go wrong. AllocationFailed shows only after Azure has accepted the request."""
+
+LATE = frozenset({"AllocationFailed"})
+
+
+class Faults:
+    """The faults of one emulated Azure, in a file beside its state."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = folder / "faults.json"
+
+    def read(self) -> list[Fault]:
+        try:
+            return [Fault(**each) for each in json.loads(self._file.read_text())]
+        except FileNotFoundError:
+            return []
+
+    def add(self, fault: Fault) -> None:
+        self._change(lambda faults: [*faults, fault])
+
+    def clear(self) -> None:
+        self._change(lambda faults: [])
+
+    def take(self, operation: str, id_: ResourceId) -> list[Fault]:
+        """The faults that happen to this request, counted down."""
+        hit = [fault for fault in self.read() if fault.fits(operation, id_)]
+        if any(fault.times for fault in hit):
+            taken = {fault.id for fault in hit}
+            self._change(lambda faults: _count_down(faults, taken))
+        return hit
+
+    def _change(self, change: Callable[[list[Fault]], list[Fault]]) -> None:
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps([asdict(each) for each in change(self.read())], indent=1))
+            fresh.replace(self._file)
+
+
+def _count_down(faults: list[Fault], taken: set[str]) -> list[Fault]:
+    left = []
+    for fault in faults:
+        if fault.id in taken and fault.times:
+            fault.times -= 1
+            if fault.times == 0 and not fault.slow:
+                continue
+            if fault.times == 0:
+                fault.times = -1  # stays, so that clearing it can end what it slows down
+        left.append(fault)
+    return left
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the instance is $OLLAMAZURE_EMULATOR or the project's own."""
+    parser = argparse.ArgumentParser(prog="python -m emulator.azure.faults")
+    commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("add", help="let something go wrong from now on")
+    add.add_argument("--type", required=True, help="such as Microsoft.Compute/virtualMachines")
+    add.add_argument("--operation", choices=["put", "delete"], default="put")
+    add.add_argument("--name", default="*", help="resource name, or a pattern (default: *)")
+    add.add_argument("--code", choices=sorted(CODES), default="")
+    add.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
+    add.add_argument("--times", type=int, default=0, help="how often (default: every time)")
+    commands.add_parser("list", help="show what is set")
+    commands.add_parser("clear", help="let everything go well again")
+    options = vars(parser.parse_args(arguments))
+    faults = Faults(Instance.open().home / "azure")
+    match options.pop("command"):
+        case "add":
+            try:
+                options["type"] = resource_type(options["type"]).name
+            except AzureError as error:
+                parser.error(error.message)
+            faults.add(Fault(**options))
+        case "clear":
+            faults.clear()
+        case "list":
+            json.dump([asdict(each) for each in faults.read()], sys.stdout, indent=1)
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

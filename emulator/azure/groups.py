@@ -1,0 +1,43 @@
+"""Microsoft.Resources: resource groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from emulator.azure.errors import AzureError
+from emulator.azure.kinds import Kind, Put, uses
+from emulator.azure.names import ResourceId, check_group_name
+from emulator.azure.store import Body, State
+
+
+class ResourceGroup(Kind):
+    """A resource group. Deleting it deletes what is in it, if nothing outside needs that."""
+
+    def put(self, request: Put) -> None:
+        check_group_name(request.id.name)
+
+    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+        inside = set(contents(state, id_))
+        for key, body in state.resources.items():
+            if key in inside or key == id_.key:
+                continue
+            for _, used in uses(key, body):
+                if used in inside:
+                    raise AzureError(
+                        "ResourceGroupDeletionBlocked",
+                        f"Deletion of resource group '{id_.name}' failed as resources with"
+                        f" identifiers '{state.resources[used]['id']}' could not be deleted: it is"
+                        f" used by {body['id']}. The provisioning state of the resource group will"
+                        " be rolled back.",
+                        status=409,
+                    )
+
+    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+        for key in contents(state, id_):
+            del state.resources[key]
+            state.operations.pop(key, None)
+
+
+def contents(state: State, group: ResourceId) -> list[str]:
+    """Keys of everything in the group."""
+    return [key for key in state.resources if key.startswith(f"{group.key}/")]

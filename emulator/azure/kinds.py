@@ -1,0 +1,185 @@
+"""What every resource type has in common, and how resources refer to each other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.azure.errors import AzureError
+from emulator.azure.names import GROUP, ResourceId
+from emulator.azure.store import Body, State
+
+
+@dataclass(frozen=True)
+class Put:
+    """A PUT whose body fits its type's shape, and what it meets.
+
+    `body` may be changed; `old` is what exists under this id, if anything does. `address` gives
+    the stand-in for the n-th public address.
+    """
+
+    id: ResourceId
+    body: Body
+    old: Body | None
+    state: State
+    address: Callable[[int], str]
+
+    @property
+    def properties(self) -> Body:
+        properties: Body = self.body.setdefault("properties", {})
+        return properties
+
+    @property
+    def old_properties(self) -> Body:
+        return self.old.get("properties", {}) if self.old else {}
+
+    @property
+    def region(self) -> str:
+        region: str = self.body["location"]
+        return region
+
+
+class Kind:
+    """The rules of one resource type. The default is a type without rules of its own."""
+
+    def put(self, request: Put) -> None:
+        """Check the request and complete its body with what Azure fills in. Raises AzureError."""
+
+    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+        """Refuse to delete what something not in `leaving` uses. Raises AzureError."""
+
+    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+        """Do what follows from the deletion, once it is done."""
+
+    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+        """Add to a copy of the stored body what a GET shows besides."""
+
+
+def merge_defaults(body: Body, defaults: Body) -> None:
+    """Fill what is missing (or null) in `body`, objects inside objects too."""
+    for name, value in defaults.items():
+        if body.get(name) is None:
+            body[name] = value
+        elif isinstance(value, dict) and isinstance(body[name], dict):
+            merge_defaults(body[name], value)
+
+
+def keep(request: Put, name: str, fresh: Callable[[], Any]) -> None:
+    """A property that Azure chooses once and keeps: a GUID, a time."""
+    request.properties[name] = request.old_properties.get(name) or fresh()
+
+
+def new_guid() -> str:
+    return str(uuid.uuid4())
+
+
+def uses(key: str, body: Body) -> Iterator[tuple[str, str]]:
+    """What the resource refers to, as (the referring part's id, the id referred to lower-cased).
+
+    The referring part is the resource, or a part of it that has an id, as IP configurations have.
+    """
+    yield from _uses_in(body["id"], key, body.get("properties", {}))
+
+
+def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _uses_in(part, key, item)
+    elif isinstance(node, dict):
+        target = node.get("id")
+        if isinstance(target, str) and target.startswith("/"):
+            own = target.lower() == key or target.lower().startswith(f"{key}/")
+            if own:
+                part = target
+            else:
+                yield part, target.lower()
+        for inner in node.values():
+            yield from _uses_in(part, key, inner)
+
+
+def users_of(state: State, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
+    """Ids of everything that refers to `target`, less the resources in `leaving`."""
+    return [
+        part
+        for key, body in state.resources.items()
+        if key not in leaving and key != target.key
+        for part, used in uses(key, body)
+        if used == target.key
+    ]
+
+
+def refer(request: Put, reference: Body | None, type_: str) -> Body | None:
+    """The network resource a reference means. Raises InvalidResourceReference."""
+    if reference is None or reference.get("id") is None:
+        return None
+    target = ResourceId.parse(reference["id"])
+    found = request.state.resources.get(target.key)
+    if found is None or found["type"].lower() != type_.lower():
+        raise _not_found(request, target)
+    if found.get("location", request.region) != request.region:
+        raise _not_found(request, target)
+    return found
+
+
+def _not_found(request: Put, target: ResourceId) -> AzureError:
+    return AzureError(
+        "InvalidResourceReference",
+        f"Resource {target} referenced by resource {request.id} was not found. Please make sure"
+        " that the referenced resource exists, and that both resources are in the same region.",
+    )
+
+
+def parent_of(state: State, id_: ResourceId) -> Body:
+    """What the resource is in. Raises ResourceGroupNotFound or ResourceNotFound."""
+    parent = state.resources.get(id_.parent.key)
+    if parent is not None:
+        return parent
+    group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
+    if group.key not in state.resources:
+        raise AzureError(
+            "ResourceGroupNotFound",
+            f"Resource group '{id_.group}' could not be found.",
+            status=404,
+        )
+    raise not_found(id_.parent)
+
+
+def not_found(id_: ResourceId) -> AzureError:
+    """ARM's answer to a GET of nothing."""
+    if id_.type == GROUP:
+        return AzureError(
+            "ResourceGroupNotFound", f"Resource group '{id_.name}' could not be found.", status=404
+        )
+    return AzureError(
+        "ResourceNotFound",
+        f"The Resource '{id_.type}/{'/'.join(id_.names)}' under resource group '{id_.group}' was"
+        " not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+        status=404,
+    )
+
+
+def require_unchanged_zones(request: Put) -> None:
+    """Zones are chosen once. Raises ResourceAvailabilityZonesCannotBeModified."""
+    if request.old and request.old.get("zones") != request.body.get("zones"):
+        raise AzureError(
+            "ResourceAvailabilityZonesCannotBeModified",
+            f"Resource {request.id} has an existing availability zone constraint"
+            f" {', '.join(request.old.get('zones') or ['none'])} and the request has availability"
+            f" zone constraint {', '.join(request.body.get('zones') or ['none'])}, which do not"
+            " match. Zones cannot be added/updated/removed once the resource is created.",
+            target="zones",
+        )
+
+
+def check_zones(request: Put) -> None:
+    """Zones are 1, 2 and 3. Raises InvalidAvailabilityZone."""
+    for zone in request.body.get("zones") or []:
+        if zone not in ("1", "2", "3"):
+            raise AzureError(
+                "InvalidAvailabilityZone",
+                f"The zone(s) '{zone}' for resource '{request.id}' is not supported. The supported"
+                f" zones for location '{request.region}' are '1,2,3'",
+                target="zones",
+            )

@@ -1,0 +1,122 @@
+"""ARM resource ids, and the names Azure allows in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from emulator.azure.errors import AzureError
+
+GROUP = "Microsoft.Resources/resourceGroups"
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"(/providers/(?P<namespace>[^/]+)(?P<rest>(/[^/]+/[^/]+)+))?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class ResourceId:
+    """One ARM id. `names` are its own name, after its parents' names if it has parents.
+
+    A resource group is a resource too: type `Microsoft.Resources/resourceGroups`, its own name.
+    """
+
+    subscription: str
+    group: str
+    type: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> ResourceId:
+        """Read an ARM id. Raises AzureError LinkedInvalidPropertyId or SubscriptionNotFound."""
+        match = _ID.fullmatch(text)
+        if match is None:
+            raise AzureError(
+                "LinkedInvalidPropertyId",
+                f"Property id '{text}' is invalid. Expect fully qualified resource Id that start"
+                " with '/subscriptions/{subscriptionId}' or"
+                " '/providers/{resourceProviderNamespace}/'.",
+            )
+        subscription, group = match["subscription"], match["group"]
+        if not _GUID.fullmatch(subscription):
+            raise AzureError(
+                "InvalidSubscriptionId",
+                f"The provided subscription identifier '{subscription}' is malformed or invalid.",
+            )
+        if match["namespace"] is None:
+            return cls(subscription, group, GROUP, (group,))
+        parts = match["rest"].split("/")[1:]
+        return cls(
+            subscription, group, "/".join([match["namespace"], *parts[0::2]]), tuple(parts[1::2])
+        )
+
+    def __str__(self) -> str:
+        group = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+        if self.type == GROUP:
+            return group
+        namespace, *types = self.type.split("/")
+        path = "".join(f"/{kind}/{name}" for kind, name in zip(types, self.names, strict=True))
+        return f"{group}/providers/{namespace}{path}"
+
+    @property
+    def key(self) -> str:
+        """The id lower-cased: ARM ids differ in case only by accident."""
+        return str(self).lower()
+
+    @property
+    def name(self) -> str:
+        return self.names[-1]
+
+    @property
+    def parent(self) -> ResourceId:
+        """What it is in: a subnet's network, a network's resource group."""
+        if len(self.names) > 1:
+            return ResourceId(
+                self.subscription, self.group, self.type.rpartition("/")[0], self.names[:-1]
+            )
+        return ResourceId(self.subscription, self.group, GROUP, (self.group,))
+
+    def child(self, kind: str, name: str) -> ResourceId:
+        """The id of `kind/name` in it."""
+        return ResourceId(self.subscription, self.group, f"{self.type}/{kind}", (*self.names, name))
+
+    def sibling(self, type_: str, name: str) -> ResourceId:
+        """The id of a resource of another type in the same resource group."""
+        return ResourceId(self.subscription, self.group, type_, (name,))
+
+
+def check_network_name(name: str, longest: int = 80, shortest: int = 1) -> None:
+    """Names of networks, groups, addresses, interfaces, rules. Raises InvalidResourceName."""
+    fits = shortest <= len(name) <= longest
+    if not fits or not re.fullmatch(r"[A-Za-z0-9]([\w.-]*\w)?", name, re.ASCII):
+        raise AzureError(
+            "InvalidResourceName",
+            f"Resource name {name} is invalid. The name can be up to {longest} characters long."
+            " It must begin with a word character, and it must end with a word character or with"
+            " '_'. The name may contain word characters or '.', '-', '_'.",
+        )
+
+
+def check_group_name(name: str) -> None:
+    """1-90 letters, digits, `_ - . ( )`, not ending in a period. Raises InvalidResourceGroup."""
+    if not 1 <= len(name) <= 90 or not re.fullmatch(r"[\w.()-]*[\w()-]", name):
+        raise AzureError(
+            "InvalidResourceGroup",
+            f"The provided resource group name '{name}' has invalid characters or is too long."
+            " The name can only be a letter, digit, '-', '.', '(', ')' or '_', up to 90 of them,"
+            " and cannot end with a '.'.",
+        )
+
+
+def check_compute_name(name: str, parameter: str, longest: int) -> None:
+    """Names of disks (80) and machines (64). Raises InvalidParameter."""
+    rule = rf"^[^_\W][\w-._]{{0,{longest - 1}}}(?<![-.])$"
+    if len(name) > longest or not re.fullmatch(r"[^_\W]([\w.-]*\w)?", name, re.ASCII):
+        raise AzureError(
+            "InvalidParameter",
+            f"The entity name '{parameter}' is invalid according to its validation rule: {rule}.",
+            target=parameter,
+        )

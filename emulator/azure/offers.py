@@ -1,0 +1,71 @@
+"""What Azure offers: regions, machine sizes, images (offers.yaml)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Size:
+    """A machine size. Memory in GiB, temp disk in MiB (0: none).
+
+    `architecture` is x64 or Arm64.
+    """
+
+    name: str
+    family: str
+    vcpus: int
+    memory_gib: float
+    max_data_disks: int
+    max_nics: int
+    temp_disk_mib: int
+    accelerated_networking: bool
+    premium_caching: bool
+    trusted_launch: bool
+    generations: tuple[int, ...]
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A marketplace image: its URN less the version, and what it needs. Disk size in GB."""
+
+    urn: str
+    versions: str
+    latest: str
+    generation: int
+    architecture: str
+    disk_size_gb: int
+
+    def exact_version(self, version: str) -> str | None:
+        """The version that `latest` or an explicit version means; None when there is none."""
+        if version == "latest":
+            return self.latest
+        return version if re.fullmatch(self.versions, version) else None
+
+
+@dataclass(frozen=True)
+class Offers:
+    regions: frozenset[str]
+    sizes: dict[str, Size]
+    images: dict[str, Image]
+
+
+@cache
+def offers() -> Offers:
+    """All offers; sizes by lower-cased name, images by lower-cased URN."""
+    raw = yaml.safe_load((Path(__file__).parent / "offers.yaml").read_text())
+    sizes: dict[str, Size] = {}
+    for family, entry in raw["families"].items():
+        common = {name: value for name, value in entry.items() if name != "sizes"}
+        common["generations"] = tuple(common["generations"])
+        for name, own in entry["sizes"].items():
+            shape = dict(zip(raw["columns"], own, strict=True))
+            sizes[name.lower()] = Size(**{**common, **shape, "name": name, "family": family})
+    images = {urn.lower(): Image(urn=urn, **entry) for urn, entry in raw["images"].items()}
+    return Offers(frozenset(raw["regions"]), sizes, images)

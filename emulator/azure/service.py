@@ -1,0 +1,295 @@
+"""Azure as its callers see it: PUT, GET, DELETE, list and actions on ARM ids and bodies.
+
+A PUT or DELETE is checked at once and then carried out by the worker, a process of its own, so
+that it goes on when its caller dies. Callers wait for the operation.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emulator.azure import worker
+from emulator.azure.compute import ACTIONS, MACHINE, power_state
+from emulator.azure.errors import AzureError
+from emulator.azure.fabric import Fabric, NullFabric
+from emulator.azure.faults import CODES, LATE, Fault, Faults
+from emulator.azure.kinds import Put, new_guid, not_found, parent_of
+from emulator.azure.names import GROUP, ResourceId
+from emulator.azure.network import etag
+from emulator.azure.offers import offers
+from emulator.azure.providers import KINDS
+from emulator.azure.shapes import ResourceType, check_body, resource_type
+from emulator.azure.store import Body, Operation, State, Store
+from emulator.instance import Instance
+
+POLL = 0.1
+"""Seconds between two looks at an operation."""
+
+
+class Azure:
+    """One emulated Azure.
+
+    `fabric` is what carries operations out; the default is the host, or nothing at all in plan
+    mode. The worker chooses by the same environment, so a given fabric must be what it chooses.
+    """
+
+    def __init__(self, instance: Instance, fabric: Fabric | None = None) -> None:
+        self._instance = instance
+        self._instant = isinstance(fabric, NullFabric) or (fabric is None and plan_mode())
+        self.folder = instance.home / "azure"
+        self.store = Store(self.folder)
+        self.faults = Faults(self.folder)
+
+    def put(self, resource_id: str, body: Body, api_version: str | None = None) -> str:
+        """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
+        id_, type_ = _known(resource_id, api_version)
+        hit = self.faults.take("put", id_)
+        with self.store.change() as state:
+            _check_idle(state, id_)
+            old = state.resources.get(id_.key)
+            complete = self._checked(state, id_, type_, body, old)
+            _raise_early(hit, id_, complete.get("location", ""))
+            complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
+            state.resources[id_.key] = complete
+            return self._begin(state, "put", id_, hit)
+
+    def delete(self, resource_id: str, api_version: str | None = None) -> str | None:
+        """Delete a resource; None if there was none (as Azure's 204). Raises AzureError."""
+        id_, type_ = _known(resource_id, api_version)
+        hit = self.faults.take("delete", id_)
+        with self.store.change() as state:
+            body = state.resources.get(id_.key)
+            if body is None:
+                return None
+            _check_idle(state, id_)
+            KINDS[type_.name].check_delete(state, id_, ())
+            _raise_early(hit, id_, body.get("location", ""))
+            body["properties"]["provisioningState"] = "Deleting"
+            return self._begin(state, "delete", id_, hit)
+
+    def get(self, resource_id: str, api_version: str | None = None) -> Body:
+        """The resource as a GET shows it. Raises AzureError, 404 when there is none."""
+        id_, _ = _known(resource_id, api_version)
+        state = self.store.read()
+        if id_.key not in state.resources:
+            raise not_found(id_)
+        return view(state, id_)
+
+    def list(self, type_name: str) -> list[Body]:
+        """All resources of a type, as GETs show them. Raises AzureError."""
+        type_ = resource_type(type_name)
+        state = self.store.read()
+        return [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
+
+    def action(self, resource_id: str, name: str) -> str:
+        """start, restart, powerOff or deallocate a machine; returns the operation."""
+        id_, type_ = _known(resource_id, None)
+        if type_.name != MACHINE or name.lower() not in ACTIONS:
+            raise AzureError(
+                "InvalidResourceType",
+                f"The action '{name}' could not be found for the resource type '{type_.name}'.",
+                status=404,
+            )
+        with self.store.change() as state:
+            body = state.resources.get(id_.key)
+            if body is None:
+                raise not_found(id_)
+            _check_idle(state, id_)
+            if not ACTIONS[name.lower()][1](power_state(body)):
+                raise AzureError(
+                    "OperationNotAllowed",
+                    f"The operation requires the VM to be running (or set to run); '{id_.name}' is"
+                    f" {power_state(body)}.",
+                    status=409,
+                )
+            return self._begin(state, name.lower(), id_, ())
+
+    def operation(self, resource_id: str) -> Operation | None:
+        """The newest operation on a resource, ended or not."""
+        return self.store.read().operations.get(ResourceId.parse(resource_id).key)
+
+    def wait(
+        self,
+        operation: str | None,
+        report: Callable[[str], None] = lambda line: None,
+        timeout: float = 7200.0,
+    ) -> None:
+        """Wait until the operation has ended, reporting each new line on how far it is.
+
+        `timeout` is in seconds. Raises AzureError: what the operation failed with, or
+        OperationTimedOut; the operation then goes on.
+        """
+        last, deadline = "", time.monotonic() + timeout
+        while (found := self._find(operation)) is not None and found.status == "InProgress":
+            if found.message != last:
+                last = found.message
+                report(last)
+            if time.monotonic() > deadline:
+                raise AzureError("OperationTimedOut", f"not done after {timeout:.0f} s: {last}")
+            worker.ensure(self._instance, self.folder)
+            time.sleep(POLL)
+        if found is not None and found.error is not None:
+            raise AzureError(**found.error)
+
+    def _find(self, operation: str | None) -> Operation | None:
+        operations = self.store.read().operations.values()
+        return next((each for each in operations if each.id == operation), None)
+
+    def _checked(
+        self, state: State, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
+    ) -> Body:
+        """The body that will be stored: checked and completed."""
+        body = _without_nulls(copy.deepcopy(body))
+        for name in ("id", "name", "type", "etag"):
+            body.pop(name, None)
+        check_body(type_, body)
+        if type_.name != GROUP:
+            parent_of(state, id_)
+        if "location!" in type_.body:
+            _check_location(type_, id_, body, old)
+        _check_tags(body)
+        body.setdefault("properties", {})
+        named = {"id": str(id_) if old is None else old["id"], "name": id_.name, "type": type_.name}
+        if type_.namespace == "Microsoft.Network":
+            named["etag"] = etag()
+        body = {**named, **body}
+        KINDS[type_.name].put(Put(id_, body, old, state, self._instance.public_address))
+        return body
+
+    def _begin(self, state: State, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
+        slow = max(hit, key=lambda fault: fault.slow, default=None)
+        late = next((fault.code for fault in hit if fault.code in LATE), None)
+        operation = Operation(
+            id=new_guid(),
+            kind=kind,
+            resource=id_.key,
+            not_before=time.time() + slow.slow if slow else 0.0,
+            fault=slow.id if slow else "",
+        )
+        if late:
+            region = state.resources[id_.key].get("location", "")
+            operation.error = worker.error_record(CODES[late](id_, region))
+        state.operations[id_.key] = operation
+        if self._instant and not hit:
+            worker.finish(state, operation)
+        else:
+            worker.ensure(self._instance, self.folder)
+        return operation.id
+
+
+def plan_mode() -> bool:
+    """Whether nothing is to be made on the host."""
+    return os.environ.get("OLLAMAZURE_PLAN") == "1"
+
+
+def view(state: State, id_: ResourceId) -> Body:
+    """A resource as a GET shows it: without secrets, with what others' references add."""
+    body = copy.deepcopy(state.resources[id_.key])
+    KINDS[body["type"]].view(state, id_, body)
+    return body
+
+
+def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
+    parsed = ResourceId.parse(resource_id)
+    type_ = resource_type(parsed.type)
+    if api_version is not None and api_version not in type_.api_versions:
+        raise AzureError(
+            "NoRegisteredProviderFound",
+            f"No registered resource provider found for API version '{api_version}' for type"
+            f" '{type_.name}'. The supported api-versions are '{', '.join(type_.api_versions)}'.",
+        )
+    return ResourceId(parsed.subscription, parsed.group, type_.name, parsed.names), type_
+
+
+def _check_idle(state: State, id_: ResourceId) -> None:
+    """One operation at a time on a resource, and none inside a group that is being deleted."""
+    group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
+    for key in (id_.key, id_.parent.key, group.key):
+        running = state.operations.get(key)
+        if running is None or running.status != "InProgress":
+            continue
+        if key == group.key and key != id_.key and running.kind == "delete":
+            raise AzureError(
+                "ResourceGroupBeingDeleted",
+                f"The resource group '{id_.group}' is in deprovisioning state and cannot perform"
+                " this operation.",
+                status=409,
+            )
+        raise AzureError(
+            "AnotherOperationInProgress",
+            "Another operation on this or dependent resource is in progress. To retrieve status of"
+            f" the operation use operation {running.id}.",
+            status=429,
+        )
+
+
+def _raise_early(hit: Sequence[Fault], id_: ResourceId, region: str) -> None:
+    for fault in hit:
+        if fault.code and fault.code not in LATE:
+            raise CODES[fault.code](id_, region)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def _check_location(type_: ResourceType, id_: ResourceId, body: Body, old: Body | None) -> None:
+    given = body["location"]
+    region = re.sub(r"\s", "", given).lower()
+    if region not in offers().regions:
+        raise AzureError(
+            "LocationNotAvailableForResourceType",
+            f"The provided location '{given}' is not available for resource type '{type_.name}'."
+            " List of available regions for the resource type is"
+            f" '{','.join(sorted(offers().regions))}'.",
+            target="location",
+        )
+    body["location"] = region
+    if old is None or old["location"] == region:
+        return
+    if type_.name == GROUP:
+        raise AzureError(
+            "InvalidResourceGroupLocation",
+            f"Invalid resource group location '{region}'. The Resource group already exists in"
+            f" location '{old['location']}'.",
+            status=409,
+        )
+    raise AzureError(
+        "InvalidResourceLocation",
+        f"The resource '{id_.name}' already exists in location '{old['location']}' in resource"
+        f" group '{id_.group}'. A resource with the same name cannot be created in location"
+        f" '{region}'. Please select a new resource name.",
+        status=409,
+    )
+
+
+def _check_tags(body: Body) -> None:
+    tags = body.get("tags") or {}
+    if len(tags) > 50:
+        raise AzureError(
+            "InvalidTagsCount",
+            f"The number of tags '{len(tags)}' on the resource is more than the allowed '50'.",
+            target="tags",
+        )
+    for name, value in tags.items():
+        if not name or len(name) > 512 or re.search(r"[<>%&\\?/]", name):
+            raise AzureError(
+                "InvalidTagNameCharacters",
+                f"The tag name '{name}' is empty, longer than 512 characters or has reserved"
+                " characters '<,>,%,&,\\,?,/'.",
+                target="tags",
+            )
+        if len(value) > 256:
+            raise AzureError(
+                "InvalidTagValueLength",
+                f"Tag value too large. Following tag value '{value}' exceeded the maximum length."
+                " Maximum allowed length for tag value - '256' characters.",
+                target="tags",
+            )

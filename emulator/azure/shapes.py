@@ -1,0 +1,133 @@
+"""What a PUT may say: types.yaml, read and held against a body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.azure.errors import AzureError
+
+Shape = Any
+"""A node of types.yaml: a name of a kind, `A|B`, a list of one shape, or an object of shapes."""
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A type Azure knows: its name in Azure's spelling, its API versions, the shape of its body."""
+
+    name: str
+    api_versions: tuple[str, ...]
+    body: dict[str, Shape]
+
+    @property
+    def namespace(self) -> str:
+        return self.name.partition("/")[0]
+
+
+@cache
+def resource_types() -> dict[str, ResourceType]:
+    """Every type, by its lower-cased name."""
+    text = (Path(__file__).parent / "types.yaml").read_text()
+    return {
+        name.lower(): ResourceType(name, tuple(entry["apiVersions"]), entry["body"])
+        for name, entry in yaml.safe_load(text).items()
+    }
+
+
+def resource_type(name: str) -> ResourceType:
+    """The type of that name, in any case. Raises InvalidResourceType, InvalidResourceNamespace."""
+    known = resource_types()
+    found = known.get(name.lower())
+    if found is not None:
+        return found
+    namespace, _, rest = name.partition("/")
+    if namespace.lower() not in {each.namespace.lower() for each in known.values()}:
+        raise AzureError(
+            "InvalidResourceNamespace",
+            f"The resource namespace '{namespace}' is invalid.",
+            status=404,
+        )
+    raise AzureError(
+        "InvalidResourceType",
+        f"The resource type '{rest}' could not be found in the namespace '{namespace}'.",
+        status=404,
+    )
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One place where a body does not fit: `path` as `a.b[0].c`, `reason` a sentence."""
+
+    path: str
+    reason: str
+
+
+def field_names(shape: dict[str, Shape]) -> dict[str, Shape]:
+    """The object's fields by name, the mark of the required ones taken off."""
+    return {name.rstrip("!"): inner for name, inner in shape.items()}
+
+
+def misfits(shape: Shape, value: Any, path: str = "") -> Iterator[Misfit]:
+    """All places where `value` does not fit `shape`."""
+    if isinstance(shape, dict):
+        yield from _object_misfits(shape, value, path)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            yield Misfit(path, "must be a list")
+            return
+        for index, item in enumerate(value):
+            yield from misfits(shape[0], item, f"{path}[{index}]")
+    elif (reason := _scalar_misfit(shape, value)) is not None:
+        yield Misfit(path, reason)
+
+
+def _object_misfits(shape: dict[str, Shape], value: Any, path: str) -> Iterator[Misfit]:
+    if not isinstance(value, dict):
+        yield Misfit(path, "must be an object")
+        return
+    prefix = f"{path}." if path else ""
+    known = field_names(shape)
+    for name in value:
+        if name not in known:
+            yield Misfit(f"{prefix}{name}", f"is unknown; known here: {', '.join(sorted(known))}")
+    for marked, inner in shape.items():
+        name = marked.rstrip("!")
+        if value.get(name) is not None:
+            yield from misfits(inner, value[name], f"{prefix}{name}")
+        elif marked.endswith("!"):
+            yield Misfit(f"{prefix}{name}", "is required")
+
+
+def _scalar_misfit(shape: str, value: Any) -> str | None:
+    if shape == "integer":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return None if whole else "must be an integer"
+    if shape == "boolean":
+        return None if isinstance(value, bool) else "must be true or false"
+    if shape == "tags":
+        fits = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+        return None if fits else "must be an object of strings"
+    if not isinstance(value, str):
+        return "must be a string"
+    if shape != "string" and value not in (choices := shape.split("|")):
+        return f"is '{value}' but must be one of {', '.join(choices)}"
+    return None
+
+
+def check_body(type_: ResourceType, body: dict[str, Any]) -> None:
+    """Refuse a body that does not fit its type, naming every place. Raises AzureError."""
+    found = list(misfits(type_.body, body))
+    if not found:
+        return
+    raise AzureError(
+        "InvalidRequestContent",
+        f"The request content was invalid and could not be deserialized as {type_.name}: "
+        + "; ".join(f"'{each.path}' {each.reason}" for each in found)
+        + ".",
+        target=found[0].path,
+    )

@@ -1,0 +1,189 @@
+"""The process that carries operations out, one for each emulated Azure.
+
+It is started when an operation begins, does not belong to whoever started it, and ends when
+nothing is left to do. A lock file says whether one runs; it is given up only under the lock of
+the state, so an operation is never begun unseen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from emulator.azure.compute import ACTIONS, MACHINE, RUNNING, power_state, set_power_state
+from emulator.azure.errors import AzureError
+from emulator.azure.fabric import Fabric, FabricError, NullFabric
+from emulator.azure.faults import Faults
+from emulator.azure.names import ResourceId
+from emulator.azure.providers import KINDS
+from emulator.azure.store import Body, Operation, State, Store
+from emulator.instance import PROJECT, Instance
+
+
+def ensure(instance: Instance, folder: Path) -> None:
+    """Start a worker unless one runs. Call it with an operation begun, or while waiting for one."""
+    with (folder / "worker.lock").open("a") as lock:
+        if not _try_lock(lock):
+            return
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    log = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        subprocess.Popen(
+            [sys.executable, "-m", "emulator.azure.worker", str(instance.home)],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def error_record(error: AzureError) -> dict[str, Any]:
+    """The error as an operation keeps it."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "status": error.status,
+        "target": error.target,
+    }
+
+
+class Worker:
+    """Carries out what is pending, oldest first; a slow operation lets the others pass."""
+
+    def __init__(self, folder: Path, fabric: Fabric) -> None:
+        self._store = Store(folder)
+        self._faults = Faults(folder)
+        self._fabric = fabric
+
+    def run(self, lock: IO[str]) -> None:
+        """Work until nothing is pending, then give up the lock."""
+        while True:
+            with self._store.change() as state:
+                if not state.pending():
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                    return
+            operation = self._next()
+            if operation is None:
+                time.sleep(0.1)  # all that is pending is slow on request
+            else:
+                self._carry_out(operation)
+
+    def _next(self) -> Operation | None:
+        faults = {fault.id for fault in self._faults.read()}
+        for operation in self._store.read().pending():
+            if operation.fault not in faults or operation.not_before <= time.time():
+                return operation
+        return None
+
+    def _carry_out(self, operation: Operation) -> None:
+        error = operation.error
+        if error is None:
+            try:
+                self._act(operation)
+            except FabricError as failure:
+                error = error_record(AzureError(failure.code, failure.message))
+            except Exception as failure:  # a fault of ours must not leave callers waiting
+                error = error_record(AzureError("InternalExecutionError", repr(failure)))
+        with self._store.change() as state:
+            finish(state, state.operations[operation.resource], error)
+
+    def _act(self, operation: Operation) -> None:
+        def report(line: str) -> None:
+            with self._store.change() as state:
+                state.operations[operation.resource].message = line
+
+        state = self._store.read()
+        if operation.kind in ACTIONS:
+            self._fabric.power(operation.resource, operation.kind, report)  # type: ignore[arg-type]
+        else:
+            self._fabric.reconcile(desired(state, operation), report)
+
+
+def desired(state: State, operation: Operation) -> Mapping[str, Body]:
+    """What should exist on the host when `operation` is done: not what comes after it."""
+    later = {each.resource for each in state.pending() if each.id != operation.id}
+    resources = {
+        key: body
+        for key, body in state.resources.items()
+        if not (key in later and body["properties"]["provisioningState"] == "Creating")
+    }
+    if operation.kind == "delete":
+        gone = State(resources)
+        _remove(gone, operation.resource)
+        resources = gone.resources
+    return {key: _with_subnets(resources, key, body) for key, body in resources.items()}
+
+
+def _with_subnets(resources: dict[str, Body], key: str, body: Body) -> Body:
+    subnets = [each for other, each in resources.items() if other.startswith(f"{key}/subnets/")]
+    if not subnets:
+        return body
+    return {**body, "properties": {**body["properties"], "subnets": subnets}}
+
+
+def _remove(state: State, key: str) -> None:
+    body = state.resources.pop(key)
+    KINDS[body["type"]].removed(state, ResourceId.parse(body["id"]), body)
+
+
+def finish(state: State, operation: Operation, error: dict[str, Any] | None = None) -> None:
+    """Note that an operation has ended, and what is so from now on."""
+    operation.status = "Failed" if error else "Succeeded"
+    operation.error = error
+    body = state.resources[operation.resource]
+    if error is not None:
+        body["properties"]["provisioningState"] = "Failed"
+        return
+    if operation.kind == "delete":
+        _remove(state, operation.resource)
+        return
+    body["properties"]["provisioningState"] = "Succeeded"
+    if operation.kind in ACTIONS:
+        set_power_state(body, ACTIONS[operation.kind][0])
+    elif body["type"] == MACHINE and power_state(body) != RUNNING:
+        set_power_state(body, RUNNING)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[IO[str] | None]:
+    with (folder / "worker.lock").open("a") as lock:
+        yield lock if _try_lock(lock) else None
+
+
+def _fabric(instance: Instance) -> Fabric:
+    if os.environ.get("OLLAMAZURE_PLAN") == "1":
+        return NullFabric()
+    from emulator.host.fabric import HostFabric  # noqa: PLC0415 -- plan mode does without it
+
+    return HostFabric(instance)
+
+
+def main(home: str) -> None:
+    """Be the worker of the instance at `home`, unless another process is."""
+    instance = Instance.open(Path(home))
+    folder = instance.home / "azure"
+    with _only_one(folder) as lock:
+        if lock is not None:
+            Worker(folder, _fabric(instance)).run(lock)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
