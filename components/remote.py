@@ -33,7 +33,7 @@ _ENVIRONMENT = jinja2.Environment(
     keep_trailing_newline=True,
     trim_blocks=True,
     lstrip_blocks=True,
-    autoescape=False,  # configuration files and shell, never HTML
+    autoescape=False,  # noqa: S701  configuration files and shell, never HTML
 )
 
 # What the login shell of the admin user runs: the step goes into a file first, because its standard
@@ -64,7 +64,7 @@ trap on_exit EXIT
 {functions}
 """
 
-_PUT = """
+_PUT_FILE = """
 # put PATH MODE: standard input becomes the file PATH, whole or not at all.
 put() {
     local new=$1.new
@@ -76,7 +76,7 @@ put() {
 }
 """
 
-_SECRET = """
+_READ_STDIN = """
 # secret KEY: prints one secret; they arrive together, as JSON on standard input.
 secrets=$(cat)
 secret() {
@@ -132,7 +132,7 @@ class Step(remote.Command):
     digest: pulumi.Output[str]
 
 
-def run(
+def run(  # noqa: PLR0913  what a command may need, all by name but two
     name: str,
     target: Target,
     *,
@@ -177,9 +177,7 @@ def run(
         connection=target.connection,
         create=create,
         delete=None if delete is None else render_script(name, delete, mend=mend),
-        stdin=None if secret_stdin is None else pulumi.Output.secret(
-            pulumi.Output.json_dumps(secret_stdin)
-        ),
+        stdin=None if secret_stdin is None else secret_json(secret_stdin),
         triggers=[target.identity],
         logging=remote.Logging.NONE if with_secrets else remote.Logging.STDOUT_AND_STDERR,
         add_previous_output_in_env=False,
@@ -190,14 +188,25 @@ def run(
                 deleted_with=target.vm,
                 delete_before_replace=True,
                 additional_secret_outputs=["stdout", "stderr"] if with_secrets else None,
-                custom_timeouts=pulumi.CustomTimeouts(
-                    create=timeout, update=timeout, delete="10m"
-                ),
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="10m"),
             ),
         ),
     )
-    step.digest = create.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+    step.digest = create.apply(_sha256)
     return step
+
+
+def digest(steps: Sequence[Step]) -> pulumi.Output[str]:
+    """One SHA-256 (hex) for all that `steps` do: it changes when one of them does."""
+    return pulumi.Output.all(*[step.digest for step in steps]).apply(
+        lambda digests: _sha256("".join(digests))
+    )
+
+
+def secret_json(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
+    """`values` as one JSON text that the engine keeps secret."""
+    text: pulumi.Output[Any] = pulumi.Output.json_dumps(values)
+    return pulumi.Output.secret(text)
 
 
 def machine_files(mirror: str | None) -> list[File]:
@@ -218,7 +227,9 @@ def render_files(
     files: Sequence[File], values: Sequence[Mapping[str, Any]]
 ) -> list[tuple[File, str]]:
     """Each file with its content, templates filled in with the known `values`."""
-    return [(file, render_file(file.path, **known)) for file, known in zip(files, values)]
+    return [
+        (file, render_file(file.path, **known)) for file, known in zip(files, values, strict=True)
+    ]
 
 
 def render_file(path: str, **values: Any) -> str:
@@ -247,7 +258,9 @@ def render_script(
     Raises:
         ValueError: see `run`.
     """
-    functions = (_PUT if files or with_secrets else "") + (_SECRET if with_secrets else "")
+    functions = (_PUT_FILE if files or with_secrets else "") + (
+        _READ_STDIN if with_secrets else ""
+    )
     inner = _INNER.format(name=shlex.quote(name), mend=shlex.quote(mend), functions=functions)
     step = inner + "".join(_put(file, content) for file, content in files) + _lines(script)
     text = _OUTER.format(name=name, step=_without(_END_OF_STEP, step, name), end=_END_OF_STEP)
@@ -257,6 +270,10 @@ def render_script(
             f"the machine can have {LARGEST_SCRIPT}. Split the step in two."
         )
     return text
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _put(file: File, content: str) -> str:
@@ -271,5 +288,7 @@ def _lines(text: str) -> str:
 
 def _without(word: str, text: str, where: str) -> str:
     if word in text.splitlines():
-        raise ValueError(f"{where}: a line of it is the word {word}, which ends the text. Change it.")
+        raise ValueError(
+            f"{where}: a line of it is the word {word}, which ends the text. Change it."
+        )
     return text

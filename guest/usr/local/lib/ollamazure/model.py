@@ -10,15 +10,14 @@ Both can be run again at any moment: a pull goes on where the last one stopped, 
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-OLLAMA = "http://127.0.0.1:11434"
+OLLAMA = ("127.0.0.1", 11434)
 # Ollama's own pull retries a broken connection; these are for a registry that is away for longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
@@ -100,7 +99,7 @@ def worth_another_try(error: OllamaError) -> bool:
 
 def download(source: str, *, insecure: bool) -> None:
     told, last = 0.0, ""
-    for event in stream("/api/pull", {"model": source, "insecure": insecure}):
+    for event in answers("/api/pull", {"model": source, "insecure": insecure}):
         if "error" in event:
             raise OllamaError(str(event["error"]))
         line = progress(event)
@@ -118,42 +117,32 @@ def progress(event: dict[str, Any]) -> str:
 
 
 def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
-    with request(path, body, method) as answer:
-        answer.read()
+    for _ in answers(path, body, method):
+        pass
 
 
-def stream(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def answers(path: str, body: dict[str, Any], method: str = "POST") -> Iterator[dict[str, Any]]:
+    """Each line of JSON that Ollama answers with, as it comes."""
+    connection = http.client.HTTPConnection(*OLLAMA)
     try:
-        with request(path, body, "POST") as answer:
-            for line in answer:
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise OllamaError(message_of(answer.read().decode(errors="replace")), answer.status)
+        for line in answer:
+            if line.strip():
                 yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise OllamaError(f"the answer broke off ({error})") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise OllamaError(f"no answer ({error!r}); see `journalctl --unit ollama`.") from error
+    finally:
+        connection.close()
 
 
-def request(path: str, body: dict[str, Any], method: str) -> Any:
-    asked = urllib.request.Request(
-        OLLAMA + path,
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method=method,
-    )
-    try:
-        return urllib.request.urlopen(asked)
-    except urllib.error.HTTPError as error:
-        raise OllamaError(message_of(error), error.code) from error
-    except OSError as error:
-        raise OllamaError(
-            f"{OLLAMA} does not answer ({error}); see `journalctl --unit ollama`."
-        ) from error
-
-
-def message_of(error: urllib.error.HTTPError) -> str:
-    text = error.read().decode(errors="replace")
+def message_of(text: str) -> str:
     try:
         return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
-        return text or str(error)
+        return text
 
 
 def say(text: str) -> None:

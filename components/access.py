@@ -1,0 +1,114 @@
+"""The last resource: the program ends only when the chat answers."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pulumi
+from pulumi_command import local
+
+from components import remote
+from components.ollama import Ollama, model_id
+from components.proxy import Proxy
+from components.webui import OpenWebui
+
+QUESTIONER = f"{remote.TOOLS}/chat_answers.py"
+
+
+@dataclass(frozen=True)
+class AccessArgs:
+    """What asking a question through the public address needs.
+
+    Attributes:
+        target: the machine, for `probe_from="machine"`.
+        url: the address users open, `https://…`.
+        certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons.
+        admin_email: address that the admin signs in with.
+        admin_password: secret.
+        models: names in Ollama's library; each is asked.
+        application: the components that make up the chat.
+        probe_from: `operator` asks from where this program runs; `machine` from the machine itself,
+            which says nothing of the way in between.
+    """
+
+    target: remote.Target
+    url: pulumi.Input[str]
+    certificate_fingerprint: pulumi.Input[str]
+    admin_email: str
+    admin_password: pulumi.Input[str]
+    models: Sequence[str]
+    application: Sequence[Ollama | OpenWebui | Proxy]
+    probe_from: Literal["operator", "machine"] = "operator"
+
+
+class Access(pulumi.ComponentResource):
+    """`answers` is there when each model has answered a question through `url`."""
+
+    answers: pulumi.CustomResource
+
+    def __init__(
+        self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:Access", name, None, opts)
+        from_machine = args.probe_from == "machine"
+        self.answers = self._ask_there(args) if from_machine else self._ask_here(args)
+        self.register_outputs({})
+
+    def _ask_here(self, args: AccessArgs) -> local.Command:
+        script = remote.GUEST / QUESTIONER.removeprefix("/")
+        return local.Command(
+            "chat-answers",
+            create=f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}",
+            stdin=remote.secret_json(_questions(args)),
+            environment={"OLLAMAZURE_ASKS_ABOUT": _digest(args)},
+            # A new machine: ask again, whatever else is the same.
+            triggers=[args.target.identity],
+            logging=local.Logging.STDOUT_AND_STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(args.application),
+                deleted_with=args.target.vm,
+                delete_before_replace=True,
+                custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m"),
+            ),
+        )
+
+    def _ask_there(self, args: AccessArgs) -> remote.Step:
+        questions = remote.secret_json({**_questions(args), "connect": "127.0.0.1"})
+        return remote.run(
+            "chat-answers",
+            args.target,
+            script=_digest(args).apply(
+                lambda digest: f"# asks about {digest}\nsecret questions | {QUESTIONER}"
+            ),
+            files=[remote.File(QUESTIONER, "0755")],
+            secret_stdin={"questions": questions},
+            mend="After mending, `pulumi up` asks again.",
+            timeout="60m",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.application)),
+        )
+
+
+def _questions(args: AccessArgs) -> dict[str, pulumi.Input[Any]]:
+    return {
+        "url": args.url,
+        "fingerprint": args.certificate_fingerprint,
+        "email": args.admin_email,
+        "password": args.admin_password,
+        "models": [model_id(model) for model in args.models],
+    }
+
+
+def _digest(args: AccessArgs) -> pulumi.Output[str]:
+    """Changes with anything that the answer depends on."""
+    questioner = remote.render_file(QUESTIONER)
+    parts = [part.digest for part in args.application]
+    return pulumi.Output.all(*parts).apply(
+        lambda known: hashlib.sha256("".join([questioner, *known]).encode()).hexdigest()
+    )

@@ -1,0 +1,114 @@
+"""Ollama on the machine: one version of it, and each model as a resource of its own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pulumi
+
+from components import remote
+
+RELEASES = "https://github.com/ollama/ollama/releases/download"
+
+
+@dataclass(frozen=True)
+class OllamaArgs:
+    """What Ollama needs to know.
+
+    Attributes:
+        target: the machine.
+        version: of Ollama, for example `0.34.0`.
+        models: names in Ollama's library, for example `llama3.2:1b`; each once.
+        context_length: tokens, the same for every request.
+        num_parallel: requests answered at once by one model.
+        max_loaded_models: models in memory at once.
+        keep_alive: how long a model stays in memory unused, as Ollama writes it (`24h`).
+        gpu: the size has a graphics card, so its libraries are unpacked too.
+        release_mirror: URL that stands in for Ollama's releases, or None.
+        model_mirror: URL that stands in for Ollama's model registry, or None.
+        sha256: of the bundle (hex); None takes it from sha256sum.txt beside the bundle.
+    """
+
+    target: remote.Target
+    version: str
+    models: Sequence[str]
+    context_length: int
+    num_parallel: int
+    max_loaded_models: int
+    keep_alive: str
+    gpu: bool = False
+    release_mirror: str | None = None
+    model_mirror: str | None = None
+    sha256: str | None = None
+
+
+class Ollama(pulumi.ComponentResource):
+    """Ollama with its models; `server` and `models` (by name) are the commands that make them."""
+
+    server: remote.Step
+    models: dict[str, remote.Step]
+    digest: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: OllamaArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:Ollama", name, None, opts)
+        self.server = remote.run(
+            "ollama",
+            args.target,
+            script=_install(args),
+            files=[
+                remote.File(f"{remote.TOOLS}/install-ollama", "0755"),
+                remote.File(f"{remote.TOOLS}/model.py", "0755"),
+                remote.File("/etc/sysusers.d/ollama.conf"),
+                remote.File(
+                    "/etc/systemd/system/ollama.service",
+                    values={
+                        "context_length": args.context_length,
+                        "num_parallel": args.num_parallel,
+                        "max_loaded_models": args.max_loaded_models,
+                        "keep_alive": args.keep_alive,
+                        "gpu": args.gpu,
+                    },
+                ),
+            ],
+            mend="`journalctl --unit ollama` on the machine tells more; `pulumi up` tries again.",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.models = {model: self._model(model, args) for model in args.models}
+        self.digest = remote.digest([self.server, *self.models.values()])
+        self.register_outputs({"models": list(self.models)})
+
+    def _model(self, model: str, args: OllamaArgs) -> remote.Step:
+        tool, name = f"{remote.TOOLS}/model.py", shlex.quote(model_id(model))
+        mirror = urlsplit(args.model_mirror).netloc if args.model_mirror else ""
+        return remote.run(
+            f"model-{slug(model)}",
+            args.target,
+            script=f"{tool} pull {name} {mirror}".rstrip(),
+            delete=f"{tool} remove {name}",
+            mend="`pulumi up` goes on with the download where it stopped.",
+            # Tens of gigabytes over a slow line.
+            timeout="3h",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.server]),
+        )
+
+
+def _install(args: OllamaArgs) -> str:
+    release = f"{(args.release_mirror or RELEASES).rstrip('/')}/v{args.version}"
+    words = [args.version, release, "gpu" if args.gpu else "cpu", *filter(None, [args.sha256])]
+    return f"{remote.TOOLS}/install-ollama {shlex.join(words)}"
+
+
+def model_id(model: str) -> str:
+    """The name that Ollama and Open WebUI list the model under: with its tag."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
+def slug(model: str) -> str:
+    """The model's name as part of a resource's name: `llama3.2:1b` is `llama3.2-1b`."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", model).strip("-")

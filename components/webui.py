@@ -1,0 +1,154 @@
+"""Open WebUI on the machine: the container, and the settings it is told through its interface."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components import remote
+from components.ollama import model_id
+
+OLLAMA_URL = "http://host.containers.internal:11434"
+# Open WebUI's own limit of one upload; Nginx lets a little more through, so that users see the
+# message of the application.
+UPLOAD_LIMIT_MB = 50
+MEND = "`journalctl --unit open-webui` on the machine tells more; `pulumi up` tries again."
+DECLARED = "/etc/ollamazure/open-webui.json"
+
+
+@dataclass(frozen=True)
+class OpenWebuiArgs:
+    """What Open WebUI needs to know.
+
+    Attributes:
+        target: the machine.
+        image: full reference, for example `ghcr.io/open-webui/open-webui:v0.12.4`.
+        url: the address users open, `https://…`.
+        admin_email: address that the admin signs in with.
+        admin_name: what users see of the admin.
+        admin_password: secret; at most 72 bytes.
+        models: names in Ollama's library; every user may use them.
+        default_model: chosen in a new chat; None is the first of `models`.
+        database_pool_size: connections to the database, each with a cache in memory.
+        background_generation: titles, tags and the like written by the model beside the chat.
+        builtin_tools: offer the model Open WebUI's tools; small models stumble over them.
+    """
+
+    target: remote.Target
+    image: str
+    url: pulumi.Input[str]
+    admin_email: str
+    admin_name: str
+    admin_password: pulumi.Input[str]
+    models: Sequence[str]
+    default_model: str | None = None
+    database_pool_size: int = 8
+    background_generation: bool = False
+    builtin_tools: bool = False
+
+
+class OpenWebui(pulumi.ComponentResource):
+    """Open WebUI; `service` runs it, `settings` tells it what is declared."""
+
+    service: remote.Step
+    settings: remote.Step
+    digest: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: OpenWebuiArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:OpenWebui", name, None, opts)
+        self.service = remote.run(
+            "open-webui",
+            args.target,
+            script=f"{remote.TOOLS}/start-open-webui {shlex.quote(args.image)}",
+            files=[
+                remote.File(f"{remote.TOOLS}/start-open-webui", "0755"),
+                remote.File(
+                    "/etc/containers/systemd/open-webui.container",
+                    values={
+                        "image": args.image,
+                        "url": args.url,
+                        "database_pool_size": args.database_pool_size,
+                        "ollama_url": OLLAMA_URL,
+                    },
+                ),
+            ],
+            mend=MEND,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.settings = remote.run(
+            "open-webui-settings",
+            args.target,
+            script=f"printf '%s' \"$secrets\" | {remote.TOOLS}/webui.py {DECLARED}",
+            files=[
+                remote.File(f"{remote.TOOLS}/webui.py", "0755"),
+                remote.File(
+                    DECLARED,
+                    values={
+                        "declared": pulumi.Output.from_input(args.url).apply(
+                            lambda url: declared(args, url)
+                        )
+                    },
+                ),
+            ],
+            secret_stdin={"password": args.admin_password},
+            mend=MEND,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
+        )
+        self.digest = remote.digest([self.service, self.settings])
+        self.register_outputs({})
+
+
+def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
+    """What /etc/ollamazure/open-webui.json says: see guest/usr/local/lib/ollamazure/webui.py.
+
+    The keys of `config` are Open WebUI's own (`/api/v1/configs/export` lists them) and are set at
+    each run; those of `begin_with` are set once on a new instance and are the admin's from then on.
+    """
+    generates = args.background_generation
+    return {
+        "admin": {"email": args.admin_email.lower(), "name": args.admin_name},
+        "models": [model_id(model) for model in args.models],
+        "config": {
+            "webui.url": url,
+            "ui.enable_signup": False,
+            "ui.enable_community_sharing": False,
+            "ui.default_models": model_id(args.default_model or args.models[0]),
+            "auth.jwt_expiry": "24h",
+            "ollama.enable": True,
+            "ollama.base_urls": [OLLAMA_URL],
+            # A private chat: nothing is asked of anybody else.
+            "openai.enable": False,
+            "code_execution.enable": False,
+            "code_interpreter.enable": False,
+            "evaluation.arena.enable": False,
+            "task.title.enable": generates,
+            "task.tags.enable": generates,
+            "task.follow_up.enable": generates,
+            "task.autocomplete.enable": generates,
+            "task.query.search.enable": generates,
+            "task.query.retrieval.enable": generates,
+            "models.default_metadata": {"capabilities": {"builtin_tools": args.builtin_tools}},
+            "rag.file.max_size": UPLOAD_LIMIT_MB,
+        },
+        "begin_with": {
+            # Chat models do not embed: a file's text goes into the conversation as it is.
+            "rag.bypass_embedding_and_retrieval": True,
+            # The browser listens, rather than a second model on the machine.
+            "audio.stt.engine": "web",
+            "user.permissions": {
+                "chat": {"web_upload": False},
+                "features": {
+                    "channels": False,
+                    "code_interpreter": False,
+                    "image_generation": False,
+                    "web_search": False,
+                },
+            },
+        },
+    }
