@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from components import catalog
+from components import catalog, sizing
 from components.problems import NAMESPACE
 from components.settings import Settings, SettingsError
 
@@ -120,13 +120,16 @@ class Stack:
 
 def findings(stack: Stack) -> Iterator[Finding]:
     """Everything there is to say about a stack, in the order in which it is found."""
+    settings: Settings | None = None
+    size: str | None = None
     try:
         settings = stack_settings(stack)
-    except SettingsError as error:
-        settings = None
-        yield Finding(f"settings: {error}", ("mend the settings above, then run this again",))
-    else:
         yield Finding(f"settings: Pulumi.{stack.name}.yaml is valid")
+        planned = sizing.plan(settings)
+        size = planned.vm_size.name
+        yield Finding(f"models: {', '.join(settings.models)} fit {size}, {planned.monthly_cost}")
+    except (SettingsError, sizing.SizingError) as error:
+        yield Finding(f"settings: {error}", ("mend what is said above, then run this again",))
 
     try:
         account = ask_az("account", "show", *wanted_subscription(stack))
@@ -136,10 +139,10 @@ def findings(stack: Stack) -> Iterator[Finding]:
     yield sign_in(account)
     az = Az(account["id"])
     yield from guarded("resource providers", providers(az))
-    if settings is not None:
-        yield from guarded("region, size and quota", capacity(az, stack, settings))
-        if settings.dns_label:
-            yield from guarded("DNS label", dns_label(az, stack, settings))
+    if settings and size:
+        yield from guarded("size and quota", capacity(az, stack, settings.location, size))
+    if settings and settings.dns_label:
+        yield from guarded("DNS label", dns_label(az, stack, settings))
 
 
 def guarded(topic: str, checks: Iterator[Finding]) -> Iterator[Finding]:
@@ -308,10 +311,9 @@ class Region:
         return int(next(item["value"] for item in capabilities if item["name"] == "vCPUs"))
 
 
-def capacity(az: Az, stack: Stack, settings: Settings) -> Iterator[Finding]:
+def capacity(az: Az, stack: Stack, location: str, size: str) -> Iterator[Finding]:
     """Whether Azure offers the machine's size to this subscription, and has cores left for it."""
-    region = Region.ask(az, stack, settings.location)
-    size = settings.vm_size
+    region = Region.ask(az, stack, location)
     if not region.offers:
         yield Finding(
             f"region: Azure offers no machines in {region.name}",

@@ -376,6 +376,23 @@ def test_bad_settings_do_not_hide_the_rest(look: Look, azure: Azure) -> None:
     assert "az provider register --namespace Microsoft.Compute" in said
 
 
+def test_a_model_that_does_not_fit_is_told_and_the_rest_too(look: Look, azure: Azure) -> None:
+    azure.provider("Microsoft.Compute", "NotRegistered")
+    code, said = look(ollamazure__models=["llama3.1:8b"])
+
+    assert code == 1
+    assert "does not fit Standard_B2ms" in said
+    assert "az provider register --namespace Microsoft.Compute" in said
+
+
+def test_the_size_that_auto_chooses_is_the_one_asked_about(look: Look, azure: Azure) -> None:
+    azure.offers(offer("Standard_B2as_v2", "standardBasv2Family"))
+    code, said = look(ollamazure__vmSize="auto")
+
+    assert code == 0, said
+    assert "Standard_B2as_v2 is offered" in said
+
+
 def test_an_encrypted_setting_is_neither_shown_nor_a_problem(look: Look) -> None:
     code, said = look(ollamazure__adminPassword={"secure": "v1:abcdefgh:ijklmnop"})
 

@@ -1,0 +1,82 @@
+"""What the documentation names exists: files, tests, make targets, settings, outputs, links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *sorted(PROJECT.glob("*.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
+]
+# Folders of the repository: what begins like one in a page must be there.
+TOP = {entry.name for entry in PROJECT.iterdir() if entry.is_dir() and entry.name[0] != "."}
+# Made by a command, not checked in.
+MADE = {".venv/bin/pytest", ".emulator/"}
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def page(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def code(page: Path) -> Iterator[str]:
+    """The code of a page: each inline span, each line of a code block."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+    for block in blocks.findall(text):
+        yield from block.splitlines()[1:-1]
+    rest = blocks.sub("", text)
+    yield from (line.strip() for line in rest.splitlines() if line.startswith("    "))
+    yield from re.findall(r"`([^`\n]+)`", rest)
+
+
+def test_files_and_tests_exist(page: Path) -> None:
+    for span in code(page):
+        for word in span.split():
+            name, _, test = word.partition("::")
+            if name.split("/")[0] not in TOP or "/" not in name or word in MADE:
+                continue
+            found = sorted(PROJECT.glob(name.rstrip("/,:")))
+            assert found, f"{page.name} names {name}, which does not exist"
+            if test:
+                defined = bool(re.search(rf"^\s*(async )?def {test}\b", found[0].read_text(), re.M))
+                assert defined, f"{page.name} names {word}, and {name} has no such test"
+
+
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_make_targets_exist(page: Path) -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for span in code(page):
+        match = re.match(r"make ([a-z][a-z-]*)", span)
+        if match:
+            found = bool(re.search(rf"^{match[1]}:", makefile, re.M))
+            assert found, f"{page.name} names `make {match[1]}`, which the Makefile does not have"
+
+
+def test_settings_exist(page: Path) -> None:
+    keys = {field.alias for field in Settings.model_fields.values()}
+    for span in code(page):
+        for key in re.findall(r"ollamazure:([a-zA-Z]+)", span):
+            if not re.fullmatch("[A-Z].*|index", key):  # a component's type
+                assert key in keys, f"{page.name} names the setting {key}"
+
+
+def test_outputs_exist(page: Path) -> None:
+    program = (PROJECT / "__main__.py").read_text()
+    for span in code(page):
+        for name in re.findall(r"stack output ([a-zA-Z]+)", span):
+            exported = f'"{name}"' in program
+            assert exported, f"{page.name} names the output {name}"
