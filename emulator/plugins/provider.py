@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import secrets
 import signal
 import sys
@@ -518,13 +519,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         raise AssertionError("abort raises")
 
 
-def serve(version: str, kinds: Mapping[str, Kind]) -> None:
-    """Be the plugin until the engine ends it; the engine's address is the last argument."""
+def serve(version: str, kinds: Mapping[str, Kind], servicer: type[Servicer] | None = None) -> None:
+    """Be the plugin until the engine ends it, or is gone; its address is the last argument."""
 
     async def run() -> None:
         server = grpc.aio.server(options=_UNLIMITED)
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-            Servicer(version, kinds, sys.argv[-1]), server
+            (servicer or Servicer)(version, kinds, sys.argv[-1]), server
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -533,7 +534,10 @@ def serve(version: str, kinds: Mapping[str, Kind]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
         print(port, flush=True)
-        await ended.wait()
+        engine = os.getppid()
+        while not ended.is_set() and os.getppid() == engine:  # a killed engine ends nothing itself
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), timeout=1)
         await server.stop(grace=1)
 
     asyncio.run(run())
