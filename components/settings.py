@@ -309,13 +309,13 @@ class Mirrors(Group):
     ollama: WebAddress | None = setting(
         None,
         description="Stands in for github.com/ollama/ollama/releases/download.",
-        allowed="an http:// or https:// address with v<version>/<file> below it",
+        allowed="an http:// or https:// address with v0.34.0/ollama-linux-amd64.tar.zst below it",
         example="https://mirrors.example.com/ollama",
     )
     models: WebAddress | None = setting(
         None,
         description="Stands in for registry.ollama.ai.",
-        allowed="the http:// or https:// address of a registry that holds library/<model>",
+        allowed="the http:// or https:// address of a registry that holds library/llama3.2",
         example="https://mirrors.example.com",
     )
     containers: Registry | None = setting(
@@ -464,7 +464,7 @@ class Settings(Group):
         | None
     ) = setting(
         None,
-        description="First part of a free name: <dnsLabel>.<location>.cloudapp.azure.com.",
+        description="First part of a free name of Azure's: our-team-chat.francecentral.cloudapp.azure.com.",
         allowed="3 to 63 lower-case letters, digits and -, free in its region",
         example="our-team-chat",
     )
@@ -533,8 +533,8 @@ class Settings(Group):
         allowed="a tag of the official nginx image that is a bare version",
         example="1.30.3",
     )
-    mirrors: Mirrors | None = setting(
-        None,
+    mirrors: Mirrors = setting(
+        Mirrors(),
         description="Mirrors for machines that reach no public registry.",
         allowed="a group of settings",
         example={"containers": "mirrors.example.com:8443"},
@@ -641,6 +641,8 @@ class Settings(Group):
         problems = _in_plain_text(given, secrets)
         values: dict[str, Any] = {}
         for key, text in given.items():
+            if _unset(key, text):
+                continue
             try:
                 values[key] = _decoded(key, text)
             except ValueError as error:
@@ -685,7 +687,7 @@ class Settings(Group):
     @property
     def ollama_release(self) -> str:
         """The address, of a mirror where one is set, below which the release's files lie."""
-        base = (self.mirrors and self.mirrors.ollama) or catalog.versions().ollama.download
+        base = self.mirrors.ollama or catalog.versions().ollama.download
         return f"{base}/v{self.ollama_version}"
 
 
@@ -709,6 +711,12 @@ def structure(field: FieldInfo) -> Literal["array", "boolean", "integer", "objec
 def field_of(key: str) -> FieldInfo | None:
     """A top-level setting by its name in a stack file."""
     return next((field for field in Settings.model_fields.values() if field.alias == key), None)
+
+
+def _unset(key: str, text: str) -> bool:
+    """Pulumi.yaml declares a setting without a default as empty: the CLI demands some default."""
+    field = field_of(key)
+    return text == "" or (text == "[]" and field is not None and field.is_required())
 
 
 def _decoded(key: str, text: str) -> Any:
