@@ -1,35 +1,44 @@
 """One private chat on Azure: settings in, components, outputs out."""
 
-import datetime
-
 import pulumi
-import pulumi_random as random
 
-from components.access import Access, AccessArgs
-from components.certificate import Certificate, CertificateArgs, renewal_period
-from components.machine import Machine, MachineArgs
-from components.network import Network, NetworkArgs
-from components.ollama import Ollama, OllamaArgs
+from components import sizing
+from components.chat import PrivateChat, PrivateChatArgs
 from components.outputs import operator_page, ssh_command
-from components.proxy import Proxy, ProxyArgs
 from components.settings import Settings
-from components.webui import OpenWebui, OpenWebuiArgs
 
 settings = Settings.load(pulumi.Config())
-sizing = settings.sizing()
-stack = pulumi.get_stack()
-group_name = f"{pulumi.get_project()}-{stack}"
-tags = {**settings.tags, "project": pulumi.get_project(), "stack": stack}
+plan = sizing.plan(settings)
+for warning in plan.warnings:
+    pulumi.log.warn(warning)
 
-network = Network(
-    "network",
-    NetworkArgs(
-        group_name=group_name,
-        location=settings.location,
-        ssh_clients=settings.ssh_clients,
-        dns_label=settings.dns_label,
-        tags=tags,
+project, stack = pulumi.get_project(), pulumi.get_stack()
+chat = PrivateChat(
+    "chat",
+    PrivateChatArgs(
+        name=f"{project}-{stack}",
+        settings=settings,
+        plan=plan,
+        tags={**settings.tags, "project": project, "stack": stack},
     ),
 )
-host = settings.public_name or network.address
-url = pulumi.Output.concat("https://", host)
+
+shown = {
+    "url": chat.url,
+    "adminEmail": settings.admin_email,
+    "sshCommand": ssh_command(settings.vm_admin_username, chat.network.address),
+    "certificateFingerprint": chat.certificate.fingerprint,
+    "models": list(settings.models),
+    "vmSize": plan.vm_size.name,
+    "monthlyCostEstimate": str(plan.monthly_cost),
+}
+for name, value in shown.items():
+    pulumi.export(name, value)
+pulumi.export("adminPassword", chat.admin_password)
+pulumi.export("sshPrivateKey", chat.machine.private_key)
+pulumi.export(
+    "readme",
+    operator_page(
+        {**shown, "stack": stack, "location": settings.location, "keepData": settings.keep_data}
+    ),
+)

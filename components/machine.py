@@ -14,10 +14,10 @@ from pulumi_azure_native import compute, resources
 from pulumi_command.remote import ConnectionArgs
 
 from components import remote
+from components.sizing import OS_DISK_GIB
 
 CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
 COMPUTER_NAME = "chat"
-OS_DISK_GIB = 30
 # Files of guest/ that the first boot writes, with their modes. Constant: no application is in them.
 FIRST_BOOT_FILES = {
     "/usr/local/sbin/ollamazure-data-disk": "0755",
@@ -104,7 +104,7 @@ class Machine(pulumi.ComponentResource):
         super().__init__("ollamazure:index:Machine", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        # Azure takes RSA and ED25519 keys of users; pulumi-command needs a host key that is not RSA.
+        # Azure takes ED25519 keys of users; pulumi-command cannot pin an RSA key of a host.
         user_key = tls.PrivateKey("ssh-key", algorithm="ED25519", opts=child)
         host_key = tls.PrivateKey("host-key", algorithm="ED25519", opts=child)
         self.private_key = pulumi.Output.secret(user_key.private_key_openssh)
@@ -167,14 +167,15 @@ class Machine(pulumi.ComponentResource):
             opts=kept,
             **common,
         )
-        return disk.id
+        disk_id: pulumi.Output[str] = disk.id
+        return disk_id
 
     def _vm(
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
     ) -> compute.VirtualMachine:
-        user_data = pulumi.Output.all(
+        custom_data: pulumi.Output[str] = pulumi.Output.all(
             private=host_key.private_key_openssh, public=host_key.public_key_openssh
-        ).apply(lambda key: render_user_data(key["private"], key["public"]))
+        ).apply(lambda key: _base64(render_user_data(key["private"], key["public"])))
         authorized_key = {
             "path": f"/home/{args.admin_username}/.ssh/authorized_keys",
             "key_data": user_key.public_key_openssh.apply(str.strip),
@@ -189,7 +190,7 @@ class Machine(pulumi.ComponentResource):
                 "computer_name": COMPUTER_NAME,
                 "admin_username": args.admin_username,
                 "allow_extension_operations": False,
-                "custom_data": pulumi.Output.secret(user_data.apply(_base64)),
+                "custom_data": pulumi.Output.secret(custom_data),
                 "linux_configuration": {
                     "disable_password_authentication": True,
                     "ssh": {"public_keys": [authorized_key]},
@@ -259,7 +260,7 @@ def render_user_data(host_private_key: str, host_public_key: str) -> str:
         loader=jinja2.FileSystemLoader(CLOUD_INIT),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # YAML, not HTML
+        autoescape=False,  # noqa: S701 - YAML, not HTML
     )
     files = [
         {"path": path, "mode": mode, "content": remote.render_file(path)}

@@ -25,7 +25,7 @@ def render_operator_page(values: Mapping[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
-        autoescape=False,  # Markdown, not HTML
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
     return environment.get_template("operator.md.j2").render(values)
 

@@ -1,0 +1,179 @@
+"""The whole product: one private chat, made of the other components."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_random as random
+
+from components.access import Access, AccessArgs
+from components.certificate import Certificate, CertificateArgs, renewal_period
+from components.machine import Machine, MachineArgs
+from components.network import Network, NetworkArgs
+from components.ollama import Ollama, OllamaArgs
+from components.proxy import Proxy, ProxyArgs
+from components.settings import Settings
+from components.sizing import Sizing
+from components.webui import OpenWebui, OpenWebuiArgs
+
+
+@dataclass(frozen=True)
+class PrivateChatArgs:
+    """What a chat is made from.
+
+    Attributes:
+        name: of its resource group; the data disk's group is `<name>-data`.
+        settings: all that a stack can say.
+        plan: what follows from the settings and the size of the machine.
+        tags: on every Azure resource.
+    """
+
+    name: str
+    settings: Settings
+    plan: Sizing
+    tags: Mapping[str, str]
+
+
+class PrivateChat(pulumi.ComponentResource):
+    """A chat that has answered a question.
+
+    Attributes:
+        url: where users go, `https://…`.
+        admin_password: secret.
+        network: the cloud's network.
+        machine: the VM.
+        certificate: what Nginx shows.
+    """
+
+    url: pulumi.Output[str]
+    admin_password: pulumi.Output[str]
+    network: Network
+    machine: Machine
+    certificate: Certificate
+
+    def __init__(
+        self, name: str, args: PrivateChatArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:PrivateChat", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        settings, plan, mirrors = args.settings, args.plan, args.settings.mirrors
+
+        self.network = Network(
+            "network",
+            NetworkArgs(
+                group_name=args.name,
+                location=settings.location,
+                ssh_clients=settings.ssh_clients,
+                dns_label=settings.dns_label,
+                tags=args.tags,
+            ),
+            child,
+        )
+        host = settings.public_name or self.network.address
+        self.url = pulumi.Output.concat("https://", host)
+        self.machine = Machine(
+            "machine",
+            MachineArgs(
+                group=self.network.group,
+                data_group_name=f"{args.name}-data",
+                location=settings.location,
+                nic_id=self.network.nic.id,
+                address=self.network.address,
+                vm_size=plan.vm_size.name,
+                machine_class=plan.vm_size.machine_class,
+                premium_caching=plan.vm_size.premium_caching,
+                secure_boot=not plan.gpu,
+                image_version=settings.image_version,
+                admin_username=settings.vm_admin_username,
+                data_disk_gib=settings.data_disk_gib,
+                data_disk_id=settings.data_disk_id,
+                keep_data=settings.keep_data,
+                container_mirror=mirrors.containers if mirrors else None,
+                tags=args.tags,
+            ),
+            child,
+        )
+        subject = settings.certificate
+        today = subject.today or datetime.date.today()
+        self.certificate = Certificate(
+            "certificate",
+            CertificateArgs(
+                host=host,
+                country=subject.country,
+                province=subject.province,
+                locality=subject.locality,
+                organization=subject.organization,
+                validity_days=subject.validity_days,
+                period=renewal_period(
+                    subject.today or datetime.date.today(), subject.renew_after_days
+                ),
+            ),
+            child,
+        )
+        ollama = Ollama(
+            "ollama",
+            OllamaArgs(
+                target=self.machine.target,
+                version=settings.ollama_version,
+                models=settings.models,
+                context_length=plan.context_length,
+                num_parallel=plan.num_parallel,
+                max_loaded_models=plan.max_loaded_models,
+                keep_alive=plan.keep_alive,
+                gpu=plan.gpu,
+                release_mirror=mirrors.ollama if mirrors else None,
+                model_mirror=mirrors.models if mirrors else None,
+            ),
+            child,
+        )
+        self.admin_password = (
+            pulumi.Output.secret(settings.admin_password.get_secret_value())
+            if settings.admin_password
+            else random.RandomPassword(
+                "admin-password", length=24, special=False, opts=child
+            ).result
+        )
+        webui = OpenWebui(
+            "open-webui",
+            OpenWebuiArgs(
+                target=self.machine.target,
+                image=settings.webui_image,
+                url=self.url,
+                admin_email=settings.admin_email,
+                admin_name=settings.admin_name,
+                admin_password=self.admin_password,
+                models=settings.models,
+                database_pool_size=plan.database_pool_size,
+                background_generation=plan.background_generation,
+            ),
+            child,
+        )
+        proxy = Proxy(
+            "proxy",
+            ProxyArgs(
+                target=self.machine.target,
+                image=settings.nginx_image,
+                server_name=host,
+                certificate=self.certificate.certificate,
+                private_key=self.certificate.private_key,
+            ),
+            child,
+        )
+        Access(
+            "access",
+            AccessArgs(
+                target=self.machine.target,
+                url=self.url,
+                certificate_fingerprint=self.certificate.fingerprint,
+                admin_email=settings.admin_email,
+                admin_password=self.admin_password,
+                models=settings.models,
+                application=[ollama, webui, proxy],
+                probe_from=settings.probe_from,
+            ),
+            child,
+        )
+        self.register_outputs({"url": self.url})
