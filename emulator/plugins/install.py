@@ -82,46 +82,44 @@ def install(instance: Instance, pulumi_cli: Path) -> list[Choice]:
 
 
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
-    where = _official(pulumi_cli, plugin)
     installed = instance.pulumi_home / "plugins" / plugin.folder
-    if where and where.parent.name == plugin.folder:
-        if _is_stand_in(installed / plugin.executable):
-            shutil.rmtree(installed)
-        if not installed.exists():
-            shutil.copytree(where.parent, installed, copy_function=_link)
-        return Choice(plugin, True, f"from {where.parent.parent}")
-    if where:
-        return Choice(plugin, True, f"found at {where}")
-    if (installed / plugin.executable).exists() and not _is_stand_in(installed / plugin.executable):
-        return Choice(plugin, True, "downloaded")
+    if (pulumi_cli.resolve().parent / plugin.executable).exists():
+        return Choice(plugin, True, f"beside {pulumi_cli}")
+    if found := _official(plugin):
+        _link(found, installed / plugin.executable)
+        return Choice(plugin, True, f"found at {found}")
+    if not _is_stand_in(installed / plugin.executable):
+        if (installed / plugin.executable).exists():
+            return Choice(plugin, True, "downloaded")
+        shutil.rmtree(installed, ignore_errors=True)
     _stand_in(instance, plugin)
     if plugin.kind == "language":
         return Choice(plugin, False, "the official one is neither on PATH nor beside the CLI")
     return Choice(plugin, False, "the official one cannot be downloaded here")
 
 
-def _official(pulumi_cli: Path, plugin: Plugin) -> Path | None:
-    """The official plugin's executable where it is on this machine already."""
+def _official(plugin: Plugin) -> Path | None:
+    """The official plugin where it is on this machine already: on PATH, or kept for the user."""
     if on_path := shutil.which(plugin.executable):
         return Path(on_path)
-    beside = pulumi_cli.resolve().parent / plugin.executable
-    user = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    kept = user / "plugins" / plugin.folder / plugin.executable
-    for candidate in (beside, kept):
-        if os.access(candidate, os.X_OK) and not _is_stand_in(candidate):
-            return candidate
-    return None
+    kept = Path.home() / ".pulumi" / "plugins" / plugin.folder / plugin.executable
+    return kept if os.access(kept, os.X_OK) else None
+
+
+def _link(official: Path, place: Path) -> None:
+    """Make `place` a link to the official executable, whatever stood there."""
+    if place.is_symlink() and place.readlink() == official:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(official)
 
 
 def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) -> None:
     """Let the CLI download what is not here, once for each version in the life of an instance."""
     noted = instance.home / "plugins-tried.json"
     tried: list[str] = json.loads(noted.read_text()) if noted.exists() else []
-    wanted = [
-        plugin
-        for plugin in plugins
-        if plugin.folder not in tried and not _official(pulumi_cli, plugin)
-    ]
+    wanted = [plugin for plugin in plugins if plugin.folder not in tried and not _official(plugin)]
     if not wanted:
         return
     with ThreadPoolExecutor() as pool:
@@ -165,17 +163,10 @@ def _stand_in(instance: Instance, plugin: Plugin) -> None:
 
 
 def _is_stand_in(executable: Path) -> bool:
-    if not executable.exists():
+    if executable.is_symlink() or not executable.exists():
         return False
     with executable.open("rb") as file:
         return _MARK.encode() in file.read(200)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 if __name__ == "__main__":

@@ -319,7 +319,9 @@ def main(arguments: Iterable[str]) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     print(port, flush=True)
-    ended.wait()
+    engine = os.getppid()
+    while not ended.wait(1) and os.getppid() == engine:
+        pass
     host.end()
     # Threads may wait for an engine that has gone; there is nothing left to save.
     os._exit(0)

@@ -1,0 +1,236 @@
+"""Runs commands over SSH as pulumi-command does, by its `connection` properties.
+
+The texts of errors follow golang.org/x/crypto/ssh, which the official plugin is built on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.plugins.provider import FailedError, Operation
+
+if TYPE_CHECKING:
+    import asyncssh
+
+# The official plugin's pauses between dials: 0.1 s, each 1.5 times the last, 5 s at most.
+_FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.1, 1.5, 5.0
+# A machine that does not answer for a minute is lost.
+_KEEPALIVE, _MISSED = 15, 4
+
+Took = Callable[[str, bytes], Awaitable[None]]
+"""Is told each piece of output: "stdout" or "stderr", and the bytes."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command and what it is given; a variable of `optional` may be refused by the machine."""
+
+    command: str
+    environment: Mapping[str, str]
+    optional: Mapping[str, str]
+    stdin: str
+
+
+@dataclass
+class Output:
+    """What a command wrote, apart and as it came."""
+
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    both: bytearray = field(default_factory=bytearray)
+
+    def take(self, stream: str, piece: bytes) -> None:
+        getattr(self, stream).extend(piece)
+        self.both.extend(piece)
+
+
+async def run(operation: Operation, connection: Mapping[str, Any], task: Task, took: Took) -> str:
+    """Run a command on the machine; returns how it failed, or nothing.
+
+    Raises FailedError where it could not be run: no connection, or a variable of its environment
+    that the machine's sshd does not accept.
+    """
+    import asyncssh  # noqa: PLC0415 -- a quarter of a second
+
+    async with _connected(operation, connection) as client:
+        await _require_accepted(operation, client, task)
+        try:
+            process = await client.create_process(
+                task.command, env={**task.optional, **task.environment}, encoding=None
+            )
+            await asyncio.gather(
+                _feed(process, task.stdin),
+                _read(process, "stdout", took),
+                _read(process, "stderr", took),
+            )
+            await process.wait_closed()
+        except (asyncssh.Error, OSError) as error:
+            return _lost(connection, str(error))
+        if process.exit_signal:
+            return f"Process exited with status 128 from signal {process.exit_signal[0]}"
+        if process.exit_status is None:
+            return _lost(connection, "it ended without an exit status")
+        return f"Process exited with status {process.exit_status}" if process.exit_status else ""
+
+
+def _lost(connection: Mapping[str, Any], reason: str) -> str:
+    return (
+        f"the connection to {connection['host']} was lost ({reason}) while the command ran; it may "
+        "still be running there. Run the update again once the machine answers"
+    )
+
+
+async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: str) -> None:
+    try:
+        process.stdin.write(stdin.encode())
+        await process.stdin.drain()
+        process.stdin.write_eof()
+    except OSError:
+        # A command need not read what it is given; how it ends tells the rest.
+        return
+
+
+async def _read(process: asyncssh.SSHClientProcess[bytes], stream: str, took: Took) -> None:
+    reader = getattr(process, stream)
+    while piece := await reader.read(65536):
+        await took(stream, piece)
+
+
+async def _require_accepted(
+    operation: Operation, client: asyncssh.SSHClientConnection, task: Task
+) -> None:
+    """Ask the machine which variables get through: an SSH server drops others silently."""
+    given = {**task.optional, **task.environment}
+    if not given:
+        return
+    for name in given:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise FailedError(f"could not set environment variable {name!r}: not a name")
+    probe = f'for name in {" ".join(given)}; do printenv "$name" >/dev/null || echo "$name"; done'
+    answer = await client.run(probe, env=given)
+    for name in str(answer.stdout).split():
+        message = (
+            f"Unable to set '{name}'. This only works if your SSH server is configured to accept "
+            "these variables via AcceptEnv. Alternatively, if a Bash-like shell runs the command "
+            "on the remote host, you could prefix the command itself with the variables in the "
+            "form 'VAR=value command'"
+        )
+        if name in task.environment:
+            await operation.log("error", message)
+            raise FailedError(f'could not set environment variable "{name}": ssh: setenv failed')
+        await operation.log("warning", message)
+
+
+@asynccontextmanager
+async def _connected(
+    operation: Operation, connection: Mapping[str, Any]
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    async with AsyncExitStack() as stack:
+        tunnel = None
+        if proxy := connection.get("proxy"):
+            tunnel = await stack.enter_async_context(await _dial(operation, proxy, "Dial proxy"))
+        yield await stack.enter_async_context(
+            await _dial(operation, connection, "Dial", tunnel=tunnel)
+        )
+
+
+async def _dial(
+    operation: Operation,
+    connection: Mapping[str, Any],
+    said: str,
+    tunnel: asyncssh.SSHClientConnection | None = None,
+) -> asyncssh.SSHClientConnection:
+    """Connect, again and again as often as `dialErrorLimit` allows, whatever the error is."""
+    import asyncssh  # noqa: PLC0415
+
+    options = _options(connection)
+    limit, pause, tries = int(connection["dialErrorLimit"]), _FIRST_PAUSE, 0
+    while True:
+        try:
+            return await asyncssh.connect(tunnel=tunnel, **options)
+        except (asyncssh.Error, OSError) as error:
+            problem = _dial_error(connection, error)
+        if -1 < limit <= tries:
+            raise FailedError(f"after {tries} failed attempts: {problem}")
+        tries += 1
+        shown = "inf" if limit < 0 else str(limit)
+        await operation.log("info", f"{said} {tries}/{shown} failed: retrying", passing=True)
+        await asyncio.sleep(pause)
+        pause = min(pause * _FACTOR, _LONGEST_PAUSE)
+
+
+def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """What asyncssh needs to know; raises FailedError for keys that cannot be read."""
+    import asyncssh  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        "host": connection["host"],
+        "port": int(connection["port"]),
+        "username": connection["user"],
+        "password": connection.get("password"),
+        "client_keys": None,
+        "agent_path": _agent(connection),
+        "known_hosts": None,
+        "config": None,
+        "gss_host": None,
+        "connect_timeout": int(connection["perDialTimeout"]) or None,
+        "login_timeout": int(connection["perDialTimeout"]) or 0,
+        "keepalive_interval": _KEEPALIVE,
+        "keepalive_count_max": _MISSED,
+    }
+    try:
+        if connection.get("privateKey"):
+            options["client_keys"] = [
+                asyncssh.import_private_key(
+                    connection["privateKey"], connection.get("privateKeyPassword")
+                )
+            ]
+        if connection.get("hostKey"):
+            key = asyncssh.import_public_key(connection["hostKey"])
+            options["known_hosts"] = ([key], [], [])
+            options["server_host_key_algs"] = [key.get_algorithm()]
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise FailedError(f"connection: a key cannot be read: {error}") from None
+    return options
+
+
+def _agent(connection: Mapping[str, Any]) -> str | None:
+    """The socket of the SSH agent, which must be there when it is named."""
+    socket = connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
+    if socket and not Path(socket).is_socket():
+        raise FailedError(
+            f"dial unix {socket}: connect: no such file or directory (the SSH agent that "
+            "connection.agentSocketPath or SSH_AUTH_SOCK names; unset it or start the agent)"
+        )
+    return socket or None
+
+
+def _dial_error(connection: Mapping[str, Any], error: Exception) -> str:
+    import asyncssh  # noqa: PLC0415
+
+    where = f"{connection['host']}:{int(connection['port'])}"
+    match error:
+        case asyncssh.HostKeyNotVerifiable():
+            return (
+                f"ssh: handshake failed: ssh: host key mismatch: {where} answers with another host "
+                "key than connection.hostKey"
+            )
+        case asyncssh.PermissionDenied():
+            return (
+                f"ssh: handshake failed: ssh: unable to authenticate {connection['user']} at "
+                f"{where}: {error}"
+            )
+        case asyncssh.Error():
+            return f"ssh: handshake failed: {where}: {error}"
+        case TimeoutError():
+            return f"dial tcp {where}: i/o timeout"
+        case ConnectionRefusedError():
+            return f"dial tcp {where}: connect: connection refused"
+    return f"dial tcp {where}: {error}"
