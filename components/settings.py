@@ -3,28 +3,23 @@
 `Settings.load(pulumi.Config())` is the only place that reads Pulumi's configuration. A bad stack
 file ends the run with one error that holds every problem and the command that mends each.
 Pulumi.yaml's `config:` block and docs/reference/settings.md are made from this file
-(`python -m scripts.reference`).
+(`make reference`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi.runtime import config as raw_config
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -33,6 +28,32 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from components import catalog
+from components.checks import (
+    COMMON_NAME_LIMIT,
+    Client,
+    CountryCode,
+    DiskId,
+    DnsLabel,
+    DomainName,
+    Duration,
+    EmailAddress,
+    Gibibytes,
+    ImageVersion,
+    Line,
+    Location,
+    LongLine,
+    ModelName,
+    NginxVersion,
+    OllamaVersion,
+    Password,
+    Registry,
+    TagName,
+    TagValue,
+    UserName,
+    VmSizeName,
+    WebAddress,
+    WebuiVersion,
+)
 from components.problems import (
     NAMESPACE,
     Problem,
@@ -48,31 +69,6 @@ from components.problems import (
     shown,
 )
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Names that Azure refuses for a Linux administrator (REST reference of virtual machines,
-# osProfile.adminUsername), and accounts the machine already has.
-FORBIDDEN_BY_AZURE = _words(
-    """
-    administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2
-    aspnet backup console david guest john owner root server sql support support_388945a0 sys
-    test2 test3 user4 user5
-    """
-)
-ACCOUNTS_OF_THE_MACHINE = _words(
-    """
-    bin daemon games irc list lp mail man messagebus news nobody ollama open-webui proxy sshd
-    sync systemd-network systemd-resolve systemd-timesync uucp uuidd www-data _apt
-    """
-)
-
-# X.509's upper bound for a common name (RFC 5280, appendix A.1), in characters.
-COMMON_NAME_LIMIT = 64
-# bcrypt, which Open WebUI hashes passwords with, reads no further.
-PASSWORD_LIMIT_BYTES = 72
 # Azure allows 50 tags on a resource; ten are kept for the program's own.
 TAG_LIMIT = 40
 
@@ -92,138 +88,6 @@ def setting(default: Any = ..., *, description: str, allowed: str, example: Any)
         examples=[example],
         json_schema_extra={"allowed": allowed},
     )
-
-
-def matching(pattern: str, reason: str) -> AfterValidator:
-    """A check that the whole text matches; the reason says what is wrong when it does not."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise refusal(reason)
-        return value
-
-    return AfterValidator(check)
-
-
-def one_of(known: Callable[[], Sequence[str]], kind: str) -> AfterValidator:
-    """A check against a list of the catalog, in any case, with the nearest name as a hint."""
-
-    def check(value: str) -> str:
-        by_lower_case = {name.lower(): name for name in known()}
-        found = by_lower_case.get(value.lower())
-        if found:
-            return found
-        near = did_you_mean(value.lower(), by_lower_case)
-        if near:
-            right = by_lower_case[near]
-            raise refusal(f"no such {kind}, did you mean {right}?", instead=right)
-        raise refusal(f"no such {kind}")
-
-    return AfterValidator(check)
-
-
-def _without_v(value: Any) -> Any:
-    return value.removeprefix("v") if isinstance(value, str) else value
-
-
-def _location(value: Any) -> Any:
-    """ "France Central" is the region's other name, which Azure's tools take too."""
-    return value.replace(" ", "").lower() if isinstance(value, str) else value
-
-
-def _client(value: str) -> str:
-    try:
-        network = ipaddress.ip_network(value.strip(), strict=False)
-    except ValueError:
-        raise refusal("it is neither an IPv4 address nor a range such as 203.0.113.0/24") from None
-    if network.version != 4:
-        raise refusal("the machine has an IPv4 address only, so an IPv6 client never reaches it")
-    return str(network)
-
-
-def _model_name(value: str) -> str:
-    """A model's name with its tag written out, as Ollama and Open WebUI list it."""
-    part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
-    if not re.fullmatch(rf"({part}(:\d+)?/)?({part}/)?{part}(:{part})?", value):
-        raise refusal("it is not the name of a model in Ollama's library")
-    return value if ":" in value.rsplit("/", 1)[-1] else f"{value}:latest"
-
-
-def _domain(value: str) -> str:
-    name = value.rstrip(".").lower()
-    if "://" in name or "/" in name:
-        raise refusal("it is an address of a page; give the bare name, without https:// and path")
-    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    if not re.fullmatch(rf"({label}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-9]", name):
-        raise refusal("it is not a full domain name")
-    if name.endswith(".cloudapp.azure.com"):
-        raise refusal("names below cloudapp.azure.com are Azure's; set dnsLabel instead")
-    if len(name) > COMMON_NAME_LIMIT:
-        raise refusal(f"a certificate holds {COMMON_NAME_LIMIT} characters, it has {len(name)}")
-    return name
-
-
-def _password(value: SecretStr) -> SecretStr:
-    length = len(value.get_secret_value().encode())
-    if length < 12:
-        raise refusal(f"it has {length} bytes, fewer than 12")
-    if length > PASSWORD_LIMIT_BYTES:
-        raise refusal(f"it has {length} bytes, and Open WebUI reads {PASSWORD_LIMIT_BYTES} only")
-    return value
-
-
-def _text_of(value: Any) -> Any:
-    """`--path` stores true, false and whole numbers as such, and a tag is text all the same."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _administrator(value: str) -> str:
-    if value in FORBIDDEN_BY_AZURE:
-        raise refusal("Azure refuses this name for an administrator")
-    if value in ACCOUNTS_OF_THE_MACHINE:
-        raise refusal("the machine has an account of this name already")
-    return value
-
-
-def _tag_name(value: str) -> str:
-    if re.search(r"[<>%&\\?/]", value):
-        raise refusal(r"Azure refuses < > % & \ ? / in the name of a tag")
-    if value.lower().startswith(("microsoft", "azure", "windows")):
-        raise refusal("Azure keeps tags that begin with microsoft, azure or windows for itself")
-    return value
-
-
-Location = Annotated[
-    str, BeforeValidator(_location), one_of(catalog.locations, "region of Azure's public cloud")
-]
-VmSizeName = Annotated[
-    str, one_of(lambda: ("auto", *catalog.vm_sizes()), "size in catalog/vm_sizes.yaml")
-]
-Client = Annotated[str, AfterValidator(_client)]
-ModelName = Annotated[str, AfterValidator(_model_name)]
-Gibibytes = Annotated[float, Field(gt=0, le=1024)]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
-LongLine = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_tag_name)]
-TagValue = Annotated[str, BeforeValidator(_text_of), StringConstraints(max_length=256)]
-WebAddress = Annotated[
-    str,
-    AfterValidator(lambda value: value.rstrip("/")),
-    matching(
-        r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[^\s?#]*)?",
-        "it is not an http:// or https:// address",
-    ),
-]
-Registry = Annotated[
-    str,
-    AfterValidator(lambda value: value.rstrip("/")),
-    matching(
-        r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[a-z0-9._/-]+)?",
-        "it is not a registry's host name, without http:// or https://",
-    ),
-]
 
 
 def key_of(attribute: str) -> str:
@@ -248,7 +112,7 @@ class Group(BaseModel):
 class Certificate(Group):
     """The self-signed certificate: its subject and its life."""
 
-    country: Annotated[str, matching(r"[A-Z]{2}", "it is not two capital letters")] = setting(
+    country: CountryCode = setting(
         "FR",
         description="Country in the certificate's subject.",
         allowed="a country's two-letter code (ISO 3166), in capitals",
@@ -341,13 +205,11 @@ class Tuning(Group):
         allowed="1 to 16",
         example=1,
     )
-    keep_alive: Annotated[str, matching(r"-1|\d+(ms|s|m|h)", "it is not a duration")] | None = (
-        setting(
-            None,
-            description="How long an unused model stays in memory (OLLAMA_KEEP_ALIVE).",
-            allowed="a number with ms, s, m or h, or -1 for ever",
-            example="30m",
-        )
+    keep_alive: Duration | None = setting(
+        None,
+        description="How long an unused model stays in memory (OLLAMA_KEEP_ALIVE).",
+        allowed="a number with ms, s, m or h, or -1 for ever",
+        example="30m",
     )
     database_pool_size: Annotated[int, Field(ge=1, le=256)] | None = setting(
         None,
@@ -378,9 +240,7 @@ class Settings(Group):
         allowed="a size of catalog/vm_sizes.yaml, or auto",
         example="Standard_B2ms",
     )
-    image_version: Annotated[
-        str, matching(r"latest|\d+\.\d{8}\.\d+", "it is not a version of Debian's image")
-    ] = setting(
+    image_version: ImageVersion = setting(
         "latest",
         description="Version of Debian 13's image for a new machine; another one replaces it.",
         allowed="latest, or a version of Debian:debian-13:13-gen2",
@@ -411,25 +271,13 @@ class Settings(Group):
         allowed="a list of IPv4 addresses or ranges",
         example=["203.0.113.7/32"],
     )
-    vm_admin_username: Annotated[
-        str,
-        matching(
-            r"[a-z_][a-z0-9_-]{0,31}",
-            "it is not a Linux user name in lower case that begins with a letter",
-        ),
-        AfterValidator(_administrator),
-    ] = setting(
+    vm_admin_username: UserName = setting(
         "ollamazure",
         description="The machine's administrator, who signs in by SSH.",
         allowed="1 to 32 lower-case letters, digits, - and _, and none of Azure's forbidden names",
         example="ollamazure",
     )
-    admin_email: Annotated[
-        str,
-        AfterValidator(str.lower),
-        matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{1,63}", "it is not an e-mail address"),
-        Field(max_length=254),
-    ] = setting(
+    admin_email: EmailAddress = setting(
         "admin@chat.local",
         description="E-mail the chat's administrator signs in with; no mail is sent to it.",
         allowed="an e-mail address",
@@ -441,30 +289,21 @@ class Settings(Group):
         allowed="1 to 64 characters",
         example="Administrator",
     )
-    admin_password: Annotated[SecretStr, AfterValidator(_password)] | None = setting(
+    admin_password: Password | None = setting(
         None,
         description="Password of the chat's administrator. Unset: a random one.",
         allowed="12 to 72 bytes, set with --secret",
         example="a long pass phrase",
     )
-    domain: Annotated[str, AfterValidator(_domain)] | None = setting(
+    domain: DomainName | None = setting(
         None,
         description="Domain name of your own that leads to the machine.",
         allowed="a full domain name of at most 64 characters",
         example="chat.example.com",
     )
-    dns_label: (
-        Annotated[
-            str,
-            matching(
-                r"[a-z][a-z0-9-]{1,61}[a-z0-9]",
-                "Azure wants 3 to 63 lower-case letters, digits and -, a letter first, no - last",
-            ),
-        ]
-        | None
-    ) = setting(
+    dns_label: DnsLabel | None = setting(
         None,
-        description="First part of a free name of Azure's: our-team-chat.francecentral.cloudapp.azure.com.",
+        description="First part of a free name: our-team-chat.francecentral.cloudapp.azure.com.",
         allowed="3 to 63 lower-case letters, digits and -, free in its region",
         example="our-team-chat",
     )
@@ -480,17 +319,7 @@ class Settings(Group):
         allowed="4 to 4095 GiB",
         example=64,
     )
-    data_disk_id: (
-        Annotated[
-            str,
-            matching(
-                r"(?i)/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-                r"/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.Compute/disks/[\w.-]{1,80}",
-                "it is not the ARM id of a managed disk",
-            ),
-        ]
-        | None
-    ) = setting(
+    data_disk_id: DiskId | None = setting(
         None,
         description="A kept data disk to take over, with its chats and models.",
         allowed="the ARM id of a managed disk in the same region",
@@ -503,31 +332,19 @@ class Settings(Group):
         allowed="true or false",
         example=True,
     )
-    ollama_version: Annotated[
-        str,
-        BeforeValidator(_without_v),
-        matching(r"\d+\.\d+\.\d+(-rc\d+)?", "it is not a version of Ollama"),
-    ] = setting(
+    ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,
         description="Version of Ollama.",
         allowed="a release of github.com/ollama/ollama, 0.30.0 or later",
         example="0.34.0",
     )
-    webui_version: Annotated[
-        str,
-        AfterValidator(lambda value: value if value.startswith("v") else f"v{value}"),
-        matching(r"v\d+\.\d+\.\d+", "it is not a version of Open WebUI"),
-    ] = setting(
+    webui_version: WebuiVersion = setting(
         catalog.versions().open_webui.tag,
         description="Version of Open WebUI; its database only goes forward.",
         allowed="a release of github.com/open-webui/open-webui",
         example="v0.12.4",
     )
-    nginx_version: Annotated[
-        str,
-        BeforeValidator(_without_v),
-        matching(r"\d+\.\d+\.\d+", "it is not a version of Nginx"),
-    ] = setting(
+    nginx_version: NginxVersion = setting(
         catalog.versions().nginx.tag,
         description="Version of Nginx.",
         allowed="a tag of the official nginx image that is a bare version",
@@ -562,13 +379,17 @@ class Settings(Group):
     @field_validator("models")
     @classmethod
     def _models(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated:
-            raise refusal(f"{', '.join(repeated)} is there more than once")
+            last = len(names) - 1 - names[::-1].index(repeated)
+            mend = f"pulumi config rm --path '{NAMESPACE}:models[{last}]'"
+            raise refusal(f"{repeated} is there more than once", mend=mend)
         known = (*catalog.models(), *info.data.get("model_memory_gib", ()))
         unknown = [name for name in names if name not in known]
         if unknown:
             raise _unknown_models(names, unknown, known)
+        if not _that_chat(names):
+            raise refusal("all of them turn text into numbers for search, none answers questions")
         return names
 
     @field_validator("context_length")
@@ -595,16 +416,6 @@ class Settings(Group):
                     f"{COMMON_NAME_LIMIT}; choose a label of at most "
                     f"{len(value) - len(name) + COMMON_NAME_LIMIT}"
                 )
-        return value
-
-    @field_validator("ollama_version")
-    @classmethod
-    def _recent_enough(cls, value: str) -> str:
-        if tuple(int(part) for part in value.partition("-")[0].split(".")) < (0, 30, 0):
-            raise refusal(
-                "before 0.30 another engine ran the models and the memory estimate does not hold",
-                instead=catalog.versions().ollama.version,
-            )
         return value
 
     @classmethod
@@ -668,6 +479,11 @@ class Settings(Group):
         ]
 
     @property
+    def chat_models(self) -> tuple[str, ...]:
+        """The models that answer questions; embedding models only serve the search."""
+        return _that_chat(self.models)
+
+    @property
     def public_name(self) -> str | None:
         """The name the chat is reached by; None when it is the bare address."""
         if self.domain:
@@ -689,6 +505,11 @@ class Settings(Group):
         """The address, of a mirror where one is set, below which the release's files lie."""
         base = self.mirrors.ollama or catalog.versions().ollama.download
         return f"{base}/v{self.ollama_version}"
+
+
+def _that_chat(names: Sequence[str]) -> tuple[str, ...]:
+    known = catalog.models()
+    return tuple(name for name in names if name not in known or known[name].kind == "chat")
 
 
 def azure_name(label: str, location: str) -> str:

@@ -192,9 +192,10 @@ def models_page() -> str:
     return (
         GENERATED.format(source="catalog/models.yaml")
         + "# Models\n\n"
-        + f"Memory is that of one answer at a time with {CONTEXT} tokens of context, by the formula at "
-        "the head of components/sizing.py; the machine itself needs "
-        f"{sizing.MACHINE_GIB:.1f} GiB besides. Speed is an estimate for Standard_B2ms. {MARK} marks figures that were written from memory and not looked up "
+        f"Memory is that of one answer at a time with {CONTEXT} tokens of context, by the formula "
+        "at the head of components/sizing.py; the machine itself needs "
+        f"{sizing.MACHINE_GIB:.1f} GiB besides. Speed is an estimate for Standard_B2ms. {MARK} "
+        "marks figures that were written from memory and not looked up "
         "(file: size; memory: layers and dimensions).\n\n"
         + "".join(
             _table(
