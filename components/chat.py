@@ -107,9 +107,7 @@ class PrivateChat(pulumi.ComponentResource):
                 locality=subject.locality,
                 organization=subject.organization,
                 validity_days=subject.validity_days,
-                period=renewal_period(
-                    subject.today or datetime.date.today(), subject.renew_after_days
-                ),
+                period=renewal_period(today, subject.renew_after_days),
             ),
             child,
         )

@@ -173,9 +173,10 @@ class Machine(pulumi.ComponentResource):
     def _vm(
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
     ) -> compute.VirtualMachine:
-        custom_data: pulumi.Output[str] = pulumi.Output.all(
+        user_data: pulumi.Output[str] = pulumi.Output.all(
             private=host_key.private_key_openssh, public=host_key.public_key_openssh
         ).apply(lambda key: _base64(render_user_data(key["private"], key["public"])))
+        custom_data: pulumi.Output[str] = pulumi.Output.secret(user_data)
         authorized_key = {
             "path": f"/home/{args.admin_username}/.ssh/authorized_keys",
             "key_data": user_key.public_key_openssh.apply(str.strip),
@@ -190,7 +191,7 @@ class Machine(pulumi.ComponentResource):
                 "computer_name": COMPUTER_NAME,
                 "admin_username": args.admin_username,
                 "allow_extension_operations": False,
-                "custom_data": pulumi.Output.secret(custom_data),
+                "custom_data": custom_data,
                 "linux_configuration": {
                     "disable_password_authentication": True,
                     "ssh": {"public_keys": [authorized_key]},

@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         project = ScratchProject(instance)
         project.lay_out()
         environment = pulumi_environment(instance)
-        install.install(instance, paths.pulumi_cli())
-        pulumi = Pulumi(paths.pulumi_cli(), project.folder, environment)
+        install.install(instance, paths.pulumi())
+        pulumi = Pulumi(paths.pulumi(), project.folder, environment)
         stack = stack_of(arguments)
         if needs_stack(arguments):
             pulumi.ensure_stack(stack, project)
@@ -99,7 +99,7 @@ def pulumi_environment(instance: Instance) -> dict[str, str]:
     return {
         **kept,
         "PATH": os.pathsep.join(
-            [str(instance.home / "bin"), str(paths.pulumi_cli().parent), kept.get("PATH", "")]
+            [str(instance.home / "bin"), str(paths.pulumi().parent), kept.get("PATH", "")]
         ),
         "AZURE_CONFIG_DIR": str(nothing),
         "OLLAMAZURE_EMULATOR": str(instance.home),
