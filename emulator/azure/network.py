@@ -572,6 +572,7 @@ def _complete_configuration(request: Put, configuration: Body) -> None:
             "SubnetIsRequired",
             f"Subnet reference is required for ipConfiguration {configuration['id']}.",
         )
+    properties["subnet"] = {"id": properties["subnet"]["id"]}
     _check_public_address(request, configuration["id"], properties.get("publicIPAddress"))
     if properties.get("privateIPAddressVersion") == "IPv6":
         raise not_emulated("An IPv6 address", "privateIPAddressVersion")

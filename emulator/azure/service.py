@@ -10,7 +10,7 @@ import copy
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from emulator.azure import worker
@@ -113,32 +113,26 @@ class Azure:
         """The newest operation on a resource, ended or not."""
         return self.store.read().operations.get(ResourceId.parse(resource_id).key)
 
-    def wait(
-        self,
-        operation: str | None,
-        report: Callable[[str], None] = lambda line: None,
-        timeout: float = 7200.0,
-    ) -> None:
-        """Wait until the operation has ended, reporting each new line on how far it is.
-
-        `timeout` is in seconds. Raises AzureError: what the operation failed with, or
-        OperationTimedOut; the operation then goes on.
-        """
-        last, deadline = "", time.monotonic() + timeout
-        while (found := self._find(operation)) is not None and found.status == "InProgress":
-            if found.message != last:
-                last = found.message
-                report(last)
-            if time.monotonic() > deadline:
-                raise AzureError("OperationTimedOut", f"not done after {timeout:.0f} s: {last}")
-            worker.ensure(self._instance, self.folder)
-            time.sleep(POLL)
-        if found is not None and found.error is not None:
-            raise AzureError(**found.error)
-
-    def _find(self, operation: str | None) -> Operation | None:
+    def poll(self, operation: str | None) -> Operation | None:
+        """How far an operation is; None when it is not known (any more)."""
         operations = self.store.read().operations.values()
-        return next((each for each in operations if each.id == operation), None)
+        found = next((each for each in operations if each.id == operation), None)
+        if found is not None and found.status == "InProgress":
+            worker.ensure(self._instance, self.folder)
+        return found
+
+    def wait(self, operation: str | None, timeout: float = 7200.0) -> None:
+        """Wait until the operation has ended, at most `timeout` seconds.
+
+        Raises AzureError: what the operation failed with, or OperationTimedOut; it goes on then.
+        """
+        deadline = time.monotonic() + timeout
+        while (found := self.poll(operation)) is not None and found.status == "InProgress":
+            if time.monotonic() > deadline:
+                raise AzureError("OperationTimedOut", f"not done after {timeout:.0f} seconds")
+            time.sleep(POLL)
+        if found is not None:
+            found.raise_error()
 
     def _checked(
         self, state: State, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None

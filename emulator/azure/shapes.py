@@ -15,6 +15,9 @@ from emulator.azure.errors import AzureError
 Shape = Any
 """A node of types.yaml: a name of a kind, `A|B`, a list of one shape, or an object of shapes."""
 
+ANY = object()
+"""A value not known yet; it fits every shape."""
+
 
 @dataclass(frozen=True)
 class ResourceType:
@@ -74,6 +77,8 @@ def field_names(shape: dict[str, Shape]) -> dict[str, Shape]:
 
 def misfits(shape: Shape, value: Any, path: str = "") -> Iterator[Misfit]:
     """All places where `value` does not fit `shape`."""
+    if value is ANY:
+        return
     if isinstance(shape, dict):
         yield from _object_misfits(shape, value, path)
     elif isinstance(shape, list):

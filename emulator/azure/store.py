@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emulator.azure.errors import AzureError
+
 Body = dict[str, Any]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -35,6 +37,11 @@ class Operation:
     not_before: float = 0.0
     fault: str = ""
     error: dict[str, Any] | None = None
+
+    def raise_error(self) -> None:
+        """Raise the AzureError that it failed with, if it did."""
+        if self.error is not None:
+            raise AzureError(**self.error)
 
 
 @dataclass

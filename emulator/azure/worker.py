@@ -88,8 +88,11 @@ class Worker:
 
     def _next(self) -> Operation | None:
         faults = {fault.id for fault in self._faults.read()}
-        for operation in self._store.read().pending():
-            if operation.fault not in faults or operation.not_before <= time.time():
+        pending = self._store.read().pending()
+        for operation in pending:
+            waits = operation.fault in faults and operation.not_before > time.time()
+            inside = any(each.resource.startswith(f"{operation.resource}/") for each in pending)
+            if not waits and not inside:
                 return operation
         return None
 

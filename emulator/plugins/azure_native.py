@@ -1,0 +1,464 @@
+# ruff: noqa: N802 -- the methods are called as the engine calls them
+"""pulumi-azure-native 3.29.0 as the engine sees it, answered by the emulated Azure.
+
+It behaves as the official provider does, also where that is inconvenient: inputs are compared
+with inputs; an update replaces little by itself; a preview of an update knows nothing but the
+inputs, the name and the location; creating what exists is an error; a read changes an input only
+where Azure's answer changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from pulumi.runtime.proto import provider_pb2, status_pb2
+
+from emulator.azure.errors import AzureError
+from emulator.azure.service import POLL, Azure
+from emulator.instance import Instance
+from emulator.plugins.azure_refresh import refreshed_inputs
+from emulator.plugins.azure_types import (
+    CREATE_BEFORE_DELETE,
+    FUNCTIONS,
+    TYPES,
+    NativeType,
+)
+from emulator.plugins.provider import (
+    Context,
+    FailedError,
+    Kind,
+    Operation,
+    Properties,
+    Secret,
+    Servicer,
+    Unknown,
+    decode_map,
+    differences,
+    encode_map,
+    plain,
+    serve,
+)
+
+VERSION = version("pulumi-azure-native")
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+"""The emulated subscription, unless the configuration names one."""
+
+CONFIGURATION = frozenset(
+    {
+        *("location", "subscriptionId", "version", "pluginDownloadURL"),
+        # How to sign in to the real Azure: known, and of no use here.
+        *("auxiliaryTenantIds", "clientCertificatePassword", "clientCertificatePath", "clientId"),
+        *("clientSecret", "disableInstanceDiscovery", "disablePulumiPartnerId", "environment"),
+        *("msiEndpoint", "oidcRequestToken", "oidcRequestUrl", "oidcToken", "oidcTokenFilePath"),
+        *("partnerId", "tenantId", "useDefaultAzureCredential", "useMsi", "useOidc"),
+    }
+)
+
+
+class PartialFailureError(FailedError):
+    """The resource exists, but not as asked: the engine notes what there is, and the failure."""
+
+    def __init__(self, reason: str, resource_id: str, outputs: Properties) -> None:
+        super().__init__(reason)
+        self.resource_id = resource_id
+        self.outputs = outputs
+
+
+class AzureNative(Servicer):
+    """Answers the engine for azure-native."""
+
+    def __init__(self, plugin_version: str, kinds: dict[str, Kind], engine: str) -> None:
+        super().__init__(plugin_version, kinds, engine)
+        self._azure = Azure(Instance.open())
+        self._location: str | None = None
+        self._subscription = SUBSCRIPTION
+
+    async def CheckConfig(
+        self, request: provider_pb2.CheckRequest, context: Context
+    ) -> provider_pb2.CheckResponse:
+        unknown = sorted(set(request.news.fields) - CONFIGURATION)
+        failures = [
+            provider_pb2.CheckFailure(
+                property=name,
+                reason=f"the emulated Azure has no setting azure-native:{name}; it knows"
+                f" {', '.join(sorted(CONFIGURATION))}",
+            )
+            for name in unknown
+        ]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+
+    async def Configure(
+        self, request: provider_pb2.ConfigureRequest, context: Context
+    ) -> provider_pb2.ConfigureResponse:
+        given = plain(decode_map(request.args))
+        if isinstance(given.get("location"), str):
+            self._location = given["location"]
+        if isinstance(given.get("subscriptionId"), str):
+            self._subscription = given["subscriptionId"]
+        return await super().Configure(request, context)
+
+    async def Check(
+        self, request: provider_pb2.CheckRequest, context: Context
+    ) -> provider_pb2.CheckResponse:
+        native = await self._native(request.urn, context)
+        olds, news = plain(decode_map(request.olds)), _without_nulls(decode_map(request.news))
+        self._set_name(native, request, olds, news)
+        if "location!" in native.shape and news.get("location") is None:
+            location = self._default_location(olds, news)
+            if location is not None:
+                news["location"] = location
+        news.setdefault("azureApiVersion", native.api_version)
+        failures = [
+            provider_pb2.CheckFailure(
+                property=misfit.path, reason=f"property '{misfit.path}' {misfit.reason}"
+            )
+            for misfit in native.check(plain(news))
+        ]
+        return provider_pb2.CheckResponse(inputs=encode_map(news), failures=failures)
+
+    def _set_name(
+        self,
+        native: NativeType,
+        request: provider_pb2.CheckRequest,
+        olds: Properties,
+        news: Properties,
+    ) -> None:
+        """Names a resource that the program leaves unnamed, once, and notes that."""
+        name = native.name_input
+        if news.get(name) is not None:
+            return
+        if name in olds:
+            news[name] = olds[name]
+            if olds.get(CREATE_BEFORE_DELETE) is True:
+                news[CREATE_BEFORE_DELETE] = True
+            return
+        options = provider_pb2.CheckRequest.AutonamingOptions
+        if request.HasField("autonaming") and request.autonaming.mode == options.Mode.DISABLE:
+            return
+        proposed = request.autonaming.proposed_name if request.HasField("autonaming") else ""
+        news[name] = proposed or _random_name(request)
+        news[CREATE_BEFORE_DELETE] = True
+
+    def _default_location(self, olds: Properties, news: Properties) -> str | Unknown | None:
+        """The location it had, else the configured one, else its resource group's."""
+        known = olds.get("location") or self._location
+        if known is not None:
+            return str(known)
+        group = plain(news.get("resourceGroupName"))
+        if group is None or isinstance(group, Unknown):
+            return group
+        try:
+            found = self._azure.get(f"/subscriptions/{self._subscription}/resourceGroups/{group}")
+        except AzureError:
+            return None
+        return str(found["location"])
+
+    async def Diff(
+        self, request: provider_pb2.DiffRequest, context: Context
+    ) -> provider_pb2.DiffResponse:
+        native = await self._native(request.urn, context)
+        old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
+        detailed: dict[str, provider_pb2.PropertyDiff] = {}
+        changed, replaces = set(), set()
+        for path, how in differences(old, new):
+            name = path.partition(".")[0].partition("[")[0]
+            if name == "location" and _same_location(old.get(name), new.get(name)):
+                continue
+            changed.add(name)
+            replacing = name in native.path or name in native.replaces
+            if replacing:
+                replaces.add(name)
+            detailed[path] = provider_pb2.PropertyDiff(
+                kind=provider_pb2.PropertyDiff.Kind.Value(f"{how}_REPLACE" if replacing else how),
+                inputDiff=True,
+            )
+        some = provider_pb2.DiffResponse.DIFF_SOME
+        return provider_pb2.DiffResponse(
+            changes=some if changed else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=sorted(changed),
+            replaces=sorted(replaces),
+            deleteBeforeReplace=bool(replaces) and old.get(CREATE_BEFORE_DELETE) is not True,
+            detailedDiff=detailed,
+            hasDetailedDiff=True,
+        )
+
+    async def Create(
+        self, request: provider_pb2.CreateRequest, context: Context
+    ) -> provider_pb2.CreateResponse:
+        native = await self._native(request.urn, context)
+        inputs = decode_map(request.properties)
+        if request.preview:
+            return provider_pb2.CreateResponse(properties=encode_map(native.preview(plain(inputs))))
+        inputs = plain(inputs)
+        resource_id = native.id(inputs, self._subscription)
+        operation = Operation(request.urn, request.timeout, self._engine)
+        work = self._create(operation, native, resource_id, inputs)
+        outputs = await self._finish(operation, work, request.properties, context)
+        return provider_pb2.CreateResponse(id=outputs["id"], properties=encode_map(outputs))
+
+    async def _create(
+        self, operation: Operation, native: NativeType, resource_id: str, inputs: Properties
+    ) -> Properties:
+        if self._get(native, resource_id) is not None:
+            raise FailedError(f"cannot create already existing resource '{resource_id}'")
+        return await self._put(operation, native, resource_id, native.body(inputs))
+
+    async def Update(
+        self, request: provider_pb2.UpdateRequest, context: Context
+    ) -> provider_pb2.UpdateResponse:
+        native = await self._native(request.urn, context)
+        inputs = plain(decode_map(request.news))
+        if request.preview:
+            old = plain(decode_map(request.olds))
+            stable = {name: old[name] for name in ("name", "location") if name in old}
+            return provider_pb2.UpdateResponse(
+                properties=encode_map({**native.preview(inputs), **stable})
+            )
+        body = native.body(inputs)
+        self._maintain(native, request.id, inputs, body)
+        operation = Operation(request.urn, request.timeout, self._engine)
+        work = self._put(operation, native, request.id, body)
+        outputs = await self._finish(operation, work, request.news, context)
+        return provider_pb2.UpdateResponse(properties=encode_map(outputs))
+
+    def _maintain(
+        self, native: NativeType, resource_id: str, inputs: Properties, body: Properties
+    ) -> None:
+        """Say again what the program leaves to resources of their own, so that it stays."""
+        if native.maintained is None or native.maintained in inputs:
+            return
+        there = self._get(native, resource_id)
+        if there is not None:
+            kept = native.body(native.project(there))
+            body.setdefault("properties", {})[native.maintained] = kept["properties"][
+                native.maintained
+            ]
+
+    async def Delete(
+        self, request: provider_pb2.DeleteRequest, context: Context
+    ) -> empty_pb2.Empty:
+        native = await self._native(request.urn, context)
+        operation = Operation(request.urn, request.timeout, self._engine)
+
+        async def work() -> None:
+            while True:
+                try:
+                    deleting = self._azure.delete(request.id, native.api_version)
+                except AzureError as error:
+                    await self._other_operation(operation, request.id, error)
+                    continue
+                try:
+                    await self._wait(operation, deleting)
+                except AzureError as error:
+                    raise FailedError(_said(error)) from error
+                return
+
+        await self._carry_out(operation, work(), context)
+        return empty_pb2.Empty()
+
+    async def Read(
+        self, request: provider_pb2.ReadRequest, context: Context
+    ) -> provider_pb2.ReadResponse:
+        native = await self._native(request.urn, context)
+        outputs = self._get(native, request.id)
+        if outputs is None:
+            return provider_pb2.ReadResponse(id="")
+        if request.HasField("inputs") and request.inputs.fields:
+            inputs = refreshed_inputs(
+                native, decode_map(request.inputs), plain(decode_map(request.properties)), outputs
+            )
+        else:
+            inputs = {**native.project(outputs), **native.path_inputs(request.id)}
+            inputs["azureApiVersion"] = native.api_version
+        return provider_pb2.ReadResponse(
+            id=request.id, properties=encode_map(outputs), inputs=encode_map(inputs)
+        )
+
+    async def Invoke(
+        self, request: provider_pb2.InvokeRequest, context: Context
+    ) -> provider_pb2.InvokeResponse:
+        arguments = plain(decode_map(request.args))
+        if request.tok == "azure-native:authorization:getClientConfig":
+            found = {
+                "clientId": SUBSCRIPTION,
+                "objectId": SUBSCRIPTION,
+                "subscriptionId": self._subscription,
+                "tenantId": SUBSCRIPTION,
+            }
+            return _invoked(found)
+        native = FUNCTIONS.get(request.tok)
+        if native is None:
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"{request.tok} is not a function of the emulated Azure, which has"
+                f" {', '.join(sorted(FUNCTIONS))}",
+            )
+            raise AssertionError("abort raises")
+        try:
+            resource_id = native.id(arguments, self._subscription)
+            body = self._azure.get(resource_id, native.api_version)
+        except (AzureError, KeyError) as error:
+            said = _said(error) if isinstance(error, AzureError) else f"missing argument {error}"
+            await context.abort(grpc.StatusCode.UNKNOWN, f"request failed {request.tok}: {said}")
+            raise AssertionError("abort raises") from error
+        return _invoked(native.outputs_of(body))
+
+    async def _native(self, urn: str, context: Context) -> NativeType:
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        if token not in TYPES:
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"{token} is not a resource type of the emulated Azure, which has"
+                f" {', '.join(sorted(TYPES))}",
+            )
+        return TYPES[token]
+
+    def _get(self, native: NativeType, resource_id: str) -> Properties | None:
+        """The resource's outputs, or None if there is no such resource."""
+        try:
+            return native.outputs_of(self._azure.get(resource_id, native.api_version))
+        except AzureError as error:
+            if error.status == 404:
+                return None
+            raise FailedError(_said(error)) from error
+
+    async def _put(
+        self, operation: Operation, native: NativeType, resource_id: str, body: Properties
+    ) -> Properties:
+        """PUT, wait, and read what there is then. Raises FailedError or PartialFailureError."""
+        while True:
+            try:
+                putting = self._azure.put(resource_id, body, native.api_version)
+                break
+            except AzureError as error:
+                await self._other_operation(operation, resource_id, error)
+        reason = ""
+        try:
+            await self._wait(operation, putting)
+        except AzureError as error:
+            reason = _said(error)
+        except asyncio.CancelledError:
+            reason = "no longer waited for; Azure goes on with it"
+        outputs = self._get(native, resource_id)
+        if outputs is None:
+            raise FailedError(reason or "it was deleted while it was being made")
+        if reason:
+            raise PartialFailureError(reason, resource_id, outputs)
+        return outputs
+
+    async def _other_operation(
+        self, operation: Operation, resource_id: str, error: AzureError
+    ) -> None:
+        """Wait for what is under way on the resource, as the official provider does."""
+        if error.code != "AnotherOperationInProgress":
+            raise FailedError(_said(error)) from error
+        await operation.log("info", "waiting for another operation on it to end", passing=True)
+        other = self._azure.operation(resource_id)
+        if other is None or other.status != "InProgress":  # on what it is in
+            await asyncio.sleep(POLL)
+            return
+        while (found := self._azure.poll(other.id)) and found.status == "InProgress":
+            await asyncio.sleep(POLL)
+
+    async def _wait(self, operation: Operation, azure_operation: str | None) -> None:
+        """Wait for the end, saying what is being done and for how long. Raises AzureError."""
+        begun, shown = time.monotonic(), 0
+        while (found := self._azure.poll(azure_operation)) and found.status == "InProgress":
+            elapsed = int(time.monotonic() - begun)
+            if elapsed > shown:
+                shown = elapsed
+                doing = found.message or "waiting for Azure"
+                await operation.log("info", f"{doing} … {elapsed} s", passing=True)
+            await asyncio.sleep(POLL)
+        if found is not None:
+            found.raise_error()
+
+    async def _finish(
+        self, operation: Operation, work: Any, inputs: Any, context: Context
+    ) -> Properties:
+        """Carry out a create or an update; what is half done is told to the engine as such."""
+        outcome: PartialFailureError | None = None
+
+        async def guarded() -> Properties:
+            nonlocal outcome
+            try:
+                done: Properties = await work
+            except PartialFailureError as partial:
+                outcome = partial
+                return {}
+            return done
+
+        outputs: Properties = await self._carry_out(operation, guarded(), context)
+        if outcome is not None:
+            await context.abort_with_status(_partial_status(outcome, inputs))
+        return outputs
+
+
+class _Status(grpc.Status):
+    """A gRPC status with details, as `abort_with_status` wants it."""
+
+    def __init__(self, message: str, details: status_pb2.Status) -> None:
+        self.code = grpc.StatusCode.UNKNOWN
+        self.details = message
+        self.trailing_metadata = (("grpc-status-details-bin", details.SerializeToString()),)
+
+
+def _partial_status(partial: PartialFailureError, inputs: Any) -> _Status:
+    failed = provider_pb2.ErrorResourceInitFailed(
+        id=partial.resource_id,
+        properties=encode_map(partial.outputs),
+        reasons=[str(partial)],
+        inputs=inputs,
+    )
+    packed = any_pb2.Any()
+    packed.Pack(failed)
+    code = grpc.StatusCode.UNKNOWN.value[0]
+    return _Status(
+        str(partial), status_pb2.Status(code=code, message=str(partial), details=[packed])
+    )
+
+
+def _said(error: AzureError) -> str:
+    """Azure's error as the official provider shows it."""
+    target = f' Target="{error.target}"' if error.target else ""
+    return f'Status={error.status} Code="{error.code}" Message="{error.message}"{target}'
+
+
+def _invoked(values: Properties) -> provider_pb2.InvokeResponse:
+    response = provider_pb2.InvokeResponse()
+    getattr(response, "return").CopyFrom(encode_map(values))
+    return response
+
+
+def _random_name(request: provider_pb2.CheckRequest) -> str:
+    """The resource's name and eight digits, the same for the same seed."""
+    name = request.urn.rpartition("::")[2]
+    seed = request.randomSeed or secrets.token_bytes(16)
+    return f"{name}{hashlib.sha256(seed + name.encode()).hexdigest()[:8]}"
+
+
+def _same_location(old: Any, new: Any) -> bool:
+    """Case and spaces do not matter in a location."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    return old.replace(" ", "").lower() == new.replace(" ", "").lower()
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return Secret(_without_nulls(value.value))
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    serve(VERSION, {}, AzureNative)
