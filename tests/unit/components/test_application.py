@@ -1,0 +1,225 @@
+"""Ollama, Open WebUI, Nginx and the final question: what they register and in which order."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi_command.remote import ConnectionArgs
+
+from components import remote
+from components.access import Access, AccessArgs
+from components.ollama import Ollama, OllamaArgs, model_id, slug
+from components.proxy import Proxy, ProxyArgs
+from components.webui import OpenWebui, OpenWebuiArgs, declared
+from tests.unit.components.recorder import Recorder, record
+
+PASSWORD = "the-admin-password"
+KEY = "-----BEGIN PRIVATE KEY-----"
+MODELS = ["llama3.2:1b", "phi4-mini"]
+WEBUI_IMAGE = "ghcr.io/open-webui/open-webui:v0.12.4"
+
+
+def deploy(**changes: Any) -> Recorder:
+    """The application on a machine, with `changes` to the arguments of its components."""
+
+    def changed(args: Any) -> Any:
+        names = {field.name for field in dataclasses.fields(args)} & changes.keys()
+        return dataclasses.replace(args, **{name: changes[name] for name in names})
+
+    def program() -> None:
+        vm = pulumi.CustomResource("test:index:Vm", "vm")
+        ready = pulumi.CustomResource("test:index:Ready", "machine-ready")
+        connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
+        target = remote.Target(connection, pulumi.Output.from_input("vm-1"), vm, ready=[ready])
+        url = "https://chat.example.org"
+        ollama = Ollama("ollama", changed(OllamaArgs(target, "0.34.0", MODELS, 4096, 1, 1, "24h")))
+        webui = OpenWebui("open-webui", changed(webui_args(target, url)))
+        proxy = Proxy(
+            "proxy",
+            changed(ProxyArgs(target, "docker.io/library/nginx:1.30.3", "chat", "PEM", KEY)),
+        )
+        Access(
+            "access",
+            changed(
+                AccessArgs(
+                    target,
+                    url,
+                    "AB:CD",
+                    "Admin@example.org",
+                    PASSWORD,
+                    MODELS,
+                    application=[ollama, webui, proxy],
+                )
+            ),
+        )
+
+    return record(program)
+
+
+def webui_args(target: remote.Target, url: str) -> OpenWebuiArgs:
+    return OpenWebuiArgs(target, WEBUI_IMAGE, url, "Admin@example.org", "Admin", PASSWORD, MODELS)
+
+
+def commands(recorder: Recorder) -> dict[str, str]:
+    return {
+        resource.name: json.dumps([resource.inputs["create"], resource.inputs.get("environment")])
+        for resource in recorder.resources
+        if resource.type.startswith("command:")
+    }
+
+
+def changed_commands(before: Recorder, after: Recorder) -> set[str]:
+    old, new = commands(before), commands(after)
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def test_one_resource_per_concern() -> None:
+    assert commands(deploy()).keys() == {
+        "ollama",
+        "model-llama3.2-1b",
+        "model-phi4-mini",
+        "open-webui",
+        "open-webui-settings",
+        "nginx-config",
+        "nginx-certificate",
+        "nginx",
+        "chat-answers",
+    }
+
+
+def test_what_is_independent_runs_side_by_side() -> None:
+    recorder = deploy()
+
+    def after(name: str) -> set[str]:
+        return set(recorder.named(name).dependencies) - {"machine-ready"}
+
+    assert after("ollama") == after("open-webui") == after("nginx-config") == set()
+    assert after("model-llama3.2-1b") == after("model-phi4-mini") == {"ollama"}
+    assert after("open-webui-settings") == {"open-webui"}
+    assert after("nginx") == {"nginx-config", "nginx-certificate"}
+    assert after("chat-answers") == commands(recorder).keys() - {"chat-answers"}
+
+
+def test_children_belong_to_their_component() -> None:
+    recorder = deploy()
+    assert recorder.named("model-phi4-mini").parent == "ollama"
+    assert recorder.named("nginx-config").parent == "proxy"
+    assert {
+        resource.type for resource in recorder.resources if resource.type.startswith("ollamazure:")
+    } == {f"ollamazure:index:{name}" for name in ("Ollama", "OpenWebui", "Proxy", "Access")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"models": [*MODELS, "qwen3:0.6b"]},
+            {"model-qwen3-0.6b", "open-webui-settings", "chat-answers"},
+        ),
+        ({"models": MODELS[:1]}, {"model-phi4-mini", "open-webui-settings", "chat-answers"}),
+        ({"version": "0.35.0"}, {"ollama", "chat-answers"}),
+        ({"context_length": 8192}, {"ollama", "chat-answers"}),
+        ({"server_name": "other"}, {"nginx-config", "chat-answers"}),
+        ({"admin_name": "Somebody"}, {"open-webui-settings", "chat-answers"}),
+    ],
+)
+def test_a_change_touches_its_own_resource_and_the_question(
+    changes: dict[str, Any], expected: set[str]
+) -> None:
+    assert changed_commands(deploy(), deploy(**changes)) == expected
+
+
+def test_a_new_certificate_is_taken_up_and_asked_for() -> None:
+    before = deploy()
+    after = deploy(certificate="OTHER PEM", certificate_fingerprint="EF:01")
+
+    def differs(name: str) -> bool:
+        return bool(before.named(name).inputs["stdin"] != after.named(name).inputs["stdin"])
+
+    assert differs("nginx-certificate")
+    assert differs("chat-answers")
+    assert changed_commands(before, after) == set()
+
+
+def test_secrets_are_in_no_command() -> None:
+    recorder = deploy()
+    for resource in recorder.resources:
+        shown = {key: value for key, value in resource.inputs.items() if key != "stdin"}
+        assert PASSWORD not in json.dumps(shown), resource.name
+        assert KEY not in json.dumps(shown), resource.name
+    for name in ("open-webui-settings", "nginx-certificate", "chat-answers"):
+        assert "stdin" in recorder.named(name).secrets, name
+
+
+def test_models_come_from_a_mirror_when_there_is_one() -> None:
+    recorder = deploy(
+        model_mirror="http://mirrors.internal:8480",
+        release_mirror="http://mirrors.internal/ollama/",
+    )
+    assert (
+        "model.py pull llama3.2:1b mirrors.internal:8480\n"
+        in (recorder.named("model-llama3.2-1b").inputs["create"])
+    )
+    assert (
+        "install-ollama 0.34.0 http://mirrors.internal/ollama/v0.34.0 cpu\n"
+        in (recorder.named("ollama").inputs["create"])
+    )
+
+
+def test_a_model_goes_with_its_resource() -> None:
+    assert (
+        "model.py remove phi4-mini:latest" in (deploy().named("model-phi4-mini").inputs["delete"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "resource"),
+    [
+        ("llama3.2:1b", "llama3.2:1b", "llama3.2-1b"),
+        ("phi4-mini", "phi4-mini:latest", "phi4-mini"),
+        ("hf.co/some/model:Q4_0", "hf.co/some/model:Q4_0", "hf.co-some-model-Q4-0"),
+        ("registry:5000/team/model", "registry:5000/team/model:latest", "registry-5000-team-model"),
+    ],
+)
+def test_names_of_models(name: str, identity: str, resource: str) -> None:
+    assert model_id(name) == identity
+    assert slug(name) == resource
+
+
+def test_open_webui_is_private_by_declaration() -> None:
+    wanted = declared(webui_args(None, ""), "https://chat.example.org")  # type: ignore[arg-type]
+    config = wanted["config"]
+    assert wanted["admin"] == {"email": "admin@example.org", "name": "Admin"}
+    assert wanted["models"] == ["llama3.2:1b", "phi4-mini:latest"]
+    assert config["ui.enable_signup"] is False
+    assert config["openai.enable"] is False
+    assert config["ollama.base_urls"] == ["http://host.containers.internal:11434"]
+    assert not any(value for key, value in config.items() if key.startswith("task."))
+    assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
+
+
+def test_the_question_is_asked_from_here_or_from_the_machine() -> None:
+    here = deploy().named("chat-answers")
+    there = deploy(probe_from="machine").named("chat-answers")
+
+    assert here.type == "command:local:Command"
+    assert json.loads(here.inputs["stdin"])["models"] == ["llama3.2:1b", "phi4-mini:latest"]
+    assert there.type == "command:remote:Command"
+    asked = json.loads(json.loads(there.inputs["stdin"])["questions"])
+    assert (asked["connect"], asked["password"]) == ("127.0.0.1", PASSWORD)
+
+
+def test_the_question_follows_the_machine() -> None:
+    assert deploy().named("chat-answers").inputs["triggers"] == ["vm-1"]
+
+
+def test_names_can_be_read_as_yaml_and_shell() -> None:
+    """Names of models reach a shell: nothing in them may be read as anything else."""
+    create = deploy(models=["x; reboot"]).named("model-x-reboot").inputs["create"]
+    assert "pull 'x; reboot:latest'" in create
+    assert yaml.safe_load(json.dumps(create)) == create

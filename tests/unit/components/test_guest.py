@@ -1,0 +1,150 @@
+"""The machine's files, each read by the program that reads it on the machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from components import remote
+
+TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
+LARGEST_UPLOAD = 100
+
+OLLAMA = {
+    "context_length": 4096,
+    "num_parallel": 1,
+    "max_loaded_models": 1,
+    "keep_alive": "24h",
+}
+
+
+def scripts() -> list[Path]:
+    return sorted(
+        path
+        for path in remote.GUEST.rglob("*")
+        if path.is_file() and (path.suffix == ".sh" or path.read_text().startswith("#!/bin/bash"))
+    )
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)
+def test_shellcheck(script: Path) -> None:
+    checked = run("shellcheck", "--external-sources", script)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
+    """What surrounds every script: the outer command, and the inner one it writes to a file."""
+    outer = tmp_path / "outer.sh"
+    files = [(remote.File("/etc/x"), "x\n")]
+    outer.write_text(remote.render_script("step", "secret word", files, with_secrets=True))
+    inner = tmp_path / "inner.sh"
+    inner.write_text(outer.read_text().split("'END_OF_STEP'\n")[1].split("\nEND_OF_STEP")[0])
+
+    for shell, path in (("sh", outer), ("bash", inner)):
+        # SC2016: what to do next is words for people, with `commands` in them.
+        checked = run("shellcheck", "--shell", shell, "--exclude", "SC2016", path)
+        assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_ollama_unit(tmp_path: Path, gpu: bool) -> None:
+    text = remote.render_file("/etc/systemd/system/ollama.service", gpu=gpu, **OLLAMA)
+    unit = tmp_path / "ollama.service"
+    unit.write_text(text.replace("/usr/local/bin/ollama", "/bin/true"))
+
+    verified = run("systemd-analyze", "verify", "--recursive-errors=no", unit)
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_every_hardening_line_of_ollama_says_why() -> None:
+    text = remote.render_file("/etc/systemd/system/ollama.service", gpu=False, **OLLAMA)
+    block = text.split("# It serves whoever reaches it")[1].split("[Install]")[0]
+    for group in re.split(r"\n(?=#)", block)[1:]:
+        assert len(group.strip().splitlines()) > 1, group
+
+
+@pytest.mark.parametrize("unit", ["open-webui", "nginx"])
+def test_containers_start_only_with_the_data_disk(unit: str) -> None:
+    text = container(unit)
+    assert "RequiresMountsFor=/srv/data\n" in text
+    assert "AssertPathExists=/srv/data/.ollamazure-data\n" in text
+    assert f"ContainerName={unit}\n" in text
+    assert "Pull=never\n" in text
+
+
+def test_open_webui_publishes_no_port() -> None:
+    text = container("open-webui")
+    assert "PublishPort" not in text
+    assert "AddHost=host.containers.internal:10.89.0.1\n" in text
+    assert "Volume=open-webui:/app/backend/data\n" in text
+
+
+def container(unit: str) -> str:
+    return remote.render_file(
+        f"/etc/containers/systemd/{unit}.container",
+        image="registry/image:tag",
+        url="https://chat",
+        database_pool_size=8,
+        ollama_url="http://host.containers.internal:11434",
+    )
+
+
+@pytest.mark.parametrize(("mirror", "count"), [(None, 0), ("mirrors.internal:8480", 2)])
+def test_registries(mirror: str | None, count: int) -> None:
+    text = remote.render_file("/etc/containers/registries.conf.d/ollamazure.conf", mirror=mirror)
+    registries = tomllib.loads(text).get("registry", [])
+    assert len(registries) == count
+    assert all(entry["mirror"][0]["location"] == mirror for entry in registries)
+
+
+def nginx_configuration(folder: Path, *, self_signed: bool = True) -> Path:
+    """Nginx's configuration with its paths and ports below `folder`, for an ordinary user."""
+    text = remote.render_file(
+        "/etc/nginx/nginx.conf",
+        server_name="127.0.0.1",
+        self_signed=self_signed,
+        upload_limit_mb=LARGEST_UPLOAD,
+    )
+    certificate = folder / "server.pem"
+    made = run(
+        *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=test"),
+        *("-keyout", folder / "key", "-out", certificate),
+    )
+    assert made.returncode == 0, made.stderr
+    certificate.write_text(certificate.read_text() + (folder / "key").read_text())
+    shutil.copy(remote.GUEST / "etc/nginx/preparing.html", folder)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        text.replace("/etc/nginx/cert/server.pem", str(certificate))
+        .replace("user nginx;\n", "")
+        .replace("root /etc/nginx", f"root {folder}")
+        .replace("pid /run/nginx.pid", f"pid {folder}/nginx.pid")
+    )
+    return configuration
+
+
+@pytest.mark.parametrize("self_signed", [True, False])
+def test_nginx_accepts_its_configuration(tmp_path: Path, self_signed: bool) -> None:
+    configuration = nginx_configuration(tmp_path, self_signed=self_signed)
+    tested = run("nginx", "-t", "-q", "-p", tmp_path, "-c", configuration)
+    assert tested.returncode == 0, tested.stderr
+    assert ("Strict-Transport-Security" in configuration.read_text()) is not self_signed
+
+
+def test_declared_settings_are_json() -> None:
+    value = {"config": {"a": False, "b": "<'\"&>"}}
+    text = remote.render_file("/etc/ollamazure/open-webui.json", declared=value)
+    assert json.loads(text) == value

@@ -1,0 +1,200 @@
+"""Commands on the machine: their text, how they run, and how they are registered."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import jinja2
+import pulumi
+import pytest
+from pulumi_command.remote import ConnectionArgs
+
+from components import remote
+from tests.unit.components.recorder import record
+
+
+def target(vm: pulumi.Resource) -> remote.Target:
+    connection = ConnectionArgs(host="127.0.0.1", user="admin", private_key="key", host_key="ssh")
+    ready = pulumi.CustomResource("test:index:Ready", "machine-ready")
+    return remote.Target(connection, pulumi.Output.from_input("vm-1"), vm, ready=[ready])
+
+
+def vm() -> pulumi.Resource:
+    return pulumi.CustomResource("test:index:Vm", "vm")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder that stands for the machine's root, with a `sudo` that needs no rights."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    (tools / "sudo").chmod(0o755)
+    return tmp_path
+
+
+def execute(machine: Path, text: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command's text as sshd does: as one argument of the login shell."""
+    environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
+    text = text.replace("/run/ollamazure", str(machine / "run"))
+    return subprocess.run(
+        ["/bin/sh", "-c", text],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def file_at(path: Path, mode: str = "0644") -> remote.File:
+    return remote.File(str(path), mode)
+
+
+def test_writes_files_and_runs_the_script(machine: Path) -> None:
+    configuration = machine / "etc" / "some" / "thing.conf"
+    content = "line 'one' $HOME `x` \\ \"\"\n\nlast\n"
+    text = remote.render_script(
+        "step", f"cat {configuration}", [(file_at(configuration, "0640"), content)]
+    )
+
+    done = execute(machine, text)
+
+    assert (done.returncode, done.stdout) == (0, content), done.stderr
+    assert configuration.read_text() == content
+    assert configuration.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in configuration.parent.iterdir()] == ["thing.conf"]
+
+
+def test_writes_a_staged_file_beside_the_one_in_use(machine: Path) -> None:
+    used = machine / "nginx.conf"
+    used.write_text("old")
+    staged = remote.File(str(used), suffix=".next")
+
+    execute(machine, remote.render_script("step", "true", [(staged, "new\n")]))
+
+    assert used.read_text() == "old"
+    assert (machine / "nginx.conf.next").read_text() == "new\n"
+
+
+def test_leaves_nothing_behind_and_keeps_the_exit_code(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = machine / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+
+    done = execute(machine, remote.render_script("step", "exit 7", mend="Do this next."))
+
+    assert done.returncode == 7
+    assert done.stderr.splitlines()[-1] == "ollamazure: step failed (code 7). Do this next."
+    assert list(temporary.iterdir()) == []
+
+
+def test_stops_at_the_first_error(machine: Path) -> None:
+    done = execute(machine, remote.render_script("step", "false | true\necho reached"))
+
+    assert done.returncode != 0
+    assert "reached" not in done.stdout
+
+
+def test_secrets_come_by_standard_input_alone(machine: Path) -> None:
+    secret = "s3cret 'with' \"quotes\" $and\nlines\n"
+    kept = machine / "key"
+    text = remote.render_script(
+        "step", f"secret key | put {kept} 0600\nsecret other", with_secrets=True
+    )
+
+    done = execute(machine, text, json.dumps({"key": secret, "other": "two"}))
+
+    assert (done.returncode, done.stdout) == (0, "two"), done.stderr
+    assert kept.read_text() == secret
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_step_waits_for_the_run_before_it(machine: Path) -> None:
+    """The connection of a run may break while it goes on; its successor must not overtake it."""
+    begun, go_on, order = machine / "begun", machine / "go-on", machine / "order"
+    os.mkfifo(begun)
+    os.mkfifo(go_on)
+    slow = remote.render_script("step", f"echo > {begun}; cat {go_on}; echo first >> {order}")
+    quick = remote.render_script("step", f"echo second >> {order}")
+    environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
+
+    def start(text: str) -> subprocess.Popen[bytes]:
+        text = text.replace("/run/ollamazure", str(machine / "run"))
+        return subprocess.Popen(["/bin/sh", "-c", text], env=environment)
+
+    first = start(slow)
+    begun.read_text()  # it holds the lock now
+    second = start(quick)
+    go_on.write_text("")
+
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert order.read_text() == "first\nsecond\n"
+
+
+def test_templates_need_every_value() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        remote.render_file("/etc/systemd/system/ollama.service", context_length=1)
+
+
+def test_refuses_what_ends_a_text_early(machine: Path) -> None:
+    with pytest.raises(ValueError, match=r"thing.conf: a line of it is the word END_OF_FILE"):
+        remote.render_script("step", "true", [(file_at(machine / "thing.conf"), "END_OF_FILE\n")])
+
+
+def test_refuses_what_does_not_fit_one_command(machine: Path) -> None:
+    with pytest.raises(ValueError, match=r"step: .* Split the step in two"):
+        remote.render_script("step", "true", [(file_at(machine / "x"), "x" * 130_000)])
+
+
+def test_registers_a_command_that_can_be_repeated() -> None:
+    def program() -> None:
+        machine = vm()
+        remote.run("step", target(machine), script="true", delete="undo")
+
+    step = record(program).named("step")
+
+    assert step.type == "command:remote:Command"
+    assert step.inputs["triggers"] == ["vm-1"]
+    assert step.inputs["addPreviousOutputInEnv"] is False
+    assert step.inputs["logging"] == "stdoutAndStderr"
+    assert "undo" in step.inputs["delete"]
+    assert "update" not in step.inputs
+    assert step.deleted_with == "vm"
+    assert step.delete_before_replace
+    assert step.dependencies == {"machine-ready"}
+    assert step.timeouts["create"] == "30m"
+
+
+def test_registers_secrets_as_secrets() -> None:
+    def program() -> None:
+        remote.run("step", target(vm()), script="secret word", secret_stdin={"word": "xyzzy"})
+
+    step = record(program).named("step")
+
+    assert json.loads(step.inputs["stdin"]) == {"word": "xyzzy"}
+    assert "stdin" in step.secrets
+    assert "xyzzy" not in step.inputs["create"]
+    assert step.inputs["logging"] == "none"
+    assert step.secret_outputs >= {"stdout", "stderr"}
+
+
+def test_digest_follows_the_content_and_nothing_else() -> None:
+    digests: list[str] = []
+
+    def program() -> None:
+        first = remote.run("a", target(vm()), script="true")
+        for script in ("true", "false"):
+            other = remote.run(f"b-{script}", target(vm()), script=script)
+            remote.digest([first, other]).apply(digests.append)
+        remote.digest([first, first]).apply(lambda _: None)
+
+    record(program)
+    record(program)
+
+    assert len(set(digests)) == 2
