@@ -156,7 +156,9 @@ def _interface(
 
 def _subnet_prefix(subnet: Mapping[str, Any]) -> ipaddress.IPv4Network:
     properties = subnet["properties"]
-    return ipaddress.IPv4Network(properties.get("addressPrefix") or properties["addressPrefixes"][0])
+    return ipaddress.IPv4Network(
+        properties.get("addressPrefix") or properties["addressPrefixes"][0]
+    )
 
 
 def _gateway(subnet: Mapping[str, Any]) -> str:

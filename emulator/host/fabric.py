@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emulator.artifacts import paths
 from emulator.azure.fabric import FabricError, PowerAction, Report
 from emulator.host.commands import require_programs
 from emulator.host.desired import Desired
@@ -19,19 +20,27 @@ from emulator.host.namespace import Podman
 from emulator.host.network import Networks
 from emulator.host.places import Numbers, Places, replace_text
 from emulator.host.processes import Processes
-from emulator.instance import Instance, cache_folder
+from emulator.instance import Instance
 
 
 class HostFabric:
-    """The Fabric of real machines. `image` and `mirror` are the artifacts they are made from."""
+    """The Fabric of real machines.
 
-    def __init__(self, instance: Instance, image: Path, mirror: Path | None = None) -> None:
+    `image` (a root file system as tar) and `mirror` (a folder) are the artifacts used; by default
+    those that `python -m emulator.artifacts build` makes.
+    """
+
+    def __init__(
+        self, instance: Instance, image: Path | None = None, mirror: Path | None = None
+    ) -> None:
         self._places = places = Places(instance)
         self._networks = Networks(
-            places, Numbers(places), Processes(places), mirror or cache_folder() / "mirror"
+            places, Numbers(places), Processes(places), mirror or paths.mirror()
         )
         self._disks = Disks(places)
-        self._machines = Machines(places, Podman(places), self._networks, self._disks, image)
+        self._machines = Machines(
+            places, Podman(places), self._networks, self._disks, image or paths.machine_rootfs()
+        )
 
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
         """See Fabric.reconcile."""

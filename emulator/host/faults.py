@@ -1,8 +1,8 @@
 """Misbehaviour on request: disks that appear late, or not at all, when their machine boots.
 
-    python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
-    python -m emulator.host.faults missing DISK
-    python -m emulator.host.faults clear
+python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
+python -m emulator.host.faults missing DISK
+python -m emulator.host.faults clear
 """
 
 from __future__ import annotations

@@ -106,11 +106,12 @@ class Machines:
         probe = ["ip", "netns", "exec", self._networks.router_of(network.id)]
         probe += ["timeout", "5", "bash", "-c", _SSH_PROBE, interface.address]
         if not wait_until(lambda: succeeds(probe), _BOOT_SECONDS, every=0.2):
+            where = f"{self.console(machine.name)}, its console, ends with"
             raise FabricError(
                 "OSProvisioningTimedOut",
                 f"OS provisioning for VM '{machine.name}' did not finish in the allotted time: no "
-                f"SSH server answered on {interface.address}:22 within {_BOOT_SECONDS} s. The end "
-                f"of its console ({self.console(machine.name)}):\n{self._console_end(machine.name)}",
+                f"SSH server answered on {interface.address}:22 within {_BOOT_SECONDS} s. "
+                f"{where}:\n{self._console_end(machine.name)}",
             )
 
     def stop(self, name: str) -> None:

@@ -23,6 +23,7 @@ class Podman:
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self.storage = places.instance.home / "podman"
         self._namespace = places.run / "mounts" / "namespace"
 
     def __call__(self, *args: str, group: str | None = None) -> str:
@@ -44,7 +45,7 @@ class Podman:
     def _command(self) -> list[str]:
         return [
             "podman",
-            f"--root={self._places.instance.home / 'podman'}",
+            f"--root={self.storage}",
             f"--runroot={self._places.run / 'podman'}",
             f"--tmpdir={self._places.run / 'podman-tmp'}",
         ]
@@ -66,11 +67,12 @@ class Podman:
         # A mount namespace can be kept only on a mount that does not propagate.
         run(["mount", "--make-private", str(folder)])
         self._namespace.touch()
-        cgroup2 = f"umount -R {CGROUP} && mount -t cgroup2 cgroup2 {CGROUP}"
-        run(
-            ["unshare", f"--mount={self._namespace}", "--propagation=slave", "sh", "-c"]
-            + [f"{cgroup2} || {{ umount {self._namespace}; exit 1; }}"]
+        script = (
+            f"umount -R {CGROUP} && mount -t cgroup2 cgroup2 {CGROUP} "
+            f"|| {{ umount {self._namespace}; exit 1; }}"
         )
+        kept = f"--mount={self._namespace}"
+        run(["unshare", kept, "--propagation=slave", "sh", "-c", script])
 
 
 def has_unified_cgroups() -> bool:
@@ -94,7 +96,9 @@ def _join(group: str | None) -> Sequence[str]:
 
 def group_folders(group: str) -> list[Path]:
     """The cgroup v1 folders of a group, as seen outside the mount namespace."""
-    return [path for path in (CGROUP / kind / group for kind in ("memory", "cpuset")) if path.is_dir()]
+    return [
+        path for path in (CGROUP / kind / group for kind in ("memory", "cpuset")) if path.is_dir()
+    ]
 
 
 def is_mounted(path: Path) -> bool:

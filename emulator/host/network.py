@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from emulator.azure.fabric import FabricError
 from emulator.host.commands import run, succeeds
 from emulator.host.desired import Interface, Network
 from emulator.host.nsg import AZURE_HOST, Direction, compile_rules
@@ -84,67 +85,66 @@ class Networks:
         router, link = self.router_of(network.id), self._places.host_link(number)
         host_end, router_end = _cable(self._places.instance.number, number)
         make_namespace(router)
-        if not succeeds(["ip", "-n", router, "link", "show", "dev", "host"]):
+        if not _has_link("host", router):
             remove_link(link)
-            run(["ip", "link", "add", link, "type", "veth", "peer", "name", "host", "netns", router])
+            _ip(f"link add {link} type veth peer name host netns {router}")
         run(["sysctl", "-qw", f"net.ipv4.conf.{link}.route_localnet=1"])
-        run(["ip", "address", "replace", f"{host_end}/30", "dev", link])
-        run(["ip", "link", "set", link, "up"])
+        _ip(f"address replace {host_end}/30 dev {link}")
+        _ip(f"link set {link} up")
         _sysctl(router, "ip_forward=1", "conf.all.send_redirects=0")
-        run(["ip", "-n", router, "address", "replace", f"{router_end}/30", "dev", "host"])
-        run(["ip", "-n", router, "link", "set", "host", "up"])
-        run(["ip", "-n", router, "route", "replace", _CLIENTS_SEEN, "via", host_end])
+        _ip(f"address replace {router_end}/30 dev host", router)
+        _ip("link set host up", router)
+        _ip(f"route replace {_CLIENTS_SEEN} via {host_end}", router)
         for gateway in network.gateways:
-            run(["ip", "-n", router, "address", "replace", f"{gateway}/32", "dev", "lo"])
+            _ip(f"address replace {gateway}/32 dev lo", router)
 
     def _plug(self, network: Network, interface: Interface) -> None:
         """The interface's namespace, with its cable to the router; both ends as Azure sets them."""
         router, link = self.router_of(network.id), self._router_link(interface)
         inside = self.namespace_of(interface.id)
         make_namespace(inside)
-        if not succeeds(["ip", "-n", inside, "link", "show", "dev", "eth0"]):
+        if not _has_link("eth0", inside):
             remove_link(link, router)
-            run(
-                ["ip", "-n", router, "link", "add", link, "type", "veth"]
-                + ["peer", "name", "eth0", "netns", inside]
-            )
-        # The machine believes its subnet is one wire; the router answers for every address on it.
+            _ip(f"link add {link} type veth peer name eth0 netns {inside}", router)
+        # The machine takes its subnet for one wire; the router answers for every address on it.
         _sysctl(router, f"conf.{link}.proxy_arp=1", f"neigh.{link}.proxy_delay=0")
-        run(["ip", "-n", router, "link", "set", link, "up"])
-        run(["ip", "-n", router, "route", "replace", f"{interface.address}/32", "dev", link])
+        _ip(f"link set {link} up", router)
+        _ip(f"route replace {interface.address}/32 dev {link}", router)
         _give_address(inside, f"{interface.address}/{interface.prefix_length}")
-        run(["ip", "-n", inside, "link", "set", "eth0", "up"])
-        run(["ip", "-n", inside, "route", "replace", "default", "via", interface.gateway])
+        _ip("link set eth0 up", inside)
+        _ip(f"route replace default via {interface.gateway}", inside)
 
     def _router_link(self, interface: Interface) -> str:
         return f"nic{self._numbers.of('interface', interface.id)}"
 
     def _apply_rules(self, network: Network) -> None:
         links = {self._router_link(interface): interface for interface in network.interfaces}
-        ruleset = router_ruleset(network, links, self._places.instance.number)
-        run(["ip", "netns", "exec", self.router_of(network.id), "nft", "-f", "-"], stdin=ruleset)
+        run(_in(self.router_of(network.id), "nft -f -"), stdin=router_ruleset(network, links))
 
     def _start_egress(self, network: Network) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
+        command = (
+            f"slirp4netns --configure --mtu=1500 --cidr={_EGRESS} --disable-host-loopback "
+            f"--netns-type=path /run/netns/{router} internet"
+        )
         self._processes.ensure(
             f"egress-{number}",
-            ["slirp4netns", "--configure", "--mtu=1500", f"--cidr={_EGRESS}"]
-            + ["--disable-host-loopback", "--netns-type=path", f"/run/netns/{router}", "internet"],
-            ready=lambda: "default" in run(["ip", "-n", router, "route"]),
+            command.split(),
+            ready=lambda: "default" in _ip("route show", router),
         )
 
     def _start_mirrors(self, network: Network) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
-        listening = ["ip", "netns", "exec", router, "ss", "-Hltn", f"sport = :{MIRROR_PORT}"]
+        address = f"{network.gateways[0]} {MIRROR_PORT}"
+        server = [sys.executable, "-m", "emulator.host.mirrors", str(self._mirror)]
         self._processes.ensure(
             f"mirrors-{number}",
-            ["ip", "netns", "exec", router, sys.executable, "-m", "emulator.host.mirrors"]
-            + [str(self._mirror), network.gateways[0], str(MIRROR_PORT)],
-            ready=lambda: bool(run(listening)),
+            [*_in(router, ""), *server, *address.split()],
+            ready=lambda: bool(run(_in(router, f"ss -Hltn sport = :{MIRROR_PORT}"))),
         )
 
     def _publish(self, networks: list[Network]) -> None:
-        """Lead the public addresses of the host to their routers; refuse those that lead nowhere."""
+        """Lead public addresses to their routers, and refuse those that lead nowhere."""
         links: list[str] = []
         published: dict[str, str] = {}
         for network in networks:
@@ -156,7 +156,7 @@ class Networks:
                 if interface.public_address:
                     inner = inner_address(interface.public_address)
                     published[interface.public_address] = inner
-                    run(["ip", "route", "replace", f"{inner}/32", "via", router_end, "dev", link])
+                    _ip(f"route replace {inner}/32 via {router_end} dev {link}")
         ruleset = host_ruleset(
             self._places.host_table, f"127.20.{self._places.instance.number}.0/24", published, links
         )
@@ -165,8 +165,7 @@ class Networks:
 
 def inner_address(public: str) -> str:
     """What stands for a public address between host and router: 127.20.N.x -> 198.18.N.x."""
-    return str(ipaddress.IPv4Address(public) - int(ipaddress.IPv4Address("127.20.0.0"))
-               + int(ipaddress.IPv4Address("198.18.0.0")))  # fmt: skip
+    return public.replace("127.20.", "198.18.", 1)
 
 
 def host_ruleset(table: str, publics: str, published: dict[str, str], links: list[str]) -> str:
@@ -191,7 +190,7 @@ def host_ruleset(table: str, publics: str, published: dict[str, str], links: lis
     )
 
 
-def router_ruleset(network: Network, links: dict[str, Interface], instance_number: int) -> str:
+def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
     """The router's table: translation of public addresses and every interface's groups."""
     chains: dict[str, list[str]] = {
         "translate": ["type nat hook prerouting priority -100"],
@@ -260,46 +259,61 @@ def make_namespace(name: str) -> None:
     if succeeds(["ip", "-n", name, "link", "set", "lo", "up"]):
         return
     remove_namespace(name)
-    run(["ip", "netns", "add", name])
-    run(["ip", "-n", name, "link", "set", "lo", "up"])
+    _ip(f"netns add {name}")
+    _ip("link set lo up", name)
 
 
 def remove_namespace(name: str) -> None:
     if name in namespaces():
-        run(["ip", "netns", "delete", name])
-
-
-def remove_link(name: str, namespace: str | None = None) -> None:
-    """At once: with its namespace it would go as well, but some time later."""
-    within = ["-n", namespace] if namespace else []
-    if succeeds(["ip", *within, "link", "show", "dev", name]):
-        run(["ip", *within, "link", "delete", "dev", name])
+        _ip(f"netns delete {name}")
 
 
 def namespaces() -> set[str]:
     """The names of all network namespaces of the host."""
-    return {entry["name"] for entry in json.loads(run(["ip", "-j", "netns", "list"]) or "[]")}
+    return {entry["name"] for entry in json.loads(_ip("-j netns list") or "[]")}
+
+
+def remove_link(name: str, namespace: str | None = None) -> None:
+    """At once: with its namespace it would go as well, but some time later."""
+    if _has_link(name, namespace):
+        _ip(f"link delete {name}", namespace)
+
+
+def _has_link(name: str, namespace: str | None = None) -> bool:
+    within = ["-n", namespace] if namespace else []
+    return succeeds(["ip", *within, "link", "show", name])
 
 
 def _give_address(namespace: str, address: str) -> None:
     """Exactly this address on eth0."""
-    found = json.loads(run(["ip", "-n", namespace, "-j", "-4", "address", "show", "dev", "eth0"]))
+    found = json.loads(_ip("-j -4 address show dev eth0", namespace))
     have = {
         f"{entry['local']}/{entry['prefixlen']}"
         for link in found
         for entry in link.get("addr_info", [])
     }
     for other in have - {address}:
-        run(["ip", "-n", namespace, "address", "delete", other, "dev", "eth0"])
-    run(["ip", "-n", namespace, "address", "replace", address, "dev", "eth0"])
+        _ip(f"address delete {other} dev eth0", namespace)
+    _ip(f"address replace {address} dev eth0", namespace)
 
 
 def _cable(instance: int, network: int) -> tuple[str, str]:
     """The two ends of the cable between host and router, unique on the host."""
+    if network > 63:
+        raise FabricError("OperationNotAllowed", "The emulator holds at most 64 virtual networks.")
     base = ipaddress.IPv4Address("169.254.0.0") + instance * 256 + network * 4
     return str(base + 1), str(base + 2)
 
 
+def _ip(command: str, namespace: str | None = None) -> str:
+    within = ["-n", namespace] if namespace else []
+    return run(["ip", *within, *command.split()])
+
+
+def _in(namespace: str, command: str) -> list[str]:
+    return ["ip", "netns", "exec", namespace, *command.split()]
+
+
 def _sysctl(namespace: str, *settings: str) -> None:
     wanted = [f"net.ipv4.{setting}" for setting in settings]
-    run(["ip", "netns", "exec", namespace, "sysctl", "-qw", *wanted])
+    run([*_in(namespace, "sysctl -qw"), *wanted])

@@ -31,11 +31,16 @@ class _Record:
         return self.started is not None and _started(self.pid) == self.started
 
 
+MARK = "OLLAMAZURE_HELPER_OF"
+"""In every helper's environment, with the instance's id: how removal's check finds strays."""
+
+
 class Processes:
     """The instance's long-running helpers, by name."""
 
     def __init__(self, places: Places) -> None:
         self._folder = places.state / "processes"
+        self._environment = os.environ | {MARK: places.instance.id}
 
     def ensure(self, name: str, args: Sequence[str], ready: Callable[[], bool]) -> None:
         """Have the helper run with these arguments and be ready. Raises FabricError."""
@@ -76,6 +81,7 @@ class Processes:
                 process = subprocess.Popen(
                     args,
                     cwd=PROJECT,
+                    env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -92,11 +98,10 @@ class Processes:
 
 
 def _end(record: _Record) -> None:
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(record.pid, kind)
-        if wait_until(lambda: not record.alive, 5, every=0.02):
-            return
+    """Helpers keep nothing, and slirp4netns does not listen to anything gentler."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(record.pid, signal.SIGKILL)
+    wait_until(lambda: not record.alive, 10, every=0.02)
 
 
 def _reap(pid: int) -> None:

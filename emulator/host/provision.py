@@ -61,7 +61,9 @@ def prepare(root: Path, machine: Machine, gateway: str, temp_disk: bool) -> None
         f"127.0.0.1 localhost\n127.0.1.1 {machine.host_name}\n::1 localhost ip6-localhost\n"
         f"{gateway} {MIRROR_NAMES}\n",
     )
-    temp = f"/dev/disk/azure/{TEMP_DISK} /mnt ext4 defaults,nofail,x-systemd.device-timeout=30 0 2\n"
+    temp = (
+        f"/dev/disk/azure/{TEMP_DISK} /mnt ext4 defaults,nofail,x-systemd.device-timeout=30 0 2\n"
+    )
     _write(root, "etc/fstab", temp if temp_disk else "")
     _write(root, "etc/cloud/cloud.cfg.d/90-azure.cfg", yaml.safe_dump(_system_config(machine)))
     seed = "var/lib/cloud/seed/nocloud"

@@ -1,0 +1,131 @@
+"""Removing everything an instance has on this host, whatever state it is in.
+
+    python -m emulator.host.teardown
+
+Things are found by the instance's prefix and folders, not by what a former run remembers, so a
+run that was killed at any moment leaves nothing behind that this does not find.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emulator.azure.fabric import FabricError
+from emulator.host import disks
+from emulator.host.commands import run, succeeds
+from emulator.host.namespace import CGROUP, Podman
+from emulator.host.network import namespaces, remove_link, remove_namespace
+from emulator.host.places import Places
+from emulator.host.processes import MARK, Processes
+from emulator.instance import Instance
+
+
+def remove(instance: Instance) -> None:
+    """Remove the instance's machines, networks, disks and helpers. Safe to repeat.
+
+    Raises FabricError naming what could not be removed.
+    """
+    places = Places(instance)
+    podman, processes = Podman(places), Processes(places)
+    if podman.storage.exists():
+        podman("rm", "--all", "--force", "--time", "0")
+    for helper in processes.names():
+        processes.stop(helper)
+    for name in _links(places):
+        remove_link(name)
+    for name in _namespaces(places):
+        remove_namespace(name)
+    if _has_table(places):
+        run(["nft", "delete", "table", "ip", places.host_table])
+    for device in disks.attached_below(instance.home).values():
+        run(["losetup", "--detach", device])
+    for group in _groups(places):
+        group.rmdir()
+    with contextlib.suppress(OSError):
+        (CGROUP / "unified/libpod_parent").rmdir()  # another instance may still use it
+    podman.remove()
+    for folder in _folders(places):
+        run(["rm", "-rf", "--one-file-system", str(folder)])
+    if left := leftovers(instance):
+        raise FabricError(
+            "InternalExecutionError",
+            f"Not all of the emulated Azure in {instance.home} could be removed: "
+            f"{', '.join(left)}. Run the same command again; a reboot frees what is still in use.",
+        )
+
+
+def leftovers(instance: Instance) -> list[str]:
+    """What of the instance is still on this host, in words; empty after `remove`."""
+    places = Places(instance)
+    found: dict[str, Sequence[object]] = {
+        "network namespace": _namespaces(places),
+        "network link": _links(places),
+        "nftables table": [places.host_table] if _has_table(places) else [],
+        "loop device": list(disks.attached_below(instance.home).values()),
+        "control group": _groups(places),
+        "mount": _mounts(places),
+        "process": _process_ids(places),
+        "folder": [folder for folder in _folders(places) if folder.exists()],
+    }
+    return [f"{kind} {thing}" for kind, things in found.items() for thing in things]
+
+
+def _namespaces(places: Places) -> list[str]:
+    return sorted(name for name in namespaces() if name.startswith(f"{places.instance.prefix}-"))
+
+
+def _links(places: Places) -> list[str]:
+    links = json.loads(run(["ip", "-j", "link", "show"]))
+    prefix = f"{places.instance.prefix}-"
+    return [link["ifname"] for link in links if link["ifname"].startswith(prefix)]
+
+
+def _has_table(places: Places) -> bool:
+    return succeeds(["nft", "list", "table", "ip", places.host_table])
+
+
+def _groups(places: Places) -> list[Path]:
+    return sorted(CGROUP.glob(f"*/{places.instance.prefix}-*"))
+
+
+def _mounts(places: Places) -> list[str]:
+    """Mount points in the instance's folders."""
+    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    roots = (*_folders(places), places.instance.home)
+    return [mount for mount in mounts if any(Path(mount).is_relative_to(root) for root in roots)]
+
+
+def _process_ids(places: Places) -> list[str]:
+    """Helpers, by the mark in their environment, and Podman's, by the folder they were told."""
+    mark = f"{MARK}={places.instance.id}".encode()
+    storage = f"{Podman(places).storage}/".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile, or belongs to the kernel
+        if mark in environment or storage in command:
+            program, _, _ = command.partition(b"\0")
+            found.append(f"{process.name} ({program.decode()})")
+    return found
+
+
+def _folders(places: Places) -> list[Path]:
+    return [places.state, places.disks, places.machines, Podman(places).storage, places.run]
+
+
+def main() -> None:
+    try:
+        remove(Instance.open())
+    except FabricError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
