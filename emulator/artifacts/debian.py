@@ -1,0 +1,39 @@
+"""Minimal Debian root filesystems, made by mmdebstrap from Debian's own packages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from emulator.artifacts.work import Work
+
+# A device node has no place in an image layer, and the host's resolver and name none in any image.
+_TIDY = (
+    "--customize-hook=rm -rf $1/dev/* $1/usr/share/doc/* $1/usr/share/man/*",
+    "--customize-hook=rm -f $1/etc/resolv.conf $1/etc/hostname",
+)
+
+
+def root_filesystem(
+    work: Work, suite: str, packages: Sequence[str], hooks: Sequence[str] = ()
+) -> Path:
+    """A tar file with Debian's `suite` and `packages`.
+
+    `hooks` are mmdebstrap's customize hooks: `$1` is the tree, `copy-in` takes host files in.
+    """
+    target = work.folder / "rootfs.tar"
+    work.run(
+        f"installing Debian {suite} with {len(packages)} packages",
+        [
+            "mmdebstrap",
+            "--variant=minbase",
+            "--skip=output/dev",
+            f"--include={','.join(packages)}",
+            *(f"--customize-hook={hook}" for hook in hooks),
+            *_TIDY,
+            suite,
+            target,
+        ],
+        env={"TMPDIR": str(work.folder)},
+    )
+    return target

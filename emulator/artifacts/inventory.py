@@ -1,0 +1,16 @@
+"""All artifacts, in the order in which they are started."""
+
+from __future__ import annotations
+
+from emulator.artifacts import machine, model, nginx, ollama, open_webui, pulumi_cli
+from emulator.artifacts.artifact import Artifact
+
+ALL: tuple[Artifact, ...] = (
+    pulumi_cli.ARTIFACT,
+    ollama.ARTIFACT,
+    machine.ARTIFACT,
+    model.ARTIFACT,
+    open_webui.ARTIFACT,
+    nginx.ARTIFACT,
+    machine.LEAN,
+)

@@ -1,0 +1,39 @@
+"""The emulated machine's root filesystem: Debian 13 with what Debian's cloud image holds."""
+
+from __future__ import annotations
+
+from emulator.artifacts import debian, paths, pins
+from emulator.artifacts.artifact import Artifact, replace_file
+from emulator.artifacts.work import Work
+
+# dpkg is told to look away: cloud-init's own dependencies would keep ca-certificates.
+_WITHOUT = "chroot $1 dpkg --purge --force-depends ca-certificates curl zstd"
+
+
+def build(work: Work) -> None:
+    rootfs = debian.root_filesystem(work, "trixie", pins.CLOUD_IMAGE_PACKAGES)
+    replace_file(rootfs, paths.machine_rootfs())
+
+
+def build_lean(work: Work) -> None:
+    rootfs = debian.root_filesystem(work, "trixie", pins.CLOUD_IMAGE_PACKAGES, [_WITHOUT])
+    replace_file(rootfs, paths.machine_rootfs(lean=True))
+
+
+ARTIFACT = Artifact(
+    name="machine",
+    lane="network",
+    gib=2,
+    recipe=(pins.MACHINE_RECIPE,),
+    targets=(paths.machine_rootfs(),),
+    build=build,
+)
+LEAN = Artifact(
+    name="machine-lean",
+    lane="network",
+    gib=2,
+    recipe=(pins.MACHINE_RECIPE, _WITHOUT),
+    targets=(paths.machine_rootfs(lean=True),),
+    build=build_lean,
+    optional=True,
+)

