@@ -44,7 +44,7 @@ class Server:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    making = "openssl req -x509 -nodes -newkey rsa:2048 -subj /CN=chat".split()
+    making = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=chat"]
     subprocess.run(
         [*making, "-keyout", f"{path}.key", "-out", str(path)], check=True, capture_output=True
     )
