@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from components import catalog
-from components.problems import did_you_mean, refusal
+from components.problems import command, did_you_mean, refusal, remove
 
 
 def _words(text: str) -> frozenset[str]:
@@ -62,13 +62,18 @@ def one_of(known: Callable[[], Sequence[str]], kind: str) -> AfterValidator:
         found = by_lower_case.get(value.lower())
         if found:
             return found
-        near = did_you_mean(value.lower(), by_lower_case)
+        near = did_you_mean(value.lower(), by_lower_case) or _ending_in(value, by_lower_case)
         if near:
             right = by_lower_case[near]
             raise refusal(f"no such {kind}, did you mean {right}?", instead=right)
         raise refusal(f"no such {kind}")
 
     return AfterValidator(check)
+
+
+def _ending_in(value: str, names: Iterable[str]) -> str | None:
+    """B2ms for Standard_B2ms is what people say."""
+    return next((name for name in names if name.endswith(f"_{value.lower()}")), None)
 
 
 def _without_v(value: Any) -> Any:
@@ -106,7 +111,9 @@ def _domain(value: str) -> str:
     if not re.fullmatch(rf"({label}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-9]", name):
         raise refusal("it is not a full domain name")
     if name.endswith(".cloudapp.azure.com"):
-        raise refusal("names below cloudapp.azure.com are Azure's; set dnsLabel instead")
+        label = command(("dnsLabel",), name.partition(".")[0])
+        mend = f"{remove(('domain',))} && {label}"
+        raise refusal("names below cloudapp.azure.com are Azure's, see dnsLabel", mend=mend)
     if len(name) > COMMON_NAME_LIMIT:
         raise refusal(f"a certificate holds {COMMON_NAME_LIMIT} characters, it has {len(name)}")
     return name

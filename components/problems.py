@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 NAMESPACE = "ollamazure"
 HIDDEN = "[secret]"
+SHOWN = 80  # characters of a wrong value
 
 # What pydantic's own checks find, in the words of somebody who writes a stack file.
 REASONS = {
@@ -41,6 +42,7 @@ REASONS = {
     "string_too_long": "it is too long",
     "string_too_short": "it is empty",
     "string_type": "it is not text",
+    "too_long": "it is too long",
     "too_short": "the list is empty",
     "tuple_type": "it is not a list",
 }
@@ -90,6 +92,12 @@ def command(path: Sequence[str | int], value: str, *, secret: bool = False) -> s
     return f"pulumi config set{flags} {key}" + ("" if secret else f" {shlex.quote(value)}")
 
 
+def remove(path: Sequence[str | int]) -> str:
+    """The `pulumi config rm` that takes a value away."""
+    flag = " --path" if len(path) > 1 else ""
+    return f"pulumi config rm{flag} {shlex.quote(f'{NAMESPACE}:{dotted(path)}')}"
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """A path as `pulumi config set --path` reads it: certificate.country, models[0]."""
     first, *rest = path
@@ -119,10 +127,20 @@ def problems_of(
         model: the settings model they were found with.
         secrets: top-level keys whose values must not be shown.
     """
+    found = error.errors(include_url=False)
     return [
         (str(details["loc"][0]), _problem(details, model, secrets))
-        for details in error.errors(include_url=False)
+        for details in found
+        if not _follows(details, found)
     ]
+
+
+def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """A list whose items were all refused counts as empty too, which helps nobody."""
+    depth = len(details["loc"])
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in found
+    )
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel], secrets: frozenset[str]) -> Problem:
@@ -135,8 +153,19 @@ def _problem(details: ErrorDetails, model: type[BaseModel], secrets: frozenset[s
     return Problem(
         what=_what(path, details, secret),
         allowed=allowed(field),
-        mend=context.get("mend") or _mend(path, field, context.get("instead"), secret),
+        mend=context.get("mend")
+        or _removal(path, details)
+        or _mend(path, field, context.get("instead"), secret),
     )
+
+
+def _removal(path: Sequence[str | int], details: ErrorDetails) -> str | None:
+    """The way out when a name, or the number of names, is wrong: there is no right value to set."""
+    if "[key]" in details["loc"]:
+        return remove(path)
+    if details["type"] == "too_long" and isinstance(details["input"], dict):
+        return remove((*path, list(details["input"])[-1]))
+    return None
 
 
 def _path(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, ...]:
@@ -166,7 +195,8 @@ def shown(value: Any, secret: bool) -> str:
     """A value as it may be printed."""
     if secret or isinstance(value, SecretStr):
         return HIDDEN
-    return json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _mend(path: Sequence[str | int], field: FieldInfo, instead: str | None, secret: bool) -> str:
@@ -193,12 +223,10 @@ def _unknown(path: Sequence[str | int], model: type[BaseModel]) -> Problem:
     names = sorted(str(field.alias) for field in owner.model_fields.values())
     near = did_you_mean(str(name), names)
     hint = f" Did you mean {near}?" if near else ""
-    flag = " --path" if parents else ""
-    key = shlex.quote(f"{NAMESPACE}:{dotted(path)}")
     return Problem(
         what=f"{NAMESPACE}:{dotted(path)} is not a setting.{hint}",
         allowed=", ".join(names),
-        mend=f"pulumi config rm{flag} {key}",
+        mend=remove(path),
     )
 
 

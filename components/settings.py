@@ -65,6 +65,7 @@ from components.problems import (
     kinds,
     problems_of,
     refusal,
+    remove,
     report,
     shown,
 )
@@ -382,8 +383,7 @@ class Settings(Group):
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated:
             last = len(names) - 1 - names[::-1].index(repeated)
-            mend = f"pulumi config rm --path '{NAMESPACE}:models[{last}]'"
-            raise refusal(f"{repeated} is there more than once", mend=mend)
+            raise refusal(f"{repeated} is there more than once", mend=remove(("models", last)))
         known = (*catalog.models(), *info.data.get("model_memory_gib", ()))
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -449,22 +449,21 @@ class Settings(Group):
         Raises:
             SettingsError: naming every bad setting at once.
         """
-        problems = _in_plain_text(given, secrets)
+        said = {key: text for key, text in given.items() if not _unset(key, text)}
+        problems = _in_plain_text(said, secrets)
         values: dict[str, Any] = {}
-        for key, text in given.items():
-            if _unset(key, text):
-                continue
+        garbled = set()
+        for key, text in said.items():
             try:
                 values[key] = _decoded(key, text)
             except ValueError as error:
+                garbled.add(key)
                 problems.append(_not_json(key, text, error, key in secrets))
-        broken = given.keys() - values.keys()
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
-            problems += [
-                problem for key, problem in problems_of(error, cls, secrets) if key not in broken
-            ]
+            found = problems_of(error, cls, secrets)
+            problems += [problem for key, problem in found if key not in garbled]
         if problems:
             raise report(problems)
         return settings
@@ -543,7 +542,7 @@ def _unset(key: str, text: str) -> bool:
 def _decoded(key: str, text: str) -> Any:
     field = field_of(key)
     kind = structure(field) if field else "string"
-    if kind == "array" and not text.lstrip().startswith("["):
+    if kind == "array" and text.lstrip()[:1] not in ("[", "{"):
         return [part for part in re.split(r"[,\s]+", text) if part]
     return json.loads(text) if kind in ("array", "object") else text
 
