@@ -60,10 +60,11 @@ class Choice:
         return f"{self.plugin.name} {self.plugin.version}: {who} ({self.reason})"
 
 
-def install(instance: Instance, pulumi_cli: Path) -> list[Choice]:
+def install(instance: Instance, pulumi_cli: Path, official: bool = True) -> list[Choice]:
     """Install every plugin and say what was chosen; idempotent, and quick when nothing is to do.
 
     `pulumi_cli` is the executable that will run with `instance.pulumi_home` as its PULUMI_HOME.
+    Without `official` the stand-ins are taken even where the official plugins can be had.
     """
     needed = [
         *(
@@ -72,13 +73,12 @@ def install(instance: Instance, pulumi_cli: Path) -> list[Choice]:
         ),
         Plugin("language", "python", version("pulumi")),
     ]
-    _try_downloads(instance, pulumi_cli, [plugin for plugin in needed if plugin.kind == "resource"])
     azure = Plugin("resource", "azure-native", version("pulumi-azure-native"))
-    _stand_in(instance, azure)
-    return [
-        Choice(azure, False, "Azure on this machine"),
-        *(_choose(instance, pulumi_cli, plugin) for plugin in needed),
-    ]
+    chosen = [_stand_in(instance, azure, "Azure on this machine")]
+    if not official:
+        return chosen + [_stand_in(instance, plugin, "asked for") for plugin in needed]
+    _try_downloads(instance, pulumi_cli, [plugin for plugin in needed if plugin.kind == "resource"])
+    return chosen + [_choose(instance, pulumi_cli, plugin) for plugin in needed]
 
 
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
@@ -92,10 +92,9 @@ def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
         if (installed / plugin.executable).exists():
             return Choice(plugin, True, "downloaded")
         shutil.rmtree(installed, ignore_errors=True)
-    _stand_in(instance, plugin)
     if plugin.kind == "language":
-        return Choice(plugin, False, "the official one is neither on PATH nor beside the CLI")
-    return Choice(plugin, False, "the official one cannot be downloaded here")
+        return _stand_in(instance, plugin, "the official one is neither on PATH nor beside the CLI")
+    return _stand_in(instance, plugin, "the official one cannot be downloaded here")
 
 
 def _official(plugin: Plugin) -> Path | None:
@@ -143,7 +142,7 @@ def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def _stand_in(instance: Instance, plugin: Plugin) -> None:
+def _stand_in(instance: Instance, plugin: Plugin, reason: str) -> Choice:
     """Write the executable that starts our module, with this Python, from this project."""
     start = (
         f"import sys, runpy; sys.path.insert(0, {str(PROJECT)!r}); "
@@ -153,13 +152,13 @@ def _stand_in(instance: Instance, plugin: Plugin) -> None:
         ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")
     )
     executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
-    if executable.exists() and executable.read_bytes() == script.encode():
-        return
-    executable.parent.mkdir(parents=True, exist_ok=True)
-    fresh = executable.with_name(f".{executable.name}.{os.getpid()}")
-    fresh.write_text(script)
-    fresh.chmod(0o755)
-    fresh.replace(executable)
+    if not _is_stand_in(executable) or executable.read_text() != script:
+        executable.parent.mkdir(parents=True, exist_ok=True)
+        fresh = executable.with_name(f".{executable.name}.{os.getpid()}")
+        fresh.write_text(script)
+        fresh.chmod(0o755)
+        fresh.replace(executable)
+    return Choice(plugin, False, reason)
 
 
 def _is_stand_in(executable: Path) -> bool:
