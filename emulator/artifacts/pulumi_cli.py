@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 
 from emulator.artifacts import golang, paths, pins
 from emulator.artifacts.artifact import Artifact, replace_folder
-from emulator.artifacts.work import Work, download
+from emulator.artifacts.work import Work, download, unpack
 
 # The module proxy does not serve the clipboard fork that Pulumi replaces this module with by its
 # path alone, and a `replace` in a dependency's go.mod does not count.
@@ -20,9 +19,7 @@ _FLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.P
 
 def official(work: Work, base: str) -> None:
     archive = download(base, work.folder / "pulumi.tar.gz", work.say)
-    with tarfile.open(archive) as tar:
-        tar.extractall(work.folder / "unpacked", filter="data")
-    replace_folder(work.folder / "unpacked" / "pulumi", paths.pulumi().parent)
+    replace_folder(unpack(work, archive) / "pulumi", paths.pulumi().parent)
 
 
 def build(work: Work) -> None:

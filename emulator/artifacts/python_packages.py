@@ -8,7 +8,9 @@ from pathlib import Path
 
 from emulator.artifacts.work import Work
 
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+# Not through the `.venv` link: it may be turned to another environment during a long build.
+_PYTHON = Path(sys.prefix).resolve() / "bin" / "python"
+PIP = (_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 def fetch(work: Work, package: str, version: str, *, source: bool = False) -> Path:

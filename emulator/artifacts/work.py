@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,18 @@ class Work:
             log.seek(max(0, self.log.stat().st_size - 16_000))
             lines = log.read().decode(errors="replace").replace("\r", "\n").rstrip().split("\n")
         return "\n".join(lines[-count:])
+
+
+def unpack(work: Work, archive: Path) -> Path:
+    """Unpack a tar file anew; returns the folder."""
+    target = work.folder / "unpacked"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    work.run(
+        f"unpacking {archive.name}",
+        ["tar", "--extract", "--no-same-owner", "--file", archive, "--directory", target],
+    )
+    return target
 
 
 def sha256(path: Path) -> str:

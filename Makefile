@@ -1,0 +1,60 @@
+# Everything a person runs. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up down test check clean preview preflight packages test-packages artifacts
+
+STACK ?= local
+python := .venv/bin/python
+# Machines, network namespaces and firewall rules are made by root. Under sudo the user's own cache
+# and package settings stay in force.
+root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
+
+help: ## show this
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+up: packages artifacts ## install what is missing, deploy on the emulated Azure, say where the chat is
+	@$(if $(root),echo "Making machines takes root; sudo asks.")
+	@$(root) bin/pulumi-local up --yes --skip-preview --stack $(STACK)
+	@echo
+	@echo "The chat:   $$($(root) bin/pulumi-local stack output url --stack $(STACK))"
+	@echo "Sign in as: $$($(root) bin/pulumi-local stack output adminEmail --stack $(STACK))"
+	@echo "Password:   bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
+
+down: .venv ## remove the deployment and everything it made on this machine
+	@$(root) $(python) -m emulator.cli down
+
+test: test-packages artifacts check ## all checks and all tests
+	@$(python) -m emulator.artifacts build machine-lean
+	@$(root) .venv/bin/pytest
+
+check: test-packages .venv ## formatting, types and linters
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/yamllint --strict .
+	scripts/shell-scripts.sh | xargs --null shellcheck --external-sources
+
+preview: packages artifacts ## what `make up` would change; STACK=dev shows that stack on the emulated Azure
+	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) bin/pulumi-local preview --diff --stack $(STACK)
+
+preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
+	@$(python) scripts/preflight.py --stack $(STACK)
+
+clean: ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
+	@[ ! -e .emulator ] || $(MAKE) --no-print-directory down
+	@$(root) rm -rf .venv .emulator .mypy_cache .pytest_cache .ruff_cache
+	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them anew."
+
+packages:
+	@scripts/install-packages.sh up
+
+test-packages:
+	@scripts/install-packages.sh test
+
+artifacts: .venv
+	@$(python) -m emulator.artifacts build
+
+# Made again when a pin changes; the environment itself is kept by the hash of the pins.
+.venv: requirements.txt requirements-dev.txt scripts/make-venv.sh
+	@scripts/make-venv.sh

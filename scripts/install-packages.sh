@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and nothing when none is.
+# usage: scripts/install-packages.sh up|test    what `make up` needs; `test` adds what the checks need
+set -euo pipefail
+
+build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python3-venv zstd)
+machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nftables openssh-client podman
+    slirp4netns util-linux)
+checks=(chromium shellcheck)
+
+wanted=("${build[@]}" "${machines[@]}")
+[ "${1:-up}" != test ] || wanted+=("${checks[@]}")
+
+missing=()
+for package in "${wanted[@]}"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || true
+    [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "This is not a Debian machine; install what these Debian packages hold, then run again: ${missing[*]}" >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    echo "Installing packages takes root; sudo asks."
+    as_root=(sudo)
+fi
+echo "Debian packages: installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >"$log" 2>&1 && return
+    cat "$log" >&2
+    echo "apt-get $1 failed (its output is above). Mend it, or install by hand: ${missing[*]}" >&2
+    exit 1
+}
+apt update
+apt install --yes --no-install-recommends "${missing[@]}"

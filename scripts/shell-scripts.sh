@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Prints every shell script of the tree, by its first line, each ended by a null byte.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+git ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do
+    if [ -f "$file" ] && head -c 64 "$file" | head -n 1 | tr -d '\0' | grep -qE '^#!.*\b(ba|da)?sh$'; then
+        printf '%s\0' "$file"
+    fi
+done
