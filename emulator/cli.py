@@ -28,6 +28,16 @@ DEFAULT_STACK = "local"
 _ENCRYPTION_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 SECRET_PLACEHOLDER = "placeholder-for-a-secret"  # noqa: S105
 _CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
+_USES_A_STACK = _CHANGES_STATE | {
+    "preview",
+    "pre",
+    "config",
+    "stack",
+    "state",
+    "logs",
+    "cancel",
+    "console",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,16 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pulumi.ensure_stack(stack, project)
         if set(arguments) & _CHANGES_STATE:
             recovery.recover(instance, pulumi.run_quietly, stack)
-    except Refusal as refusal:
+    except RefusalError as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
     code = pulumi.run([*arguments])
-    if arguments[:1] == ["config"]:
+    if "config" in arguments:
         project.keep_settings(stack)
     return code
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """pulumi-local does not go on; the message says why and what to do."""
 
 
@@ -70,11 +80,11 @@ def refuse_real_azure(environment: os._Environ[str] | dict[str, str]) -> None:
     """Refuse to run beside credentials of the real cloud.
 
     Raises:
-        Refusal: an ARM_* variable is set.
+        RefusalError: an ARM_* variable is set.
     """
     found = sorted(name for name in environment if name.startswith("ARM_"))
     if found:
-        raise Refusal(
+        raise RefusalError(
             f"{', '.join(found)} is set, and pulumi-local must never reach the real Azure. "
             f"Unset it (`env {' '.join(f'-u {name}' for name in found)} bin/pulumi-local …`), or "
             "use `pulumi` itself for the real one."
@@ -125,24 +135,8 @@ def stack_of(arguments: Sequence[str]) -> str:
 
 
 def needs_stack(arguments: Sequence[str]) -> bool:
-    """Whether the command works on a stack that should be there by itself."""
-    return (
-        bool(arguments)
-        and arguments[0]
-        in _CHANGES_STATE
-        | {
-            "preview",
-            "pre",
-            "config",
-            "stack",
-            "state",
-            "logs",
-            "cancel",
-            "console",
-        }
-        and "init" not in arguments
-        and "--help" not in arguments
-    )
+    """Whether the command works on a stack, which then should be there by itself."""
+    return bool(set(arguments) & _USES_A_STACK) and not set(arguments) & {"init", "-h", "--help"}
 
 
 class Pulumi:
@@ -166,7 +160,7 @@ class Pulumi:
         """Run and return standard output.
 
         Raises:
-            Refusal: the CLI failed; the message is the CLI's own.
+            RefusalError: the CLI failed; the message is the CLI's own.
         """
         done = subprocess.run(
             [self._cli, "--non-interactive", *arguments],
@@ -178,7 +172,7 @@ class Pulumi:
             check=False,
         )
         if done.returncode:
-            raise Refusal(f"`pulumi {' '.join(arguments)}` failed:\n{done.stderr or done.stdout}")
+            raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{done.stderr or done.stdout}")
         return done.stdout
 
     def ensure_stack(self, stack: str, project: ScratchProject) -> None:
@@ -187,7 +181,7 @@ class Pulumi:
         if stack in known:
             return
         if not (PROJECT / f"Pulumi.{stack}.yaml").exists():
-            raise Refusal(
+            raise RefusalError(
                 f"there is no stack {stack!r}: the project has no Pulumi.{stack}.yaml. "
                 f"Stacks are {', '.join(project.stacks())}; choose one with -s."
             )
@@ -232,7 +226,10 @@ class ScratchProject:
         original = self._from_tree(source)
         before, after = original.get("config", {}), copy.get("config", {})
         kept: dict[str, Any] = {
-            "config": {key: value for key, value in after.items() if before.get(key) != value},
+            # The CLI writes numbers as text: that alone is no change.
+            "config": {
+                key: value for key, value in after.items() if str(before.get(key)) != str(value)
+            },
             "removed": [key for key in before if key not in after],
             **{key: copy[key] for key in _ENCRYPTION_KEYS if key in copy},
         }

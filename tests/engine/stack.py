@@ -1,0 +1,86 @@
+"""A stack of the real program in plan mode: real engine, Azure's rules, no machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a preview: what happens to which resource."""
+
+    op: str
+    type: str
+    name: str
+
+
+@dataclass
+class Stack:
+    """A stack of an emulated Azure in the folder `home`."""
+
+    home: Path
+    name: str = "local"
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run bin/pulumi-local and return all that it prints.
+
+        Raises:
+            AssertionError: it ended with another exit code.
+        """
+        done = subprocess.run(
+            [PROJECT / "bin" / "pulumi-local", "--non-interactive", *arguments],
+            env={
+                **os.environ,
+                "OLLAMAZURE_EMULATOR": str(self.home),
+                "OLLAMAZURE_PLAN": "1",
+                "PULUMI_STACK": self.name,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def up(self) -> str:
+        """`pulumi up` without asking."""
+        return self.run("up", "--yes", "--skip-preview")
+
+    def set(self, key: str, value: str) -> None:
+        """`pulumi config set` of one setting, a path into it allowed."""
+        self.run("config", "set", "--path", f"ollamazure:{key}", value)
+
+    def preview(self) -> list[Step]:
+        """What `pulumi up` would do, unchanged resources left out."""
+        printed = self.run("preview", "--json")
+        steps = json.loads(printed[printed.index("{\n") :])["steps"]
+        return [_step(step) for step in steps if step["op"] not in ("same", "read")]
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets hidden."""
+        outputs: dict[str, Any] = json.loads(self.run("stack", "output", "--json"))
+        return outputs
+
+
+def _step(step: dict[str, Any]) -> Step:
+    *_, type_chain, name = step["urn"].split("::")
+    return Step(step["op"], type_chain.rpartition("$")[2], name)
+
+
+def names(steps: list[Step], op: str) -> set[str]:
+    """The resources that `op` happens to."""
+    return {step.name for step in steps if step.op == op}
+
+
+def counted(steps: list[Step]) -> Counter[str]:
+    """How many steps of each kind there are."""
+    return Counter(step.op for step in steps)

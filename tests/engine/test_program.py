@@ -1,0 +1,164 @@
+"""The whole program under the real engine: what a pull request would show."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.azure.fabric import NullFabric
+from emulator.azure.service import Azure
+from emulator.instance import Instance
+from tests.engine.stack import PROJECT, Stack, counted, names
+
+COMMANDS = {
+    "machine-ready",
+    "ollama",
+    "model-smollm2-135m",
+    "open-webui",
+    "open-webui-settings",
+    "nginx",
+    "nginx-config",
+    "nginx-certificate",
+    "chat-answers",
+}
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The stack `local`, deployed once; tests may change settings and must set them back."""
+    stack = Stack(tmp_path_factory.mktemp("plan") / "emulator")
+    stack.up()
+    return stack
+
+
+@pytest.fixture
+def stack(deployed: Stack) -> Iterator[Stack]:
+    """The deployed stack, with the settings a test made forgotten afterwards."""
+    yield deployed
+    for file in (deployed.home / "settings").glob("*.yaml"):
+        kept = file.read_text()
+        file.write_text("\n".join(line for line in kept.splitlines() if "encryptionsalt" in line))
+
+
+def test_a_second_preview_shows_nothing(stack: Stack) -> None:
+    assert stack.preview() == []
+
+
+def test_a_refresh_finds_nothing_and_the_preview_after_it_shows_nothing(stack: Stack) -> None:
+    stack.run("refresh", "--yes", "--expect-no-changes")
+    assert stack.preview() == []
+
+
+def test_a_new_model_is_one_new_resource_and_the_last_check(stack: Stack) -> None:
+    stack.set("models[1]", "smollm2:360m")
+    steps = stack.preview()
+    assert names(steps, "create") == {"model-smollm2-360m"}
+    assert names(steps, "update") - {"ollamazure-local"} == {"chat-answers"}
+    assert set(counted(steps)) <= {"create", "update"}
+
+
+# What would follow from a larger size; set by hand, it stays as it is.
+TUNED = {
+    "contextLength": "4096",
+    "tuning.parallelRequests": "1",
+    "tuning.loadedModels": "1",
+    "tuning.databasePoolSize": "8",
+}
+
+
+@pytest.mark.parametrize(
+    "change", [{"tags.team": "research"}, {"vmSize": "Standard_B4ms", **TUNED}]
+)
+def test_a_change_of_the_cloud_in_place_touches_no_command(
+    stack: Stack, change: dict[str, str]
+) -> None:
+    for key, value in change.items():
+        stack.set(key, value)
+    steps = [step for step in stack.preview() if step.type != "pulumi:pulumi:Stack"]
+    assert "vm" in names(steps, "update")
+    assert {step.op for step in steps} == {"update"}
+    assert {step.type.partition(":")[0] for step in steps} == {"azure-native"}
+
+
+def test_another_machine_class_replaces_the_vm_and_runs_every_command(stack: Stack) -> None:
+    stack.set("vmSize", "Standard_B2as_v2")
+    steps = stack.preview()
+    assert "vm" in names(steps, "replace")
+    assert names(steps, "replace") >= COMMANDS
+    assert not {"data-disk", "nic", "certificate"} & names(steps, "replace")
+
+
+def test_another_image_replaces_the_vm(stack: Stack) -> None:
+    stack.set("imageVersion", "0.20260914.2601")
+    assert "vm" in names(stack.preview(), "replace")
+
+
+def test_a_new_nginx_version_touches_nginx_alone(stack: Stack) -> None:
+    stack.set("nginxVersion", "1.30.9")
+    assert names(stack.preview(), "update") <= {"nginx", "chat-answers", "ollamazure-local"}
+    assert counted(stack.preview())["replace"] == 0
+
+
+def test_the_certificate_is_renewed_when_its_period_is_over(stack: Stack) -> None:
+    stack.set("certificate.today", "2030-01-01")
+    steps = stack.preview()
+    assert names(steps, "replace") == {"certificate", "certificate-key"}
+    assert names(steps, "update") <= {"nginx-certificate", "chat-answers", "ollamazure-local"}
+
+
+def test_a_vm_deleted_behind_pulumis_back_is_seen_and_made_again(stack: Stack) -> None:
+    azure = Azure(Instance.open(stack.home), NullFabric())
+    azure.delete(_vm_id(stack))
+    stack.run("refresh", "--yes")
+    steps = stack.preview()
+    assert "vm" in names(steps, "create")
+    assert names(steps, "replace") >= COMMANDS
+    stack.up()
+    assert stack.preview() == []
+
+
+def _vm_id(stack: Stack) -> str:
+    exported = json.loads(stack.run("stack", "export"))
+    return next(
+        str(resource["id"])
+        for resource in exported["deployment"]["resources"]
+        if resource["type"] == "azure-native:compute:VirtualMachine"
+    )
+
+
+def test_no_secret_is_in_the_plain_state(stack: Stack) -> None:
+    exported = json.dumps(json.loads(stack.run("stack", "export")))
+    for word in ("PRIVATE KEY", 'customData": "I2Ns'):
+        assert word not in exported
+
+
+def test_the_tree_stays_clean(stack: Stack) -> None:
+    before = _status()
+    stack.set("tags.team", "x")
+    stack.run("preview")
+    assert _status() == before
+
+
+def _status() -> str:
+    return subprocess.run(
+        ["git", "status", "--porcelain"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("variable", ["ARM_CLIENT_ID", "ARM_SUBSCRIPTION_ID"])
+def test_credentials_of_the_real_azure_are_refused(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "00000000-0000-0000-0000-000000000000")
+    said = Stack(tmp_path / "emulator").run("preview", code=2)
+    assert variable in said and "Unset it" in said
+
+
+@pytest.mark.parametrize("name", ["dev", "local"])
+def test_each_stack_previews(name: str, tmp_path: Path) -> None:
+    steps = Stack(tmp_path / "emulator", name).preview()
+    assert "vm" in names(steps, "create")
