@@ -1,0 +1,188 @@
+"""An emulated Azure in plan mode with everything the program makes, and ways to ask for more."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from emulator.azure.fabric import NullFabric
+from emulator.azure.service import Azure
+from emulator.instance import Instance
+
+GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat"
+NETWORKS = f"{GROUP}/providers/Microsoft.Network/virtualNetworks"
+SUBNETS = f"{NETWORKS}/net/subnets"
+SECURITY_GROUPS = f"{GROUP}/providers/Microsoft.Network/networkSecurityGroups"
+ADDRESSES = f"{GROUP}/providers/Microsoft.Network/publicIPAddresses"
+INTERFACES = f"{GROUP}/providers/Microsoft.Network/networkInterfaces"
+DISKS = f"{GROUP}/providers/Microsoft.Compute/disks"
+MACHINES = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
+
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8zLepvDwGcx5N/1F7QV2"
+
+Body = dict[str, Any]
+
+
+def rule(name: str, priority: int, **changes: Any) -> Body:
+    """A security rule that lets in port 443."""
+    properties = {
+        "protocol": "Tcp",
+        "sourcePortRange": "*",
+        "destinationPortRange": "443",
+        "sourceAddressPrefix": "*",
+        "destinationAddressPrefix": "*",
+        "access": "Allow",
+        "priority": priority,
+        "direction": "Inbound",
+    }
+    given = {**properties, **changes}
+    return {"name": name, "properties": {key: each for key, each in given.items() if each}}
+
+
+def interface(**configuration: Any) -> Body:
+    """A network interface; the arguments are its IP configuration's properties."""
+    return {
+        "location": "francecentral",
+        "properties": {
+            "ipConfigurations": [
+                {
+                    "name": "main",
+                    "properties": {"subnet": {"id": f"{SUBNETS}/default"}, **configuration},
+                }
+            ]
+        },
+    }
+
+
+def disk(size: int | None = 64, **properties: Any) -> Body:
+    """An empty disk of so many GB."""
+    return {
+        "location": "francecentral",
+        "sku": {"name": "StandardSSD_LRS"},
+        "properties": {
+            "creationData": {"createOption": "Empty"},
+            "diskSizeGB": size,
+            **properties,
+        },
+    }
+
+
+MACHINE: Body = {
+    "location": "francecentral",
+    "properties": {
+        "hardwareProfile": {"vmSize": "Standard_B2ms"},
+        "storageProfile": {
+            "imageReference": {
+                "publisher": "Debian",
+                "offer": "debian-13",
+                "sku": "13-gen2",
+                "version": "latest",
+            },
+            "osDisk": {"createOption": "FromImage", "caching": "None", "deleteOption": "Delete"},
+            "dataDisks": [
+                {"lun": 0, "createOption": "Attach", "managedDisk": {"id": f"{DISKS}/data"}}
+            ],
+        },
+        "osProfile": {
+            "computerName": "chat",
+            "adminUsername": "ollamazure",
+            "customData": "I2Nsb3VkLWNvbmZpZwo=",
+            "linuxConfiguration": {
+                "disablePasswordAuthentication": True,
+                "ssh": {"publicKeys": [{"keyData": ED25519}]},
+            },
+        },
+        "networkProfile": {"networkInterfaces": [{"id": f"{INTERFACES}/nic"}]},
+        "securityProfile": {
+            "securityType": "TrustedLaunch",
+            "uefiSettings": {"secureBootEnabled": True, "vTpmEnabled": True},
+        },
+    },
+}
+
+BODIES: dict[str, Body] = {
+    GROUP: {"location": "francecentral"},
+    f"{SECURITY_GROUPS}/nsg": {
+        "location": "francecentral",
+        "properties": {"securityRules": [rule("https", 100)]},
+    },
+    f"{NETWORKS}/net": {
+        "location": "francecentral",
+        "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}},
+    },
+    f"{SUBNETS}/default": {
+        "properties": {
+            "addressPrefix": "10.0.0.0/24",
+            "networkSecurityGroup": {"id": f"{SECURITY_GROUPS}/nsg"},
+        }
+    },
+    f"{ADDRESSES}/ip": {
+        "location": "francecentral",
+        "sku": {"name": "Standard"},
+        "properties": {
+            "publicIPAllocationMethod": "Static",
+            "dnsSettings": {"domainNameLabel": "my-chat"},
+        },
+    },
+    f"{INTERFACES}/nic": interface(
+        privateIPAllocationMethod="Static",
+        privateIPAddress="10.0.0.4",
+        publicIPAddress={"id": f"{ADDRESSES}/ip"},
+    ),
+    f"{DISKS}/data": disk(),
+    f"{MACHINES}/vm": MACHINE,
+}
+
+
+def changed(body: Body, path: str, value: Any) -> Body:
+    """A copy of `body` with the value at a dotted path replaced; None takes it away."""
+    body = copy.deepcopy(body)
+    *parents, last = path.split(".")
+    node: Any = body
+    for name in parents:
+        node = node[int(name)] if name.isdigit() else node.setdefault(name, {})
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return body
+
+
+class Cloud:
+    """The emulated Azure of a test."""
+
+    def __init__(self, home: Path) -> None:
+        self.azure = Azure(Instance(home, "abc123", 200), NullFabric())
+
+    def put(self, resource_id: str, body: Body) -> Body:
+        """PUT, wait, GET."""
+        self.azure.wait(self.azure.put(resource_id, body))
+        return self.azure.get(resource_id)
+
+    def delete(self, resource_id: str) -> None:
+        """DELETE and wait."""
+        self.azure.wait(self.azure.delete(resource_id))
+
+    def fill(self) -> Cloud:
+        """Make everything the program makes."""
+        for resource_id, body in BODIES.items():
+            self.put(resource_id, body)
+        return self
+
+    def change(self, resource_id: str, path: str, value: Any) -> Body:
+        """PUT one of `BODIES` again with one change."""
+        return self.put(resource_id, changed(BODIES[resource_id], path, value))
+
+    def machine(self, path: str = "tags", value: Any = None, name: str = "vm2") -> Body:
+        """Make another machine, with one change."""
+        self.put(f"{INTERFACES}/nic2", interface())
+        body = changed(MACHINE, "properties.storageProfile.dataDisks", [])
+        body["properties"]["networkProfile"] = {"networkInterfaces": [{"id": f"{INTERFACES}/nic2"}]}
+        return self.put(
+            f"{MACHINES}/{name}", body if path == "tags" else changed(body, path, value)
+        )
+
+    def exists(self, resource_id: str) -> bool:
+        """Whether there is such a resource."""
+        return resource_id.lower() in self.azure.store.read().resources

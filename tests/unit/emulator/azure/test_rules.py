@@ -1,0 +1,987 @@
+"""Every rule, with the code and the words that Azure refuses with. docs/emulator.md lists them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from emulator.azure.compute import FORBIDDEN_ADMINS
+from emulator.azure.errors import AzureError
+from tests.unit.emulator.azure.cloud import (
+    ADDRESSES,
+    BODIES,
+    DISKS,
+    GROUP,
+    INTERFACES,
+    MACHINE,
+    MACHINES,
+    NETWORKS,
+    SECURITY_GROUPS,
+    SUBNETS,
+    Cloud,
+    changed,
+    disk,
+    interface,
+    rule,
+)
+
+VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
+NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
+HARDWARE = "properties.hardwareProfile.vmSize"
+PROFILE = "properties.osProfile"
+STORAGE = "properties.storageProfile"
+KEY = f"{PROFILE}.linuxConfiguration.ssh.publicKeys.0.keyData"
+OTHER_GROUP = GROUP.replace("/chat", "/other")
+
+
+def _public_key(key: Any) -> str:
+    encoded: bytes = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return encoded.decode()
+
+
+def _address(**changes: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "location": "francecentral",
+        "sku": {"name": "Standard"},
+        "properties": {"publicIPAllocationMethod": "Static"},
+    }
+    for path, value in changes.items():
+        body = changed(body, path.replace("__", "."), value)
+    return body
+
+
+def _network(*prefixes: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "location": "francecentral",
+        "properties": {"addressSpace": {"addressPrefixes": list(prefixes)}, **properties},
+    }
+
+
+def _subnet(prefix: str, **properties: Any) -> dict[str, Any]:
+    return {"properties": {"addressPrefix": prefix, **properties}}
+
+
+def _rules(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {"location": "francecentral", "properties": {"securityRules": list(rules)}}
+
+
+def _attach(cloud: Cloud, *disks: dict[str, Any]) -> None:
+    cloud.change(VM, f"{STORAGE}.dataDisks", list(disks))
+
+
+def _data_disk(lun: int, name: str = "data", **changes: Any) -> dict[str, Any]:
+    return {
+        "lun": lun,
+        "createOption": "Attach",
+        "managedDisk": {"id": f"{DISKS}/{name}"},
+        **changes,
+    }
+
+
+def _many_disks(cloud: Cloud) -> None:
+    for number in range(5):
+        cloud.put(f"{DISKS}/more{number}", disk())
+    _attach(cloud, *(_data_disk(number, f"more{number}") for number in range(5)))
+
+
+def _two_on_one_lun(cloud: Cloud) -> None:
+    cloud.put(f"{DISKS}/more", disk())
+    _attach(cloud, _data_disk(0), _data_disk(0, "more"))
+
+
+def _disk_of_another(cloud: Cloud) -> None:
+    cloud.machine(f"{STORAGE}.dataDisks", [_data_disk(0)])
+
+
+def _zonal_disk(cloud: Cloud) -> None:
+    cloud.put(f"{DISKS}/zonal", {**disk(), "zones": ["1"]})
+    _attach(cloud, _data_disk(0), _data_disk(1, "zonal"))
+
+
+def _accelerated(cloud: Cloud) -> None:
+    cloud.change(NIC, "properties.enableAcceleratedNetworking", True)
+    cloud.change(VM, "tags", {"again": "yes"})
+
+
+def _used_from_outside(cloud: Cloud) -> None:
+    cloud.put(OTHER_GROUP, {"location": "francecentral"})
+    moved = f"{OTHER_GROUP}/providers/Microsoft.Compute/disks/kept"
+    cloud.put(moved, disk())
+    _attach(cloud, {**_data_disk(0), "managedDisk": {"id": moved}})
+    cloud.delete(OTHER_GROUP)
+
+
+def _restart_deallocated(cloud: Cloud) -> None:
+    cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
+    cloud.azure.action(VM, "restart")
+
+
+def _stranger(location: str) -> str:
+    return f"The provided location '{location}' is not available for resource type"
+
+
+Try = Callable[[Cloud], object]
+
+RULES: list[tuple[str, Try, str, str]] = [
+    # ARM: what every resource has
+    (
+        "unknown-type",
+        lambda c: c.put(f"{GROUP}/providers/Microsoft.Network/loadBalancers/lb", {}),
+        "InvalidResourceType",
+        "'loadBalancers' could not be found in the namespace 'Microsoft.Network'",
+    ),
+    (
+        "unknown-namespace",
+        lambda c: c.put(f"{GROUP}/providers/Microsoft.Web/sites/s", {}),
+        "InvalidResourceNamespace",
+        "'Microsoft.Web' is invalid",
+    ),
+    (
+        "unknown-api-version",
+        lambda c: c.azure.put(VM, MACHINE, "2015-06-15"),
+        "NoRegisteredProviderFound",
+        "The supported api-versions are '2024-11-01'",
+    ),
+    (
+        "malformed-id",
+        lambda c: c.put("/resourceGroups/chat", {}),
+        "LinkedInvalidPropertyId",
+        "Property id '/resourceGroups/chat' is invalid",
+    ),
+    (
+        "malformed-subscription",
+        lambda c: c.put("/subscriptions/mine/resourceGroups/chat", {}),
+        "InvalidSubscriptionId",
+        "'mine' is malformed or invalid",
+    ),
+    (
+        "unknown-property",
+        lambda c: c.change(VM, "properties.osProfile.nickname", "x"),
+        "InvalidRequestContent",
+        "'properties.osProfile.nickname' is unknown",
+    ),
+    (
+        "wrong-type",
+        lambda c: c.change(DATA, "properties.diskSizeGB", "64"),
+        "InvalidRequestContent",
+        "'properties.diskSizeGB' must be an integer",
+    ),
+    (
+        "wrong-choice",
+        lambda c: c.change(DATA, "sku.name", "Fast_LRS"),
+        "InvalidRequestContent",
+        "'sku.name' is 'Fast_LRS' but must be one of Premium_LRS",
+    ),
+    (
+        "missing-location",
+        lambda c: c.put(f"{DISKS}/new", changed(disk(), "location", None)),
+        "InvalidRequestContent",
+        "'location' is required",
+    ),
+    (
+        "unknown-location",
+        lambda c: c.put(f"{DISKS}/new", {**disk(), "location": "atlantis"}),
+        "LocationNotAvailableForResourceType",
+        _stranger("atlantis"),
+    ),
+    (
+        "location-of-resource-fixed",
+        lambda c: c.change(DATA, "location", "westeurope"),
+        "InvalidResourceLocation",
+        "The resource 'data' already exists in location 'francecentral'",
+    ),
+    (
+        "location-of-group-fixed",
+        lambda c: c.put(GROUP, {"location": "westeurope"}),
+        "InvalidResourceGroupLocation",
+        "Invalid resource group location 'westeurope'",
+    ),
+    (
+        "group-must-exist",
+        lambda c: c.put(DATA.replace("/chat/", "/nowhere/"), disk()),
+        "ResourceGroupNotFound",
+        "Resource group 'nowhere' could not be found.",
+    ),
+    (
+        "get-what-is-not-there",
+        lambda c: c.azure.get(f"{DISKS}/none"),
+        "ResourceNotFound",
+        "The Resource 'Microsoft.Compute/disks/none' under resource group 'chat' was not found.",
+    ),
+    (
+        "get-group-not-there",
+        lambda c: c.azure.get(OTHER_GROUP),
+        "ResourceGroupNotFound",
+        "Resource group 'other' could not be found.",
+    ),
+    (
+        "tag-name",
+        lambda c: c.change(DATA, "tags", {"a/b": "c"}),
+        "InvalidTagNameCharacters",
+        "The tag name 'a/b'",
+    ),
+    (
+        "tag-value-length",
+        lambda c: c.change(DATA, "tags", {"a": "b" * 257}),
+        "InvalidTagValueLength",
+        "'256' characters",
+    ),
+    (
+        "tag-count",
+        lambda c: c.change(DATA, "tags", {f"t{number}": "" for number in range(51)}),
+        "InvalidTagsCount",
+        "'51' on the resource is more than the allowed '50'",
+    ),
+    # Names
+    (
+        "group-name",
+        lambda c: c.put(f"{GROUP}.", {"location": "francecentral"}),
+        "InvalidResourceGroup",
+        "'chat.' has invalid characters",
+    ),
+    (
+        "network-name-too-short",
+        lambda c: c.put(f"{NETWORKS}/n", _network("10.1.0.0/16")),
+        "InvalidResourceName",
+        "Resource name n is invalid. The name can be up to 64 characters",
+    ),
+    (
+        "network-resource-name",
+        lambda c: c.put(f"{ADDRESSES}/-ip", _address()),
+        "InvalidResourceName",
+        "Resource name -ip is invalid. The name can be up to 80 characters",
+    ),
+    (
+        "disk-name",
+        lambda c: c.put(f"{DISKS}/_disk", disk()),
+        "InvalidParameter",
+        "The entity name 'diskName' is invalid",
+    ),
+    (
+        "machine-name",
+        lambda c: c.machine(name="v" * 65),
+        "InvalidParameter",
+        "The entity name 'vmName' is invalid",
+    ),
+    # Virtual networks and subnets
+    (
+        "prefix-form",
+        lambda c: c.put(f"{NETWORKS}/new", _network("10.1.0.0")),
+        "InvalidAddressPrefixFormat",
+        "It should follow CIDR notation",
+    ),
+    (
+        "prefix-host-bits",
+        lambda c: c.put(f"{NETWORKS}/new", _network("10.1.0.1/16")),
+        "InvalidCIDRNotation",
+        "the address prefix should be 10.1.0.0/16",
+    ),
+    (
+        "address-space-required",
+        lambda c: c.put(f"{NETWORKS}/new", _network()),
+        "InvalidRequestFormat",
+        "must have at least one address prefix",
+    ),
+    (
+        "address-spaces-overlap",
+        lambda c: c.put(f"{NETWORKS}/new", _network("10.1.0.0/16", "10.1.2.0/24")),
+        "VnetAddressSpacesOverlap",
+        "10.1.0.0/16 and 10.1.2.0/24",
+    ),
+    (
+        "subnet-outside-network",
+        lambda c: c.put(f"{SUBNETS}/new", _subnet("192.168.0.0/24")),
+        "NetcfgInvalidSubnet",
+        "Subnet 'new' is not valid in virtual network 'net'.",
+    ),
+    (
+        "subnet-too-small",
+        lambda c: c.put(f"{SUBNETS}/new", _subnet("10.0.9.0/30")),
+        "NetcfgInvalidSubnet",
+        "Subnet 'new' is not valid in virtual network 'net'.",
+    ),
+    (
+        "subnet-without-prefix",
+        lambda c: c.put(f"{SUBNETS}/new", {"properties": {}}),
+        "NetcfgInvalidSubnet",
+        "Subnet 'new' is not valid",
+    ),
+    (
+        "subnets-overlap",
+        lambda c: c.put(f"{SUBNETS}/new", _subnet("10.0.0.128/25")),
+        "NetcfgSubnetRangesOverlap",
+        "overlaps with that of an existing subnet in virtual network 'net'",
+    ),
+    (
+        "subnet-in-no-network",
+        lambda c: c.put(f"{NETWORKS}/none/subnets/new", _subnet("10.0.9.0/24")),
+        "ResourceNotFound",
+        "'Microsoft.Network/virtualNetworks/none' under resource group 'chat' was not found",
+    ),
+    (
+        "subnet-with-unknown-security-group",
+        lambda c: c.put(
+            f"{SUBNETS}/new",
+            _subnet("10.0.9.0/24", networkSecurityGroup={"id": f"{SECURITY_GROUPS}/none"}),
+        ),
+        "InvalidResourceReference",
+        f"Resource {SECURITY_GROUPS}/none referenced by resource {SUBNETS}/new was not found.",
+    ),
+    (
+        "subnet-prefix-in-use",
+        lambda c: c.put(SUBNET, _subnet("10.0.7.0/24")),
+        "InUsePrefixCannotBeDeleted",
+        "IpPrefix 10.0.0.0/24 on Subnet default has active allocations",
+    ),
+    (
+        "address-space-in-use",
+        lambda c: c.put(NET, _network("10.9.0.0/16")),
+        "NetcfgInvalidSubnet",
+        "Subnet 'default' is not valid in virtual network 'net'.",
+    ),
+    (
+        "inline-subnets-same-name",
+        lambda c: c.put(
+            f"{NETWORKS}/new",
+            _network("10.1.0.0/16", subnets=[{"name": "a", **_subnet("10.1.0.0/24")}] * 2),
+        ),
+        "DuplicateResourceName",
+        "two child resources with the same name (a)",
+    ),
+    (
+        "inline-subnet-left-out-while-in-use",
+        lambda c: c.put(NET, _network("10.0.0.0/16", subnets=[])),
+        "InUseSubnetCannotBeDeleted",
+        f"Subnet default is in use by {NIC}/ipConfigurations/main",
+    ),
+    (
+        "subnet-in-use",
+        lambda c: c.delete(SUBNET),
+        "InUseSubnetCannotBeDeleted",
+        f"Subnet default is in use by {NIC}/ipConfigurations/main and cannot be deleted.",
+    ),
+    (
+        "network-in-use",
+        lambda c: c.delete(NET),
+        "InUseSubnetCannotBeDeleted",
+        "Subnet default is in use",
+    ),
+    # Network security groups
+    (
+        "rule-priority",
+        lambda c: c.put(NSG, _rules(rule("a", 99))),
+        "SecurityRuleInvalidPriority",
+        "Security rule has invalid Priority. Value provided: 99 Allowed range 100-4096.",
+    ),
+    (
+        "rules-same-priority-and-direction",
+        lambda c: c.put(NSG, _rules(rule("a", 100), rule("b", 100))),
+        "SecurityRuleConflict",
+        "Security rule a conflicts with rule b. Rules cannot have the same Priority and Direction.",
+    ),
+    (
+        "rules-same-name",
+        lambda c: c.put(NSG, _rules(rule("a", 100), rule("a", 110))),
+        "DuplicateResourceName",
+        "two child resources with the same name (a)",
+    ),
+    (
+        "rule-name",
+        lambda c: c.put(NSG, _rules(rule("a b", 100))),
+        "InvalidResourceName",
+        "Resource name a b is invalid.",
+    ),
+    (
+        "rule-port",
+        lambda c: c.put(NSG, _rules(rule("a", 100, destinationPortRange="70000"))),
+        "SecurityRuleInvalidPortRange",
+        "Value provided: 70000. Value should be an integer OR integer range",
+    ),
+    (
+        "rule-port-range-reversed",
+        lambda c: c.put(NSG, _rules(rule("a", 100, destinationPortRange="90-80"))),
+        "SecurityRuleInvalidPortRange",
+        "Value provided: 90-80.",
+    ),
+    (
+        "rule-any-port-in-a-list",
+        lambda c: c.put(
+            NSG,
+            _rules(rule("a", 100, destinationPortRange=None, destinationPortRanges=["*", "80"])),
+        ),
+        "SecurityRuleInvalidPortRange",
+        "Value provided: *.",
+    ),
+    (
+        "rule-prefix",
+        lambda c: c.put(NSG, _rules(rule("a", 100, sourceAddressPrefix="10.0.0.300"))),
+        "SecurityRuleInvalidAddressPrefix",
+        "Security rule has invalid Address prefix. Value provided: 10.0.0.300",
+    ),
+    (
+        "rule-service-tag-in-a-list",
+        lambda c: c.put(
+            NSG,
+            _rules(rule("a", 100, sourceAddressPrefix=None, sourceAddressPrefixes=["Internet"])),
+        ),
+        "SecurityRuleInvalidAddressPrefix",
+        "Value provided: Internet",
+    ),
+    (
+        "rule-side-missing",
+        lambda c: c.put(NSG, _rules(rule("a", 100, sourceAddressPrefix=None))),
+        "SecurityRuleParameterMissing",
+        "exactly one of sourceAddressPrefix and sourceAddressPrefixes",
+    ),
+    (
+        "rule-side-twice",
+        lambda c: c.put(NSG, _rules(rule("a", 100, sourceAddressPrefixes=["10.0.0.0/8"]))),
+        "SecurityRuleParameterConflict",
+        "exactly one of sourceAddressPrefix and sourceAddressPrefixes",
+    ),
+    (
+        "security-group-in-use",
+        lambda c: c.delete(NSG),
+        "InUseNetworkSecurityGroupCannotBeDeleted",
+        f"Network security group {NSG} cannot be deleted because it is in use by the following"
+        f" resources: {SUBNET}.",
+    ),
+    # Public addresses
+    (
+        "address-basic",
+        lambda c: c.put(f"{ADDRESSES}/new", _address(sku=None)),
+        "IPv4BasicSkuPublicIpCountLimitReached",
+        "Cannot create more than 0 IPv4 Basic SKU public IP addresses",
+    ),
+    (
+        "address-standard-must-be-static",
+        lambda c: c.put(
+            f"{ADDRESSES}/new", _address(properties__publicIPAllocationMethod="Dynamic")
+        ),
+        "StandardAndStandardV2SkuPublicIPAddressesMustBeStatic",
+        f"Standard sku publicIp {ADDRESSES}/new must have AllocationMethod set to Static.",
+    ),
+    (
+        "address-sku-fixed",
+        lambda c: c.change(IP, "sku.name", "Basic"),
+        "PublicIPAddressSkuCannotBeChanged",
+        "Sku property is set at creation time and cannot be changed from Standard to Basic",
+    ),
+    (
+        "address-zones-fixed",
+        lambda c: c.change(IP, "zones", ["1"]),
+        "ResourceAvailabilityZonesCannotBeModified",
+        "Zones cannot be added/updated/removed once the resource is created.",
+    ),
+    (
+        "address-zone-unknown",
+        lambda c: c.put(f"{ADDRESSES}/new", _address(zones=["4"])),
+        "InvalidAvailabilityZone",
+        "The supported zones for location 'francecentral' are '1,2,3'",
+    ),
+    (
+        "address-idle-timeout",
+        lambda c: c.put(f"{ADDRESSES}/new", _address(properties__idleTimeoutInMinutes=3)),
+        "InvalidIdleTimeoutInMinutes",
+        "It must be between 4 and 30.",
+    ),
+    (
+        "dns-label",
+        lambda c: c.change(IP, "properties.dnsSettings.domainNameLabel", "My-Chat"),
+        "InvalidDomainNameLabel",
+        "The domain name label My-Chat is invalid. It must conform to the following regular"
+        " expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.",
+    ),
+    (
+        "dns-label-in-use",
+        lambda c: c.put(
+            f"{ADDRESSES}/new", _address(properties__dnsSettings={"domainNameLabel": "my-chat"})
+        ),
+        "DnsRecordInUse",
+        "DNS record my-chat.francecentral.cloudapp.azure.com is already used by another public IP.",
+    ),
+    (
+        "address-in-use",
+        lambda c: c.delete(IP),
+        "PublicIPAddressCannotBeDeleted",
+        f"Public IP address {IP} can not be deleted since it is still allocated to resource"
+        f" {NIC}/ipConfigurations/main.",
+    ),
+    # Network interfaces
+    (
+        "interface-without-configuration",
+        lambda c: c.put(f"{INTERFACES}/new", {"location": "francecentral"}),
+        "NetworkInterfaceMustHaveIpConfiguration",
+        "must have at least one IP configuration",
+    ),
+    (
+        "interface-without-subnet",
+        lambda c: c.put(f"{INTERFACES}/new", interface(subnet=None)),
+        "SubnetIsRequired",
+        "Subnet reference is required for ipConfiguration",
+    ),
+    (
+        "interface-in-unknown-subnet",
+        lambda c: c.put(f"{INTERFACES}/new", interface(subnet={"id": f"{SUBNETS}/none"})),
+        "InvalidResourceReference",
+        f"Resource {SUBNETS}/none referenced by resource {INTERFACES}/new was not found.",
+    ),
+    (
+        "interface-with-unknown-address",
+        lambda c: c.put(
+            f"{INTERFACES}/new", interface(publicIPAddress={"id": f"{ADDRESSES}/none"})
+        ),
+        "InvalidResourceReference",
+        f"Resource {ADDRESSES}/none referenced by",
+    ),
+    (
+        "interface-in-another-region",
+        lambda c: c.put(
+            f"{INTERFACES}/new", {**interface(publicIPAddress={"id": IP}), "location": "westeurope"}
+        ),
+        "InvalidResourceReference",
+        "and that both resources are in the same region",
+    ),
+    (
+        "address-of-another-interface",
+        lambda c: c.put(f"{INTERFACES}/new", interface(publicIPAddress={"id": IP})),
+        "PublicIPAddressInUse",
+        f"already allocated to resource {NIC}/ipConfigurations/main",
+    ),
+    (
+        "private-address-missing",
+        lambda c: c.put(f"{INTERFACES}/new", interface(privateIPAllocationMethod="Static")),
+        "PrivateIPAddressRequired",
+        "needs a valid privateIPAddress",
+    ),
+    (
+        "private-address-reserved",
+        lambda c: c.put(
+            f"{INTERFACES}/new",
+            interface(privateIPAllocationMethod="Static", privateIPAddress="10.0.0.3"),
+        ),
+        "PrivateIPAddressInReservedRange",
+        "10.0.0.3 falls within reserved IP range of subnet prefix 10.0.0.0/24",
+    ),
+    (
+        "private-address-last",
+        lambda c: c.put(
+            f"{INTERFACES}/new",
+            interface(privateIPAllocationMethod="Static", privateIPAddress="10.0.0.255"),
+        ),
+        "PrivateIPAddressInReservedRange",
+        "10.0.0.255 falls within reserved IP range",
+    ),
+    (
+        "private-address-outside",
+        lambda c: c.put(
+            f"{INTERFACES}/new",
+            interface(privateIPAllocationMethod="Static", privateIPAddress="10.0.1.4"),
+        ),
+        "PrivateIPAddressNotInSubnet",
+        "10.0.1.4 does not belong to the range of subnet prefix 10.0.0.0/24",
+    ),
+    (
+        "private-address-taken",
+        lambda c: c.put(
+            f"{INTERFACES}/new",
+            interface(privateIPAllocationMethod="Static", privateIPAddress="10.0.0.4"),
+        ),
+        "PrivateIPAddressIsAllocated",
+        f"10.0.0.4 which is already allocated to resource {NIC}/ipConfigurations/main.",
+    ),
+    (
+        "interface-in-use",
+        lambda c: c.delete(NIC),
+        "NicInUse",
+        f"Network Interface {NIC} is used by existing resource {VM}.",
+    ),
+    # Disks
+    (
+        "disk-size-missing",
+        lambda c: c.put(f"{DISKS}/new", disk(None)),
+        "InvalidParameter",
+        "Required parameter 'disk.diskSizeGB' is missing (null).",
+    ),
+    (
+        "disk-size-range",
+        lambda c: c.put(f"{DISKS}/new", disk(40000)),
+        "InvalidParameter",
+        "must be between '1' and '32767' inclusive",
+    ),
+    (
+        "disk-cannot-shrink",
+        lambda c: c.put(DATA, disk(32)),
+        "InvalidResizeWithName",
+        "cannot be resized down. Reducing disk/snapshot size is not supported in Azure to prevent"
+        " data loss.",
+    ),
+    (
+        "disk-crossing-4-tib-while-in-use",
+        lambda c: c.put(DATA, disk(5000)),
+        "OperationNotAllowed",
+        f"Cannot resize disk data while it is attached to running VM {VM}.",
+    ),
+    (
+        "disk-zones-fixed",
+        lambda c: c.change(DATA, "zones", ["1"]),
+        "ResourceAvailabilityZonesCannotBeModified",
+        "Zones cannot be added/updated/removed",
+    ),
+    (
+        "disk-in-use",
+        lambda c: c.delete(DATA),
+        "OperationNotAllowed",
+        f"Disk data is attached to VM {VM}.",
+    ),
+    # Virtual machines: what it is made of
+    (
+        "size-unknown",
+        lambda c: c.change(VM, HARDWARE, "Standard_B3ms"),
+        "InvalidParameter",
+        "The requested VM size Standard_B3ms is not available in the current region.",
+    ),
+    (
+        "size-missing",
+        lambda c: c.change(VM, HARDWARE, None),
+        "InvalidParameter",
+        "Required parameter 'hardwareProfile.vmSize' is missing (null).",
+    ),
+    (
+        "image-unknown",
+        lambda c: c.machine(f"{STORAGE}.imageReference.sku", "14-gen2"),
+        "PlatformImageNotFound",
+        "The platform image 'Debian:debian-13:14-gen2:latest' is not available.",
+    ),
+    (
+        "image-version-malformed",
+        lambda c: c.machine(f"{STORAGE}.imageReference.version", "13.1"),
+        "PlatformImageNotFound",
+        "'Debian:debian-13:13-gen2:13.1' is not available",
+    ),
+    (
+        "image-of-another-architecture",
+        lambda c: c.machine(f"{STORAGE}.imageReference.sku", "13-arm64"),
+        "InvalidParameter",
+        "this VM size only supports a CPU Architecture of 'x64', but an image or disk with CPU"
+        " Architecture 'Arm64' was given",
+    ),
+    (
+        "trusted-launch-needs-generation-2",
+        lambda c: c.machine(f"{STORAGE}.imageReference.sku", "13"),
+        "BadRequest",
+        "Trusted Launch needs a generation 2 image",
+    ),
+    (
+        "secure-boot-needs-trusted-launch",
+        lambda c: c.machine(
+            "properties.securityProfile", {"uefiSettings": {"secureBootEnabled": True}}
+        ),
+        "BadRequest",
+        "Use of UEFI settings is not supported for security type 'Standard'",
+    ),
+    (
+        "profile-missing",
+        lambda c: c.machine(PROFILE, None),
+        "InvalidParameter",
+        "Required parameter 'osProfile' is missing (null).",
+    ),
+    (
+        "computer-name",
+        lambda c: c.machine(f"{PROFILE}.computerName", "chat_1"),
+        "InvalidParameter",
+        "Linux host name cannot exceed 64 characters in length or contain the following",
+    ),
+    *(
+        (
+            f"admin-name-{name}",
+            lambda c, name=name: c.machine(f"{PROFILE}.adminUsername", name),
+            "InvalidParameter",
+            "The Admin Username specified is not allowed.",
+        )
+        for name in ["root", "admin", "Ollama", "-chat"]
+    ),
+    (
+        "custom-data-not-base64",
+        lambda c: c.machine(f"{PROFILE}.customData", "#cloud-config"),
+        "InvalidParameter",
+        "Custom data in OSProfile must be in Base64 encoding and with a maximum length of 87380",
+    ),
+    (
+        "custom-data-too-long",
+        lambda c: c.machine(f"{PROFILE}.customData", base64.b64encode(b"#" * 65536).decode()),
+        "InvalidParameter",
+        "with a maximum length of 87380 characters",
+    ),
+    (
+        "no-way-in",
+        lambda c: c.machine(f"{PROFILE}.linuxConfiguration.ssh", None),
+        "InvalidParameter",
+        "Authentication using either SSH or by user name and password must be enabled in Linux",
+    ),
+    (
+        "password-with-passwords-disabled",
+        lambda c: c.machine(f"{PROFILE}.adminPassword", "Correct-horse-1"),
+        "InvalidParameter",
+        "'adminPassword' must not be given",
+    ),
+    (
+        "key-malformed",
+        lambda c: c.machine(KEY, "ssh-ed25519 nonsense"),
+        "InvalidParameter",
+        "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
+    ),
+    (
+        "key-rsa-too-short",
+        lambda c: c.machine(KEY, _public_key(rsa.generate_private_key(65537, 1024))),  # noqa: S505
+        "InvalidParameter",
+        "linuxConfiguration.ssh.publicKeys.keyData is invalid",
+    ),
+    (
+        "key-ecdsa",
+        lambda c: c.machine(KEY, _public_key(ec.generate_private_key(ec.SECP256R1()))),
+        "InvalidParameter",
+        "linuxConfiguration.ssh.publicKeys.keyData is invalid",
+    ),
+    (
+        "key-path",
+        lambda c: c.machine(
+            f"{PROFILE}.linuxConfiguration.ssh.publicKeys.0.path", "/root/.ssh/authorized_keys"
+        ),
+        "InvalidParameter",
+        "limited to its default value /home/ollamazure/.ssh/authorized_keys",
+    ),
+    (
+        "machine-without-interface",
+        lambda c: c.machine("properties.networkProfile.networkInterfaces", []),
+        "InvalidParameter",
+        "Required parameter 'networkProfile.networkInterfaces' is missing (null).",
+    ),
+    (
+        "machine-with-unknown-interface",
+        lambda c: c.machine(
+            "properties.networkProfile.networkInterfaces", [{"id": f"{INTERFACES}/none"}]
+        ),
+        "NotFound",
+        f"Resource {INTERFACES}/none not found.",
+    ),
+    (
+        "interface-of-another-machine",
+        lambda c: c.machine("properties.networkProfile.networkInterfaces", [{"id": NIC}]),
+        "NicInUse",
+        f"Network Interface {NIC} is used by existing resource {VM}.",
+    ),
+    (
+        "accelerated-networking-on-b2ms",
+        _accelerated,
+        "VMSizeIsNotPermittedToEnableAcceleratedNetworking",
+        "has size Standard_B2ms, which is not compatible with enabling accelerated networking",
+    ),
+    (
+        "os-disk-missing",
+        lambda c: c.machine(f"{STORAGE}.osDisk", None),
+        "InvalidParameter",
+        "Required parameter 'storageProfile.osDisk' is missing (null).",
+    ),
+    (
+        "os-disk-smaller-than-image",
+        lambda c: c.machine(f"{STORAGE}.osDisk.diskSizeGB", 20),
+        "OperationNotAllowed",
+        "Disk with size 20GB, which is smaller than the size 30GB of corresponding disk in Image",
+    ),
+    (
+        "os-disk-name-taken",
+        lambda c: c.machine(f"{STORAGE}.osDisk.name", "data"),
+        "Conflict",
+        "Disk data already exists in resource group chat.",
+    ),
+    (
+        "os-disk-caching-on-b2ms",
+        lambda c: c.machine(f"{STORAGE}.osDisk.caching", "ReadWrite"),
+        "InvalidParameter",
+        "Premium storage caching is not supported for VM size Standard_B2ms",
+    ),
+    (
+        "data-disk-caching-on-b2ms",
+        lambda c: _attach(c, _data_disk(0, caching="ReadOnly")),
+        "InvalidParameter",
+        "Premium storage caching is not supported for VM size Standard_B2ms",
+    ),
+    (
+        "data-disk-unknown",
+        lambda c: _attach(c, _data_disk(0, "none")),
+        "NotFound",
+        f"Resource {DISKS}/none not found.",
+    ),
+    (
+        "data-disk-lun-taken",
+        _two_on_one_lun,
+        "InvalidParameter",
+        "A disk at LUN 0 already exists.",
+    ),
+    (
+        "data-disk-lun-range",
+        lambda c: _attach(c, _data_disk(4)),
+        "InvalidParameter",
+        "must be between '0' and '3' inclusive",
+    ),
+    (
+        "data-disks-more-than-the-size-takes",
+        _many_disks,
+        "OperationNotAllowed",
+        "The maximum number of data disks allowed to be attached to a VM of this size is 4.",
+    ),
+    (
+        "data-disk-of-another-machine",
+        _disk_of_another,
+        "ConflictingUserInput",
+        f"Disk '{DATA}' cannot be attached as the disk is already owned by VM '{VM}'.",
+    ),
+    (
+        "data-disk-of-another-zone",
+        _zonal_disk,
+        "BadRequest",
+        "it is not in the same zone as the VM",
+    ),
+    # Virtual machines: what cannot change
+    *(
+        (
+            f"fixed-{target}",
+            lambda c, path=path, value=value: c.change(VM, path, value),
+            "PropertyChangeNotAllowed",
+            f"Changing property '{target}' is not allowed.",
+        )
+        for path, value, target in [
+            (f"{PROFILE}.customData", "bmV3", "customData"),
+            (f"{PROFILE}.adminUsername", "other", "osProfile.adminUsername"),
+            (f"{PROFILE}.computerName", "other", "osProfile.computerName"),
+            (
+                KEY.removesuffix(".0.keyData"),
+                [],
+                "linuxConfiguration.ssh.publicKeys",
+            ),
+            (
+                f"{PROFILE}.linuxConfiguration.disablePasswordAuthentication",
+                False,
+                "linuxConfiguration.disablePasswordAuthentication",
+            ),
+            (f"{STORAGE}.imageReference.version", "0.20260914.2601", "imageReference"),
+            (f"{STORAGE}.osDisk.name", "other", "osDisk.name"),
+            ("properties.securityProfile", {}, "securityProfile.securityType"),
+        ]
+    ),
+    (
+        "machine-zones-fixed",
+        lambda c: c.change(VM, "zones", ["1"]),
+        "ResourceAvailabilityZonesCannotBeModified",
+        "Zones cannot be added/updated/removed",
+    ),
+    (
+        "resize-across-the-temp-disk-line",
+        lambda c: c.change(VM, HARDWARE, "Standard_B2s_v2"),
+        "OperationNotAllowed",
+        "Unable to resize the VM 'vm' since changing from resource disk to non-resource disk VM"
+        " size and vice-versa is not allowed.",
+    ),
+    (
+        "os-disk-grown-while-running",
+        lambda c: c.change(VM, f"{STORAGE}.osDisk.diskSizeGB", 64),
+        "OperationNotAllowed",
+        "Resizing a disk of an Azure Virtual Machine requires the virtual machine to be"
+        " deallocated.",
+    ),
+    (
+        "os-disk-cannot-shrink",
+        lambda c: (
+            c.machine(f"{STORAGE}.osDisk.diskSizeGB", 64),
+            c.machine(f"{STORAGE}.osDisk.diskSizeGB", 40),
+        ),
+        "InvalidResizeWithName",
+        "cannot be resized down",
+    ),
+    (
+        "restart-of-a-stopped-machine",
+        _restart_deallocated,
+        "OperationNotAllowed",
+        "'vm' is deallocated",
+    ),
+    (
+        "unknown-action",
+        lambda c: c.azure.action(VM, "reimage"),
+        "InvalidResourceType",
+        "The action 'reimage' could not be found",
+    ),
+    # Resource groups
+    (
+        "group-used-from-outside",
+        _used_from_outside,
+        "ResourceGroupDeletionBlocked",
+        "could not be deleted",
+    ),
+    # What Azure may allow and the emulator does not know
+    *(
+        (f"not-emulated-{what}", attempt, "NotEmulated", "docs/emulator.md")
+        for what, attempt in [
+            (
+                "global-address",
+                lambda c: c.put(
+                    f"{ADDRESSES}/new", _address(sku={"name": "Standard", "tier": "Global"})
+                ),
+            ),
+            (
+                "second-configuration",
+                lambda c: c.change(
+                    NIC,
+                    "properties.ipConfigurations",
+                    BODIES[NIC]["properties"]["ipConfigurations"] * 2,
+                ),
+            ),
+            (
+                "second-interface",
+                lambda c: c.machine(
+                    "properties.networkProfile.networkInterfaces", [{"id": NIC}, {"id": NIC}]
+                ),
+            ),
+            (
+                "second-prefix",
+                lambda c: c.put(
+                    f"{SUBNETS}/new",
+                    {"properties": {"addressPrefixes": ["10.0.8.0/24", "10.0.9.0/24"]}},
+                ),
+            ),
+        ]
+    ),
+]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("attempt", "code", "message"),
+    [(attempt, code, message) for _, attempt, code, message in RULES],
+    ids=[name for name, *_ in RULES],
+)
+def test_rule(cloud: Cloud, attempt: Try, code: str, message: str) -> None:
+    with pytest.raises(AzureError) as refused:
+        attempt(cloud)
+    assert refused.value.code == code
+    assert message in refused.value.message
+
+
+@pytest.mark.unit
+def test_rule_ids_are_unique() -> None:
+    names = [name for name, *_ in RULES]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("name", sorted(FORBIDDEN_ADMINS))
+def test_forbidden_admin_names(cloud: Cloud, name: str) -> None:
+    with pytest.raises(AzureError, match="The Admin Username specified is not allowed"):
+        cloud.machine(f"{PROFILE}.adminUsername", name)
