@@ -30,7 +30,8 @@ lower=$1 scratch=$2
 shift 2
 mount -t tmpfs tmpfs "$scratch"
 mkdir "$scratch/upper" "$scratch/work" "$scratch/root"
-mount -t overlay overlay -o "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" "$scratch/root"
+layers="lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work"
+mount -t overlay -o "$layers" overlay "$scratch/root"
 mount -t proc proc "$scratch/root/proc"
 mount --rbind /dev "$scratch/root/dev"
 tar --extract --no-same-owner --directory "$scratch/root"

@@ -158,9 +158,10 @@ def _fetch(url: str, part: Path, say: Callable[[str], None], headers: Mapping[st
         total = have + int(response.headers.get("Content-Length", 0))
         shown = -1
         with part.open("ab" if have else "wb") as file:
-            for chunk in response.iter_raw(1 << 20):
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 have += len(chunk)
                 if total and (tenth := have * 10 // total) != shown:
                     shown = tenth
-                    say(f"downloading {url.rsplit('/', 1)[-1]}: {have >> 20} of {total >> 20} MiB")
+                    name = url.rsplit("/", 1)[-1][:30]
+                    say(f"downloading {name}: {have >> 20} of {total >> 20} MiB")

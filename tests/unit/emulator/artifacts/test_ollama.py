@@ -1,0 +1,45 @@
+"""Ollama's official release is taken only with the checksum that was published with it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from emulator.artifacts import ollama, paths, pins
+from emulator.artifacts.work import BuildError, Work
+from tests.unit.emulator.artifacts.loopback import Server, serving
+
+pytestmark = pytest.mark.unit
+BUNDLE = b"the bundle" * 100
+RELEASE = f"/v{pins.OLLAMA}"
+
+
+def release(checksum: str) -> Server:
+    return Server(
+        files={
+            f"{RELEASE}/ollama-linux-amd64.tar.zst": BUNDLE,
+            f"{RELEASE}/sha256sum.txt": f"{checksum}  ./ollama-linux-amd64.tar.zst\n".encode(),
+        }
+    )
+
+
+def test_the_release_and_its_checksums_are_mirrored(tmp_path: Path) -> None:
+    with serving(release(hashlib.sha256(BUNDLE).hexdigest())) as server:
+        ollama.official(Work(tmp_path / "work", print), server.url)
+    assert (paths.ollama_bundle() / "ollama-linux-amd64.tar.zst").read_bytes() == BUNDLE
+    assert (paths.ollama_bundle() / "sha256sum.txt").exists()
+
+
+def test_a_bundle_with_another_checksum_is_refused(tmp_path: Path) -> None:
+    with serving(release("0" * 64)) as server, pytest.raises(BuildError, match="SHA-256"):
+        ollama.official(Work(tmp_path / "work", print), server.url)
+    assert not paths.ollama_bundle().exists()
+
+
+def test_a_release_without_this_bundle_is_an_error(tmp_path: Path) -> None:
+    with serving(release("")) as server:
+        server.files[f"{RELEASE}/sha256sum.txt"] = b"0  ./other.tar.zst\n"
+        with pytest.raises(BuildError, match=r"does not name ollama-linux-amd64\.tar\.zst"):
+            ollama.official(Work(tmp_path / "work", print), server.url)
