@@ -216,6 +216,45 @@ def _processes_in(folder: Path) -> list[str]:
     return found
 
 
+def test_a_component_package_runs(tmp_path: Path, instance: Instance) -> None:
+    program = """
+import pulumi
+class Pair(pulumi.ComponentResource):
+    def __init__(self):
+        super().__init__("pairs:index:Pair", "it", {"length": 5, "one": None}, remote=True)
+pulumi.export("one", Pair().one)
+"""
+    tested = project(tmp_path, instance, program)
+    manifest = tested.folder / "Pulumi.yaml"
+    plugins = "plugins:\n  providers:\n    - name: pairs\n      path: ./pairs\n"
+    runtime = manifest.read_text()
+    manifest.write_text(runtime + plugins)
+    package = tested.folder / "pairs"
+    package.mkdir()
+    (package / "PulumiPlugin.yaml").write_text(runtime.replace("name: test\n", ""))
+    (package / "__main__.py").write_text("""
+from typing import TypedDict
+import pulumi
+import pulumi_random as random
+from pulumi.provider.experimental import component_provider_host
+class PairArgs(TypedDict):
+    length: pulumi.Input[int]
+class Pair(pulumi.ComponentResource):
+    one: pulumi.Output[str]
+    def __init__(self, name: str, args: PairArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("pairs:index:Pair", name, {}, opts)
+        made = random.RandomString(
+            f"{name}-one", length=args["length"], opts=pulumi.ResourceOptions(parent=self)
+        )
+        self.one = made.result
+        self.register_outputs({"one": self.one})
+component_provider_host(name="pairs", components=[Pair])
+""")
+    tested.up().ok()
+    assert len(tested.outputs()["one"]) == 5
+    assert "it-one" in tested.resources()
+
+
 # tls and random
 
 
