@@ -2,10 +2,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.ONESHELL:
 .PHONY: help up down test check clean preview preflight packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
+instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 # Machines, network namespaces and firewall rules are made by root. Under sudo the user's own cache
 # and package settings stay in force.
 root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
@@ -21,8 +23,14 @@ up: packages artifacts ## install what is missing, deploy on the emulated Azure,
 	@echo "Sign in as: $$($(root) bin/pulumi-local stack output adminEmail --stack $(STACK))"
 	@echo "Password:   bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
 
-down: .venv ## remove the deployment and everything it made on this machine
-	@$(root) $(python) -m emulator.cli down
+down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everything it made on this machine
+	@if [ -e "$(instance)" ]; then
+	    $(root) $(python) -m emulator.host.teardown
+	    $(root) rm -rf "$(instance)"
+	    echo "Removed: the emulated Azure in $(instance), with its machine and its disks."
+	else
+	    echo "Nothing to remove: there is no emulated Azure in $(instance)."
+	fi
 
 test: test-packages artifacts check ## all checks and all tests
 	@$(python) -m emulator.artifacts build machine-lean
@@ -41,9 +49,8 @@ preview: packages artifacts ## what `make up` would change; STACK=dev shows that
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
 	@$(python) scripts/preflight.py --stack $(STACK)
 
-clean: ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
-	@[ ! -e .emulator ] || $(MAKE) --no-print-directory down
-	@$(root) rm -rf .venv .emulator .mypy_cache .pytest_cache .ruff_cache
+clean: down ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
+	@$(root) rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them anew."
 
 packages:
