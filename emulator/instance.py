@@ -77,7 +77,7 @@ def _claim(home: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         owners: dict[int, str] = {}
         for entry in _NUMBERS.iterdir():
-            if entry.name.isdigit():
+            if entry.name.isdigit() and entry.is_file():
                 owner = entry.read_text()
                 if Path(owner).is_dir():
                     owners[int(entry.name)] = owner

@@ -45,7 +45,7 @@ class Deployment:
         Raises:
             AssertionError: it failed although `check` is on.
         """
-        command = [PROJECT / "bin" / "pulumi-local", "--non-interactive", *arguments]
+        command = [str(PROJECT / "bin" / "pulumi-local"), "--non-interactive", *arguments]
         done = subprocess.run(
             [*command, "--stack", self.stack],
             env={**os.environ, "OLLAMAZURE_EMULATOR": str(self.home), **self.environment},

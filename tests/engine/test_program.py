@@ -162,3 +162,18 @@ def test_credentials_of_the_real_azure_are_refused(
 def test_each_stack_previews(name: str, tmp_path: Path) -> None:
     steps = Stack(tmp_path / "emulator", name).preview()
     assert "vm" in names(steps, "create")
+
+
+def test_destroy_leaves_nothing_in_azure(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "emulator")
+    stack.up()
+    azure = Azure(Instance.open(stack.home), NullFabric())
+    assert azure.list("Microsoft.Compute/virtualMachines")
+    stack.run("destroy", "--yes", "--skip-preview")
+    for kind in (
+        "Microsoft.Resources/resourceGroups",
+        "Microsoft.Compute/virtualMachines",
+        "Microsoft.Compute/disks",
+        "Microsoft.Network/publicIPAddresses",
+    ):
+        assert azure.list(kind) == [], kind

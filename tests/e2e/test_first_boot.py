@@ -1,0 +1,67 @@
+"""First boots that do not go well: a foreign disk, a disk that comes late."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.host.disks import Disks
+from emulator.host.faults import DiskFaults
+from emulator.host.places import Places
+from emulator.instance import Instance
+from tests.e2e.conftest import remove
+from tests.e2e.deployment import Deployment
+
+# Everything up to the machine whose first boot is done; no application.
+MACHINE = ("--target", "**chat", "--target", "**Network**", "--target", "**Machine**")
+DISK_ID = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-local-data"
+    "/providers/Microsoft.Compute/disks/data"
+)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Deployment]:
+    """A stack of its own, of which only the machine will be made."""
+    deployment = Deployment(tmp_path / "emulator")
+    yield deployment
+    remove(deployment.home)
+
+
+def disk_file(deployment: Deployment) -> Path:
+    """The contents of the data disk, as the host keeps them."""
+    return Disks(Places(Instance.open(deployment.home))).file(DISK_ID.lower())
+
+
+def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Deployment) -> None:
+    up = ("up", "--yes", "--skip-preview")
+    disk = ("--target", "**chat", "--target", "**Machine", "--target", "**data-**")
+    machine.pulumi(*up, *disk)
+    file = disk_file(machine)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "photos", file], check=True)
+    before = digest(file)
+
+    refused = machine.pulumi(*up, *MACHINE, check=False)
+    assert refused.code != 0
+    assert "holds something that is not ours, and is left as it is" in refused.output
+    assert "Attach an empty disk" in refused.output
+    machine.forget()
+    assert machine.ssh("mountpoint /srv/data", check=False).code != 0
+    assert digest(file) == before
+
+    # The way out that the message names, with a disk that only appears a minute after the boot.
+    machine.ssh("sudo wipefs --quiet --all /dev/disk/azure/data/by-lun/0")
+    DiskFaults(Places(Instance.open(machine.home))).set(DISK_ID, 60)
+    machine.ssh("sudo systemctl reboot", check=False)
+    machine.pulumi(*up, *MACHINE)
+    assert machine.ssh("ls -A /srv/data").output.split() == [".ollamazure-data", "lost+found"]
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a disk's first MiB, where filesystems keep what they are."""
+    with file.open("rb") as disk:
+        return hashlib.sha256(disk.read(2**20)).hexdigest()

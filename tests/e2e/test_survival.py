@@ -1,0 +1,107 @@
+"""No chat is ever lost: not with the disk, not with the VM, not with the stack.
+
+These tests change the machine that all tests share, and the last removes it: they run in order.
+"""
+
+from __future__ import annotations
+
+import json
+
+from emulator.azure.service import Azure
+from emulator.host.faults import DiskFaults
+from emulator.host.places import Places
+from emulator.instance import Instance
+from tests.e2e.deployment import Deployment, wait_until
+
+TITLE = "Kept since the first machine"
+SERVICES = ("ollama", "open-webui", "nginx")
+
+
+def keep_a_chat(deployment: Deployment) -> None:
+    """Store a chat as the browser does."""
+    chat = {"title": TITLE, "models": deployment.outputs["models"], "messages": []}
+    with deployment.client(deployment.sign_in()) as client:
+        stored = client.post("/api/v1/chats/new", json={"chat": chat})
+    assert stored.status_code == 200, stored.text
+
+
+def has_the_chat(deployment: Deployment) -> bool:
+    with deployment.client(deployment.sign_in()) as client:
+        chats = client.get("/api/v1/chats/", params={"page": 1}).json()
+    return TITLE in [chat["title"] for chat in chats]
+
+
+def resource_id(deployment: Deployment, type_: str) -> str:
+    """The ARM id of the stack's only resource of this type."""
+    exported = json.loads(deployment.pulumi("stack", "export").output)
+    resources = exported["deployment"]["resources"]
+    (found,) = [resource["id"] for resource in resources if resource["type"] == type_]
+    return str(found)
+
+
+def boot_id(deployment: Deployment) -> str:
+    return deployment.ssh("systemctl show --property=UserspaceTimestampMonotonic").output
+
+
+def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
+    deployment: Deployment,
+) -> None:
+    keep_a_chat(deployment)
+    disk = resource_id(deployment, "azure-native:compute:Disk")
+    faults = DiskFaults(Places(Instance.open(deployment.home)))
+    try:
+        faults.set(disk, 60)
+        before = boot_id(deployment)
+        deployment.ssh("sudo systemctl reboot", check=False)
+        wait_until(lambda: boot_id(deployment) != before, "SSH without the data disk")
+        if deployment.ssh("mountpoint -q /srv/data", check=False).code != 0:
+            for service in SERVICES:
+                assert deployment.ssh(f"systemctl is-active {service}", check=False).code != 0
+            assert deployment.ssh("sudo ls -A /srv/data").output.strip() == ""
+        wait_until(lambda: has_the_chat(deployment), "the chat after a late disk", patience=300)
+    finally:
+        faults.clear()
+
+
+def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
+    before = deployment.ssh("cat /etc/machine-id").output
+    deployment.up(imageVersion="0.20260914.2601")
+    assert deployment.ssh("cat /etc/machine-id").output != before
+    assert has_the_chat(deployment)
+    deployment.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
+    disk = resource_id(deployment, "azure-native:compute:Disk")
+    deployment.up(keepData="true")
+    refused = deployment.pulumi("destroy", "--yes", "--skip-preview", check=False)
+    assert refused.code != 0 and "protect" in refused.output
+    assert has_the_chat(deployment)
+
+    old_password = deployment.outputs["adminPassword"]
+    deployment.pulumi("state", "unprotect", "--all", "--yes")
+    deployment.pulumi("destroy", "--yes", "--skip-preview")
+    azure = Azure(Instance.open(deployment.home))
+    assert [found["id"] for found in azure.list("Microsoft.Compute/disks")] == [disk]
+
+    deployment.up(dataDiskId=disk)
+    assert deployment.outputs["adminPassword"] != old_password
+    assert has_the_chat(deployment)
+
+
+def test_destroy_without_keep_data_removes_everything(deployment: Deployment) -> None:
+    disk = resource_id_of_setting(deployment)
+    deployment.pulumi("destroy", "--yes", "--skip-preview")
+    azure = Azure(Instance.open(deployment.home))
+    left = [
+        found["id"]
+        for kind in ("Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks")
+        for found in azure.list(kind)
+    ]
+    assert left == [disk]  # adopted, so not ours to delete
+
+
+def resource_id_of_setting(deployment: Deployment) -> str:
+    """The adopted disk's id, as the settings name it."""
+    ran = deployment.pulumi("config", "get", "ollamazure:dataDiskId")
+    return ran.output.strip()
