@@ -150,11 +150,11 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
     Raises:
         SizingError: the machine's memory or the data disk is too small; says which size fits.
     """
-    check_data_disk(settings)
     size = chosen(settings)
+    problems = [data_disk_too_small(settings), memory_too_small(size, settings)]
+    if any(problems):
+        raise SizingError("\n".join(filter(None, problems)))
     load = load_on(size, settings)
-    if not fits(size, settings, load):
-        raise SizingError(_too_small(size, settings, load))
     tuning = settings.tuning
     return Sizing(
         vm_size=size,
@@ -176,17 +176,11 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
 
 
 def chosen(settings: Settings) -> VmSize:
-    """The size that is set, or for auto the first of the catalog's fixed rank that fits.
-
-    Raises:
-        SizingError: auto, and no size of the rank fits.
-    """
+    """The size that is set; for auto the first of the fixed rank that fits, or its last."""
     if settings.vm_size != "auto":
         return catalog.vm_sizes()[settings.vm_size]
-    for size in catalog.rank():
-        if fits(size, settings, load_on(size, settings)):
-            return size
-    raise SizingError(_none_fits(settings))
+    fitting = (size for size in catalog.rank() if fits(size, settings, load_on(size, settings)))
+    return next(fitting, catalog.rank()[-1])
 
 
 def load_on(size: VmSize, settings: Settings) -> Load:
@@ -267,26 +261,23 @@ def cache_bytes(model: Model, context_length: int, num_parallel: int) -> int:
     return a_token * tokens * num_parallel
 
 
-def check_data_disk(settings: Settings) -> None:
-    """Refuses a data disk that the models do not fit on; a kept disk's size is not known here.
-
-    Raises:
-        SizingError: names the size that is enough.
-    """
-    files = [
+def data_disk_too_small(settings: Settings) -> str | None:
+    """What to say when the models do not fit on the data disk; a kept disk's size is not known."""
+    files = sum(
         settings.model_memory_gib.get(name) or catalog.models()[name].download_gb * 1e9 / GIB
         for name in settings.models
-    ]
-    enough = DATA_DISK_BASE_GIB + sum(files)
-    if settings.data_disk_id is None and settings.data_disk_gib < enough:
-        size = next(tier for tier in catalog.prices().monthly.standard_ssd if tier >= enough)
-        raise SizingError(
-            f"The data disk is too small; nothing has been created or changed.\n"
-            f"   Need:     {enough:.0f} GiB = models {sum(files):.1f} + images, chats and files "
-            f"{DATA_DISK_BASE_GIB}\n"
-            f"   There is: {settings.data_disk_gib} GiB (ollamazure:dataDiskGiB)\n"
-            f"   Mend it:  {command(('dataDiskGiB',), str(size))}"
-        )
+    )
+    enough = DATA_DISK_BASE_GIB + files
+    if settings.data_disk_id or settings.data_disk_gib >= enough:
+        return None
+    size = next(tier for tier in catalog.prices().monthly.standard_ssd if tier >= enough)
+    return (
+        f"The data disk is too small; nothing has been created or changed.\n"
+        f"   Need:     {enough:.0f} GiB = models {files:.1f} + images, chats and files "
+        f"{DATA_DISK_BASE_GIB}\n"
+        f"   There is: {settings.data_disk_gib} GiB (ollamazure:dataDiskGiB)\n"
+        f"   Mend it:  {command(('dataDiskGiB',), str(size))}"
+    )
 
 
 def database_pool_size(size: VmSize) -> int:
@@ -338,29 +329,25 @@ def _price(size: VmSize, settings: Settings) -> float:
     return monthly_cost(size, settings.location, settings.data_disk_gib).amount
 
 
-def _too_small(size: VmSize, settings: Settings, load: Load) -> str:
-    what = "GPU memory" if size.gpu else "memory"
-    there = (
-        f"{room_for_models(size):.1f} GiB usable of {size.gpu.memory_gib:g} GiB"
-        if size.gpu
-        else f"{usable(size):.1f} GiB usable of {size.memory_gib:g} GiB"
-    )
+def memory_too_small(size: VmSize, settings: Settings) -> str | None:
+    """What to say when the models do not fit into memory: all that a user needs to choose."""
+    load = load_on(size, settings)
+    if fits(size, settings, load):
+        return None
     names = ", ".join(settings.models)
     verb = "do" if len(settings.models) > 1 else "does"
+    where = "any size that vmSize = auto may choose" if settings.vm_size == "auto" else size.name
     return (
-        f"{names} {verb} not fit {size.name}; nothing has been created or changed.\n"
+        f"{names} {verb} not fit {where}; nothing has been created or changed.\n"
         f"   Need:     {_sum_of_needs(size, settings, load)}\n"
-        f"   There is: {there} {what}\n" + _way_out(settings)
+        f"   There is: {_there_is(size)}\n{_way_out(settings)}"
     )
 
 
-def _none_fits(settings: Settings) -> str:
-    load = load_on(catalog.rank()[-1], settings)
-    return (
-        f"No size that ollamazure:vmSize = auto may choose holds {', '.join(settings.models)}; "
-        "nothing has been created or changed.\n"
-        f"   Need:     {_sum_of_needs(catalog.rank()[-1], settings, load)}\n" + _way_out(settings)
-    )
+def _there_is(size: VmSize) -> str:
+    if size.gpu:
+        return f"{room_for_models(size):.1f} GiB usable of {size.gpu.memory_gib:g} GiB GPU memory"
+    return f"{usable(size):.1f} GiB usable of {size.memory_gib:g} GiB memory"
 
 
 def _sum_of_needs(size: VmSize, settings: Settings, load: Load) -> str:

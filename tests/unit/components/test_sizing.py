@@ -106,7 +106,7 @@ def test_the_offered_size_fits() -> None:
         ({"models": "x:y", "modelMemoryGiB": '{"x:y": 900}'}, "no size fits"),
         (
             {"models": "x:y", "modelMemoryGiB": '{"x:y": 900}', "vmSize": "auto"},
-            "No size that ollamazure:vmSize = auto may choose holds x:y",
+            "x:y does not fit any size that vmSize = auto may choose",
         ),
         (
             {"models": "llama3.2:3b,qwen3:4b", "tuning": '{"loadedModels": 2}'},
@@ -209,7 +209,15 @@ def test_a_kept_disk_is_taken_as_it_is() -> None:
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers"
         "/Microsoft.Compute/disks/d"
     )
-    sizing.check_data_disk(settings(models="qwen3:32b", dataDiskGiB="4", dataDiskId=disk))
+    kept = settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="4", dataDiskId=disk)
+    assert sizing.plan(kept).vm_size.name == "Standard_B8as_v2"
+
+
+def test_disk_and_memory_are_told_together() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="qwen3:32b", dataDiskGiB="20"))
+    assert "The data disk is too small" in str(error.value)
+    assert "\nqwen3:32b does not fit Standard_B2ms" in str(error.value)
 
 
 def test_the_guides_size_warns_of_its_end_and_names_what_is_alike() -> None:
