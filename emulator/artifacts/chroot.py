@@ -32,6 +32,7 @@ mount -t tmpfs tmpfs "$scratch"
 mkdir "$scratch/upper" "$scratch/work" "$scratch/root"
 layers="lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work"
 mount -t overlay -o "$layers" overlay "$scratch/root"
+mkdir -p "$scratch/root/dev"
 mount -t proc proc "$scratch/root/proc"
 mount --rbind /dev "$scratch/root/dev"
 tar --extract --no-same-owner --directory "$scratch/root"
@@ -42,7 +43,7 @@ exec chroot "$scratch/root" "$@"
 def machine_tree() -> Path:
     """The machine's root filesystem, unpacked once."""
     archive = paths.machine_rootfs()
-    return _unpacked(archive, archive.with_name("tree"))
+    return unpacked(archive, archive.with_name("tree"))
 
 
 def nginx_tree() -> Path:
@@ -50,7 +51,7 @@ def nginx_tree() -> Path:
     pin = pins.CATALOG["nginx"]
     manifest = json.loads(paths.manifest(pin["repository"], pin["tag"]).read_text())
     layer = Repository(paths.mirror(), pin["repository"]).blob(manifest["layers"][0]["digest"])
-    return _unpacked(layer, cache_folder() / "trees" / f"nginx-{layer.name[-12:]}")
+    return unpacked(layer, cache_folder() / "trees" / f"nginx-{layer.name[-12:]}")
 
 
 def run(
@@ -69,7 +70,7 @@ def run(
         )
 
 
-def _unpacked(archive: Path, target: Path) -> Path:
+def unpacked(archive: Path, target: Path) -> Path:
     """Unpack a tar file (zstd or not) into `target`, unless that was done before."""
     if not target.exists():
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
