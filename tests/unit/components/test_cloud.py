@@ -1,0 +1,203 @@
+"""The cloud and machine layers, as the program registers them: the recorded set, nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from components.network import Network, NetworkArgs
+from tests.unit.components.recorder import Recorder, record
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | None = None) -> Any:
+    return Network(
+        "network",
+        NetworkArgs(
+            group_name="chat",
+            location="francecentral",
+            ssh_clients=ssh_clients,
+            dns_label=label,
+            tags={"team": "research"},
+        ),
+    )
+
+
+CALLS = {
+    "azure-native:network:getPublicIPAddress": {"ipAddress": "203.0.113.99"},
+    "azure-native:compute:getVirtualMachine": {"vmId": "0b7c7c1e-0000-4000-8000-000000000001"},
+}
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Recorder:
+    return record(network, calls=CALLS)
+
+
+def test_network_is_exactly_these_resources(recorded: Recorder) -> None:
+    assert sorted(resource.type for resource in recorded.resources) == [
+        "azure-native:network:NetworkInterface",
+        "azure-native:network:NetworkSecurityGroup",
+        "azure-native:network:PublicIPAddress",
+        "azure-native:network:VirtualNetwork",
+        "azure-native:resources:ResourceGroup",
+        "ollamazure:index:Network",
+    ]
+    assert {it.parent for it in recorded.resources if it.custom} == {"network"}
+
+
+def test_everybody_reaches_https_and_http_and_listed_clients_ssh(recorded: Recorder) -> None:
+    rules = recorded.named("nsg").inputs["securityRules"]
+    opened = {
+        rule["destinationPortRange"]: rule.get("sourceAddressPrefix")
+        or rule.get("sourceAddressPrefixes")
+        for rule in rules
+    }
+    assert opened == {"443": "*", "80": "*", "22": ["203.0.113.7/32"]}
+    assert {(rule["access"], rule["direction"], rule["protocol"]) for rule in rules} == {
+        ("Allow", "Inbound", "Tcp")
+    }
+
+
+def test_the_subnet_has_the_security_group_and_no_way_out_of_its_own(recorded: Recorder) -> None:
+    (subnet,) = recorded.named("vnet").inputs["subnets"]
+    assert subnet["networkSecurityGroup"] == {"id": "nsg-id"}
+    assert subnet["defaultOutboundAccess"] is False
+
+
+def test_the_public_address_stays_the_same(recorded: Recorder) -> None:
+    address = recorded.named("public-ip").inputs
+    assert address["sku"] == {"name": "Standard"}
+    assert address["publicIPAllocationMethod"] == "Static"
+    assert "dnsSettings" not in address
+
+
+def test_a_dns_label_is_asked_of_azure() -> None:
+    recorded = record(lambda: network(label="our-chat"), calls=CALLS)
+    assert recorded.named("public-ip").inputs["dnsSettings"] == {"domainNameLabel": "our-chat"}
+
+
+def test_the_machine_has_the_guides_address(recorded: Recorder) -> None:
+    (configuration,) = recorded.named("nic").inputs["ipConfigurations"]
+    assert configuration["privateIPAddress"] == "10.0.0.4"
+    assert configuration["privateIPAllocationMethod"] == "Static"
+    assert configuration["publicIPAddress"] == {"id": "public-ip-id"}
+
+
+def key_pair() -> Mapping[str, str]:
+    """What tls.PrivateKey gives, for a key that means nothing."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return {
+        "privateKeyOpenssh": private.decode(),
+        "publicKeyOpenssh": f"{public.decode()}\n",
+        "privateKeyPem": private.decode(),
+    }
+
+
+def certificate_pem() -> str:
+    """Any certificate: its fingerprint is all the program takes from it."""
+    body = base64.encodebytes(b"not a certificate, but bytes").decode()
+    return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
+
+
+OUTPUTS: Mapping[str, Mapping[str, Any]] = {
+    "ssh-key": key_pair(),
+    "host-key": key_pair(),
+    "certificate-key": key_pair(),
+    "certificate": {"certPem": certificate_pem()},
+    "resource-group": {"name": "chat"},
+    "data-group": {"name": "chat-data"},
+    "admin-password": {"result": "correct-horse-battery-staple"},
+}
+
+
+def whole_program(stack: str, **changes: Any) -> Recorder:
+    """Everything that __main__.py registers for a stack file with changed settings."""
+    settings = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    settings |= {f"ollamazure:{key}": value for key, value in changes.items()}
+    pulumi.runtime.set_all_config(
+        {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in settings.items()
+        }
+    )
+    try:
+        return record(
+            lambda: runpy.run_path(str(PROJECT / "__main__.py")), outputs=OUTPUTS, calls=CALLS
+        )
+    finally:
+        pulumi.runtime.set_all_config({})
+
+
+@pytest.fixture(scope="module")
+def program() -> Recorder:
+    return whole_program("dev")
+
+
+def test_the_vm_is_the_guides_made_safe(program: Recorder) -> None:
+    vm = program.named("vm").inputs
+    assert vm["hardwareProfile"] == {"vmSize": "Standard_B2ms"}
+    assert vm["osProfile"]["linuxConfiguration"]["disablePasswordAuthentication"] is True
+    assert "adminPassword" not in vm["osProfile"]
+    assert vm["osProfile"]["allowExtensionOperations"] is False
+    assert vm["securityProfile"]["securityType"] == "TrustedLaunch"
+    assert vm["diagnosticsProfile"] == {"bootDiagnostics": {"enabled": True}}
+    storage = vm["storageProfile"]
+    assert storage["imageReference"]["offer"] == "debian-13"
+    assert "name" not in storage["osDisk"]
+    assert storage["osDisk"]["deleteOption"] == "Delete"
+    assert storage["osDisk"]["caching"] == "None"  # Bv1 has no premium caching
+    (disk,) = storage["dataDisks"]
+    assert (disk["lun"], disk["createOption"], disk["deleteOption"]) == (0, "Attach", "Detach")
+
+
+def test_everything_in_azure_has_the_tags(program: Recorder) -> None:
+    for resource in program.resources:
+        if resource.type.startswith("azure-native:"):
+            assert resource.inputs["tags"]["project"] == "ollamazure", resource.name
+            assert resource.inputs["tags"]["stack"] == "test", resource.name
+
+
+def test_the_data_disk_has_a_group_of_its_own(program: Recorder) -> None:
+    disk, vm = program.named("data-disk").inputs, program.named("vm").inputs
+    assert (disk["resourceGroupName"], vm["resourceGroupName"]) == ("chat-data", "chat")
+    assert disk["publicNetworkAccess"] == "Disabled"
+
+
+def test_an_adopted_disk_is_attached_and_none_is_made() -> None:
+    kept = (
+        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/kept"
+        "/providers/Microsoft.Compute/disks/data"
+    )
+    program = whole_program("dev", dataDiskId=kept)
+    assert program.of("azure-native:compute:Disk") == []
+    (disk,) = program.named("vm").inputs["storageProfile"]["dataDisks"]
+    assert disk["managedDisk"] == {"id": kept}
+
+
+def test_every_component_is_of_ours_and_every_resource_is_below_one(program: Recorder) -> None:
+    components = {it.name for it in program.resources if not it.custom}
+    for resource in program.resources:
+        if resource.custom:
+            assert resource.parent in components, resource.name
+        else:
+            assert resource.type.startswith("ollamazure:index:")
