@@ -105,16 +105,19 @@ def _end(record: _Record) -> None:
 
 
 def _reap(pid: int) -> None:
-    """Collect it if it is a dead child of this process, which would otherwise look alive."""
+    """Collect it if it is a dead child of this process."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in clock ticks of this boot of the host; None when it is gone."""
+    """When the process started, in clock ticks of this boot of the host; None when it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    state, *fields = stat.rpartition(")")[2].split()
+    if state in "ZX":  # ended; its parent has yet to notice
+        return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}:{stat.rpartition(')')[2].split()[19]}"
+    return f"{boot}:{fields[18]}"

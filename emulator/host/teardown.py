@@ -30,27 +30,13 @@ def remove(instance: Instance) -> None:
     Raises FabricError naming what could not be removed.
     """
     places = Places(instance)
-    podman, processes = Podman(places), Processes(places)
+    podman = Podman(places)
     if podman.storage.exists():
         podman("rm", "--all", "--force", "--time", "0")
-    for helper in processes.names():
-        processes.stop(helper)
-    for name in _links(places):
-        remove_link(name)
-    for name in _namespaces(places):
-        remove_namespace(name)
-    if _has_table(places):
-        run(["nft", "delete", "table", "ip", places.host_table])
-    for device in disks.attached_below(instance.home).values():
-        run(["losetup", "--detach", device])
-    for group in _groups(places):
-        group.rmdir()
-    with contextlib.suppress(OSError):
-        (CGROUP / "unified/libpod_parent").rmdir()  # another instance may still use it
-    podman.remove()
+    take_down(places)
     for folder in _folders(places):
         run(["rm", "-rf", "--one-file-system", str(folder)])
-    if left := leftovers(instance):
+    if left := verify_clean(instance):
         raise FabricError(
             "InternalExecutionError",
             f"Not all of the emulated Azure in {instance.home} could be removed: "
@@ -58,7 +44,27 @@ def remove(instance: Instance) -> None:
         )
 
 
-def leftovers(instance: Instance) -> list[str]:
+def take_down(places: Places) -> None:
+    """Remove what lives in the kernel: all that a reboot of the host would take as well."""
+    processes = Processes(places)
+    for helper in processes.names():
+        processes.stop(helper)
+    for link in _links(places):
+        remove_link(link)
+    for namespace in _namespaces(places):
+        remove_namespace(namespace)
+    if _has_table(places):
+        run(["nft", "delete", "table", "ip", places.host_table])
+    for device in disks.attached_below(places.instance.home).values():
+        run(["losetup", "--detach", device])
+    for group in _groups(places):
+        group.rmdir()
+    with contextlib.suppress(OSError):
+        (CGROUP / "unified/libpod_parent").rmdir()  # another instance may still use it
+    Podman(places).remove()
+
+
+def verify_clean(instance: Instance) -> list[str]:
     """What of the instance is still on this host, in words; empty after `remove`."""
     places = Places(instance)
     found: dict[str, Sequence[object]] = {
@@ -68,7 +74,7 @@ def leftovers(instance: Instance) -> list[str]:
         "loop device": list(disks.attached_below(instance.home).values()),
         "control group": _groups(places),
         "mount": _mounts(places),
-        "process": _process_ids(places),
+        "process": list(stray_processes(places).items()),
         "folder": [folder for folder in _folders(places) if folder.exists()],
     }
     return [f"{kind} {thing}" for kind, things in found.items() for thing in things]
@@ -99,11 +105,11 @@ def _mounts(places: Places) -> list[str]:
     return [mount for mount in mounts if any(Path(mount).is_relative_to(root) for root in roots)]
 
 
-def _process_ids(places: Places) -> list[str]:
-    """Helpers, by the mark in their environment, and Podman's, by the folder they were told."""
+def stray_processes(places: Places) -> dict[int, str]:
+    """Pid -> program: helpers, by the mark in their environment, and Podman's, by its folder."""
     mark = f"{MARK}={places.instance.id}".encode()
     storage = f"{Podman(places).storage}/".encode()
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes()
@@ -112,7 +118,7 @@ def _process_ids(places: Places) -> list[str]:
             continue  # it ended meanwhile, or belongs to the kernel
         if mark in environment or storage in command:
             program, _, _ = command.partition(b"\0")
-            found.append(f"{process.name} ({program.decode()})")
+            found[int(process.name)] = program.decode()
     return found
 
 
