@@ -399,7 +399,7 @@ def dns_label(az: Az, stack: Stack, settings: Settings) -> Iterator[Finding]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Look before `pulumi up`: reads, changes nothing.")
-    parser.add_argument("stack", help="the stack, for example dev")
+    parser.add_argument("--stack", required=True, help="for example dev")
     parser.add_argument("--folder", type=Path, default=PROJECT, help="where its file is")
     options = parser.parse_args(arguments)
     try:

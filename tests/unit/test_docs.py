@@ -1,4 +1,7 @@
-"""What the documentation names exists: files, tests, make targets, settings, outputs, links."""
+"""What the documentation names exists: files, tests, make targets, settings, outputs, links.
+
+`python -m tests.unit.test_docs` writes the table of docs/emulator-rules.md anew.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.settings import Settings
+from tests.unit.emulator.azure.test_rules import RULES
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -17,6 +21,7 @@ PAGES = [
 ]
 # Folders of the repository: what begins like one in a page must be there.
 TOP = {entry.name for entry in PROJECT.iterdir() if entry.is_dir() and entry.name[0] != "."}
+RULES_PAGE = PROJECT / "docs" / "emulator-rules.md"
 # Made by a command, not checked in.
 MADE = {".venv/bin/pytest", ".emulator/"}
 
@@ -80,3 +85,21 @@ def test_outputs_exist(page: Path) -> None:
         for name in re.findall(r"stack output ([a-zA-Z]+)", span):
             exported = f'"{name}"' in program
             assert exported, f"{page.name} names the output {name}"
+
+
+def rules_table() -> str:
+    """Every rule of the emulated Azure that a test holds, as the rows of a table."""
+    return "".join(
+        f"| {name} | `{code}` | {' '.join(words.split()).replace('|', chr(92) + '|')} |\n"
+        for name, _, code, words in RULES
+    )
+
+
+def test_the_table_of_rules_is_the_tested_one() -> None:
+    up_to_date = RULES_PAGE.read_text(encoding="utf-8").endswith(rules_table())
+    assert up_to_date, "write it anew: python -m tests.unit.test_docs"
+
+
+if __name__ == "__main__":
+    head, ruler, _ = RULES_PAGE.read_text(encoding="utf-8").partition("|---|---|---|\n")
+    RULES_PAGE.write_text(head + ruler + rules_table(), encoding="utf-8")

@@ -178,7 +178,7 @@ def look(
         config |= {key.replace("__", ":"): value for key, value in settings.items()}
         (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
         azure.install()
-        code = preflight.main(["dev", "--folder", str(tmp_path)])
+        code = preflight.main(["--stack", "dev", "--folder", str(tmp_path)])
         return code, capsys.readouterr().out
 
     return run
@@ -412,5 +412,5 @@ def test_what_az_says_when_it_fails_half_way_is_passed_on(look: Look, azure: Azu
 
 
 def test_a_stack_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert preflight.main(["prod", "--folder", str(tmp_path)]) == 1
+    assert preflight.main(["--stack", "prod", "--folder", str(tmp_path)]) == 1
     assert "pulumi stack init prod" in capsys.readouterr().out

@@ -53,7 +53,7 @@ class Recorder(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, **extra}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return dict(self.calls[args.token]), None
+        return dict(self.calls[args.token]), []
 
     def of(self, type_: str) -> list[Recorded]:
         return [resource for resource in self.resources if resource.type == type_]
