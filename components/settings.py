@@ -3,7 +3,7 @@
 `Settings.load(pulumi.Config())` is the only place that reads Pulumi's configuration. A bad stack
 file ends the run with one error that holds every problem and the command that mends each.
 Pulumi.yaml's `config:` block and docs/reference/settings.md are made from this file
-(`make reference`).
+(`python -m scripts.reference`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from scripts import reference
 
 @pytest.mark.parametrize("path", reference.derived(), ids=lambda path: path.name)
 def test_derived_files_are_up_to_date(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == reference.derived()[path], "run `make reference`"
+    assert path.read_text(encoding="utf-8") == reference.derived()[path], (
+        "run `python -m scripts.reference`"
+    )
 
 
 def declared() -> dict[str, Any]:

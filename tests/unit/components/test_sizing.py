@@ -9,10 +9,28 @@ from typing import Any
 import pytest
 
 from components import catalog, sizing
+from components.catalog import MonthlyPrices, Prices
 from components.settings import Settings
 from components.sizing import Load, SizingError
 
 MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices of the day must not change what these tests expect."""
+    sizes = catalog.vm_sizes().values()
+    made_up = Prices(
+        currency="USD",
+        date=date(2026, 11, 23),
+        verified=False,
+        source="made up",
+        hourly={"eastus": {s.name: (s.vcpus * 4 + s.memory_gib) / 200 for s in sizes}},
+        monthly=MonthlyPrices(
+            public_address=3.65, standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)}
+        ),
+    )
+    monkeypatch.setattr(catalog, "prices", lambda: made_up)
 
 
 def settings(**given: str) -> Settings:
@@ -84,9 +102,9 @@ def test_a_model_that_does_not_fit_is_refused_with_three_ways_out() -> None:
         "   Need:     7.9 GiB = llama3.1:8b 5.5 (file 4.6, cache 0.5 for 1 x 4096 tokens, "
         "buffers and runner 0.5) + system, Open WebUI and Nginx 2.3\n"
         "   There is: 7.8 GiB usable of 8 GiB memory\n"
-        "   Fits:     Standard_E2as_v5 (2 vCPU, 16 GiB), about 93 USD a month\n"
-        "             Standard_B4as_v2 (4 vCPU, 16 GiB), about 120 USD a month\n"
-        "             Standard_B4s_v2 (4 vCPU, 16 GiB), about 132 USD a month\n"
+        "   Fits:     Standard_E2as_v5 (2 vCPU, 16 GiB), about 98 USD a month\n"
+        "             Standard_B4as_v2 (4 vCPU, 16 GiB), about 128 USD a month\n"
+        "             Standard_B4s_v2 (4 vCPU, 16 GiB), about 128 USD a month\n"
         "             (pay as you go, prices of eastus as of 2026-11-23, not verified)\n"
         "   Mend it:  pulumi config set ollamazure:vmSize Standard_E2as_v5"
     )
@@ -243,9 +261,9 @@ def test_speed_is_the_published_measurement() -> None:
 
 def test_cost_is_machine_disks_and_address() -> None:
     cost = sizing.plan(settings()).monthly_cost
-    assert cost.amount == pytest.approx(0.0832 * 730 + 2.4 + 4.8 + 3.65)
+    assert cost.amount == pytest.approx(16 / 200 * 730 + 2.4 + 4.8 + 3.65)
     assert str(cost) == (
-        "about 72 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
+        "about 69 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
     )
 
 
