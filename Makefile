@@ -47,7 +47,7 @@ preview: packages artifacts ## what `make up` would change; STACK=dev shows that
 	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) bin/pulumi-local preview --diff --stack $(STACK)
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
-	@$(python) scripts/preflight.py --stack $(STACK)
+	@$(python) -m scripts.preflight --stack $(STACK)
 
 clean: down ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
 	@$(root) rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

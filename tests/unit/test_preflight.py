@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -414,3 +415,20 @@ def test_what_az_says_when_it_fails_half_way_is_passed_on(look: Look, azure: Azu
 def test_a_stack_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert preflight.main(["--stack", "prod", "--folder", str(tmp_path)]) == 1
     assert "pulumi stack init prod" in capsys.readouterr().out
+
+
+def test_make_runs_it(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    azure.fail("account show --output json", "Please run 'az login' to setup account.")
+    azure.install()
+    monkeypatch.setenv("PATH", f"{azure.folder}:/usr/bin:/bin")
+    done = subprocess.run(
+        ["make", "preflight", "STACK=dev"],
+        cwd=preflight.PROJECT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "Pulumi.dev.yaml is valid" in done.stdout
+    assert "-> az login" in done.stdout
