@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 import yaml
 
 from components import machine
+from emulator.artifacts import chroot
 
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nbGluZQ==\n-----END OPENSSH PRIVATE KEY-----\n"
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHpz"
@@ -67,12 +66,8 @@ def test_configures_no_application(user_data: str) -> None:
         assert word not in user_data
 
 
-def test_schema_is_valid(user_data: str, tmp_path: Path) -> None:
-    cloud_init = shutil.which("cloud-init")
-    assert cloud_init, "cloud-init is missing; `make toolchain` installs it"
-    file = tmp_path / "user-data"
-    file.write_text(user_data)
-    checked = subprocess.run(
-        [cloud_init, "schema", "--config-file", file], capture_output=True, text=True, check=False
-    )
+def test_schema_is_valid(user_data: str) -> None:
+    """Asked of the cloud-init of the machine itself."""
+    command = ["cloud-init", "schema", "--config-file", "/user-data"]
+    checked = chroot.run(chroot.machine_tree(), command, {"/user-data": user_data})
     assert checked.returncode == 0, checked.stdout + checked.stderr
