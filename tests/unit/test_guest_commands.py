@@ -21,65 +21,11 @@ from tests.unit.components.test_cloud import whole_program
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST = PROJECT / "guest"
-PACKAGES: dict[str, str] = yaml.safe_load(
-    (PROJECT / "tests/unit/packages_of_commands.yaml").read_text()
-)
+_TABLE = yaml.safe_load((PROJECT / "tests/unit/packages_of_commands.yaml").read_text())
+PACKAGES: dict[str, str] = _TABLE["commands"]
+ESSENTIAL, BUILTIN = frozenset(_TABLE["essential"]), frozenset(_TABLE["builtin"])
 FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key"))
 OURS = {path.name.removesuffix(".j2") for path in GUEST.rglob("*") if path.is_file()}
-# `Essential: yes` or required by one that is, in Debian 13.
-ESSENTIAL = frozenset(
-    [
-        "bash",
-        "coreutils",
-        "dash",
-        "debianutils",
-        "diffutils",
-        "findutils",
-        "grep",
-        "gzip",
-        "hostname",
-        "mawk",
-        "mount",
-        "python3-minimal",
-        "sed",
-        "tar",
-        "util-linux",
-    ]
-)
-# What bash itself does, and functions of guest/usr/local/lib/ollamazure/lib.sh.
-BUILTIN = frozenset(
-    [
-        ".",
-        ":",
-        "[",
-        "[[",
-        "break",
-        "cd",
-        "continue",
-        "echo",
-        "exec",
-        "exit",
-        "export",
-        "false",
-        "kill",
-        "local",
-        "printf",
-        "read",
-        "readonly",
-        "return",
-        "set",
-        "shift",
-        "source",
-        "trap",
-        "true",
-        "type",
-        "ulimit",
-        "umask",
-        "unset",
-        "wait",
-    ]
-)
-
 _BASH = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
