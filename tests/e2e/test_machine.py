@@ -51,9 +51,8 @@ def secrets_of(deployment: Deployment) -> list[str]:
     webui_key = deployment.ssh(
         "sudo podman exec open-webui printenv WEBUI_SECRET_KEY"
     ).output.strip()
-    certificate_key = deployment.ssh("sudo cat /etc/nginx/cert/selfsigned.key").output.splitlines()[
-        1
-    ]
+    pem = deployment.ssh("sudo cat /etc/nginx/cert/server.pem").output
+    certificate_key = pem.partition("PRIVATE KEY-----")[2].split()[0]
     host_key = deployment.ssh("sudo cat /etc/ssh/ssh_host_ed25519_key").output.splitlines()[1]
     found = [deployment.outputs["adminPassword"], key, webui_key, certificate_key, host_key]
     assert all(len(secret) >= 12 for secret in found)
