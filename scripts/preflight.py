@@ -280,7 +280,7 @@ class Region:
         """
         if size not in self.offers:
             return "not offered"
-        for restriction in self.offers[size]["restrictions"]:
+        for restriction in self.offers[size].get("restrictions") or ():
             if restriction["type"] == "Location":
                 return f"restricted for this subscription ({restriction['reasonCode']})"
         return None
