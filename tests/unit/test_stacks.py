@@ -1,0 +1,34 @@
+"""Every stack file that is shipped says what it is, and its settings are right and fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import sizing
+from components.problems import NAMESPACE
+from components.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))
+
+
+@pytest.mark.parametrize("file", STACKS, ids=lambda file: file.name)
+def test_a_shipped_stack_is_right(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# "), "the first line says what the stack is for"
+    config = yaml.safe_load(text)["config"]
+    assert all(key.startswith(f"{NAMESPACE}:") for key in config)
+    given = {
+        key.removeprefix(f"{NAMESPACE}:"): value if isinstance(value, str) else json.dumps(value)
+        for key, value in config.items()
+    }
+    plan = sizing.plan(Settings.parse(given))
+    assert plan.memory_need_gib > sizing.MACHINE_GIB
+
+
+def test_the_guides_stack_and_the_emulators_are_shipped() -> None:
+    assert {"Pulumi.dev.yaml", "Pulumi.local.yaml"} <= {file.name for file in STACKS}
