@@ -34,6 +34,9 @@ from emulator.plugins.provider import (
 
 VERSION = "1.2.1"
 
+# Of a failing command's output this much, in bytes, goes to the engine, which takes 16 MiB at most.
+_SHOWN = 1 << 20
+
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
 
@@ -110,9 +113,8 @@ class Command(Kind):
         problem = await self.run(operation, plain(command), plain(state), took)
         await told.end()
         if problem:
-            text = output.both.decode(errors="replace")
             quoted = json.dumps(plain(command), ensure_ascii=False)
-            raise FailedError(f"{problem}: running {quoted}:\n{text}")
+            raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
         secret = any(
             holds(value, Secret)
             for name, value in state.items()
@@ -129,6 +131,13 @@ class Command(Kind):
         self, operation: Operation, command: str, state: Properties, took: ssh.Took
     ) -> str:
         """Run a command to its end; how it failed, or nothing. `state` is plain."""
+
+
+def _end_of(output: bytearray) -> str:
+    """What is shown of a failed command's output: all of it, unless it is very long."""
+    left_out = max(len(output) - _SHOWN, 0)
+    text = output[left_out:].decode(errors="replace")
+    return f"[the first {left_out} bytes are left out]\n{text}" if left_out else text
 
 
 def _previous(state: Properties) -> dict[str, str]:

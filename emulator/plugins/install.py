@@ -123,7 +123,9 @@ def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) 
         return
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda plugin: _download(instance, pulumi_cli, plugin), wanted))
-    noted.write_text(json.dumps([*tried, *(plugin.folder for plugin in wanted)]))
+    fresh = noted.with_name(f"{noted.name}.{os.getpid()}")
+    fresh.write_text(json.dumps([*tried, *(plugin.folder for plugin in wanted)]))
+    fresh.replace(noted)
 
 
 def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:

@@ -9,28 +9,16 @@ from typing import Any
 
 import asyncssh
 import pytest
-from google.protobuf import empty_pb2
-from pulumi.runtime.proto import engine_pb2
 
 from emulator.plugins import ssh
-from emulator.plugins.provider import FailedError, Operation
+from emulator.plugins.provider import FailedError
+from tests.unit.emulator.plugins.fake_engine import Engine
 
 pytestmark = pytest.mark.unit
 
 HOST = "127.0.0.8"
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 CLIENT_KEY = asyncssh.generate_private_key("ssh-ed25519")
-
-
-class Engine:
-    """Takes the log messages that the real engine would show."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    async def Log(self, request: engine_pb2.LogRequest) -> empty_pb2.Empty:  # noqa: N802
-        self.messages.append(request.message)
-        return empty_pb2.Empty()
 
 
 class Server(asyncssh.SSHServer):
@@ -97,7 +85,7 @@ async def run(
     async def took(stream: str, piece: bytes) -> None:
         output.take(stream, piece)
 
-    operation = Operation("urn:it", 0, engine or Engine())  # type: ignore[arg-type]
+    operation = (engine or Engine()).operation()
     task = ssh.Task(command, {}, {}, stdin)
     return await ssh.run(operation, where, task, took), output
 
