@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from components import remote
 
 TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
-LARGEST_UPLOAD = 100
 
 OLLAMA = {
     "context_length": 4096,
@@ -108,40 +106,6 @@ def test_registries(mirror: str | None, count: int) -> None:
     registries = tomllib.loads(text).get("registry", [])
     assert len(registries) == count
     assert all(entry["mirror"][0]["location"] == mirror for entry in registries)
-
-
-def nginx_configuration(folder: Path, *, self_signed: bool = True) -> Path:
-    """Nginx's configuration with its paths and ports below `folder`, for an ordinary user."""
-    text = remote.render_file(
-        "/etc/nginx/nginx.conf",
-        server_name="127.0.0.1",
-        self_signed=self_signed,
-        upload_limit_mb=LARGEST_UPLOAD,
-    )
-    certificate = folder / "server.pem"
-    made = run(
-        *("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=test"),
-        *("-keyout", folder / "key", "-out", certificate),
-    )
-    assert made.returncode == 0, made.stderr
-    certificate.write_text(certificate.read_text() + (folder / "key").read_text())
-    shutil.copy(remote.GUEST / "etc/nginx/preparing.html", folder)
-    configuration = folder / "nginx.conf"
-    configuration.write_text(
-        text.replace("/etc/nginx/cert/server.pem", str(certificate))
-        .replace("user nginx;\n", "")
-        .replace("root /etc/nginx", f"root {folder}")
-        .replace("pid /run/nginx.pid", f"pid {folder}/nginx.pid")
-    )
-    return configuration
-
-
-@pytest.mark.parametrize("self_signed", [True, False])
-def test_nginx_accepts_its_configuration(tmp_path: Path, self_signed: bool) -> None:
-    configuration = nginx_configuration(tmp_path, self_signed=self_signed)
-    tested = run("nginx", "-t", "-q", "-p", tmp_path, "-c", configuration)
-    assert tested.returncode == 0, tested.stderr
-    assert ("Strict-Transport-Security" in configuration.read_text()) is not self_signed
 
 
 def test_declared_settings_are_json() -> None:

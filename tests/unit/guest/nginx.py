@@ -1,0 +1,65 @@
+"""The real Nginx of the pinned image, run by an ordinary user with the machine's configuration."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from pathlib import Path
+
+from components import remote
+
+_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+
+
+def command(root: Path, folder: Path) -> list[str]:
+    """How to run it: by its own loader, whatever this system's C library is."""
+    loader = root / _LIBRARIES / "ld-linux-x86-64.so.2"
+    program = [str(loader), "--library-path", str(root / _LIBRARIES), str(root / "usr/sbin/nginx")]
+    return [*program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+def configure(
+    folder: Path,
+    *,
+    self_signed: bool = True,
+    upstream: str = "127.0.0.1:1",
+    http: int = 80,
+    https: int = 443,
+) -> str:
+    """Write the machine's configuration for `folder`; returns its text as on the machine."""
+    text = remote.render_file(
+        "/etc/nginx/nginx.conf",
+        server_name="127.0.0.1",
+        self_signed=self_signed,
+        upload_limit_mb=100,
+    )
+    _certificate(folder)
+    shutil.copy(remote.GUEST / "etc/nginx/preparing.html", folder)
+    for there, here in {
+        "user nginx;": f"user {getpass.getuser()};",
+        "pid /run/nginx.pid": f"pid {folder}/nginx.pid",
+        "/dev/stdout": f"{folder}/access.log",
+        "/etc/nginx/cert/server.pem": f"{folder}/server.pem",
+        "root /etc/nginx": f"root {folder}",
+        "listen 80 ": f"listen 127.0.0.1:{http} ",
+        "listen 443 ": f"listen 127.0.0.1:{https} ",
+        "http://open-webui:8080": f"http://{upstream}",
+    }.items():
+        assert there in text, there
+        text = text.replace(there, here)
+    temporary = "".join(
+        f"    {kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(text.replace("http {\n", "http {\n" + temporary))
+    return text
+
+
+def _certificate(folder: Path) -> None:
+    making = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=test"]
+    key, pem = folder / "key.pem", folder / "server.pem"
+    subprocess.run(
+        [*making, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True
+    )
+    pem.write_text(pem.read_text() + key.read_text())

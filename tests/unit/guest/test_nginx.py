@@ -1,0 +1,202 @@
+"""Nginx with the machine's configuration, in front of a server that shows what reaches it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from emulator.artifacts import chroot
+from tests.unit.guest import nginx
+
+BURST = 30
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return chroot.nginx_tree()
+
+
+@dataclass
+class Site:
+    plain: int
+    secure: int
+    upstream: ThreadingHTTPServer
+    release: threading.Event
+
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> tuple[int, dict[str, str], str]:
+        connection = self.connect()
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, found, text
+
+    def connect(self) -> http.client.HTTPSConnection:
+        context = ssl._create_unverified_context()  # noqa: S323  a certificate made just now
+        return http.client.HTTPSConnection("127.0.0.1", self.secure, context=context, timeout=30)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture
+def site(root: Path, tmp_path: Path) -> Iterator[Site]:
+    release = threading.Event()
+
+    class Upstream(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Upgrade"):
+                self.send_response(101)
+                self.send_header("Upgrade", self.headers["Upgrade"])
+                self.send_header("Connection", self.headers["Connection"])
+                self.end_headers()
+                self.wfile.write(b"echo:" + self.rfile.read(4))
+                self.close_connection = True
+                return
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            if self.path == "/stream":
+                self.chunk(b"first")
+                release.wait(30)
+                self.chunk(b"second")
+            else:
+                seen = {name.lower(): value for name, value in self.headers.items()}
+                self.chunk(json.dumps({**seen, "length": len(body)}).encode())
+            self.chunk(b"")
+
+        do_GET = do_POST = answer  # noqa: N815  names of http.server
+
+        def chunk(self, data: bytes) -> None:
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            self.wfile.flush()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    upstream.daemon_threads = True
+    thread = threading.Thread(target=upstream.serve_forever, args=(0.01,))
+    thread.start()
+    plain, secure = free_ports(2)
+    nginx.configure(
+        tmp_path, upstream=f"127.0.0.1:{upstream.server_port}", http=plain, https=secure
+    )
+    command = nginx.command(root, tmp_path)
+    # Without "daemon off" the command returns when the ports are open; what it leaves running would
+    # hold a pipe open for ever.
+    with (tmp_path / "nginx.log").open("w") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=log)
+    try:
+        yield Site(plain, secure, upstream, release)
+    finally:
+        release.set()
+        subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
+        upstream.shutdown()
+        thread.join()
+        upstream.server_close()
+
+
+@pytest.mark.parametrize("self_signed", [True, False])
+def test_accepts_its_configuration(root: Path, tmp_path: Path, self_signed: bool) -> None:
+    text = nginx.configure(tmp_path, self_signed=self_signed)
+    tested = subprocess.run(
+        [*nginx.command(root, tmp_path), "-t", "-q"], capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stderr
+    # Browsers told to insist on HTTPS would not let anybody past a self-signed certificate.
+    assert ("Strict-Transport-Security" in text) is not self_signed
+    assert "worker_connections 1024;" in text
+
+
+def test_sends_plain_http_to_https(site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.plain, timeout=30)
+    connection.request("GET", "/c/1?x=y", headers={"Host": "elsewhere.example"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Location")) == (301, "https://127.0.0.1/c/1?x=y")
+
+
+def test_tells_open_webui_who_asks(site: Site) -> None:
+    status, headers, text = site.ask("/", headers={"X-Forwarded-For": "203.0.113.9"})
+    seen = json.loads(text)
+    assert status == 200
+    assert seen["x-forwarded-for"] == seen["x-real-ip"] == "127.0.0.1"
+    assert seen["x-forwarded-proto"] == "https"
+    assert seen["host"] == "127.0.0.1"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["server"] == "nginx"
+
+
+def test_passes_each_word_on_when_it_comes(site: Site) -> None:
+    connection = site.connect()
+    connection.request("GET", "/stream")
+    answer = connection.getresponse()
+    assert answer.read(5) == b"first"  # the second is not written yet
+    site.release.set()
+    assert answer.read() == b"second"
+
+
+def test_passes_websockets_on(site: Site) -> None:
+    connection = site.connect()
+    connection.connect()
+    wire = connection.sock
+    assert wire
+    wire.sendall(
+        b"GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nping"
+    )
+    received = b""
+    while not received.endswith(b"echo:ping"):
+        piece = wire.recv(1000)
+        assert piece, received
+        received += piece
+    assert received.startswith(b"HTTP/1.1 101")
+
+
+def test_lets_through_what_open_webui_may_refuse_itself(site: Site) -> None:
+    sixty_mb = b"x" * 60_000_000  # more than Open WebUI's own limit
+    status, _, text = site.ask("/api/v1/files/", method="POST", body=sixty_mb)
+    assert (status, json.loads(text)["length"]) == (200, len(sixty_mb))
+
+
+def test_limits_sign_ins_of_one_address(site: Site) -> None:
+    path = "/api/v1/auths/signin"
+    statuses = [site.ask(path, method="POST", body=b"{}")[0] for _ in range(2 * BURST)]
+    assert statuses[: BURST + 1] == [200] * (BURST + 1)
+    assert 429 in statuses
+    assert site.ask("/")[0] == 200
+
+
+def test_says_that_the_chat_is_being_prepared(site: Site) -> None:
+    site.upstream.shutdown()
+    site.upstream.server_close()
+    status, headers, text = site.ask("/c/1")
+    assert status == 503
+    assert headers["content-type"] == "text/html"
+    assert "The chat is being prepared" in text
+    assert 'http-equiv="refresh"' in text
