@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight reference packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
@@ -48,6 +48,9 @@ preview: packages artifacts ## what `make up` would change; STACK=dev shows that
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
 	@$(python) -m scripts.preflight --stack $(STACK)
+
+reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
+	@$(python) -m scripts.reference
 
 clean: down ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
 	@$(root) rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -6,7 +6,7 @@ set -euo pipefail
 build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python3-venv zstd)
 machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nftables openssh-client podman
     slirp4netns util-linux)
-checks=(chromium shellcheck)
+checks=(chromium openssh-server openssl shellcheck)
 
 wanted=("${build[@]}" "${machines[@]}")
 [ "${1:-up}" != test ] || wanted+=("${checks[@]}")
@@ -36,5 +36,15 @@ apt() {
     echo "apt-get $1 failed (its output is above). Mend it, or install by hand: ${missing[*]}" >&2
     exit 1
 }
+# The tests run an SSH server of their own; the package's service is not wanted for that.
+keep_ssh_service_off=false
+if [[ " ${missing[*]} " = *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
+    keep_ssh_service_off=true
+    "${as_root[@]}" systemctl mask --runtime --quiet ssh.service ssh.socket
+fi
 apt update
 apt install --yes --no-install-recommends "${missing[@]}"
+if $keep_ssh_service_off; then
+    "${as_root[@]}" systemctl unmask --runtime --quiet ssh.service ssh.socket
+    "${as_root[@]}" systemctl disable --quiet ssh.service ssh.socket
+fi
