@@ -115,8 +115,9 @@ def _scalar_misfit(shape: str, value: Any) -> str | None:
     if shape == "boolean":
         return None if isinstance(value, bool) else "must be true or false"
     if shape == "tags":
-        fits = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
-        return None if fits else "must be an object of strings"
+        texts = value.values() if isinstance(value, dict) else [value]
+        fits = all(each is ANY or isinstance(each, str) for each in texts)
+        return None if isinstance(value, dict) and fits else "must be an object of strings"
     if not isinstance(value, str):
         return "must be a string"
     if shape != "string" and value not in (choices := shape.split("|")):

@@ -1,0 +1,137 @@
+"""A small program with one of each resource; $EDIT holds what a test changes, as JSON."""
+
+import json
+import os
+
+import pulumi
+from pulumi_azure_native import compute, network, resources
+
+edit = json.loads(os.environ.get("EDIT", "{}"))
+tags = edit.get("tags", {"app": "test"})
+location = edit.get("location", "francecentral")
+
+group = resources.ResourceGroup("group", location=location, tags=tags)
+rules = network.NetworkSecurityGroup(
+    "rules",
+    resource_group_name=group.name,
+    tags=tags,
+    security_rules=[
+        network.SecurityRuleArgs(
+            name="https",
+            priority=100,
+            direction="Inbound",
+            access="Allow",
+            protocol="Tcp",
+            source_port_range="*",
+            destination_port_range="443",
+            source_address_prefix="*",
+            destination_address_prefix="*",
+        )
+    ],
+)
+vnet = network.VirtualNetwork(
+    "vnet",
+    resource_group_name=group.name,
+    tags=tags,
+    address_space=network.AddressSpaceArgs(address_prefixes=["10.0.0.0/16"]),
+)
+subnet = network.Subnet(
+    "subnet",
+    resource_group_name=group.name,
+    virtual_network_name=vnet.name,
+    address_prefix="10.0.0.0/24",
+    default_outbound_access=False,
+    network_security_group=network.NetworkSecurityGroupArgs(id=rules.id),
+)
+address = network.PublicIPAddress(
+    "address",
+    resource_group_name=group.name,
+    tags=tags,
+    sku=network.PublicIPAddressSkuArgs(name=edit.get("sku", "Standard")),
+    public_ip_allocation_method="Static",
+)
+interface = network.NetworkInterface(
+    "interface",
+    resource_group_name=group.name,
+    tags=tags,
+    ip_configurations=[
+        network.NetworkInterfaceIPConfigurationArgs(
+            name="main",
+            subnet=network.SubnetArgs(id=subnet.id),
+            private_ip_allocation_method="Static",
+            private_ip_address="10.0.0.4",
+            public_ip_address=network.PublicIPAddressArgs(id=address.id),
+        )
+    ],
+)
+disk = compute.Disk(
+    "disk",
+    disk_name="kept-data",
+    resource_group_name=group.name,
+    tags=tags,
+    sku=compute.DiskSkuArgs(name="StandardSSD_LRS"),
+    creation_data=compute.CreationDataArgs(create_option="Empty"),
+    disk_size_gb=edit.get("disk", 64),
+    opts=pulumi.ResourceOptions(import_=edit.get("import")),
+)
+machine = compute.VirtualMachine(
+    "machine",
+    vm_name="chat",
+    resource_group_name=group.name,
+    tags=tags,
+    priority=edit.get("priority"),
+    hardware_profile=compute.HardwareProfileArgs(vm_size=edit.get("size", "Standard_B2ms")),
+    storage_profile=compute.StorageProfileArgs(
+        image_reference=compute.ImageReferenceArgs(
+            publisher="Debian", offer="debian-13", sku="13-gen2", version="latest"
+        ),
+        os_disk=compute.OSDiskArgs(
+            create_option="FromImage", delete_option="Delete", caching=compute.CachingTypes.NONE
+        ),
+        data_disks=[
+            compute.DataDiskArgs(
+                lun=0,
+                create_option="Attach",
+                managed_disk=compute.ManagedDiskParametersArgs(id=disk.id),
+            )
+        ],
+    ),
+    os_profile=compute.OSProfileArgs(
+        admin_username="ollamazure",
+        computer_name=edit.get("computer", "chat"),
+        custom_data=pulumi.Output.secret(edit.get("customData", "dGhlIGhvc3Qga2V5")),
+        linux_configuration=compute.LinuxConfigurationArgs(
+            disable_password_authentication=True,
+            ssh=compute.SshConfigurationArgs(
+                public_keys=[
+                    compute.SshPublicKeyArgs(
+                        key_data="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8z"
+                        "LepvDwGcx5N/1F7QV2",
+                        path="/home/ollamazure/.ssh/authorized_keys",
+                    )
+                ]
+            ),
+        ),
+    ),
+    network_profile=compute.NetworkProfileArgs(
+        network_interfaces=[compute.NetworkInterfaceReferenceArgs(id=interface.id)]
+    ),
+    opts=pulumi.ResourceOptions(
+        replace_on_changes=["osProfile.computerName"], delete_before_replace=True
+    ),
+)
+if "balancer" in edit:
+    network.LoadBalancer("balancer", resource_group_name=group.name)
+
+found = compute.get_virtual_machine_output(
+    resource_group_name=group.name,
+    vm_name=machine.name,
+    opts=pulumi.InvokeOutputOptions(depends_on=[machine]),
+)
+# What depends on a resource's output changes with every update of it; what depends on the same
+# value read by a function does not.
+resources.ResourceGroup("direct", location=location, tags={"identity": machine.vm_id})
+resources.ResourceGroup("read", location=location, tags={"identity": found.vm_id})
+
+pulumi.export("identity", found.vm_id)
+pulumi.export("address", address.ip_address)
