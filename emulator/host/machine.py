@@ -28,6 +28,7 @@ from emulator.host.namespace import (
     group_folders,
     has_unified_cgroups,
     may_raise_limits,
+    remove_group,
 )
 from emulator.host.network import Networks
 from emulator.host.places import Places, replace_text
@@ -102,7 +103,13 @@ class Machines:
         self.stop(machine.name)
         self._limit(machine)
         self._connect_disks(machine)
-        self._podman("start", container, group=container)
+        try:
+            self._podman("start", container, group=container)
+        except FabricError:
+            # A crash of the host can leave Podman with a container in no state it knows.
+            self._podman("rm", "--force", "--time", "0", container)
+            self._make_container(machine)
+            self._podman("start", container, group=container)
         probe = ["ip", "netns", "exec", self._networks.router_of(network.id)]
         probe += ["timeout", "5", "bash", "-c", _SSH_PROBE, interface.address]
         if not wait_until(lambda: succeeds(probe), _BOOT_SECONDS, every=0.2):
@@ -126,7 +133,7 @@ class Machines:
         self._podman("rm", "--force", "--ignore", "--time", "0", container)
         loop.detach(folder / "temp.disk")
         for group in group_folders(container):
-            group.rmdir()
+            remove_group(group)
         run(["rm", "-rf", "--one-file-system", str(folder)])
 
     def console(self, name: str) -> Path:

@@ -8,10 +8,11 @@ finds its mounts and network namespaces in none of the later ones.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator.host.commands import run, succeeds
+from emulator.host.commands import run, succeeds, wait_until
 from emulator.host.places import Places
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -48,6 +49,7 @@ class Podman:
             f"--root={self.storage}",
             f"--runroot={self._places.run / 'podman'}",
             f"--tmpdir={self._places.run / 'podman-tmp'}",
+            f"--runtime-flag=root={self._places.run / 'runtime'}",
         ]
 
     def _enter(self) -> list[str]:
@@ -99,6 +101,17 @@ def group_folders(group: str) -> list[Path]:
     return [
         path for path in (CGROUP / kind / group for kind in ("memory", "cpuset")) if path.is_dir()
     ]
+
+
+def remove_group(folder: Path) -> None:
+    """Remove a control group, which is busy until the kernel has let its last process go."""
+
+    def removed() -> bool:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return not folder.exists()
+
+    wait_until(removed, 10)
 
 
 def is_mounted(path: Path) -> bool:

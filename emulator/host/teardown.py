@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host import disks
-from emulator.host.commands import run, succeeds
-from emulator.host.namespace import CGROUP, Podman
+from emulator.host.commands import run, succeeds, wait_until
+from emulator.host.namespace import CGROUP, Podman, remove_group
 from emulator.host.network import namespaces, remove_link, remove_namespace
 from emulator.host.places import Places
-from emulator.host.processes import MARK, Processes
+from emulator.host.processes import MARK
 from emulator.instance import Instance
 
 
@@ -32,7 +34,8 @@ def remove(instance: Instance) -> None:
     places = Places(instance)
     podman = Podman(places)
     if podman.storage.exists():
-        podman("rm", "--all", "--force", "--time", "0")
+        # Without its conmon a container cannot be removed in order; what follows does without.
+        podman.succeeds("rm", "--all", "--force", "--time", "0")
     take_down(places)
     for folder in _folders(places):
         run(["rm", "-rf", "--one-file-system", str(folder)])
@@ -46,9 +49,7 @@ def remove(instance: Instance) -> None:
 
 def take_down(places: Places) -> None:
     """Remove what lives in the kernel: all that a reboot of the host would take as well."""
-    processes = Processes(places)
-    for helper in processes.names():
-        processes.stop(helper)
+    _end_processes(places)
     for link in _links(places):
         remove_link(link)
     for namespace in _namespaces(places):
@@ -58,10 +59,12 @@ def take_down(places: Places) -> None:
     for device in disks.attached_below(places.instance.home).values():
         run(["losetup", "--detach", device])
     for group in _groups(places):
-        group.rmdir()
+        remove_group(group)
     with contextlib.suppress(OSError):
         (CGROUP / "unified/libpod_parent").rmdir()  # another instance may still use it
     Podman(places).remove()
+    for mount in reversed(_mounts(places)):
+        run(["umount", mount])
 
 
 def verify_clean(instance: Instance) -> list[str]:
@@ -106,9 +109,16 @@ def _mounts(places: Places) -> list[str]:
 
 
 def stray_processes(places: Places) -> dict[int, str]:
-    """Pid -> program: helpers, by the mark in their environment, and Podman's, by its folder."""
+    """Pid -> program of everything that runs for the instance.
+
+    Helpers are known by the mark in their environment, Podman's processes by its storage folder,
+    and what runs on a machine by its network namespace.
+    """
     mark = f"{MARK}={places.instance.id}".encode()
     storage = f"{Podman(places).storage}/".encode()
+    inside = {
+        pid for name in _namespaces(places) for pid in run(["ip", "netns", "pids", name]).split()
+    }
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -116,10 +126,23 @@ def stray_processes(places: Places) -> dict[int, str]:
             environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # it ended meanwhile, or belongs to the kernel
-        if mark in environment or storage in command:
-            program, _, _ = command.partition(b"\0")
-            found[int(process.name)] = program.decode()
+        program = command.partition(b"\0")[0].decode(errors="replace")
+        of_podman = Path(program).name in ("conmon", "podman", "crun") and storage in command
+        if of_podman or mark in environment or process.name in inside:
+            found[int(process.name)] = program
     return found
+
+
+def _end_processes(places: Places) -> None:
+    """End them all, and what one of them may start while the others end."""
+
+    def all_ended() -> bool:
+        for pid in stray_processes(places):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not stray_processes(places)
+
+    wait_until(all_ended, 20)
 
 
 def _folders(places: Places) -> list[Path]:
