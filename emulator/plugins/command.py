@@ -230,10 +230,12 @@ class LocalCommand(Command):
                 _read(process.stdout, "stdout", took),
                 _read(process.stderr, "stderr", took),
             )
-            code = await process.wait()
-        finally:
+        except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            raise
+        finally:
+            code = await process.wait()
         if code < 0:
             return f"signal: {signal.strsignal(-code)}"
         return f"exit status {code}" if code else ""

@@ -147,8 +147,8 @@ def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
 def _stand_in(instance: Instance, plugin: Plugin, reason: str) -> Choice:
     """Write the executable that starts our module, with this Python, from this project."""
     start = (
-        f"import sys, runpy; sys.path.insert(0, {str(PROJECT)!r}); "
-        f"runpy.run_module({plugin.module!r}, run_name='__main__', alter_sys=True)"
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); "
+        f"from emulator.plugins.start import start; start({plugin.module!r})"
     )
     script = "\n".join(
         ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")

@@ -27,9 +27,9 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from emulator.plugins.program import TOLD_THE_ENGINE
-
 _PROGRAM = Path(__file__).with_name("program.py")
+# What the program ends with when it has told the engine itself what went wrong.
+_TOLD_THE_ENGINE = 32
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -201,7 +201,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
         with self._child(running):
             running.communicate(json.dumps(self._message(request)).encode())
-        if running.returncode == TOLD_THE_ENGINE:
+        if running.returncode == _TOLD_THE_ENGINE:
             return language_pb2.RunResponse(bail=True)
         if running.returncode and not self._cancelled:
             return language_pb2.RunResponse(
