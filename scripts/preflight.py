@@ -4,7 +4,9 @@ Reads only: the stack's settings from `Pulumi.<stack>.yaml`, and Azure's answers
 command. Every finding is printed, each problem with its way out; the exit code is 1 when there is
 a problem, 0 when there is none.
 
-What `az` takes and answers was checked against Azure CLI 2.91.
+What `az` takes and answers was tried with Azure CLI 2.91. Where Azure answers even a question with
+"not registered", `az` registers the resource provider by itself; so that nothing is changed here,
+a provider that is not registered is asked nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from components.problems import NAMESPACE
 from components.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
-PROVIDERS = ("Microsoft.Compute", "Microsoft.Network")
+COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 # The list of sizes is some megabytes; everything else answers within seconds.
 PATIENCE_SECONDS = 300
 QUIET = {"AZURE_CORE_ONLY_SHOW_ERRORS": "true", "AZURE_CORE_NO_COLOR": "true"}
@@ -120,17 +122,8 @@ class Stack:
 
 def findings(stack: Stack) -> Iterator[Finding]:
     """Everything there is to say about a stack, in the order in which it is found."""
-    settings: Settings | None = None
-    size: str | None = None
-    try:
-        settings = stack_settings(stack)
-        yield Finding(f"settings: Pulumi.{stack.name}.yaml is valid")
-        planned = sizing.plan(settings)
-        size = planned.vm_size.name
-        yield Finding(f"models: {', '.join(settings.models)} fit {size}, {planned.monthly_cost}")
-    except (SettingsError, sizing.SizingError) as error:
-        yield Finding(f"settings: {error}", ("mend what is said above, then run this again",))
-
+    settings, size, found = look_at_settings(stack)
+    yield from found
     try:
         account = ask_az("account", "show", *wanted_subscription(stack))
     except AzError as error:
@@ -138,25 +131,58 @@ def findings(stack: Stack) -> Iterator[Finding]:
         return
     yield sign_in(account)
     az = Az(account["id"])
-    yield from guarded("resource providers", providers(az))
+    registered = set()
+    for namespace in (COMPUTE, NETWORK):
+        finding = provider(az, namespace)
+        registered |= {namespace} if finding.good else set()
+        yield finding
     if settings and size:
-        yield from guarded("size and quota", capacity(az, stack, settings.location, size))
+        checks = capacity(az, stack, settings.location, size)
+        yield from guarded("size and quota", checks, COMPUTE in registered)
     if settings and settings.dns_label:
-        yield from guarded("DNS label", dns_label(az, stack, settings))
+        checks = dns_label(az, stack, settings)
+        yield from guarded("DNS label", checks, NETWORK in registered)
 
 
-def guarded(topic: str, checks: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings of `checks`; when `az` fails on the way, that is a finding too."""
+def look_at_settings(stack: Stack) -> tuple[Settings | None, str | None, list[Finding]]:
+    """The settings and the machine's size, each None when bad, and what was found."""
+    settings = size = None
+    found = []
+    try:
+        settings = stack_settings(stack)
+        found.append(Finding(f"settings: Pulumi.{stack.name}.yaml is valid"))
+        plan = sizing.plan(settings)
+        size = plan.vm_size.name
+        found.append(Finding(f"models: {size} holds {', '.join(settings.models)}"))
+        found.append(Finding(f"cost: {plan.monthly_cost}"))
+    except (SettingsError, sizing.SizingError) as error:
+        found.append(
+            Finding(f"settings: {error}", ("mend what is said above, then run this again",))
+        )
+    return settings, size, found
+
+
+def guarded(topic: str, checks: Iterator[Finding], registered: bool) -> Iterator[Finding]:
+    """The findings of `checks`, unless their provider must not be asked; an error is one too."""
+    if not registered:
+        yield Finding(
+            f"{topic}: not asked yet", ("mend the resource provider, then run this again",)
+        )
+        return
     try:
         yield from checks
     except AzError as error:
-        yield Finding(
-            f"{topic}: {error}",
-            (
-                "az login, when it is about a token (AADSTS…)",
-                "otherwise mend what az says, then run this again",
-            ),
-        )
+        yield unanswered(topic, error)
+
+
+def unanswered(topic: str, error: AzError) -> Finding:
+    return Finding(
+        f"{topic}: {error}",
+        (
+            "az login, when it is about a token (AADSTS…)",
+            "otherwise mend what az says, then run this again",
+        ),
+    )
 
 
 def stack_settings(stack: Stack) -> Settings:
@@ -209,21 +235,17 @@ def sign_in(account: Mapping[str, Any]) -> Finding:
     return Finding(f"sign-in: {account['user']['name']}, {where}")
 
 
-def providers(az: Az) -> Iterator[Finding]:
+def provider(az: Az, namespace: str) -> Finding:
     """A new subscription has to register a provider once before it can make its resources."""
-    for namespace in PROVIDERS:
+    topic = f"resource provider {namespace}"
+    try:
         state = az.ask("provider", "show", "--namespace", namespace)["registrationState"]
-        what = f"resource provider {namespace}: {state}"
-        if state == "Registered":
-            yield Finding(what)
-        else:
-            yield Finding(
-                what,
-                (
-                    f"az provider register --namespace {namespace} --wait "
-                    f"--subscription {az.subscription}",
-                ),
-            )
+    except AzError as error:
+        return unanswered(topic, error)
+    if state == "Registered":
+        return Finding(f"{topic}: {state}")
+    register = f"az provider register --namespace {namespace} --wait"
+    return Finding(f"{topic}: {state}", (f"{register} --subscription {az.subscription}",))
 
 
 class Counter(NamedTuple):
@@ -415,7 +437,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for finding in findings(stack):
         print(finding, flush=True)
         problems += not finding.good
-    print(f"{problems} problem(s)" if problems else "Ready for `pulumi up`.")
+    count = "1 problem" if problems == 1 else f"{problems} problems"
+    print(count if problems else "Ready for `pulumi up`.")
     return 1 if problems else 0
 
 

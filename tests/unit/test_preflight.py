@@ -249,6 +249,19 @@ def test_a_provider_that_is_not_registered(look: Look, azure: Azure, state: str)
     assert "-> az provider register --namespace Microsoft.Network --wait" in said
 
 
+def test_az_is_not_led_to_register_a_provider(look: Look, azure: Azure) -> None:
+    """It does so by itself when asked about what is not registered."""
+    azure.provider("Microsoft.Compute", "NotRegistered")
+    azure.provider("Microsoft.Network", "NotRegistered")
+    code, said = look(ollamazure__dnsLabel="our-chat")
+
+    asked = {json.loads(line)[0] for line in azure.log.read_text().splitlines()}
+    assert asked == {"account", "provider"}
+    assert code == 1
+    assert "size and quota: not asked yet" in said
+    assert "DNS label: not asked yet" in said
+
+
 def test_a_restricted_size_names_the_ones_that_can_be_had(look: Look, azure: Azure) -> None:
     azure.offers(
         offer("Standard_B2ms", "standardBSFamily", restricted="Location"),
@@ -359,13 +372,14 @@ def test_a_dns_label_of_the_stack_itself(look: Look, azure: Azure) -> None:
 
 
 def test_all_problems_at_once(look: Look, azure: Azure) -> None:
-    azure.provider("Microsoft.Compute", "NotRegistered")
     azure.offers(offer("Standard_B2ms", "standardBSFamily", restricted="Location"))
     azure.label("our-chat", available=False)
+    azure.account(state="Warned")
     code, said = look(ollamazure__dnsLabel="our-chat")
 
     assert code == 1
     assert said.count("PROBLEM") == 3
+    assert "3 problems" in said
 
 
 def test_bad_settings_do_not_hide_the_rest(look: Look, azure: Azure) -> None:
