@@ -16,7 +16,7 @@ from typing import TextIO
 
 import httpx
 
-from emulator.artifacts.artifact import Artifact
+from emulator.artifacts.artifact import Artifact, Lane
 from emulator.artifacts.work import BuildError, OfficialUnavailableError, Work
 from emulator.instance import cache_folder
 
@@ -45,10 +45,11 @@ class Builds:
 
     progress: Progress = field(default_factory=Progress)
     running: dict[str, Work] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
     reachable: frozenset[str] = frozenset()
 
     def make(self, artifacts: Sequence[Artifact]) -> None:
-        """Make every artifact that is not finished.
+        """Make every artifact that is not finished, in one lane for each kind of work.
 
         Raises:
             BuildError: some could not be made; the others are finished all the same.
@@ -60,33 +61,36 @@ class Builds:
         names = ", ".join(artifact.name for artifact in missing)
         self.progress.say("artifacts", f"making {names} (once; kept in {cache_folder()})")
         self.reachable = reachable({artifact.place for artifact in missing if artifact.place})
-        lanes = [[a for a in missing if a.lane == lane] for lane in ("processor", "network")]
-        done = threading.Event()
-        reporter = threading.Thread(target=self._report, args=(done,), daemon=True)
-        reporter.start()
-        try:
-            with ThreadPoolExecutor(len(lanes)) as pool:
-                futures = [pool.submit(self._lane, lane) for lane in lanes]
-                try:
-                    failures = [error for future in futures for error in future.result()]
-                except BaseException:
-                    for work in list(self.running.values()):
-                        work.stop()
-                    raise
-        finally:
-            done.set()
-        if failures:
-            raise BuildError("\n\n".join(failures))
+        # Daemons: when this thread is interrupted the process ends at once, and with the lanes
+        # their commands (see Work.run); the next run goes on from what they left.
+        lanes = [
+            threading.Thread(target=self._lane, args=(kind, missing), daemon=True)
+            for kind in ("processor", "network")
+        ]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            while lane.is_alive():
+                lane.join(_REPORT_SECONDS)
+                self._report()
+        self._raise_failures()
 
-    def _lane(self, artifacts: Sequence[Artifact]) -> list[str]:
-        failures = []
+    def _lane(self, kind: Lane, artifacts: Sequence[Artifact]) -> None:
         for artifact in artifacts:
-            try:
-                self._one(artifact)
-            except (BuildError, OSError) as error:
-                self.progress.say(artifact.name, "failed")
-                failures.append(f"{artifact.name}: {error}")
-        return failures
+            if artifact.lane == kind:
+                try:
+                    self._one(artifact)
+                except Exception as error:
+                    self.progress.say(artifact.name, "failed")
+                    self.failures[artifact.name] = error
+
+    def _raise_failures(self) -> None:
+        for error in self.failures.values():
+            if not isinstance(error, (BuildError, OSError)):
+                raise error
+        if self.failures:
+            texts = [f"{name}: {error}" for name, error in self.failures.items()]
+            raise BuildError("\n\n".join(texts))
 
     def _one(self, artifact: Artifact) -> None:
         folder = cache_folder() / "build" / artifact.stamp.name
@@ -119,11 +123,10 @@ class Builds:
         artifact.build(work)
         return "built here"
 
-    def _report(self, done: threading.Event) -> None:
-        while not done.wait(_REPORT_SECONDS):
-            for name, work in list(self.running.items()):
-                if line := work.last_line():
-                    self.progress.say(name, f"… {line[:100]}")
+    def _report(self) -> None:
+        for name, work in list(self.running.items()):
+            if line := work.last_line():
+                self.progress.say(name, f"… {line[:100]}")
 
 
 def reachable(places: set[str]) -> frozenset[str]:

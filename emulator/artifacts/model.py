@@ -23,8 +23,8 @@ _TEMPLATE = (
     "<|im_start|>assistant\n"
 )
 _SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
-# One thread: llama.cpp's threads wait for each other by spinning, which on a machine that shares its
-# two cores with tests took a model of this size from 140 tokens a second to 3.
+# One thread: llama.cpp's threads wait for each other by spinning, which on a machine that shares
+# its two cores with tests took a model of this size from 140 tokens a second to 3.
 _PARAMETERS = {"num_thread": 1, "stop": ["<|im_start|>", "<|im_end|>"]}
 _LICENSE = "SPDX-License-Identifier: Apache-2.0\nSmolLM2-135M-Instruct, Hugging Face\n"
 

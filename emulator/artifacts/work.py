@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,8 +27,8 @@ class Work:
     """The folder an artifact is made in, kept until it is finished so that a build can resume.
 
     `say` shows one line to the user. Commands run at low priority, write into `log`, and are
-    ended when this process is (also when it is killed), so that no build runs on unseen beside
-    the next one.
+    ended by the kernel when the thread that started them is gone, also when this process is
+    killed, so that no build runs on unseen beside the next one.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
@@ -37,8 +36,6 @@ class Work:
         self.folder = folder
         self.log = folder / "log"
         self.say = say
-        self._child: subprocess.Popen[bytes] | None = None
-        self._stopped = threading.Event()
 
     def run(
         self,
@@ -54,34 +51,24 @@ class Work:
             BuildError: it could not be started or failed; its last lines are in the message.
         """
         self.say(what)
-        guarded = ["setpriv", "--pdeathsig", "TERM", "nice", *command]
         with self.log.open("ab") as log:
             log.write(f"# {what}\n".encode())
             log.flush()
-            self._child = subprocess.Popen(
-                guarded,
+            code = subprocess.run(
+                ["setpriv", "--pdeathsig", "TERM", "nice", *command],
+                check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 cwd=cwd or self.folder,
-            )
-            if self._stopped.is_set():
-                self._child.terminate()
-            code = self._child.wait()
-            self._child = None
+            ).returncode
         if code != 0:
             raise BuildError(
                 f"{what}: `{command[0]}` ended with {code}. Its last lines:\n"
                 f"{self._tail(12)}\nAll of it is in {self.log}. Run the same command again; "
                 "finished parts are kept."
             )
-
-    def stop(self) -> None:
-        """End the command that is running, and each one that is started from now on."""
-        self._stopped.set()
-        if child := self._child:
-            child.terminate()
 
     def last_line(self) -> str:
         """What the running command said last: how far it is."""

@@ -116,6 +116,14 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     assert other.read_text() == "made"
 
 
+def test_a_mistake_in_a_build_is_raised_as_it_is(tmp_path: Path) -> None:
+    def build(work: Work) -> None:
+        raise KeyError("a mistake")
+
+    with pytest.raises(KeyError, match="a mistake"):
+        make(artifact(tmp_path / "thing", build))
+
+
 def test_two_runs_at_once_make_it_once(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     made = []
@@ -151,10 +159,14 @@ def build(work):
 
 thing = Artifact("thing", "processor", 0, ("1",), (Path(sys.argv[1]),), build)
 Builds().make([thing])
+raise SystemExit("not reached")
 """
 
 
-def test_a_killed_run_leaves_no_command_and_no_lock(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_no_command_and_no_lock(
+    tmp_path: Path, cache: Path, how: signal.Signals
+) -> None:
     target = tmp_path / "thing"
     code = _KILLED.replace("FIFO", str(fifo := tmp_path / "fifo"))
     os.mkfifo(fifo)
@@ -162,7 +174,7 @@ def test_a_killed_run_leaves_no_command_and_no_lock(tmp_path: Path, cache: Path)
     assert fifo.read_text() == "started\n"
     (child,) = cache.glob("build/*/child")
     command = os.pidfd_open(int(child.read_text()))
-    run.send_signal(signal.SIGKILL)
+    run.send_signal(how)
     run.wait()
     wait_for_end(command)
     make(artifact(target, writes(target, "made")))
