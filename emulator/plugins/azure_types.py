@@ -7,8 +7,7 @@ addressSpace, subnets: [{name, …}]}`. Values here are plain or `UNKNOWN`, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from emulator.azure.names import GROUP, ResourceId
@@ -40,7 +39,6 @@ class NativeType:
     outputs: tuple[str, ...]
     replaces: frozenset[str] = frozenset({"location"})
     maintained: str | None = None
-    extra_inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     @property
     def name_input(self) -> str:
@@ -66,7 +64,7 @@ class NativeType:
         """What is wrong with the inputs, so far as their types tell."""
         paths: dict[str, Shape] = {f"{name}!": "string" for name in self.path}
         marks: dict[str, Shape] = {CREATE_BEFORE_DELETE: "boolean", "azureApiVersion": "string"}
-        return list(misfits({**self.shape, **self.extra_inputs, **paths, **marks}, _any(inputs)))
+        return list(misfits({**self.shape, **paths, **marks}, _any(inputs)))
 
     def id(self, inputs: Properties, subscription: str) -> str:
         """The ARM id that the inputs make up."""

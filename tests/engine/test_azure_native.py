@@ -22,7 +22,7 @@ from emulator.azure.service import Azure
 from emulator.instance import Instance
 from emulator.plugins import install
 from emulator.plugins.pending import resolve_pending
-from tests.engine.pulumi_project import Project
+from tests.engine.pulumi_project import Project, Result
 
 pytestmark = pytest.mark.engine
 
@@ -46,7 +46,7 @@ class Stack:
         """Run a command that must fail."""
         return self._run(arguments, edit).failed().text
 
-    def _run(self, arguments: tuple[str, ...], edit: dict[str, Any]) -> Any:
+    def _run(self, arguments: tuple[str, ...], edit: dict[str, Any]) -> Result:
         return self.project.run(*arguments, environment={"EDIT": json.dumps(edit)})
 
     def up(self, **edit: Any) -> str:
