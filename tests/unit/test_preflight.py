@@ -24,7 +24,7 @@ SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 REGION = "francecentral"
 TAIL = f"--subscription {SUBSCRIPTION} --output json"
 STAND_IN = """\
-#!{python}
+#!{python} -IS
 import json, sys
 answers = json.load(open({answers!r}))
 with open({log!r}, "a") as log:
