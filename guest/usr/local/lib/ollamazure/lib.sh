@@ -54,19 +54,31 @@ start_with() {
 
 # download URL FILE: fetches URL, going on from what is in FILE already, and tells how far it is.
 download() {
-    local url=$1 file=$2 process told=$SECONDS
+    local url=$1 file=$2 code=0
     say "Downloading $url."
-    curl --fail --silent --show-error --location --retry 5 --retry-all-errors \
-        --continue-at - --output "$file" "$url" &
+    fetch_on "$url" "$file" || code=$?
+    if [ "$code" = 33 ]; then # the server cannot go on from the middle
+        rm -f "$file"
+        code=0
+        fetch_on "$url" "$file" || code=$?
+    fi
+    [ "$code" = 0 ] || fail "$url cannot be downloaded; curl's reason is above."
+}
+
+# fetch_on URL FILE: one download with curl's exit code.
+fetch_on() {
+    local process told=$SECONDS
+    curl --fail --silent --show-error --location --retry 5 --retry-connrefused \
+        --continue-at - --output "$2" "$1" &
     process=$!
     while kill -0 "$process" 2>/dev/null; do
         if ((SECONDS - told >= 10)); then
-            say "  $(du --block-size=MB "$file" 2>/dev/null | cut -f1) so far."
+            say "  $(du --block-size=MB "$2" 2>/dev/null | cut -f1) so far."
             told=$SECONDS
         fi
         sleep 0.2
     done
-    wait "$process" || fail "$url cannot be downloaded; curl's reason is above."
+    wait "$process"
 }
 
 # pull_image IMAGE: has IMAGE on this machine.

@@ -1,0 +1,245 @@
+"""Ollama's installation on a folder that stands for the machine, from a server that we control."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import os
+import re
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from components import remote
+
+TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
+BUNDLE = "ollama-linux-amd64.tar.zst"
+UNIT = "/etc/systemd/system/ollama.service"
+
+
+@dataclass
+class Machine:
+    """The machine's root below `root`, and the releases that `files` holds by path."""
+
+    root: Path
+    url: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    ranges: list[str | None] = field(default_factory=list)
+    honours_ranges: bool = True
+
+    def release(self, version: str, *, checksum: str | None = None) -> bytes:
+        """Publish a release, with a wrong checksum if one is given."""
+        packed = bundle(version)
+        total = checksum or hashlib.sha256(packed).hexdigest()
+        self.files[f"/v{version}/{BUNDLE}"] = packed
+        self.files[f"/v{version}/sha256sum.txt"] = f"{total}  ./{BUNDLE}\n".encode()
+        return packed
+
+    def install(
+        self, version: str, kind: str = "cpu", *more: str
+    ) -> subprocess.CompletedProcess[str]:
+        script = self.root / "install-ollama"
+        return subprocess.run(
+            ["bash", str(script), version, f"{self.url}/v{version}", kind, *more],
+            env={**os.environ, "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def home(self) -> Path:
+        return self.root / "opt/ollama"
+
+    @property
+    def runs(self) -> str:
+        """The version that /usr/local/bin/ollama is."""
+        return (self.root / "usr/local/bin/ollama").read_text()
+
+    @property
+    def restarts(self) -> int:
+        log = self.root / "systemctl.log"
+        return log.read_text().count("restart ollama.service") if log.exists() else 0
+
+
+def bundle(version: str) -> bytes:
+    """As Ollama publishes it, with libraries of every kind of graphics card."""
+    names = ("cuda_v12/libggml.so", "cuda_v13/libggml.so", "vulkan/libggml.so", "mlx_cuda/lib.so")
+    content = {"bin/ollama": version, "lib/ollama/llama-server": "server"}
+    content |= {f"lib/ollama/{name}": "large" for name in names}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in content.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text), 0o755
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return zstandard.compress(packed.getvalue())
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    class Releases(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/api/version":
+                return self.answer(200, b"{}")
+            content = found.files.get(self.path)
+            if content is None:
+                return self.answer(404, b"")
+            wanted = self.headers.get("Range") if found.honours_ranges else None
+            if self.path.endswith(BUNDLE):
+                found.ranges.append(wanted)
+            if wanted is None:
+                return self.answer(200, content)
+            begin = int(wanted.removeprefix("bytes=").split("-")[0])
+            if begin >= len(content):
+                return self.answer(416, b"")
+            return self.answer(206, content[begin:], f"bytes {begin}-/{len(content)}")
+
+        def answer(self, status: int, content: bytes, content_range: str = "") -> None:
+            self.send_response(status)
+            if content_range:
+                self.send_header("Content-Range", content_range)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Releases)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    found = Machine(tmp_path, f"http://127.0.0.1:{server.server_port}")
+    furnish(found)
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def furnish(machine: Machine) -> None:
+    """The scripts with their paths below the root, and commands that need a running systemd."""
+    root = machine.root
+    places = re.compile(
+        r"/(opt/ollama|usr/local/bin|usr/local/lib/ollamazure|var/lib|srv/data|etc)"
+    )
+    (root / "usr/local/lib/ollamazure").mkdir(parents=True)
+    for source, target in {
+        "install-ollama": root / "install-ollama",
+        "lib.sh": root / "usr/local/lib/ollamazure/lib.sh",
+    }.items():
+        text = places.sub(rf"{root}/\1", (TOOLS / source).read_text())
+        text = text.replace("http://127.0.0.1:11434", machine.url).replace(
+            "-o ollama -g ollama", ""
+        )
+        target.write_text(text)
+    for folder in ("usr/local/bin", "etc/systemd/system", "bin"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / UNIT.removeprefix("/")).write_text("[Service]\n")
+    log, active = root / "systemctl.log", root / "active"
+    commands = {
+        "systemctl": f'echo "$@" >>{log}\n'
+        f'case "$1" in restart) touch {active} ;; is-active) [ -e {active} ] ;; esac',
+        "systemd-sysusers": ":",
+    }
+    for name, text in commands.items():
+        (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (root / "bin" / name).chmod(0o755)
+
+
+def test_installs_without_the_libraries_of_graphics_cards(machine: Machine) -> None:
+    machine.release("1.0.0")
+    done = machine.install("1.0.0")
+    assert done.returncode == 0, done.stderr
+    assert machine.runs == "1.0.0"
+    libraries = machine.home / "current/lib/ollama"
+    assert [path.name for path in libraries.iterdir()] == ["llama-server"]
+    assert list(machine.home.glob("*.tar.zst")) == []
+
+
+def test_a_size_with_a_graphics_card_gets_them(machine: Machine) -> None:
+    machine.release("1.0.0")
+    machine.install("1.0.0")
+    done = machine.install("1.0.0", "gpu")
+    assert done.returncode == 0, done.stderr
+    assert (machine.home / "current/lib/ollama/cuda_v13/libggml.so").exists()
+
+
+def test_again_it_downloads_and_restarts_nothing(machine: Machine) -> None:
+    machine.release("1.0.0")
+    machine.install("1.0.0")
+    machine.files.clear()
+    assert machine.install("1.0.0").returncode == 0
+    assert machine.restarts == 1
+
+
+def test_a_new_version_keeps_the_one_before_and_no_other(machine: Machine) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        machine.release(version)
+        assert machine.install(version).returncode == 0
+    assert machine.runs == "1.2.0"
+    assert machine.restarts == 3
+    folders = {path.name for path in machine.home.iterdir() if not path.is_symlink()}
+    assert folders == {"1.1.0", "1.2.0"}
+
+    machine.files.clear()
+    assert machine.install("1.1.0").returncode == 0  # back, without the network
+    assert machine.runs == "1.1.0"
+
+
+def test_a_restart_that_did_not_happen_is_made_good(machine: Machine) -> None:
+    """The connection may break between the new unit file and the restart."""
+    machine.release("1.0.0")
+    machine.install("1.0.0")
+    (machine.root / UNIT.removeprefix("/")).write_text("[Service]\nNice=1\n")
+    assert machine.install("1.0.0").returncode == 0
+    assert machine.install("1.0.0").returncode == 0
+    assert machine.restarts == 2
+
+
+def test_refuses_what_the_checksum_does_not_fit(machine: Machine) -> None:
+    machine.release("1.0.0", checksum="0" * 64)
+    done = machine.install("1.0.0")
+    assert done.returncode == 1
+    assert "is not what its checksum says" in done.stderr
+    assert not (machine.home / "current").exists()
+    assert list(machine.home.iterdir()) == []
+
+
+def test_a_pinned_checksum_stands_above_the_published_one(machine: Machine) -> None:
+    packed = machine.release("1.0.0", checksum="0" * 64)
+    pinned = hashlib.sha256(packed).hexdigest()
+    assert machine.install("1.0.0", "cpu", pinned).returncode == 0
+
+
+def test_goes_on_where_a_download_stopped(machine: Machine) -> None:
+    packed = machine.release("1.0.0")
+    machine.home.mkdir(parents=True)
+    (machine.home / "1.0.0.tar.zst").write_bytes(packed[:50])
+    done = machine.install("1.0.0")
+    assert done.returncode == 0, done.stderr
+    assert machine.ranges == ["bytes=50-"]
+
+
+@pytest.mark.parametrize("honours_ranges", [True, False])
+def test_begins_anew_when_it_cannot_go_on(machine: Machine, honours_ranges: bool) -> None:
+    packed = machine.release("1.0.0")
+    machine.honours_ranges = honours_ranges
+    machine.home.mkdir(parents=True)
+    (machine.home / "1.0.0.tar.zst").write_bytes(b"something else " * len(packed))
+    done = machine.install("1.0.0")
+    assert done.returncode == 0, done.stderr
+    assert machine.runs == "1.0.0"
+
+
+def test_says_that_there_is_no_such_release(machine: Machine) -> None:
+    done = machine.install("9.9.9")
+    assert done.returncode == 1
+    assert f"{machine.url}/v9.9.9/sha256sum.txt" in done.stderr.splitlines()[-1]
