@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight reference packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight reference packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
@@ -36,7 +36,7 @@ test: test-packages artifacts check ## all checks and all tests
 	@$(python) -m emulator.artifacts build machine-lean
 	@$(root) .venv/bin/pytest
 
-check: test-packages .venv ## formatting, types and linters
+check: check-packages .venv ## formatting, types and linters
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
@@ -58,6 +58,9 @@ clean: down ## remove the deployment, the Python environment's link and the tool
 
 packages:
 	@scripts/install-packages.sh up
+
+check-packages:
+	@scripts/install-packages.sh check
 
 test-packages:
 	@scripts/install-packages.sh test

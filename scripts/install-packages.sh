@@ -1,15 +1,23 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and nothing when none is.
-# usage: scripts/install-packages.sh up|test    what `make up` needs; `test` adds what the checks need
+# usage: scripts/install-packages.sh up|check|test    what `make up`, `make check`, `make test` need
 set -euo pipefail
 
 build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python3-venv zstd)
 machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nftables openssh-client podman
     slirp4netns util-linux)
-checks=(chromium openssh-server openssl shellcheck)
+checks=(git make python3-venv shellcheck)
+tests=(chromium openssh-server openssl)
 
-wanted=("${build[@]}" "${machines[@]}")
-[ "${1:-up}" != test ] || wanted+=("${checks[@]}")
+case "${1:-}" in
+    up) wanted=("${build[@]}" "${machines[@]}") ;;
+    check) wanted=("${checks[@]}") ;;
+    test) wanted=("${build[@]}" "${machines[@]}" "${checks[@]}" "${tests[@]}") ;;
+    *)
+        echo "usage: $0 up|check|test" >&2
+        exit 2
+        ;;
+esac
 
 missing=()
 for package in "${wanted[@]}"; do

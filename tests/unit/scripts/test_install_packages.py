@@ -11,6 +11,7 @@ from emulator.instance import PROJECT
 
 pytestmark = pytest.mark.unit
 SCRIPT = PROJECT / "scripts" / "install-packages.sh"
+TESTS_ONLY = {"chromium", "openssh-server", "openssl", "shellcheck"}
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_nothing_is_asked_where_nothing_is_missing(programs: Path) -> None:
 
 def test_a_browser_is_installed_for_the_tests_only(programs: Path) -> None:
     wanted = everything(programs)
-    rest = "\n".join(package for package in wanted if package not in {"chromium", "shellcheck"})
+    rest = "\n".join(package for package in wanted if package not in TESTS_ONLY)
     install(programs, installed=rest, what="up")
     assert not (programs.parent / "calls").exists()
 
