@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from emulator.azure import worker
@@ -26,6 +27,8 @@ from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
 from emulator.azure.store import Body, Operation, State, Store
 from emulator.instance import Instance
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 POLL = 0.1
 """Seconds between two looks at an operation."""
@@ -108,6 +111,21 @@ class Azure:
                     status=409,
                 )
             return self._begin(state, name.lower(), id_, ())
+
+    def resume(self) -> str | None:
+        """Make everything again on a host that was restarted; None when that is not needed.
+
+        Returns the operation. Azure, too, starts its machines again after a failure of a host.
+        """
+        boot = _BOOT.read_text().strip()
+        with self.store.change() as state:
+            former, state.boot = state.boot, boot
+            if former in ("", boot) or not state.resources:
+                return None
+            operation = Operation(new_guid(), worker.RESUME, worker.RESUME)
+            state.operations[worker.RESUME] = operation
+            worker.ensure(self._instance, self.folder)
+            return operation.id
 
     def operation(self, resource_id: str) -> Operation | None:
         """The newest operation on a resource, ended or not."""

@@ -46,10 +46,14 @@ class Operation:
 
 @dataclass
 class State:
-    """All that exists. Keys are lower-cased ARM ids; bodies hold what a GET would hide, too."""
+    """All that exists. Keys are lower-cased ARM ids; bodies hold what a GET would hide, too.
+
+    `boot` is the boot of this host in which it was last made so.
+    """
 
     resources: dict[str, Body] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    boot: str = ""
 
     def of_type(self, type_: str) -> Iterator[tuple[str, Body]]:
         """Resources of one type, oldest first."""
@@ -77,7 +81,7 @@ class Store:
         except FileNotFoundError:
             return State()
         operations = {key: Operation(**each) for key, each in saved["operations"].items()}
-        return State(saved["resources"], operations)
+        return State(saved["resources"], operations, saved.get("boot", ""))
 
     @contextmanager
     def change(self) -> Iterator[State]:

@@ -19,12 +19,15 @@ from typing import IO, Any
 
 from emulator.azure.compute import ACTIONS, MACHINE, RUNNING, power_state, set_power_state
 from emulator.azure.errors import AzureError
-from emulator.azure.fabric import Fabric, FabricError, NullFabric
+from emulator.azure.fabric import Fabric, FabricError, NullFabric, PowerAction, Report
 from emulator.azure.faults import Faults
 from emulator.azure.names import ResourceId
 from emulator.azure.providers import KINDS
 from emulator.azure.store import Body, Operation, State, Store
 from emulator.instance import PROJECT, Instance
+
+RESUME = "resume"
+"""The operation that makes everything again; it is on no resource."""
 
 
 def ensure(instance: Instance, folder: Path) -> None:
@@ -151,6 +154,8 @@ def finish(state: State, operation: Operation, error: dict[str, Any] | None = No
     """Note that an operation has ended, and what is so from now on."""
     operation.status = "Failed" if error else "Succeeded"
     operation.error = error
+    if operation.kind == RESUME:
+        return
     body = state.resources[operation.resource]
     if error is not None:
         body["properties"]["provisioningState"] = "Failed"
@@ -171,12 +176,28 @@ def _only_one(folder: Path) -> Iterator[IO[str] | None]:
         yield lock if _try_lock(lock) else None
 
 
+class _NoFabric:
+    """Says why there is none, so that whoever waits for an operation hears it."""
+
+    def __init__(self, reason: Exception) -> None:
+        self._error = FabricError("InternalExecutionError", f"the emulator cannot work: {reason!r}")
+
+    def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
+        raise self._error
+
+    def power(self, vm_id: str, action: PowerAction, report: Report) -> None:
+        raise self._error
+
+
 def _fabric(instance: Instance) -> Fabric:
     if os.environ.get("OLLAMAZURE_PLAN") == "1":
         return NullFabric()
-    from emulator.host.fabric import HostFabric  # noqa: PLC0415 -- plan mode does without it
+    try:
+        from emulator.host.fabric import HostFabric  # noqa: PLC0415 -- plan mode does without it
 
-    return HostFabric(instance)
+        return HostFabric(instance)
+    except Exception as reason:
+        return _NoFabric(reason)
 
 
 def main(home: str) -> None:

@@ -103,7 +103,20 @@ class AzureNative(Servicer):
             self._location = given["location"]
         if isinstance(given.get("subscriptionId"), str):
             self._subscription = given["subscriptionId"]
+        await self._resume(context)
         return await super().Configure(request, context)
+
+    async def _resume(self, context: Context) -> None:
+        """Have what a restart of this host took away made again, before anything is asked."""
+        resuming = self._azure.resume()
+        if resuming is None:
+            return
+        operation = Operation("", 0, self._engine)
+        await operation.log("info", "this host was restarted: making the machines again")
+        try:
+            await self._wait(operation, resuming)
+        except AzureError as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, _said(error))
 
     async def Check(
         self, request: provider_pb2.CheckRequest, context: Context

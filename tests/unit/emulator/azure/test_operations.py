@@ -20,7 +20,7 @@ from emulator.azure.fabric import FabricError, PowerAction, Report
 from emulator.azure.faults import CODES, LATE, Fault, main
 from emulator.azure.service import Azure
 from emulator.azure.store import Store
-from emulator.azure.worker import Worker
+from emulator.azure.worker import Worker, _fabric
 from emulator.instance import PROJECT, Instance
 from tests.unit.emulator.azure.cloud import (
     BODIES,
@@ -338,3 +338,23 @@ def test_changes_of_many_processes_are_all_kept(tmp_path: Path) -> None:
     ]
     assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
     assert len(Store(tmp_path).read().resources) == 80
+
+
+def test_after_a_restart_of_the_host_everything_is_made_again(hosted: Cloud) -> None:
+    assert hosted.azure.resume() is None  # the first look
+    assert hosted.azure.resume() is None  # the same boot
+    with hosted.azure.store.change() as state:
+        state.boot = "a boot before this one"
+    operation = hosted.azure.resume()
+    fabric = FakeFabric()
+    _work(hosted, fabric)
+    hosted.azure.wait(operation)
+    assert VM.lower() in fabric.seen[0]
+    assert hosted.azure.resume() is None
+
+
+def test_a_host_that_cannot_work_says_so(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "emulator.host.fabric", None)
+    monkeypatch.delenv("OLLAMAZURE_PLAN", raising=False)
+    with pytest.raises(FabricError, match="the emulator cannot work"):
+        _fabric(Instance(cloud.azure.folder.parent, "abc123", 200)).reconcile({}, print)
