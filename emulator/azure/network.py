@@ -16,7 +16,6 @@ from emulator.azure.kinds import (
     keep,
     merge_defaults,
     new_guid,
-    not_found,
     refer,
     require_unchanged_zones,
     users_of,
@@ -178,9 +177,7 @@ class Subnet(Kind):
 
     def put(self, request: Put) -> None:
         check_network_name(request.id.name)
-        network = request.state.resources.get(request.id.parent.key)
-        if network is None:
-            raise not_found(request.id.parent)
+        network = request.state.resources[request.id.parent.key]
         request.body["location"] = network["location"]  # what it refers to must be there too
         prefix = _subnet_request_prefix(request)
         spaces = network["properties"]["addressSpace"]["addressPrefixes"]

@@ -118,6 +118,23 @@ def _used_from_outside(cloud: Cloud) -> None:
     cloud.delete(OTHER_GROUP)
 
 
+def _full_subnet(cloud: Cloud) -> None:
+    cloud.put(f"{SUBNETS}/small", _subnet("10.0.9.0/29"))
+    for number in range(4):
+        cloud.put(f"{INTERFACES}/small{number}", interface(subnet={"id": f"{SUBNETS}/small"}))
+
+
+def _many_addresses(cloud: Cloud) -> None:
+    with cloud.azure.store.change() as state:
+        address = state.resources[IP.lower()]
+        for number in range(250):
+            other = changed(address, "properties.ipAddress", f"127.20.200.{number + 4}")
+            state.resources[f"{IP.lower()}-{number}"] = changed(
+                other, "properties.dnsSettings", None
+            )
+    cloud.put(f"{ADDRESSES}/new", _address())
+
+
 def _restart_deallocated(cloud: Cloud) -> None:
     cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
     cloud.azure.action(VM, "restart")
@@ -514,6 +531,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         f"Public IP address {IP} can not be deleted since it is still allocated to resource"
         f" {NIC}/ipConfigurations/main.",
     ),
+    (
+        "address-count",
+        _many_addresses,
+        "PublicIPCountLimitReached",
+        "Cannot create more than 250 public IP addresses for this subscription in this region.",
+    ),
     # Network interfaces
     (
         "interface-without-configuration",
@@ -596,6 +619,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         ),
         "PrivateIPAddressIsAllocated",
         f"10.0.0.4 which is already allocated to resource {NIC}/ipConfigurations/main.",
+    ),
+    (
+        "subnet-full",
+        _full_subnet,
+        "SubnetIsFull",
+        "Subnet small with address prefix 10.0.9.0/29 does not have enough capacity for 1 IP",
     ),
     (
         "interface-in-use",
@@ -934,6 +963,14 @@ RULES: list[tuple[str, Try, str, str]] = [
                 lambda c: c.put(
                     f"{ADDRESSES}/new", _address(sku={"name": "Standard", "tier": "Global"})
                 ),
+            ),
+            (
+                "dns-settings-without-label",
+                lambda c: c.change(IP, "properties.dnsSettings", {"reverseFqdn": "chat.example"}),
+            ),
+            (
+                "ipv6-configuration",
+                lambda c: c.put(f"{INTERFACES}/new", interface(privateIPAddressVersion="IPv6")),
             ),
             (
                 "second-configuration",
