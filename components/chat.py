@@ -143,7 +143,7 @@ class PrivateChat(pulumi.ComponentResource):
                 admin_email=settings.admin_email,
                 admin_name=settings.admin_name,
                 admin_password=self.admin_password,
-                models=settings.models,
+                default_model=settings.models[0],
                 database_pool_size=plan.database_pool_size,
                 background_generation=plan.background_generation,
             ),

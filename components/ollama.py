@@ -89,7 +89,8 @@ class Ollama(pulumi.ComponentResource):
         return remote.run(
             f"model-{slug(model)}",
             args.target,
-            script=f"{tool} pull {name} {mirror}".rstrip(),
+            script=f"{tool} pull {name} {mirror}".rstrip()
+            + f"\n{remote.TOOLS}/webui.py show {name}",
             delete=f"{tool} remove {name}",
             mend="`pulumi up` goes on with the download where it stopped.",
             # Tens of gigabytes over a slow line.

@@ -218,6 +218,7 @@ def machine_files(mirror: str | None) -> list[File]:
     return [
         File(f"{TOOLS}/lib.sh"),
         File(f"{TOOLS}/machine-ready", "0755"),
+        File(f"{TOOLS}/webui.py", "0755"),
         File("/etc/containers/systemd/mynet.network"),
         File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
     ]
@@ -258,9 +259,7 @@ def render_script(
     Raises:
         ValueError: see `run`.
     """
-    functions = (_PUT_FILE if files or with_secrets else "") + (
-        _READ_STDIN if with_secrets else ""
-    )
+    functions = (_PUT_FILE if files or with_secrets else "") + (_READ_STDIN if with_secrets else "")
     inner = _INNER.format(name=shlex.quote(name), mend=shlex.quote(mend), functions=functions)
     step = inner + "".join(_put(file, content) for file, content in files) + _lines(script)
     text = _OUTER.format(name=name, step=_without(_END_OF_STEP, step, name), end=_END_OF_STEP)

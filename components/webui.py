@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,7 @@ class OpenWebuiArgs:
         admin_email: address that the admin signs in with.
         admin_name: what users see of the admin.
         admin_password: secret; at most 72 bytes.
-        models: names in Ollama's library; every user may use them.
-        default_model: chosen in a new chat; None is the first of `models`.
+        default_model: name in Ollama's library, chosen in a new chat.
         database_pool_size: connections to the database, each with a cache in memory.
         background_generation: titles, tags and the like written by the model beside the chat.
         builtin_tools: offer the model Open WebUI's tools; small models stumble over them.
@@ -44,8 +42,7 @@ class OpenWebuiArgs:
     admin_email: str
     admin_name: str
     admin_password: pulumi.Input[str]
-    models: Sequence[str]
-    default_model: str | None = None
+    default_model: str
     database_pool_size: int = 8
     background_generation: bool = False
     builtin_tools: bool = False
@@ -84,8 +81,9 @@ class OpenWebui(pulumi.ComponentResource):
         self.settings = remote.run(
             "open-webui-settings",
             args.target,
-            script=f"printf '%s' \"$secrets\" | {remote.TOOLS}/webui.py {DECLARED}",
+            script=f"printf '%s' \"$secrets\" | {remote.TOOLS}/webui.py apply {DECLARED}",
             files=[
+                # There already, and here so that a change of it applies the settings again.
                 remote.File(f"{remote.TOOLS}/webui.py", "0755"),
                 remote.File(
                     DECLARED,
@@ -113,12 +111,11 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
     generates = args.background_generation
     return {
         "admin": {"email": args.admin_email.lower(), "name": args.admin_name},
-        "models": [model_id(model) for model in args.models],
         "config": {
             "webui.url": url,
             "ui.enable_signup": False,
             "ui.enable_community_sharing": False,
-            "ui.default_models": model_id(args.default_model or args.models[0]),
+            "ui.default_models": model_id(args.default_model),
             "auth.jwt_expiry": "24h",
             "ollama.enable": True,
             "ollama.base_urls": [OLLAMA_URL],

@@ -62,7 +62,9 @@ def deploy(**changes: Any) -> Recorder:
 
 
 def webui_args(target: remote.Target, url: str) -> OpenWebuiArgs:
-    return OpenWebuiArgs(target, WEBUI_IMAGE, url, "Admin@example.org", "Admin", PASSWORD, MODELS)
+    return OpenWebuiArgs(
+        target, WEBUI_IMAGE, url, "Admin@example.org", "Admin", PASSWORD, MODELS[0]
+    )
 
 
 def commands(recorder: Recorder) -> dict[str, str]:
@@ -119,9 +121,10 @@ def test_children_belong_to_their_component() -> None:
     [
         (
             {"models": [*MODELS, "qwen3:0.6b"]},
-            {"model-qwen3-0.6b", "open-webui-settings", "chat-answers"},
+            {"model-qwen3-0.6b", "chat-answers"},
         ),
-        ({"models": MODELS[:1]}, {"model-phi4-mini", "open-webui-settings", "chat-answers"}),
+        ({"models": MODELS[:1]}, {"model-phi4-mini", "chat-answers"}),
+        ({"default_model": MODELS[1]}, {"open-webui-settings", "chat-answers"}),
         ({"version": "0.35.0"}, {"ollama", "chat-answers"}),
         ({"context_length": 8192}, {"ollama", "chat-answers"}),
         ({"server_name": "other"}, {"nginx-config", "chat-answers"}),
@@ -171,6 +174,12 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
     )
 
 
+def test_every_user_sees_a_model_that_is_there() -> None:
+    create = deploy().named("model-phi4-mini").inputs["create"]
+    pull, show = create.index("model.py pull phi4-mini"), create.index("webui.py show phi4-mini")
+    assert pull < show
+
+
 def test_a_model_goes_with_its_resource() -> None:
     assert (
         "model.py remove phi4-mini:latest" in (deploy().named("model-phi4-mini").inputs["delete"])
@@ -195,7 +204,7 @@ def test_open_webui_is_private_by_declaration() -> None:
     wanted = declared(webui_args(None, ""), "https://chat.example.org")  # type: ignore[arg-type]
     config = wanted["config"]
     assert wanted["admin"] == {"email": "admin@example.org", "name": "Admin"}
-    assert wanted["models"] == ["llama3.2:1b", "phi4-mini:latest"]
+    assert config["ui.default_models"] == "llama3.2:1b"
     assert config["ui.enable_signup"] is False
     assert config["openai.enable"] is False
     assert config["ollama.base_urls"] == ["http://host.containers.internal:11434"]

@@ -42,6 +42,7 @@ def configure(
         "/dev/stdout": f"{folder}/access.log",
         "/etc/nginx/cert/server.pem": f"{folder}/server.pem",
         "root /etc/nginx": f"root {folder}",
+        "/run/ollamazure/status.txt": f"{folder}/status.txt",
         "listen 80 ": f"listen 127.0.0.1:{http} ",
         "listen 443 ": f"listen 127.0.0.1:{https} ",
         "http://open-webui:8080": f"http://{upstream}",

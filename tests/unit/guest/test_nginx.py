@@ -192,7 +192,9 @@ def test_limits_sign_ins_of_one_address(site: Site) -> None:
     assert site.ask("/")[0] == 200
 
 
-def test_says_that_the_chat_is_being_prepared(site: Site) -> None:
+def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
+    site: Site, tmp_path: Path
+) -> None:
     site.upstream.shutdown()
     site.upstream.server_close()
     status, headers, text = site.ask("/c/1")
@@ -200,3 +202,11 @@ def test_says_that_the_chat_is_being_prepared(site: Site) -> None:
     assert headers["content-type"] == "text/html"
     assert "The chat is being prepared" in text
     assert 'http-equiv="refresh"' in text
+
+    (tmp_path / "status.txt").write_text("Open WebUI is being downloaded.\n")
+    assert "Open WebUI is being downloaded." in site.ask("/")[2]
+
+
+def test_the_status_is_on_that_page_alone(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "status.txt").write_text("Open WebUI is starting.\n")
+    assert "Open WebUI is starting." not in site.ask("/preparing-status.txt")[2]

@@ -67,13 +67,22 @@ download() {
 
 # fetch_on URL FILE: one download with curl's exit code.
 fetch_on() {
-    local process told=$SECONDS
     curl --fail --silent --show-error --location --retry 5 --retry-connrefused \
         --continue-at - --output "$2" "$1" &
-    process=$!
+    attend $! tell_size "$2"
+}
+
+tell_size() {
+    say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
+}
+
+# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, has its exit code.
+attend() {
+    local process=$1 told=$SECONDS
+    shift
     while kill -0 "$process" 2>/dev/null; do
-        if ((SECONDS - told >= 10)); then
-            say "  $(du --block-size=MB "$2" 2>/dev/null | cut -f1) so far."
+        if ((SECONDS - told >= 15)); then
+            "$@"
             told=$SECONDS
         fi
         sleep 0.2
@@ -88,7 +97,8 @@ pull_image() {
         return
     fi
     say "Pulling $image."
-    podman pull --quiet --retry 5 "$image" >/dev/null ||
+    podman pull --quiet --retry 5 "$image" >/dev/null &
+    attend $! say "  still pulling." ||
         fail "$image cannot be pulled; Podman's reason is above."
     say "$image is there."
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Applies what the settings declare to the Open WebUI of this machine, through its own interface.
+"""Tells the Open WebUI of this machine what the settings declare, through its own interface.
 
-    webui.py DECLARED.json    with {"password": "…"} of the admin on standard input
+    webui.py apply DECLARED.json    with {"password": "…"} of the admin on standard input
+    webui.py show MODEL             to every user
 
 What is declared wins at each run; what is not declared stays the admin's. Runs as root, which alone
-reaches Open WebUI's port and may set the admin's password when the declared one does not sign in.
+reaches Open WebUI's port, has its key, and sets the admin's password when the declared one does not
+sign in.
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ from typing import Any
 CONTAINER = "open-webui"
 # Says that the settings for a new instance were applied; on the data disk, as what they set.
 BEGUN = Path("/srv/data/open-webui/begun")
-READY_WITHIN = 300  # seconds
-# Open WebUI counts fifteen sign-ins of one address in three minutes, and then refuses all.
+READY_WITHIN = 900  # seconds, in which its image may have to be downloaded
+REFUSED = (http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN)
 SIGN_IN_PAUSE = 20  # seconds
 SIGN_IN_TRIES = 10
 EVERYBODY_READS = {"principal_type": "user", "principal_id": "*", "permission": "read"}
 
-# Run by the container's Python, where the password's hash function is. The account with the
-# declared address becomes an admin; without one, the first account, which Open WebUI never lets go
-# of, gets the address: it is the one that this program made.
+# Both run by the container's Python, which has the libraries that Open WebUI hashes and signs with.
+#
+# The account with the declared address becomes an admin; without one, the first account, which Open
+# WebUI never lets go of, gets the address: it is the one that this program made.
 SET_ADMIN = """
 import json, sqlite3, sys, uuid
 import bcrypt
@@ -42,8 +45,6 @@ with database:
         row = database.execute(
             "select id from user order by created_at, role != 'admin', id limit 1"
         ).fetchone()
-        if row is None:
-            sys.exit("There is no account yet.")
         database.execute("update user set name = ? where id = ?", [admin["name"], row[0]])
     for table in ("user", "auth"):
         database.execute(f"update {table} set email = ? where id = ?", [admin["email"], row[0]])
@@ -52,6 +53,23 @@ with database:
         "update auth set password = ?, active = 1, session_stamp = ? where id = ?",
         [hashed, str(uuid.uuid4()), row[0]],
     )
+"""
+# A session of the first admin for ten minutes. It needs no password and counts as no sign-in, of
+# which Open WebUI takes fifteen in three minutes.
+SESSION = """
+import os, sqlite3, time, uuid
+import jwt
+database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
+user, stamp = database.execute(
+    "select user.id, auth.session_stamp from user join auth on auth.id = user.id"
+    " where user.role = 'admin' order by user.created_at, user.id limit 1"
+).fetchone()
+now = int(time.time())
+claims = {
+    "id": user, "session_stamp": stamp, "typ": "session", "auth_method": "password",
+    "auth_time": now, "mfa_verified": True, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 600,
+}
+print(jwt.encode(claims, os.environ["WEBUI_SECRET_KEY"], algorithm="HS256"))
 """
 
 
@@ -68,7 +86,7 @@ class RefusedError(WebuiError):
 
 
 class OpenWebui:
-    """Open WebUI's interface, at an address of mynet."""
+    """Open WebUI's interface, at an address of mynet, used as an admin."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -81,9 +99,24 @@ class OpenWebui:
         return self.call("POST", path, body)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        """The answer as the first admin."""
+        if self.token is None:
+            self.token = in_container(SESSION).strip()
+        try:
+            return self.send(method, path, body, self.token)
+        except RefusedError as refusal:
+            if refusal.status != http.client.UNAUTHORIZED:
+                raise
+        # The admin's account may have been set in between, which ends its sessions.
+        self.token = in_container(SESSION).strip()
+        return self.send(method, path, body, self.token)
+
+    def send(
+        self, method: str, path: str, body: dict[str, Any] | None, token: str | None = None
+    ) -> Any:
         headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         connection = http.client.HTTPConnection(self.address, 8080, timeout=120)
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
@@ -99,23 +132,44 @@ class OpenWebui:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        say(__doc__ or "")
-        return 2
-    declared = json.loads(Path(arguments[0]).read_text())
-    password = json.load(sys.stdin)["password"]
     try:
-        webui = OpenWebui(address())
-        wait_until_ready(webui)
-        sign_in(webui, declared["admin"], password)
-        apply_config(webui, declared)
-        for model in declared["models"]:
-            show_to_everybody(webui, model)
+        match arguments:
+            case ["apply", path]:
+                apply(json.loads(Path(path).read_text()), json.load(sys.stdin)["password"])
+            case ["show", model]:
+                show_to_everybody(ready(), model)
+            case _:
+                say(__doc__ or "")
+                return 2
     except WebuiError as problem:
         say(f"Open WebUI: {problem}")
         return 1
-    say("Open WebUI has what the settings declare.")
     return 0
+
+
+def apply(declared: dict[str, Any], password: str) -> None:
+    webui = ready()
+    if not signs_in(webui, declared["admin"]["email"], password):
+        say("The declared admin does not sign in; setting the account as root.")
+        in_container(SET_ADMIN, json.dumps({**declared["admin"], "password": password}))
+        if not signs_in(webui, declared["admin"]["email"], password):
+            raise WebuiError("the admin's account is set, and still does not sign in.")
+    apply_config(webui, declared)
+    say("Open WebUI has what the settings declare.")
+
+
+def ready() -> OpenWebui:
+    """Open WebUI when it is ready: it may still be installed, or starting."""
+    begun = time.monotonic()
+    while True:
+        try:
+            webui = OpenWebui(address())
+            webui.send("GET", "/ready", None)
+            return webui
+        except WebuiError as problem:
+            if time.monotonic() - begun > READY_WITHIN:
+                raise WebuiError(f"not ready after {READY_WITHIN} s: {problem}") from problem
+            time.sleep(1)
 
 
 def address() -> str:
@@ -132,61 +186,36 @@ def address() -> str:
     return found.stdout.strip()
 
 
-def wait_until_ready(webui: OpenWebui) -> None:
-    begun = time.monotonic()
-    while True:
-        try:
-            webui.get("/ready")
-            return
-        except WebuiError as problem:
-            if time.monotonic() - begun > READY_WITHIN:
-                raise WebuiError(f"not ready after {READY_WITHIN} s ({problem}).") from problem
-            time.sleep(1)
-
-
-def sign_in(webui: OpenWebui, admin: dict[str, str], password: str) -> None:
-    """Sign in as the declared admin; when that is refused, make the account what is declared."""
-    try:
-        answer = ask_to_sign_in(webui, admin["email"], password)
-    except RefusedError as refusal:
-        if refusal.status not in (400, 401, 403):
-            raise
-        answer = {"role": None}
-    if answer.get("role", "admin") != "admin":
-        say("The declared admin does not sign in; setting the account as root.")
-        set_admin(admin, password)
-        answer = ask_to_sign_in(webui, admin["email"], password)
-    if "token" not in answer:
-        raise WebuiError("the admin's account asks for a second factor, which is not declared.")
-    webui.token = answer["token"]
-
-
-def ask_to_sign_in(webui: OpenWebui, email: str, password: str) -> dict[str, Any]:
-    for attempt in range(1, SIGN_IN_TRIES + 1):
-        try:
-            answer: dict[str, Any] = webui.post(
-                "/api/v1/auths/signin", {"email": email, "password": password}
-            )
-            return answer
-        except RefusedError as refusal:
-            if refusal.status != 429 or attempt == SIGN_IN_TRIES:
-                raise
-            say(f"Too many sign-ins for {email} in three minutes; waiting {SIGN_IN_PAUSE} s.")
-            time.sleep(SIGN_IN_PAUSE)
-    raise AssertionError("unreachable")
-
-
-def set_admin(admin: dict[str, str], password: str) -> None:
-    changed = subprocess.run(
-        ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", SET_ADMIN],
-        input=json.dumps({**admin, "password": password}),
+def in_container(program: str, text: str = "") -> str:
+    """What a Python program prints in the container, with `text` on its standard input."""
+    done = subprocess.run(
+        ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", program],
+        input=text,
         capture_output=True,
         text=True,
         check=False,
     )
-    if changed.returncode:
-        reason = changed.stderr.strip().splitlines() or ["no reason given"]
-        raise WebuiError(f"the admin's account cannot be set: {reason[-1]}")
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise WebuiError(f"its database or key cannot be used: {reason[-1]}")
+    return done.stdout
+
+
+def signs_in(webui: OpenWebui, email: str, password: str) -> bool:
+    """Whether it is the password of an admin; a second factor may be asked for after it."""
+    credentials = {"email": email, "password": password}
+    for _ in range(SIGN_IN_TRIES):
+        try:
+            answer = webui.send("POST", "/api/v1/auths/signin", credentials)
+            return bool(answer.get("role", "admin") == "admin")
+        except RefusedError as refusal:
+            if refusal.status in REFUSED:
+                return False
+            if refusal.status != http.client.TOO_MANY_REQUESTS:
+                raise
+        say(f"Too many sign-ins for {email} in three minutes; waiting {SIGN_IN_PAUSE} s.")
+        time.sleep(SIGN_IN_PAUSE)
+    raise WebuiError(f"too many sign-ins for {email}: somebody else tries, too.")
 
 
 def apply_config(webui: OpenWebui, declared: dict[str, Any]) -> None:
@@ -232,7 +261,7 @@ def grants_of(webui: OpenWebui, model: str) -> list[dict[str, Any]]:
         known = webui.get(f"/api/v1/models/model?{urllib.parse.urlencode({'id': model})}")
     except RefusedError as refusal:
         # A model of Ollama that nobody has touched has no record; its status differs by version.
-        if refusal.status in (401, 404):
+        if refusal.status in (http.client.UNAUTHORIZED, http.client.NOT_FOUND):
             return []
         raise
     return list((known or {}).get("access_grants") or [])
