@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight reference packages check-packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight reference lock packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
@@ -52,6 +52,11 @@ preflight: .venv ## what Azure would refuse, before a deployment there; only rea
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
 	@$(python) -m scripts.reference
 
+lock: .venv ## write constraints.txt from what is installed, after a pin has changed
+	@grep -h == requirements.txt requirements-dev.txt >.venv/direct.txt
+	echo "# What the packages in requirements*.txt bring along; written by \`make lock\`." >constraints.txt
+	$(python) -m pip freeze | grep -viFx -f .venv/direct.txt >>constraints.txt
+
 clean: down ## remove the deployment, the Python environment's link and the tools' caches; built artifacts stay
 	@$(root) rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them anew."
@@ -69,5 +74,5 @@ artifacts: .venv
 	@$(python) -m emulator.artifacts build
 
 # Made again when a pin changes; the environment itself is kept by the hash of the pins.
-.venv: requirements.txt requirements-dev.txt scripts/make-venv.sh
+.venv: requirements.txt requirements-dev.txt constraints.txt scripts/make-venv.sh
 	@scripts/make-venv.sh

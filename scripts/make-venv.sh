@@ -17,7 +17,7 @@ find_python() {
 }
 
 python=$(find_python)
-key=$({ cat requirements.txt requirements-dev.txt; "$python" --version; } | sha256sum | cut -c1-16)
+key=$({ cat requirements.txt requirements-dev.txt constraints.txt; "$python" --version; } | sha256sum | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/ollamazure/venv/$key
 mkdir -p "$folder"
 exec 9>"$folder.lock"
@@ -25,7 +25,8 @@ flock 9
 if [ ! -e "$folder/.complete" ]; then
     echo "python environment: installing into $folder"
     "$python" -m venv --clear "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check -r requirements-dev.txt
+    "$folder/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --requirement requirements-dev.txt
     touch "$folder/.complete"
 fi
 ln -sfn "$folder" .venv
