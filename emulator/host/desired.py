@@ -52,7 +52,11 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """A virtual machine. `identity` is its vmId: another one is another machine."""
+    """A virtual machine. `identity` is its vmId: another one is another machine.
+
+    One whose provisioning has `failed` stays as it is until it is asked for again, so that it does
+    not fail every other operation as well.
+    """
 
     id: str
     identity: str
@@ -65,6 +69,7 @@ class Machine:
     interface: str
     disks: tuple[tuple[int, str], ...]
     running: bool
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,7 @@ def _machine(arm_id: str, body: Mapping[str, Any]) -> Machine:
             status["code"] in ("PowerState/stopped", "PowerState/deallocated")
             for status in statuses
         ),
+        failed=properties.get("provisioningState") == "Failed",
     )
 
 

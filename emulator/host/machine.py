@@ -62,7 +62,7 @@ class Machines:
 
     def reconcile(self, desired: Desired, report: Report) -> None:
         """Make these machines exist and run, or not run, as they should. Raises FabricError."""
-        for machine in desired.machines:
+        for machine in (each for each in desired.machines if not each.failed):
             network, interface = desired.cable_of(machine)
             self._provision(machine, interface, report)
             self._connect_disks(machine)

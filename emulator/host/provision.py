@@ -46,7 +46,9 @@ def unpack(image: Path, root: Path) -> None:
     partial = root.with_name("root.partial")
     run(["rm", "-rf", "--one-file-system", str(partial)])
     partial.mkdir(parents=True)
-    run(["tar", "-C", str(partial), "--numeric-owner", "-xpf", str(image)])
+    # It must not go on when this process is killed: the next one starts the folder afresh.
+    with_us = ["setpriv", "--pdeathsig", "KILL"]
+    run([*with_us, "tar", "-C", str(partial), "--numeric-owner", "-xpf", str(image)])
     partial.rename(root)
 
 

@@ -77,7 +77,7 @@ def verify_clean(instance: Instance) -> list[str]:
         "loop device": list(disks.attached_below(instance.home).values()),
         "control group": _groups(places),
         "mount": _mounts(places),
-        "process": list(stray_processes(places).items()),
+        "process": [f"{pid} ({program})" for pid, program in stray_processes(places).items()],
         "folder": [folder for folder in _folders(places) if folder.exists()],
     }
     return [f"{kind} {thing}" for kind, things in found.items() for thing in things]

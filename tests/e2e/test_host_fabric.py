@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -355,6 +355,40 @@ def test_another_identity_is_another_machine_with_the_same_data_disk(host: Host)
     assert host.ssh("sudo ls /root/kept").returncode != 0
     host.run("sudo mount /dev/disk/azure/data/by-lun/0 /srv")
     assert host.run("ls /srv/over-reboot")
+
+
+def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
+    """Its size is one that nobody knows; the rule still takes effect, and the machine stays."""
+    broken = host.resources[MACHINE]["properties"]
+    broken |= {"provisioningState": "Failed", "hardwareProfile": {"vmSize": "Standard_None"}}
+    rules(host).append(allow("web", 210, 8000))
+    host.reconcile()
+    assert host.answers(22)
+    broken |= {"provisioningState": "Updating", "hardwareProfile": {"vmSize": "Standard_B2ms"}}
+    host.reconcile()
+
+
+@pytest.mark.parametrize("appears", ["root.partial", "console.log"])
+def test_a_killed_creation_is_completed_by_the_next(host: Host, appears: str) -> None:
+    file = Places(host.instance).machine("chat") / appears
+    host.resources[MACHINE]["properties"]["vmId"] = f"00000000-0000-0000-0001-{appears:0>12}"
+    kill_reconcile_when(host, lambda: file.exists() and not host.answers(22))
+    host.reconcile()
+    assert host.run("cloud-init status --wait | tail -n1") == "status: done"
+    assert host.run("systemctl is-system-running --wait") == "running"
+
+
+def kill_reconcile_when(host: Host, reached: Callable[[], bool]) -> None:
+    """Reconcile in another process, which is killed in the middle."""
+    child = os.fork()
+    if child == 0:
+        try:
+            host.reconcile()
+        finally:
+            os._exit(0)
+    assert wait_until(reached, 60, every=0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def reboot_host(host: Host) -> None:

@@ -95,6 +95,7 @@ def test_a_machine() -> None:
     assert machine.custom_data == b"#cloud-config\n"
     assert machine.disks == ((0, f"{COMPUTE}/disks/data"),)
     assert machine.running
+    assert not machine.failed
     assert desired.cable_of(machine) == (desired.networks[0], desired.networks[0].interfaces[0])
 
 
