@@ -25,7 +25,17 @@ def build(work: Work, package: str, module: str, *, flags: str, replace: str = "
     target = work.folder / "program"
     work.run(
         f"compiling {package}",
-        [_go(work), "build", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", target, package],
+        [
+            _go(work),
+            "build",
+            "-v",
+            "-trimpath",
+            "-ldflags",
+            f"-s -w {flags}",
+            "-o",
+            target,
+            package,
+        ],
         env={
             "GOFLAGS": "-mod=mod -buildvcs=false -modcacherw",
             "GOCACHE": str(work.folder / "go-build"),
