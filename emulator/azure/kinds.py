@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from emulator.azure.errors import AzureError
+from emulator.azure.errors import AzureError, invalid_parameter
 from emulator.azure.names import GROUP, ResourceId
 from emulator.azure.store import Body, State
 
@@ -73,6 +74,27 @@ def keep(request: Put, name: str, fresh: Callable[[], Any]) -> None:
 
 def new_guid() -> str:
     return str(uuid.uuid4())
+
+
+def etag() -> str:
+    """A network resource's mark of its version."""
+    return f'W/"{new_guid()}"'
+
+
+def now() -> str:
+    """The time, as ARM writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def required(request: Put, *path: str) -> Any:
+    """A property that must be there. Raises InvalidParameter, as compute does."""
+    node: Any = request.properties
+    for name in path:
+        node = (node or {}).get(name)
+    if node in (None, "", []):
+        name = ".".join(path)
+        raise invalid_parameter(f"Required parameter '{name}' is missing (null).", name)
+    return node
 
 
 def uses(key: str, body: Body) -> Iterator[tuple[str, str]]:
@@ -183,3 +205,10 @@ def check_zones(request: Put) -> None:
                 f" zones for location '{request.region}' are '1,2,3'",
                 target="zones",
             )
+
+
+def duplicate_name(owner: ResourceId, name: str) -> AzureError:
+    return AzureError(
+        "DuplicateResourceName",
+        f"Resource {owner} has two child resources with the same name ({name}).",
+    )

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from emulator.azure.errors import AzureError
 
 GROUP = "Microsoft.Resources/resourceGroups"
+NETWORK = "Microsoft.Network/virtualNetworks"
+SUBNET = "Microsoft.Network/virtualNetworks/subnets"
+SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups"
+ADDRESS = "Microsoft.Network/publicIPAddresses"
+INTERFACE = "Microsoft.Network/networkInterfaces"
+DISK = "Microsoft.Compute/disks"
+MACHINE = "Microsoft.Compute/virtualMachines"
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from emulator.azure.compute import DISK, MACHINE, Disk, VirtualMachine
+from emulator.azure.addresses import PublicAddress
+from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
+from emulator.azure.interfaces import NetworkInterface
 from emulator.azure.kinds import Kind
-from emulator.azure.names import GROUP
-from emulator.azure.network import (
+from emulator.azure.machines import VirtualMachine
+from emulator.azure.names import (
     ADDRESS,
+    DISK,
+    GROUP,
     INTERFACE,
+    MACHINE,
     NETWORK,
     SECURITY_GROUP,
     SUBNET,
-    NetworkInterface,
-    PublicAddress,
-    SecurityGroup,
-    Subnet,
-    VirtualNetwork,
 )
+from emulator.azure.networks import Subnet, VirtualNetwork
+from emulator.azure.security_groups import SecurityGroup
 
 KINDS: dict[str, Kind] = {
     GROUP: ResourceGroup(),

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from emulator.azure import worker
-from emulator.azure.compute import ACTIONS, MACHINE, power_state
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import CODES, LATE, Fault, Faults
-from emulator.azure.kinds import Put, new_guid, not_found, parent_of
-from emulator.azure.names import GROUP, ResourceId
-from emulator.azure.network import etag
+from emulator.azure.kinds import Put, etag, new_guid, not_found, parent_of
+from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
+from emulator.azure.power import ACTIONS, power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
 from emulator.azure.store import Body, Operation, State, Store

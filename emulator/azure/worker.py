@@ -12,16 +12,17 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from emulator.azure.compute import ACTIONS, MACHINE, RUNNING, power_state, set_power_state
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, FabricError, NullFabric, PowerAction, Report
 from emulator.azure.faults import Faults
-from emulator.azure.names import ResourceId
+from emulator.azure.names import MACHINE, ResourceId
+from emulator.azure.power import ACTIONS, RUNNING, power_state, set_power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.store import Body, Operation, State, Store
 from emulator.instance import PROJECT, Instance
@@ -107,6 +108,7 @@ class Worker:
             except FabricError as failure:
                 error = error_record(AzureError(failure.code, failure.message))
             except Exception as failure:  # a fault of ours must not leave callers waiting
+                traceback.print_exc()
                 error = error_record(AzureError("InternalExecutionError", repr(failure)))
         with self._store.change() as state:
             finish(state, state.operations[operation.resource], error)

@@ -10,13 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.azure.names import GROUP, ResourceId
-from emulator.azure.network import ADDRESS, INTERFACE, NETWORK, SECURITY_GROUP, SUBNET
+from emulator.azure.names import (
+    ADDRESS,
+    DISK,
+    GROUP,
+    INTERFACE,
+    MACHINE,
+    NETWORK,
+    SECURITY_GROUP,
+    SUBNET,
+    ResourceId,
+)
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
 from emulator.plugins.provider import UNKNOWN, Properties, Unknown
-
-DISK = "Microsoft.Compute/disks"
-MACHINE = "Microsoft.Compute/virtualMachines"
 
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The official provider's mark on inputs whose name it made up."""

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from emulator.azure.compute import FORBIDDEN_ADMINS
 from emulator.azure.errors import AzureError
+from emulator.azure.profiles import FORBIDDEN_ADMINS
 from tests.unit.emulator.azure.cloud import (
     ADDRESSES,
     BODIES,

@@ -1,19 +1,10 @@
-"""Microsoft.Compute: disks and virtual machines."""
+"""Virtual machines: size, image, disks, network interface."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-
+from emulator.azure.disks import Disk
 from emulator.azure.errors import AzureError, change_not_allowed, invalid_parameter, not_emulated
 from emulator.azure.kinds import (
     Kind,
@@ -22,128 +13,16 @@ from emulator.azure.kinds import (
     keep,
     merge_defaults,
     new_guid,
+    now,
     require_unchanged_zones,
+    required,
     users_of,
 )
-from emulator.azure.names import ResourceId, check_compute_name
-from emulator.azure.network import INTERFACE
+from emulator.azure.names import DISK, INTERFACE, ResourceId, check_compute_name
 from emulator.azure.offers import Image, Size, offers
+from emulator.azure.power import RUNNING, set_power_state
+from emulator.azure.profiles import complete_profile
 from emulator.azure.store import Body, State
-
-DISK = "Microsoft.Compute/disks"
-MACHINE = "Microsoft.Compute/virtualMachines"
-
-RUNNING, STOPPED, DEALLOCATED = "running", "stopped", "deallocated"
-
-# fmt: off
-FORBIDDEN_ADMINS = frozenset({
-    "administrator", "admin", "user", "user1", "test", "user2", "test1", "user3", "admin1",
-    "1", "123", "a", "actuser", "adm", "admin2", "aspnet", "backup", "console", "david",
-    "guest", "john", "owner", "root", "server", "sql", "support", "support_388945a0", "sys",
-    "test2", "test3", "user4", "user5",
-})
-FORBIDDEN_PASSWORDS = frozenset({
-    "abc@123", "P@$$w0rd", "P@ssw0rd", "P@ssword123", "Pa$$word", "pass@word1", "Password!",
-    "Password1", "Password22", "iloveyou!",
-})
-# fmt: on
-MAX_CUSTOM_DATA = 87380
-"""Characters of base64: 65,535 bytes."""
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-class Disk(Kind):
-    """A managed disk: made empty, or from an image as a machine's OS disk."""
-
-    def put(self, request: Put) -> None:
-        check_compute_name(request.id.name, "diskName", 80)
-        check_zones(request)
-        require_unchanged_zones(request)
-        merge_defaults(request.body, {"sku": {"name": "Standard_LRS"}})
-        self._check_size(request)
-        if request.old_properties.get("creationData"):
-            self._keep_creation(request)
-        tier = request.body["sku"]["name"].partition("_")[0]
-        request.body["sku"]["tier"] = {"StandardSSD": "Standard"}.get(tier, tier)
-        size: int = request.properties["diskSizeGB"]
-        merge_defaults(
-            request.properties,
-            {
-                "networkAccessPolicy": "AllowAll",
-                "publicNetworkAccess": "Enabled",
-                "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
-            },
-        )
-        request.properties["diskSizeBytes"] = size * 1024**3
-        keep(request, "uniqueId", new_guid)
-        keep(request, "timeCreated", now)
-
-    def _check_size(self, request: Put) -> None:
-        properties = request.properties
-        if properties.get("diskSizeGB") is None:
-            properties["diskSizeGB"] = request.old_properties.get("diskSizeGB")
-        size = properties["diskSizeGB"]
-        if size is None:
-            raise invalid_parameter(
-                "Required parameter 'disk.diskSizeGB' is missing (null).", "disk.diskSizeGB"
-            )
-        if not 1 <= size <= 32767:
-            raise invalid_parameter(
-                f"The value '{size}' of parameter 'disk.diskSizeGB' is out of range. Value '{size}'"
-                " must be between '1' and '32767' inclusive.",
-                "disk.diskSizeGB",
-            )
-        if size < request.old_properties.get("diskSizeGB", 0):
-            raise AzureError(
-                "InvalidResizeWithName",
-                f"The disk/snapshot resource with id {request.id} cannot be resized down. Reducing"
-                " disk/snapshot size is not supported in Azure to prevent data loss. If you do need"
-                " to reduce the size of the disk, please create new snapshot/disks with the"
-                " appropriate size. More information is available at https://aka.ms/AzureDisksFAQ.",
-            )
-        _check_growth(request, size)
-
-    def _keep_creation(self, request: Put) -> None:
-        old, new = request.old_properties, request.properties
-        if old["creationData"]["createOption"] != new["creationData"]["createOption"]:
-            raise change_not_allowed("creationData.createOption")
-        if new.get("osType") is None and old.get("osType") is not None:
-            new["osType"] = old["osType"]
-
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
-        users = users_of(state, id_, leaving)
-        if users:
-            raise AzureError(
-                "OperationNotAllowed",
-                f"Disk {id_.name} is attached to VM {users[0]}.",
-                status=409,
-            )
-
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
-        users = users_of(state, id_)
-        body["properties"]["diskState"] = "Attached" if users else "Unattached"
-        if users:
-            body["managedBy"] = users[0]
-
-
-def _check_growth(request: Put, size: int) -> None:
-    """A data disk below 4 TiB grows while it is in use; any other needs its machine stopped."""
-    before = request.old_properties.get("diskSizeGB", size)
-    online = request.old_properties.get("osType") is None and (before > 4095) == (size > 4095)
-    if size == before or online:
-        return
-    for user in users_of(request.state, request.id):
-        if power_state(request.state.resources[user.lower()]) != DEALLOCATED:
-            raise AzureError(
-                "OperationNotAllowed",
-                f"Cannot resize disk {request.id.name} while it is attached to running VM {user}."
-                " Resizing a disk of an Azure Virtual Machine requires the virtual machine to be"
-                " deallocated. Please stop your VM and retry the operation.",
-                status=409,
-            )
 
 
 class VirtualMachine(Kind):
@@ -156,7 +35,7 @@ class VirtualMachine(Kind):
         size = _size(request)
         image = _image(request, size)
         _check_security(request, image, size)
-        _complete_profile(request)
+        complete_profile(request)
         _check_interface(request, size)
         _complete_os_disk(request, image, size)
         _check_data_disks(request, size)
@@ -183,31 +62,8 @@ class VirtualMachine(Kind):
         body["properties"].pop("userData", None)
 
 
-def power_state(machine: Body) -> str:
-    """running, stopped or deallocated."""
-    code: str = machine["properties"]["instanceView"]["statuses"][0]["code"]
-    return code.partition("/")[2]
-
-
-def set_power_state(machine: Body, state: str) -> None:
-    """Note what the machine does, as ARM's instance view says it."""
-    machine["properties"]["instanceView"] = {
-        "statuses": [{"code": f"PowerState/{state}", "displayStatus": f"VM {state}"}]
-    }
-
-
-def _required(request: Put, *path: str) -> Any:
-    node: Any = request.properties
-    for name in path:
-        node = (node or {}).get(name)
-    if node in (None, "", []):
-        name = ".".join(path)
-        raise invalid_parameter(f"Required parameter '{name}' is missing (null).", name)
-    return node
-
-
 def _size(request: Put) -> Size:
-    name = _required(request, "hardwareProfile", "vmSize")
+    name = required(request, "hardwareProfile", "vmSize")
     size = offers().sizes.get(name.lower())
     if size is None:
         known = ", ".join(sorted(each.name for each in offers().sizes.values()))
@@ -221,7 +77,7 @@ def _size(request: Put) -> Size:
 
 def _image(request: Put, size: Size) -> Image:
     parts = [
-        _required(request, "storageProfile", "imageReference", name)
+        required(request, "storageProfile", "imageReference", name)
         for name in ("publisher", "offer", "sku", "version")
     ]
     reference = request.properties["storageProfile"]["imageReference"]
@@ -288,150 +144,8 @@ def _check_security(request: Put, image: Image, size: Size) -> None:
         )
 
 
-def _complete_profile(request: Put) -> None:
-    """osProfile: checked in full when the machine is made, compared when it exists."""
-    if request.old and request.properties.get("osProfile") is None:
-        request.properties["osProfile"] = request.old_properties["osProfile"]
-        return
-    profile: Body = _required(request, "osProfile")
-    profile.setdefault("computerName", request.id.name)
-    merge_defaults(
-        profile,
-        {
-            "allowExtensionOperations": True,
-            "secrets": [],
-            "linuxConfiguration": {
-                "disablePasswordAuthentication": False,
-                "provisionVMAgent": True,
-                "patchSettings": {"assessmentMode": "ImageDefault", "patchMode": "ImageDefault"},
-            },
-        },
-    )
-    if request.old:
-        _check_profile_unchanged(profile, request.old_properties["osProfile"])
-        return
-    _check_computer_name(profile["computerName"])
-    _check_admin(_required(request, "osProfile", "adminUsername"))
-    _check_custom_data(profile.get("customData"))
-    _check_access(profile)
-
-
-def _check_profile_unchanged(new: Body, old: Body) -> None:
-    """Secrets need not be said again; what is said must be what it was."""
-    for secret in ("customData", "adminPassword"):
-        if new.get(secret) is None and old.get(secret) is not None:
-            new[secret] = old[secret]
-        if new.get(secret) != old.get(secret):
-            raise change_not_allowed(secret)
-    for name in ("adminUsername", "computerName"):
-        if new.get(name) != old.get(name):
-            raise change_not_allowed(f"osProfile.{name}")
-    configuration, before = new["linuxConfiguration"], old["linuxConfiguration"]
-    for key in (configuration.get("ssh") or {}).get("publicKeys") or []:
-        key.setdefault("path", _key_path(new["adminUsername"]))
-    if configuration.get("ssh") != before.get("ssh"):
-        raise change_not_allowed("linuxConfiguration.ssh.publicKeys")
-    name = "disablePasswordAuthentication"
-    if configuration[name] != before[name]:
-        raise change_not_allowed(f"linuxConfiguration.{name}")
-
-
-def _check_computer_name(name: str) -> None:
-    forbidden = "` ~ ! @ # $ % ^ & * ( ) = + _ [ ] { } \\ | ; : ' \" , < > / ?"
-    if len(name) > 64 or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
-        raise invalid_parameter(
-            "Linux host name cannot exceed 64 characters in length or contain the following"
-            f" characters: {forbidden}.",
-            "computerName",
-        )
-
-
-def _check_admin(name: str) -> None:
-    if (
-        len(name) > 64
-        or name.lower() in FORBIDDEN_ADMINS
-        or not re.fullmatch(r"[a-z_][\w-]*", name)
-    ):
-        raise invalid_parameter("The Admin Username specified is not allowed.", "adminUsername")
-
-
-def _check_custom_data(text: str | None) -> None:
-    if text is None:
-        return
-    try:
-        base64.b64decode(text, validate=True)
-    except binascii.Error:
-        valid = False
-    else:
-        valid = len(text) <= MAX_CUSTOM_DATA
-    if not valid:
-        raise invalid_parameter(
-            "Custom data in OSProfile must be in Base64 encoding and with a maximum length of"
-            f" {MAX_CUSTOM_DATA} characters.",
-            "osProfile.customData",
-        )
-
-
-def _check_access(profile: Body) -> None:
-    configuration = profile["linuxConfiguration"]
-    keys = (configuration.get("ssh") or {}).get("publicKeys") or []
-    password = profile.get("adminPassword")
-    if configuration["disablePasswordAuthentication"] and password is not None:
-        raise invalid_parameter(
-            "'adminPassword' must not be given when password authentication is disabled.",
-            "adminPassword",
-        )
-    if not keys and (password is None or configuration["disablePasswordAuthentication"]):
-        raise invalid_parameter(
-            "Authentication using either SSH or by user name and password must be enabled in Linux"
-            " profile.",
-            "linuxConfiguration",
-        )
-    if password is not None:
-        _check_password(password)
-    for key in keys:
-        _check_key(key, profile["adminUsername"])
-
-
-def _check_password(password: str) -> None:
-    if password in FORBIDDEN_PASSWORDS:
-        raise invalid_parameter("The Admin password specified is not allowed.", "adminPassword")
-    classes = sum(bool(re.search(each, password)) for each in ("[a-z]", "[A-Z]", r"\d", r"[\W_]"))
-    if not 6 <= len(password) <= 72 or classes < 3:
-        raise invalid_parameter(
-            "The supplied password must be between 6-72 characters long and must satisfy at least"
-            " 3 of password complexity requirements from the following: uppercase, lowercase,"
-            " numeric digit, special character",
-            "adminPassword",
-        )
-
-
-def _key_path(admin: str) -> str:
-    return f"/home/{admin}/.ssh/authorized_keys"
-
-
-def _check_key(key: Body, admin: str) -> None:
-    path = _key_path(admin)
-    if key.setdefault("path", path) != path:
-        raise invalid_parameter(
-            "Destination path for Ssh public keys is currently limited to its default value"
-            f" {path} due to a known issue in Linux provisioning agent.",
-            "linuxConfiguration.ssh.publicKeys.path",
-        )
-    try:
-        parsed = load_ssh_public_key((key.get("keyData") or "").strip().encode())
-    except (ValueError, UnsupportedAlgorithm):
-        parsed = None
-    strong = isinstance(parsed, RSAPublicKey) and parsed.key_size >= 2048
-    if not strong and not isinstance(parsed, Ed25519PublicKey):
-        raise invalid_parameter(
-            "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
-            "linuxConfiguration.ssh.publicKeys.keyData",
-        )
-
-
 def _check_interface(request: Put, size: Size) -> None:
-    interfaces = _required(request, "networkProfile", "networkInterfaces")
+    interfaces = required(request, "networkProfile", "networkInterfaces")
     if len(interfaces) > 1:
         raise not_emulated("A second network interface", "networkProfile.networkInterfaces")
     interface = interfaces[0]
@@ -464,7 +178,7 @@ def _linked(request: Put, id_: ResourceId, type_: str) -> Body:
 
 
 def _complete_os_disk(request: Put, image: Image, size: Size) -> None:
-    disk: Body = _required(request, "storageProfile", "osDisk")
+    disk: Body = required(request, "storageProfile", "osDisk")
     if request.old:
         _keep_os_disk(disk, request.old_properties["storageProfile"]["osDisk"])
     wanted = disk.get("diskSizeGB") or image.disk_size_gb
@@ -625,12 +339,3 @@ def _fill_in(request: Put) -> None:
         properties["instanceView"] = request.old_properties["instanceView"]
     else:
         set_power_state(request.body, RUNNING)
-
-
-ACTIONS: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "start": (RUNNING, lambda state: True),
-    "restart": (RUNNING, lambda state: state == RUNNING),
-    "poweroff": (STOPPED, lambda state: state != DEALLOCATED),
-    "deallocate": (DEALLOCATED, lambda state: True),
-}
-"""What can be done to a machine: the state it is in afterwards, and in which states it may be."""

@@ -1,0 +1,157 @@
+"""Network security groups and their rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from ipaddress import IPv4Network
+from typing import Any
+
+from emulator.azure.errors import AzureError
+from emulator.azure.kinds import Kind, Put, duplicate_name, keep, new_guid, users_of, uses
+from emulator.azure.names import INTERFACE, SUBNET, ResourceId, check_network_name
+from emulator.azure.store import Body, State
+
+SERVICE_TAGS = ("VirtualNetwork", "AzureLoadBalancer", "Internet")
+
+
+class SecurityGroup(Kind):
+    """A network security group with its rules inside it."""
+
+    def put(self, request: Put) -> None:
+        check_network_name(request.id.name)
+        rules = request.properties.setdefault("securityRules", [])
+        names = [rule.get("name") or "" for rule in rules]
+        for rule, name in zip(rules, names, strict=True):
+            check_network_name(name)
+            if names.count(name) > 1:
+                raise duplicate_name(request.id, name)
+            _complete_rule(request.id, rule)
+        _check_priorities(rules)
+        keep(request, "resourceGuid", new_guid)
+
+    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+        users = users_of(state, id_, leaving)
+        if users:
+            raise AzureError(
+                "InUseNetworkSecurityGroupCannotBeDeleted",
+                f"Network security group {id_} cannot be deleted because it is in use by the"
+                f" following resources: {', '.join(users)}. In order to delete the Network"
+                " security group, remove the association with the resource(s). To learn how to do"
+                " this, see aka.ms/deletensg.",
+            )
+
+    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+        users = [(key, each) for key, each in state.resources.items() if _uses(key, each, id_)]
+        for name, type_ in (("subnets", SUBNET), ("networkInterfaces", INTERFACE)):
+            found = [{"id": each["id"]} for _, each in users if each["type"] == type_]
+            if found:
+                body["properties"][name] = found
+        body["properties"]["defaultSecurityRules"] = default_rules(id_)
+
+
+def _uses(key: str, body: Body, target: ResourceId) -> bool:
+    return any(used == target.key for _, used in uses(key, body))
+
+
+def _complete_rule(group: ResourceId, rule: Body) -> None:
+    properties = rule["properties"]
+    rule["id"] = str(group.child("securityRules", rule["name"]))
+    rule["type"] = "Microsoft.Network/networkSecurityGroups/securityRules"
+    properties["provisioningState"] = "Succeeded"
+    if not 100 <= properties["priority"] <= 4096:
+        raise AzureError(
+            "SecurityRuleInvalidPriority",
+            "Security rule has invalid Priority. Value provided: "
+            f"{properties['priority']} Allowed range 100-4096.",
+        )
+    for side in ("source", "destination"):
+        _check_sides(rule, f"{side}PortRange", _check_port_range)
+        _check_sides(rule, f"{side}AddressPrefix", _check_rule_prefix)
+
+
+def _check_sides(rule: Body, name: str, check: Any) -> None:
+    """A rule says each of its sides once: as one value, or as a list. Fills the other in."""
+    properties = rule["properties"]
+    plural = f"{name}es" if name.endswith("x") else f"{name}s"
+    one, many = properties.get(name), properties.get(plural) or []
+    if (one is None) == (not many):
+        raise AzureError(
+            "SecurityRuleParameterMissing" if one is None else "SecurityRuleParameterConflict",
+            f"Security rule {rule['name']} must have exactly one of {name} and {plural}.",
+            target=name,
+        )
+    for value in many or [one]:
+        check(value, alone=not many)
+    properties.setdefault(plural, [])
+
+
+def _check_port_range(text: str, alone: bool) -> None:
+    low, _, high = text.partition("-")
+    ports = [low, high or low]
+    valid = all(re.fullmatch(r"\d{1,5}", each) and int(each) <= 65535 for each in ports)
+    if not (text == "*" and alone) and not (valid and int(ports[0]) <= int(ports[1])):
+        raise AzureError(
+            "SecurityRuleInvalidPortRange",
+            f"Security rule has invalid Port range. Value provided: {text}. Value should be an"
+            " integer OR integer range with '-' delimiter. Valid range 0-65535.",
+        )
+
+
+def _check_rule_prefix(text: str, alone: bool) -> None:
+    if alone and (text == "*" or text in SERVICE_TAGS):
+        return
+    try:
+        IPv4Network(text)
+    except ValueError:
+        raise AzureError(
+            "SecurityRuleInvalidAddressPrefix",
+            f"Security rule has invalid Address prefix. Value provided: {text}",
+        ) from None
+
+
+def _check_priorities(rules: list[Body]) -> None:
+    seen: dict[tuple[int, str], str] = {}
+    for rule in rules:
+        place = (rule["properties"]["priority"], rule["properties"]["direction"])
+        if place in seen:
+            raise AzureError(
+                "SecurityRuleConflict",
+                f"Security rule {seen[place]} conflicts with rule {rule['name']}. Rules cannot have"
+                " the same Priority and Direction.",
+            )
+        seen[place] = rule["name"]
+
+
+DEFAULT_RULES = (
+    (65000, "Inbound", "AllowVnetInBound", "VirtualNetwork", "VirtualNetwork"),
+    (65001, "Inbound", "AllowAzureLoadBalancerInBound", "AzureLoadBalancer", "*"),
+    (65500, "Inbound", "DenyAllInBound", "*", "*"),
+    (65000, "Outbound", "AllowVnetOutBound", "VirtualNetwork", "VirtualNetwork"),
+    (65001, "Outbound", "AllowInternetOutBound", "*", "Internet"),
+    (65500, "Outbound", "DenyAllOutBound", "*", "*"),
+)
+"""Priority, direction, name, source and destination of the rules after every group's own."""
+
+
+def default_rules(group: ResourceId) -> list[Body]:
+    """The six default rules of a security group, in ARM's shape."""
+    return [
+        {
+            "id": str(group.child("defaultSecurityRules", name)),
+            "name": name,
+            "type": "Microsoft.Network/networkSecurityGroups/defaultSecurityRules",
+            "properties": {
+                "provisioningState": "Succeeded",
+                "protocol": "*",
+                "sourcePortRange": "*",
+                "destinationPortRange": "*",
+                "sourceAddressPrefix": source,
+                "destinationAddressPrefix": destination,
+                "access": "Deny" if name.startswith("Deny") else "Allow",
+                "priority": priority,
+                "direction": direction,
+            },
+        }
+        for priority, direction, name, source, destination in DEFAULT_RULES
+    ]
