@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from emulator.azure.store import Body
 
 RUNNING, STOPPED, DEALLOCATED = "running", "stopped", "deallocated"
 
-ACTIONS: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "start": (RUNNING, lambda state: True),
-    "restart": (RUNNING, lambda state: state == RUNNING),
-    "poweroff": (STOPPED, lambda state: state != DEALLOCATED),
-    "deallocate": (DEALLOCATED, lambda state: True),
+_ANY = frozenset({RUNNING, STOPPED, DEALLOCATED})
+
+ACTIONS: dict[str, tuple[str, frozenset[str]]] = {
+    "start": (RUNNING, _ANY),
+    "restart": (RUNNING, frozenset({RUNNING})),
+    "poweroff": (STOPPED, frozenset({RUNNING, STOPPED})),
+    "deallocate": (DEALLOCATED, _ANY),
 }
-"""What can be done to a machine: the state it is in afterwards, and in which states it may be."""
+"""What can be done to a machine: the state it is in afterwards, and in which it may be before."""
 
 
 def power_state(machine: Body) -> str:

@@ -102,7 +102,7 @@ class Azure:
             if body is None:
                 raise not_found(id_)
             _check_idle(state, id_)
-            if not ACTIONS[name.lower()][1](power_state(body)):
+            if power_state(body) not in ACTIONS[name.lower()][1]:
                 raise AzureError(
                     "OperationNotAllowed",
                     f"The operation requires the VM to be running (or set to run); '{id_.name}' is"

@@ -135,6 +135,16 @@ def _many_addresses(cloud: Cloud) -> None:
     cloud.put(f"{ADDRESSES}/new", _address())
 
 
+def _with_password(cloud: Cloud, password: str) -> None:
+    profile = {"computerName": "chat", "adminUsername": "ollamazure", "adminPassword": password}
+    cloud.machine(PROFILE, profile)
+
+
+def _size_and_image(cloud: Cloud, size: str, sku: str) -> None:
+    body = changed(MACHINE, f"{STORAGE}.imageReference.sku", sku)
+    cloud.put(f"{MACHINES}/other", changed(body, HARDWARE, size))
+
+
 def _restart_deallocated(cloud: Cloud) -> None:
     cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
     cloud.azure.action(VM, "restart")
@@ -709,6 +719,18 @@ RULES: list[tuple[str, Try, str, str]] = [
         "Trusted Launch needs a generation 2 image",
     ),
     (
+        "image-of-another-generation",
+        lambda c: _size_and_image(c, "Standard_NC24ads_A100_v4", "13"),
+        "BadRequest",
+        "The selected VM size 'Standard_NC24ads_A100_v4' cannot boot Hypervisor Generation '1'.",
+    ),
+    (
+        "trusted-launch-on-arm",
+        lambda c: _size_and_image(c, "Standard_B2ps_v2", "13-arm64"),
+        "BadRequest",
+        "The VM size 'Standard_B2ps_v2' is not supported for security type 'TrustedLaunch'.",
+    ),
+    (
         "secure-boot-needs-trusted-launch",
         lambda c: c.machine(
             "properties.securityProfile", {"uefiSettings": {"secureBootEnabled": True}}
@@ -760,6 +782,18 @@ RULES: list[tuple[str, Try, str, str]] = [
         lambda c: c.machine(f"{PROFILE}.adminPassword", "Correct-horse-1"),
         "InvalidParameter",
         "'adminPassword' must not be given",
+    ),
+    (
+        "password-forbidden",
+        lambda c: _with_password(c, "P@ssw0rd"),
+        "InvalidParameter",
+        "The Admin password specified is not allowed.",
+    ),
+    (
+        "password-too-simple",
+        lambda c: _with_password(c, "onlylowercase"),
+        "InvalidParameter",
+        "must satisfy at least 3 of password complexity requirements",
     ),
     (
         "key-malformed",
