@@ -34,15 +34,10 @@ class Pin(Record):
     source: str
 
 
-class Download(Pin):
-    """A pinned file that is downloaded."""
-
-    download: str
-
-
-class Bundle(Download):
+class Bundle(Pin):
     """A pinned release of several files below `<download>/v<version>/`."""
 
+    download: str
     file: str
     checksums: str
 
@@ -68,7 +63,7 @@ class ContainerImage(Pin):
 class Versions(Record):
     """catalog/versions.yaml."""
 
-    pulumi_cli: Download = Field(alias="pulumi-cli")
+    pulumi_cli: Bundle = Field(alias="pulumi-cli")
     ollama: Bundle
     open_webui: ContainerImage = Field(alias="open-webui")
     nginx: ContainerImage

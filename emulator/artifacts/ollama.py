@@ -12,12 +12,13 @@ from pathlib import Path
 
 import zstandard
 
-from emulator.artifacts import golang, paths, pins, python_packages
+from emulator.artifacts import golang, paths, pins, python_packages, release
 from emulator.artifacts.artifact import Artifact, replace_folder
-from emulator.artifacts.work import BuildError, Work, download, sha256, unpack
+from emulator.artifacts.work import Work, sha256, unpack
 
-_BUNDLE: str = pins.CATALOG["ollama"]["file"]
-_CHECKSUMS: str = pins.CATALOG["ollama"]["checksums"]
+_PIN = pins.CATALOG["ollama"]
+_BUNDLE: str = _PIN["file"]
+_CHECKSUMS: str = _PIN["checksums"]
 _RUNNERS = ("llama-server", "llama-quantize")
 # Only libc and libm stay dynamic: the machine then needs no package for it, and a binary built on
 # Debian 12 runs on Debian 13. GGML_NATIVE=OFF: the instructions of any x86-64 machine with AVX2,
@@ -37,13 +38,7 @@ _CMAKE = (
 
 
 def official(work: Work, base: str) -> None:
-    release = f"{base}/v{pins.OLLAMA}"
-    result = work.folder / "release"
-    result.mkdir(exist_ok=True)
-    checksums = download(f"{release}/{_CHECKSUMS}", result / _CHECKSUMS, work.say)
-    digest = _published(checksums, _BUNDLE)
-    download(f"{release}/{_BUNDLE}", result / _BUNDLE, work.say, digest=digest)
-    replace_folder(result, paths.ollama_bundle())
+    replace_folder(release.fetch(work, base, _PIN), paths.ollama_bundle())
 
 
 def build(work: Work) -> None:
@@ -98,15 +93,6 @@ def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _published(checksums: Path, name: str) -> str:
-    """The SHA-256 that a release's list gives for a file."""
-    for line in checksums.read_text().split("\n"):
-        digest, _, listed = line.partition("  ")
-        if listed.strip().removeprefix("./") == name:
-            return digest
-    raise BuildError(f"{checksums} does not name {name}; is the version in the catalog right?")
-
-
 ARTIFACT = Artifact(
     name="ollama",
     lane="processor",
@@ -115,5 +101,5 @@ ARTIFACT = Artifact(
     targets=(paths.ollama_bundle() / _BUNDLE, paths.ollama_bundle() / _CHECKSUMS),
     build=build,
     official=official,
-    place=pins.CATALOG["ollama"]["download"],
+    place=_PIN["download"],
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 
-from emulator.artifacts import golang, paths, pins
+from emulator.artifacts import golang, paths, pins, release
 from emulator.artifacts.artifact import Artifact, replace_folder
-from emulator.artifacts.work import Work, download, unpack
+from emulator.artifacts.work import Work, unpack
 
+_PIN = pins.CATALOG["pulumi-cli"]
 # The module proxy does not serve the clipboard fork that Pulumi replaces this module with by its
 # path alone, and a `replace` in a dependency's go.mod does not count.
 _CLIPBOARD = (
@@ -18,7 +19,7 @@ _FLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.P
 
 
 def official(work: Work, base: str) -> None:
-    archive = download(base, work.folder / "pulumi.tar.gz", work.say)
+    archive = release.fetch(work, base, _PIN) / _PIN["file"]
     replace_folder(unpack(work, archive) / "pulumi", paths.pulumi().parent)
 
 
@@ -45,5 +46,5 @@ ARTIFACT = Artifact(
     targets=(paths.pulumi(),),
     build=build,
     official=official,
-    place=pins.CATALOG["pulumi-cli"]["download"],
+    place=_PIN["download"],
 )

@@ -1,13 +1,14 @@
-"""Ollama's official release is taken only with the checksum that was published with it."""
+"""An official release is taken only with the checksum that was published with it."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from emulator.artifacts import ollama, paths, pins
+from emulator.artifacts import ollama, paths, pins, pulumi_cli
 from emulator.artifacts.work import BuildError, Work
 from tests.unit.emulator.artifacts.loopback import Server, serving
 
@@ -43,3 +44,23 @@ def test_a_release_without_this_bundle_is_an_error(tmp_path: Path) -> None:
         server.files[f"{RELEASE}/sha256sum.txt"] = b"0  ./other.tar.zst\n"
         with pytest.raises(BuildError, match=r"does not name ollama-linux-amd64\.tar\.zst"):
             ollama.official(Work(tmp_path / "work", print), server.url)
+
+
+def test_pulumis_release_is_unpacked_with_its_language_hosts(tmp_path: Path) -> None:
+    (tmp_path / "pulumi").mkdir()
+    for program in ("pulumi", "pulumi-language-python"):
+        (tmp_path / "pulumi" / program).write_text("#!/bin/sh\n")
+    packed = subprocess.run(
+        ["tar", "-czf", "-", "-C", tmp_path, "pulumi"], check=True, capture_output=True
+    ).stdout
+    name = f"pulumi-v{pins.PULUMI}-linux-x64.tar.gz"
+    listed = f"{hashlib.sha256(packed).hexdigest()}  {name}\n".encode()
+    release = f"/v{pins.PULUMI}"
+    files = {
+        f"{release}/{name}": packed,
+        f"{release}/pulumi-{pins.PULUMI}-checksums.txt": listed,
+    }
+    with serving(Server(files=files)) as server:
+        pulumi_cli.official(Work(tmp_path / "work", print), server.url)
+    assert paths.pulumi().exists()
+    assert (paths.pulumi().parent / "pulumi-language-python").exists()

@@ -1,0 +1,36 @@
+"""Files of a release on GitHub, checked against the list of checksums published with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emulator.artifacts.work import BuildError, Work, download
+
+
+def fetch(work: Work, base: str, pin: Mapping[str, Any]) -> Path:
+    """Download the file that the catalog's `pin` names, and its checksums, from below `base`.
+
+    Returns the folder that holds both under their own names.
+
+    Raises:
+        OfficialUnavailableError: the server does not answer, or broke off.
+        BuildError: the file is not the published one, or none of that name was published.
+    """
+    folder = work.folder / "release"
+    folder.mkdir(exist_ok=True)
+    url = f"{base}/v{pin['version']}"
+    checksums = download(f"{url}/{pin['checksums']}", folder / pin["checksums"], work.say)
+    digest = _published(checksums, pin["file"])
+    download(f"{url}/{pin['file']}", folder / pin["file"], work.say, digest=digest)
+    return folder
+
+
+def _published(checksums: Path, name: str) -> str:
+    """The SHA-256 that a release's list gives for a file."""
+    for line in checksums.read_text().splitlines():
+        digest, _, listed = line.partition("  ")
+        if listed.strip().removeprefix("./") == name:
+            return digest
+    raise BuildError(f"{checksums} does not name {name}; is the version in the catalog right?")
