@@ -81,7 +81,7 @@ class Ollama(pulumi.ComponentResource):
         )
         self.models = {model: self._model(model, args) for model in args.models}
         self.digest = remote.digest([self.server, *self.models.values()])
-        self.register_outputs({"models": list(self.models)})
+        self.register_outputs({})
 
     def _model(self, model: str, args: OllamaArgs) -> remote.Step:
         tool, name = f"{remote.TOOLS}/model.py", shlex.quote(model_id(model))
