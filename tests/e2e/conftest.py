@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,13 @@ from tests.e2e.deployment import Deployment
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The stack `local`, deployed by `pulumi up`."""
+    """The stack `local`, deployed by `pulumi up`.
+
+    With OLLAMAZURE_E2E_HOME, the one that is deployed there already (for work on the tests).
+    """
+    if home := os.environ.get("OLLAMAZURE_E2E_HOME"):
+        yield Deployment(Path(home).resolve())
+        return
     deployment = Deployment(tmp_path_factory.mktemp("azure") / "emulator")
     try:
         deployment.up()

@@ -73,7 +73,7 @@ class Deployment:
 
     def forget(self) -> None:
         """Read outputs and certificate again when they are next asked for."""
-        for name in ("outputs", "tls"):
+        for name in ("outputs", "tls", "token"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -114,14 +114,19 @@ class Deployment:
         token: str = answer.json()["token"]
         return token
 
-    def ask(self, question: str, token: str) -> str:
+    @cached_property
+    def token(self) -> str:
+        """The administrator's token, of one sign-in: Nginx and Open WebUI both limit their rate."""
+        return self.sign_in()
+
+    def ask(self, question: str) -> str:
         """One answer of the first model, not streamed."""
         body = {
             "model": self.outputs["models"][0],
             "messages": [{"role": "user", "content": question}],
             "stream": False,
         }
-        with self.client(token) as client:
+        with self.client(self.token) as client:
             answer = client.post("/api/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
         content: str = answer.json()["choices"][0]["message"]["content"]
@@ -156,6 +161,11 @@ class Deployment:
             except OSError:
                 return False
         return True
+
+
+def boot(deployment: Deployment) -> str:
+    """When systemd took over in this boot."""
+    return deployment.ssh("systemctl show --property=UserspaceTimestampMonotonic").output
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, patience: float = 180) -> None:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwrigh
 from tests.e2e.deployment import Deployment
 
 QUESTION = "Name three colours."
+expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
 
 
 @pytest.fixture(scope="module")
@@ -41,33 +42,27 @@ def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
         socket.on("framereceived", lambda frame: frames.append(str(frame)))
 
     page.on("websocket", listen)
+    # What Open WebUI tells the first visitor of a new version.
+    page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
     page.goto(deployment.outputs["url"])
     page.locator("input[type=email]").fill(deployment.outputs["adminEmail"])
     page.locator("input[type=password]").fill(deployment.outputs["adminPassword"])
     page.locator("button[type=submit]").click()
 
-    chat_input = page.locator("#chat-input")
-    expect(chat_input).to_be_visible()
-    dismiss_news(page)
-    page.locator("#model-selector-0-button").click()
-    page.locator(f"[data-value='{deployment.outputs['models'][0]}']").first.click()
-    chat_input.click()
+    model = deployment.outputs["models"][0]
+    page.locator("#model-selector-model-button").click()
+    page.get_by_role("option", name=model).click()
+    page.locator("#chat-input").click()
     page.keyboard.type(QUESTION)
     page.keyboard.press("Enter")
 
-    answer = page.locator(".chat-assistant").last
-    expect(answer).not_to_be_empty()
-    expect(page.locator("#send-message-button, #voice-input-button").first).to_be_visible()
-    assert answer.inner_text().strip()
+    answer = page.locator(".chat-assistant")
+    expect(answer).to_be_visible()
+    # What can be done with an answer is offered when it is complete.
+    expect(page.get_by_label("Regenerate")).to_be_visible()
+    assert len(answer.inner_text().split()) > 1
     pieces = [frame for frame in frames if "chat:completion" in frame]
     assert len(pieces) > 3, "the answer did not come in pieces over the WebSocket"
-
-
-def dismiss_news(page: Page) -> None:
-    """Close what Open WebUI shows a first visitor about its new version."""
-    news = page.get_by_role("button", name="Okay, Let's Go!")
-    if news.is_visible():
-        news.click()
 
 
 def test_the_api_streams_an_answer(deployment: Deployment) -> None:
@@ -77,7 +72,7 @@ def test_the_api_streams_an_answer(deployment: Deployment) -> None:
         "stream": True,
     }
     with (
-        deployment.client(deployment.sign_in()) as client,
+        deployment.client(deployment.token) as client,
         client.stream("POST", "/api/chat/completions", json=body) as answer,
     ):
         assert answer.status_code == 200

@@ -11,7 +11,7 @@ from emulator.azure.service import Azure
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
 from emulator.instance import Instance
-from tests.e2e.deployment import Deployment, wait_until
+from tests.e2e.deployment import Deployment, boot, wait_until
 
 TITLE = "Kept since the first machine"
 SERVICES = ("ollama", "open-webui", "nginx")
@@ -20,13 +20,13 @@ SERVICES = ("ollama", "open-webui", "nginx")
 def keep_a_chat(deployment: Deployment) -> None:
     """Store a chat as the browser does."""
     chat = {"title": TITLE, "models": deployment.outputs["models"], "messages": []}
-    with deployment.client(deployment.sign_in()) as client:
+    with deployment.client(deployment.token) as client:
         stored = client.post("/api/v1/chats/new", json={"chat": chat})
     assert stored.status_code == 200, stored.text
 
 
 def has_the_chat(deployment: Deployment) -> bool:
-    with deployment.client(deployment.sign_in()) as client:
+    with deployment.client(deployment.token) as client:
         chats = client.get("/api/v1/chats/", params={"page": 1}).json()
     return TITLE in [chat["title"] for chat in chats]
 
@@ -39,10 +39,6 @@ def resource_id(deployment: Deployment, type_: str) -> str:
     return str(found)
 
 
-def boot_id(deployment: Deployment) -> str:
-    return deployment.ssh("systemctl show --property=UserspaceTimestampMonotonic").output
-
-
 def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
     deployment: Deployment,
 ) -> None:
@@ -51,9 +47,9 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
     faults = DiskFaults(Places(Instance.open(deployment.home)))
     try:
         faults.set(disk, 60)
-        before = boot_id(deployment)
+        before = boot(deployment)
         deployment.ssh("sudo systemctl reboot", check=False)
-        wait_until(lambda: boot_id(deployment) != before, "SSH without the data disk")
+        wait_until(lambda: boot(deployment) != before, "SSH without the data disk")
         if deployment.ssh("mountpoint -q /srv/data", check=False).code != 0:
             for service in SERVICES:
                 assert deployment.ssh(f"systemctl is-active {service}", check=False).code != 0
