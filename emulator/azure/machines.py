@@ -214,12 +214,6 @@ def _keep_os_disk(new: Body, old: Body) -> None:
             raise change_not_allowed(f"osDisk.{name}")
     if (new.get("managedDisk") or {}).get("id") not in (None, old["managedDisk"]["id"]):
         raise change_not_allowed("osDisk.managedDisk.id")
-    if (new.get("diskSizeGB") or old["diskSizeGB"]) < old["diskSizeGB"]:
-        raise AzureError(
-            "InvalidResizeWithName",
-            f"The disk/snapshot resource with id {old['managedDisk']['id']} cannot be resized down."
-            " Reducing disk/snapshot size is not supported in Azure to prevent data loss.",
-        )
     merge_defaults(new, {each: old[each] for each in ("name", "diskSizeGB", "managedDisk")})
 
 

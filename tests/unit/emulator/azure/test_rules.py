@@ -135,6 +135,12 @@ def _many_addresses(cloud: Cloud) -> None:
     cloud.put(f"{ADDRESSES}/new", _address())
 
 
+def _os_disk(cloud: Cloud) -> str:
+    storage = cloud.azure.get(VM)["properties"]["storageProfile"]
+    resource_id: str = storage["osDisk"]["managedDisk"]["id"]
+    return resource_id
+
+
 def _with_password(cloud: Cloud, password: str) -> None:
     profile = {"computerName": "chat", "adminUsername": "ollamazure", "adminPassword": password}
     cloud.machine(PROFILE, profile)
@@ -675,6 +681,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "Zones cannot be added/updated/removed",
     ),
     (
+        "disk-creation-fixed",
+        lambda c: c.put(_os_disk(c), disk(30)),
+        "PropertyChangeNotAllowed",
+        "Changing property 'creationData.createOption' is not allowed.",
+    ),
+    (
         "disk-in-use",
         lambda c: c.delete(DATA),
         "OperationNotAllowed",
@@ -938,6 +950,14 @@ RULES: list[tuple[str, Try, str, str]] = [
             (f"{STORAGE}.imageReference.version", "0.20260914.2601", "imageReference"),
             (f"{STORAGE}.osDisk.name", "other", "osDisk.name"),
             ("properties.securityProfile", {}, "securityProfile.securityType"),
+            (f"{STORAGE}.osDisk.managedDisk", {"id": DATA}, "osDisk.managedDisk.id"),
+            (f"{STORAGE}.dataDisks.0.name", "other", "dataDisk.name"),
+            (f"{STORAGE}.dataDisks.0.diskSizeGB", 128, "dataDisk.diskSizeGB"),
+            (
+                f"{STORAGE}.dataDisks.0.managedDisk.storageAccountType",
+                "Premium_LRS",
+                "dataDisk.managedDisk.storageAccountType",
+            ),
         ]
     ),
     (
