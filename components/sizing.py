@@ -1,17 +1,25 @@
 """What a model needs, what a machine has, which size fits, what it costs: pure functions.
 
-Memory of a model, in bytes (Ollama 0.30 and later run llama.cpp's llama-server; the formula is
-that of Ollama's fs/ggml/ggml.go and llm/memory.go before, which still describes it):
+Memory of a model, in bytes. Ollama 0.30 and later run llama.cpp's llama-server, one for each model,
+with `-c <context x parallel> -np <parallel> -b 512`; what its log and /proc say was measured
+(tests/e2e/test_memory.py) and the formula holds it from above:
 
-    weights    the file, mapped into memory and read for every token
+    weights    the file, read into memory
     cache      (key + value length) x KV heads x 2 bytes (f16) x tokens, summed over the layers; a
                layer holds context x parallel tokens, one with a sliding window at most
                (window + batch) x parallel
-    buffers    4 bytes x batch x (vocabulary + 8 x embedding): logits and activations of one batch
-    runner     llama-server's own memory
+    buffers    4 bytes x batch x (16 x embedding + 2 x context x parallel): activations and
+               attention masks of one batch, flash attention on
+    runner     llama-server itself: 10 MiB and half a KiB for each word of the vocabulary
+
+llama-server also keeps the caches of former conversations in the machine's memory, up to 8 GiB
+unless LLAMA_ARG_CACHE_RAM says less. Here a thirty-second of the memory, for each loaded model.
 
 The machine adds the system, Open WebUI and Nginx, and something to spare. Since 0.30 Ollama no
 longer refuses a model that is too large: it swaps or is killed. So it is refused here, at preview.
+
+What Ollama is told follows from the machine's size, and from the models only where they leave no
+choice: so a model that comes or goes leaves Ollama's service as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +40,8 @@ HOURS_A_MONTH = 730  # as in Azure's own calculator
 
 BATCH = 512  # tokens llama-server works on at once
 CACHE_BYTES = 2  # f16, Ollama's default
-RUNNER_GIB = 0.15
+RUNNER_BYTES = 10 * 2**20
+TOKENIZER_BYTES = 512  # for each word of the vocabulary
 
 SYSTEM_GIB = 0.6
 # Reports of Open WebUI's issues 2582, 4188 and 16596 lie between 0.65 and 1.6 GiB.
@@ -54,6 +63,10 @@ GB_PER_SECOND_AND_VCPU = 4.0
 SLOW_TOKENS_PER_SECOND = 3.0
 
 OS_DISK_GIB = 32
+
+# Ollama's own number of models side by side on processors.
+MOST_LOADED_MODELS = 3
+MOST_PROMPT_CACHE_MIB = 8192  # llama-server's own limit
 
 
 class SizingError(pulumi.RunError):
@@ -110,6 +123,7 @@ class Sizing:
         num_parallel: answers a model writes at once.
         max_loaded_models: models kept in memory side by side.
         keep_alive: how long an unused model stays there, as Ollama reads it.
+        prompt_cache_mib: MiB that each loaded model may keep of former conversations.
         database_pool_size: Open WebUI's database connections.
         background_generation: whether models write titles, tags and follow-ups as well.
         gpu: whether models run on a GPU.
@@ -123,6 +137,7 @@ class Sizing:
     num_parallel: int
     max_loaded_models: int
     keep_alive: str
+    prompt_cache_mib: int
     database_pool_size: int
     background_generation: bool
     gpu: bool
@@ -138,6 +153,12 @@ class Load:
     context_length: int
     num_parallel: int
     max_loaded_models: int
+    prompt_cache_mib: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all answers that are written at once."""
+        return self.context_length * self.num_parallel
 
 
 def plan(settings: Settings, today: date | None = None) -> Sizing:
@@ -162,6 +183,7 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
         num_parallel=load.num_parallel,
         max_loaded_models=load.max_loaded_models,
         keep_alive=tuning.keep_alive or "-1",
+        prompt_cache_mib=load.prompt_cache_mib,
         database_pool_size=tuning.database_pool_size or database_pool_size(size),
         background_generation=(
             size.gpu is not None
@@ -169,7 +191,7 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
             else tuning.background_generation
         ),
         gpu=size.gpu is not None,
-        memory_need_gib=MACHINE_GIB + models_need(settings, load),
+        memory_need_gib=machine_need(settings, load) + models_need(settings, load),
         monthly_cost=monthly_cost(size, settings.location, settings.data_disk_gib),
         warnings=tuple(_warnings(size, settings, today or date.today())),
     )
@@ -200,13 +222,21 @@ def _wishes(size: VmSize, settings: Settings) -> Iterable[Load]:
     fast = size.gpu is not None
     contexts = [16384, 8192, 4096] if fast else [8192, 4096] if size.vcpus >= 4 else [4096]
     parallels = [4, 2, 1] if fast or size.vcpus >= 8 else [2, 1] if size.vcpus >= 4 else [1]
-    together = [len(settings.models), 1]
+    together = range(MOST_LOADED_MODELS, 0, -1)
     limit = min((model.context_limit for model in _chat_models(settings)), default=4096)
     tuning = settings.tuning
     for context in [settings.context_length] if settings.context_length else contexts:
-        for loaded in [tuning.loaded_models] if tuning.loaded_models else together:
-            for parallel in [tuning.parallel_requests] if tuning.parallel_requests else parallels:
-                yield Load(min(context, limit), parallel, loaded)
+        for parallel in [tuning.parallel_requests] if tuning.parallel_requests else parallels:
+            for loaded in [tuning.loaded_models] if tuning.loaded_models else together:
+                yield Load(min(context, limit), parallel, loaded, prompt_cache_mib(size))
+
+
+def prompt_cache_mib(size: VmSize) -> int:
+    """MiB that each loaded model may keep of former conversations.
+
+    With them, people who take turns need not wait until their whole conversation is read again.
+    """
+    return min(MOST_PROMPT_CACHE_MIB, int(size.memory_gib * 1024 / 32))
 
 
 def _chat_models(settings: Settings) -> list[Model]:
@@ -216,17 +246,33 @@ def _chat_models(settings: Settings) -> list[Model]:
 
 def fits(size: VmSize, settings: Settings, load: Load) -> bool:
     """Whether a machine of this size holds the models under this load."""
-    return models_need(settings, load) <= room_for_models(size) and usable(size) >= MACHINE_GIB
+    models, machine = models_need(settings, load), machine_need(settings, load)
+    if size.gpu:
+        return models <= gpu_room(size) and machine <= usable(size)
+    return models + machine <= usable(size)
 
 
-def room_for_models(size: VmSize) -> float:
-    """Memory for models, in GiB: the GPU's, or what the machine has left besides its own need."""
-    return size.gpu.memory_gib * USABLE_SHARE if size.gpu else usable(size) - MACHINE_GIB
+def gpu_room(size: VmSize) -> float:
+    """Memory of the GPUs that models can have, in GiB."""
+    return size.gpu.memory_gib * USABLE_SHARE if size.gpu else 0.0
+
+
+def room_for_a_model(size: VmSize) -> float:
+    """Memory that a single model can have, in GiB."""
+    if size.gpu:
+        return gpu_room(size)
+    return usable(size) - MACHINE_GIB - prompt_cache_mib(size) / 1024
 
 
 def usable(size: VmSize) -> float:
     """Memory the system sees, in GiB."""
     return size.memory_gib * USABLE_SHARE
+
+
+def machine_need(settings: Settings, load: Load) -> float:
+    """Memory, in GiB, of all but the models: former conversations are kept outside the GPU too."""
+    loaded = min(load.max_loaded_models, len(settings.models))
+    return MACHINE_GIB + loaded * load.prompt_cache_mib / 1024
 
 
 def models_need(settings: Settings, load: Load) -> float:
@@ -246,8 +292,8 @@ def need(model: Model, load: Load) -> Need:
     return Need(
         weights=model.download_gb * 1e9 / GIB,
         cache=cache_bytes(model, load.context_length, load.num_parallel) / GIB,
-        buffers=4 * BATCH * (model.vocabulary + 8 * model.embedding) / GIB,
-        runner=RUNNER_GIB,
+        buffers=4 * BATCH * (16 * model.embedding + 2 * load.tokens) / GIB,
+        runner=(RUNNER_BYTES + TOKENIZER_BYTES * model.vocabulary) / GIB,
     )
 
 
@@ -346,17 +392,17 @@ def memory_too_small(size: VmSize, settings: Settings) -> str | None:
 
 def _there_is(size: VmSize) -> str:
     if size.gpu:
-        return f"{room_for_models(size):.1f} GiB usable of {size.gpu.memory_gib:g} GiB GPU memory"
+        return f"{gpu_room(size):.1f} GiB usable of {size.gpu.memory_gib:g} GiB GPU memory"
     return f"{usable(size):.1f} GiB usable of {size.memory_gib:g} GiB memory"
 
 
 def _sum_of_needs(size: VmSize, settings: Settings, load: Load) -> str:
     needs = {name: need_of(name, settings, load) for name in settings.models}
     largest = sorted(needs.items(), key=lambda item: -item[1].total)[: load.max_loaded_models]
-    own = 0 if size.gpu else MACHINE_GIB
+    own = 0 if size.gpu else machine_need(settings, load)
     parts = [_need_in_words(name, model, load) for name, model in largest]
     if own:
-        parts.append(f"system, Open WebUI and Nginx {own:.1f}")
+        parts.append(f"system, Open WebUI, Nginx and former conversations {own:.1f}")
     return f"{sum(model.total for _, model in largest) + own:.1f} GiB = " + " + ".join(parts)
 
 

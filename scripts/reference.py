@@ -138,8 +138,10 @@ def settings_page() -> str:
                  "memory or a model's limit asks for it", "`contextLength`"),
                 ("parallel requests", "4 on a GPU or from 8 vCPU, 2 from 4 vCPU, else 1; fewer "
                  "where memory asks for it", "`tuning.parallelRequests`"),
-                ("models in memory", "all of them where they fit together, else one at a time",
+                ("models in memory", "3 side by side, fewer where memory asks for it",
                  "`tuning.loadedModels`"),
+                ("former conversations kept", "a thirty-second of the memory, for each loaded "
+                 "model", ""),
                 ("time they stay there", "for ever (`-1`)", "`tuning.keepAlive`"),
                 ("database connections", "one for each GiB of memory, 8 to 32",
                  "`tuning.databasePoolSize`"),
@@ -220,7 +222,8 @@ def _model_row(model: Model, load: sizing.Load) -> tuple[str, ...]:
     speed = sizing.tokens_per_second(model, catalog.vm_sizes()["Standard_B2ms"])
     need = sizing.need(model, load)
     fitting = next(
-        (size.name for size in catalog.rank() if need.total <= sizing.room_for_models(size)), "none"
+        (size.name for size in catalog.rank() if need.total <= sizing.room_for_a_model(size)),
+        "none",
     )
     names = ", ".join(f"`{name}`" for name in (model.name, *model.aliases))
     return (
@@ -267,8 +270,8 @@ def vm_sizes_page() -> str:
         "For one model that leaves enough room; less where memory or the model's limit asks for "
         "it.\n\n",
         *_table(
-            ("size", "room for models", "context length", "parallel requests",
-             "database connections", "background generation"),
+            ("size", "room for a model", "context length", "parallel requests",
+             "former conversations", "database connections", "background generation"),
             (_derived_row(size) for size in catalog.vm_sizes().values()),
         ),
     ]  # fmt: skip
@@ -300,9 +303,10 @@ def _derived_row(size: VmSize) -> tuple[str, ...]:
     load = sizing.load_on(size, tiny)
     return (
         size.name,
-        f"{max(0.0, sizing.room_for_models(size)):.1f} GiB",
+        f"{max(0.0, sizing.room_for_a_model(size)):.1f} GiB",
         str(load.context_length),
         str(load.num_parallel),
+        f"{load.prompt_cache_mib} MiB",
         str(sizing.database_pool_size(size)),
         _yes(size.gpu is not None),
     )

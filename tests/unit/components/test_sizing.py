@@ -63,7 +63,8 @@ def test_need_of_a_model_is_the_sum_of_its_parts() -> None:
     need = sizing.need(catalog.models()["llama3.2:1b"], Load(4096, 1, 1))
     assert need.weights == pytest.approx(1.3e9 / 2**30)
     assert need.cache == pytest.approx(0.125)
-    assert need.buffers == pytest.approx(4 * 512 * (128256 + 8 * 2048) / 2**30)
+    assert need.buffers == pytest.approx(4 * 512 * (16 * 2048 + 2 * 4096) / 2**30)
+    assert need.runner == pytest.approx((10 * MIB + 512 * 128256) / 2**30)
     assert need.total == pytest.approx(need.weights + need.cache + need.buffers + need.runner)
 
 
@@ -99,8 +100,8 @@ def test_a_model_that_does_not_fit_is_refused_with_three_ways_out() -> None:
         sizing.plan(settings(models="llama3.1:8b"))
     assert str(error.value) == (
         "llama3.1:8b does not fit Standard_B2ms; nothing has been created or changed.\n"
-        "   Need:     7.9 GiB = llama3.1:8b 5.5 (file 4.6, cache 0.5 for 1 x 4096 tokens, "
-        "buffers and runner 0.5) + system, Open WebUI and Nginx 2.3\n"
+        "   Need:     7.9 GiB = llama3.1:8b 5.3 (file 4.6, cache 0.5 for 1 x 4096 tokens, "
+        "buffers and runner 0.2) + system, Open WebUI, Nginx and former conversations 2.6\n"
         "   There is: 7.8 GiB usable of 8 GiB memory\n"
         "   Fits:     Standard_E2as_v5 (2 vCPU, 16 GiB), about 98 USD a month\n"
         "             Standard_B4as_v2 (4 vCPU, 16 GiB), about 128 USD a month\n"
@@ -144,7 +145,7 @@ def test_what_is_too_large_is_said(given: dict[str, str], words: str) -> None:
 
 def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
     plan = sizing.plan(settings(models="x:y", modelMemoryGiB='{"x:y": 5}'))
-    assert plan.memory_need_gib == pytest.approx(5 + sizing.MACHINE_GIB)
+    assert plan.memory_need_gib == pytest.approx(5 + 0.25 + sizing.MACHINE_GIB)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,9 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
             {
                 "context_length": 4096,
                 "num_parallel": 1,
-                "max_loaded_models": 1,
+                "max_loaded_models": 3,
                 "keep_alive": "-1",
+                "prompt_cache_mib": 256,
                 "database_pool_size": 8,
                 "background_generation": False,
                 "gpu": False,
@@ -171,8 +173,8 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
             {"vmSize": "Standard_NC4as_T4_v3"},
             {"context_length": 16384, "gpu": True, "background_generation": True},
         ),
-        # together while they fit, one at a time when not
-        ({"models": "llama3.2:1b,qwen3:0.6b"}, {"max_loaded_models": 2}),
+        # side by side while they fit, one at a time when not
+        ({"models": "llama3.2:1b,qwen3:0.6b"}, {"max_loaded_models": 3}),
         ({"models": "llama3.2:3b,qwen3:4b"}, {"max_loaded_models": 1}),
         # a model's own limit
         ({"models": "smollm2:135m", "vmSize": "Standard_NC4as_T4_v3"}, {"context_length": 8192}),
@@ -208,7 +210,22 @@ def test_what_follows_from_the_size(given: dict[str, str], derived: dict[str, An
 def test_memory_shortens_what_speed_would_allow() -> None:
     plan = sizing.plan(settings(models="gemma3:27b", vmSize="Standard_NV36ads_A10_v5"))
     assert (plan.context_length, plan.num_parallel) != (16384, 4)
-    assert plan.memory_need_gib - sizing.MACHINE_GIB <= 24 * sizing.USABLE_SHARE
+    load = sizing.Load(plan.context_length, plan.num_parallel, 1)
+    need = sizing.need(catalog.models()["gemma3:27b"], load)
+    assert need.total <= 24 * sizing.USABLE_SHARE
+
+
+def test_a_model_that_comes_or_goes_leaves_ollamas_service_as_it_is() -> None:
+    """Only where memory leaves no choice does another model change what Ollama is told."""
+    alone, more = (sizing.plan(settings(models=m)) for m in ("qwen3:0.6b", "qwen3:0.6b,gemma3:1b"))
+    told = ("context_length", "num_parallel", "max_loaded_models", "keep_alive", "prompt_cache_mib")
+    assert [getattr(alone, name) for name in told] == [getattr(more, name) for name in told]
+
+
+def test_former_conversations_are_counted_for_each_loaded_model() -> None:
+    one, two = (sizing.plan(settings(models=m)) for m in ("gemma3:1b", "gemma3:1b,qwen3:0.6b"))
+    other = sizing.need(catalog.models()["qwen3:0.6b"], Load(4096, 1, 3)).total
+    assert two.memory_need_gib - one.memory_need_gib == pytest.approx(other + 0.25)
 
 
 def test_a_data_disk_too_small_for_the_models_is_refused() -> None:
