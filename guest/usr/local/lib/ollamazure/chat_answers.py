@@ -210,6 +210,7 @@ def ask(chat: Chat, token: str, model: str) -> None:
         "model": model,
         "messages": [{"role": "user", "content": QUESTION}],
         "stream": False,
+        "temperature": 0,
         "max_tokens": 64,
     }
     status, answer = chat.request("POST", "/api/chat/completions", body, token)

@@ -1,0 +1,110 @@
+"""Changes of the application on a running machine: each touches what it is about and no more."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+import pytest
+
+from tests.e2e.deployment import Deployment
+
+SERVICES = ("ollama", "open-webui", "nginx")
+
+
+def started(deployment: Deployment) -> dict[str, str]:
+    """When each service was last started."""
+    show = "systemctl show --property=ActiveEnterTimestampMonotonic --value"
+    return {unit: deployment.ssh(f"{show} {unit}").output for unit in SERVICES}
+
+
+def models_of_a_new_user(deployment: Deployment, email: str) -> list[str]:
+    user = {"name": "Bob", "email": email, "password": "correct horse battery", "role": "user"}
+    with deployment.client(deployment.token) as client:
+        added = client.post("/api/v1/auths/add", json=user)
+        assert added.status_code == 200, added.status_code
+    with deployment.client(added.json()["token"]) as client:
+        return [model["id"] for model in client.get("/api/models").json()["data"]]
+
+
+def test_an_ordinary_user_sees_the_models(deployment: Deployment) -> None:
+    assert models_of_a_new_user(deployment, "bob@example.org") == deployment.outputs["models"]
+
+
+def test_the_settings_are_what_is_declared(deployment: Deployment) -> None:
+    with deployment.client(deployment.token) as client:
+        config = client.get("/api/v1/configs/export").json()
+    assert config["openai.enable"] is False
+    assert config["ui.enable_signup"] is False
+    assert config["ollama.base_urls"] == ["http://host.containers.internal:11434"]
+    assert config["webui.url"] == deployment.outputs["url"]
+    assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
+    assert config["user.permissions"]["features"]["web_search"] is False
+
+
+def test_nginx_knows_the_address_of_a_client(deployment: Deployment) -> None:
+    with deployment.client() as client:
+        client.get("/?who-asks")
+    log = deployment.ssh("sudo journalctl --no-pager --output cat --unit nginx").output
+    assert re.search(r"^198\.51\.100\.1 .*who-asks", log, re.MULTILINE)
+
+
+def test_a_new_certificate_is_taken_up_without_a_restart(deployment: Deployment) -> None:
+    before, old = started(deployment), deployment.outputs["certificateFingerprint"]
+    later = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=301)
+    deployment.up(**{"certificate.today": later.isoformat()})
+
+    assert deployment.outputs["certificateFingerprint"] != old
+    with deployment.client() as client:  # checks the fingerprint
+        assert client.get("/ready").status_code == 200
+    assert started(deployment) == before
+
+
+def test_a_password_set_elsewhere_gives_way_to_the_declared_one(deployment: Deployment) -> None:
+    with deployment.client(deployment.token) as client:
+        changed = client.post(
+            "/api/v1/auths/update/password",
+            json={
+                "password": deployment.outputs["adminPassword"],
+                "new_password": "set in the browser",
+            },
+        )
+    assert changed.status_code == 200, changed.text
+    with pytest.raises(AssertionError):
+        deployment.sign_in()
+
+    deployment.pulumi("config", "set", "--secret", "ollamazure:adminPassword", "declared anew")
+    deployment.up()
+    assert deployment.outputs["adminPassword"] == "declared anew"
+    assert deployment.sign_in()
+
+    deployment.pulumi("config", "rm", "ollamazure:adminPassword")
+    deployment.up()
+    assert deployment.outputs["adminPassword"] != "declared anew"
+    assert deployment.sign_in()
+
+
+def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Deployment) -> None:
+    before = started(deployment)
+    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "smollm2:360m")
+    try:
+        failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+    finally:
+        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
+
+    assert failed.code != 0
+    assert "smollm2:360m cannot be pulled from mirrors.internal:8480/library" in failed.output
+    assert deployment.ask("Hello?")
+    assert started(deployment) == before
+    deployment.up()
+
+
+def test_a_run_cut_off_half_way_is_made_good_by_the_next(deployment: Deployment) -> None:
+    """A new unit file is there, but the connection broke before the restart."""
+    unit = "/etc/containers/systemd/nginx.container"
+    deployment.ssh(f"echo '# cut off' | sudo tee -a {unit}")
+    before = started(deployment)
+    deployment.ssh(f"sudo /usr/local/lib/ollamazure/start-nginx $(sudo sed -n s/^Image=//p {unit})")
+    after = started(deployment)
+    assert after.pop("nginx") != before.pop("nginx")
+    assert after == before
