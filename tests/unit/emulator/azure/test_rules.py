@@ -996,6 +996,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "'vm' is deallocated",
     ),
     (
+        "action-on-nothing",
+        lambda c: c.azure.action(f"{MACHINES}/none", "start"),
+        "ResourceNotFound",
+        "'Microsoft.Compute/virtualMachines/none' under resource group 'chat' was not found.",
+    ),
+    (
         "unknown-action",
         lambda c: c.azure.action(VM, "reimage"),
         "InvalidResourceType",
