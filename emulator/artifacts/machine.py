@@ -11,12 +11,16 @@ _WITHOUT = "chroot $1 dpkg --purge --force-depends ca-certificates curl zstd"
 
 
 def build(work: Work) -> None:
-    rootfs = debian.root_filesystem(work, "trixie", pins.CLOUD_IMAGE_PACKAGES)
+    rootfs = debian.root_filesystem(
+        work, "trixie", pins.CLOUD_IMAGE_PACKAGES, pins.CLOUD_IMAGE_HOOKS
+    )
     replace_file(rootfs, paths.machine_rootfs())
 
 
 def build_lean(work: Work) -> None:
-    rootfs = debian.root_filesystem(work, "trixie", pins.CLOUD_IMAGE_PACKAGES, [_WITHOUT])
+    rootfs = debian.root_filesystem(
+        work, "trixie", pins.CLOUD_IMAGE_PACKAGES, [*pins.CLOUD_IMAGE_HOOKS, _WITHOUT]
+    )
     replace_file(rootfs, paths.machine_rootfs(lean=True))
 
 

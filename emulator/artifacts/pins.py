@@ -33,4 +33,9 @@ CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     for line in (Path(__file__).parent / "cloud-image-packages.txt").read_text().split("\n")
     if line and not line.startswith("#")
 )
-MACHINE_RECIPE = hashlib.sha256(" ".join(CLOUD_IMAGE_PACKAGES).encode()).hexdigest()[:12]
+CLOUD_IMAGE_HOOKS = ("rm -f $1/etc/ssh/ssh_host_*",)
+"""What Debian does to its cloud image after installing: every machine gets host keys of its own."""
+
+MACHINE_RECIPE = hashlib.sha256(
+    " ".join((*CLOUD_IMAGE_PACKAGES, *CLOUD_IMAGE_HOOKS)).encode()
+).hexdigest()[:12]
