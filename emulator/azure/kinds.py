@@ -153,19 +153,12 @@ def _not_found(request: Put, target: ResourceId) -> AzureError:
     )
 
 
-def parent_of(state: State, id_: ResourceId) -> Body:
-    """What the resource is in. Raises ResourceGroupNotFound or ResourceNotFound."""
-    parent = state.resources.get(id_.parent.key)
-    if parent is not None:
-        return parent
+def require_parent(state: State, id_: ResourceId) -> None:
+    """What the resource is in must exist. Raises ResourceGroupNotFound or ResourceNotFound."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
-    if group.key not in state.resources:
-        raise AzureError(
-            "ResourceGroupNotFound",
-            f"Resource group '{id_.group}' could not be found.",
-            status=404,
-        )
-    raise not_found(id_.parent)
+    for container in (group, id_.parent):
+        if container.key not in state.resources:
+            raise not_found(container)
 
 
 def not_found(id_: ResourceId) -> AzureError:

@@ -18,7 +18,7 @@ from emulator.azure import worker
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import CODES, LATE, Fault, Faults
-from emulator.azure.kinds import Put, etag, new_guid, not_found, parent_of
+from emulator.azure.kinds import Put, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, power_state
@@ -160,7 +160,7 @@ class Azure:
             body.pop(name, None)
         check_body(type_, body)
         if type_.name != GROUP:
-            parent_of(state, id_)
+            require_parent(state, id_)
         if "location!" in type_.body:
             _check_location(type_, id_, body, old)
         _check_tags(body)
