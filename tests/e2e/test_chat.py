@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwrigh
 
 from tests.e2e.deployment import Deployment
 
-QUESTION = "Name three colours."
+QUESTION = "Tell me a story about a fox and a crow."
 expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
 
 

