@@ -16,12 +16,11 @@ help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: packages artifacts ## install what is missing, deploy on the emulated Azure, say where the chat is
-	@$(if $(root),echo "Making machines takes root; sudo asks.")
 	@$(root) bin/pulumi-local up --yes --skip-preview --stack $(STACK)
 	@echo
 	@echo "The chat:   $$($(root) bin/pulumi-local stack output url --stack $(STACK))"
 	@echo "Sign in as: $$($(root) bin/pulumi-local stack output adminEmail --stack $(STACK))"
-	@echo "Password:   bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
+	@echo "Password:   $(root) bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
 
 down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everything it made on this machine
 	@if [ -e "$(instance)" ]; then
@@ -33,7 +32,7 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 	fi
 
 test: test-packages artifacts check ## all checks and all tests
-	@$(python) -m emulator.artifacts build machine-lean
+	@$(root) $(python) -m emulator.artifacts build machine-lean
 	@$(root) .venv/bin/pytest
 
 check: check-packages .venv ## formatting, types and linters
@@ -62,16 +61,19 @@ clean: down ## remove the deployment, the Python environment's link and the tool
 	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them anew."
 
 packages:
-	@scripts/install-packages.sh up
+	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	scripts/install-packages.sh up
 
 check-packages:
-	@scripts/install-packages.sh check
+	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	scripts/install-packages.sh check
 
 test-packages:
-	@scripts/install-packages.sh test
+	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	scripts/install-packages.sh test
 
 artifacts: .venv
-	@$(python) -m emulator.artifacts build
+	@$(root) $(python) -m emulator.artifacts build
 
 # Made again when a pin changes; the environment itself is kept by the hash of the pins.
 .venv: requirements.txt requirements-dev.txt constraints.txt scripts/make-venv.sh
