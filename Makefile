@@ -20,7 +20,7 @@ up: packages artifacts ## install what is missing, deploy on the emulated Azure,
 	@echo
 	@echo "The chat:   $$($(root) bin/pulumi-local stack output url --stack $(STACK))"
 	@echo "Sign in as: $$($(root) bin/pulumi-local stack output adminEmail --stack $(STACK))"
-	@echo "Password:   $(root) bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
+	@echo "Password:   $(if $(root),sudo -E )bin/pulumi-local stack output adminPassword --show-secrets --stack $(STACK)"
 
 down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everything it made on this machine
 	@if [ -e "$(instance)" ]; then
@@ -61,15 +61,15 @@ clean: down ## remove the deployment, the Python environment's link and the tool
 	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them anew."
 
 packages:
-	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
 	scripts/install-packages.sh up
 
 check-packages:
-	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
 	scripts/install-packages.sh check
 
 test-packages:
-	@$(if $(root),echo "Root file systems, machines and firewall rules take root; sudo asks.")
+	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
 	scripts/install-packages.sh test
 
 artifacts: .venv
