@@ -31,7 +31,7 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 	    echo "Nothing to remove: there is no emulated Azure in $(instance)."
 	fi
 
-test: test-packages artifacts check ## all checks and all tests
+test: check test-packages artifacts ## all checks and all tests
 	@$(root) $(python) -m emulator.artifacts build machine-lean
 	@$(root) .venv/bin/pytest
 

@@ -1,0 +1,50 @@
+"""The Makefile says what it offers, and looking at what it would do does nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emulator.instance import PROJECT
+
+pytestmark = pytest.mark.unit
+
+
+def make(*arguments: str) -> str:
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def test_help_is_the_default_and_names_what_people_run() -> None:
+    offered = {line.split()[0] for line in make().splitlines()}
+    assert offered >= {"up", "down", "test", "check", "clean", "preview", "preflight", "help"}
+
+
+@pytest.mark.parametrize("target", ["up", "down", "clean", "test"])
+def test_a_dry_run_does_nothing(target: str, tmp_path: Path) -> None:
+    instance = tmp_path / "emulator"
+    instance.mkdir()
+    said = make(
+        "--dry-run", target, f"OLLAMAZURE_EMULATOR={instance}", "python=false", "root=false"
+    )
+    assert said
+    assert instance.exists()
+
+
+def test_removing_what_is_not_there_says_so(tmp_path: Path) -> None:
+    said = make("down", f"OLLAMAZURE_EMULATOR={tmp_path / 'none'}")
+    assert said == f"Nothing to remove: there is no emulated Azure in {tmp_path / 'none'}.\n"
+
+
+def test_only_root_is_not_asked_for_sudo() -> None:
+    assert "sudo" not in make("--dry-run", "up", "root=")
+    asking = make("--dry-run", "up", "root=sudo -E")
+    assert "sudo asks" in asking
+    assert "sudo -E bin/pulumi-local up --yes" in asking
