@@ -15,12 +15,12 @@ from components.settings import Settings
 from tests.unit.emulator.azure.test_rules import RULES
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = [
-    *sorted(PROJECT.glob("*.md")),
-    *sorted((PROJECT / "docs").rglob("*.md")),
-]
 # Folders of the repository: what begins like one in a page must be there.
 TOP = {entry.name for entry in PROJECT.iterdir() if entry.is_dir() and entry.name[0] != "."}
+PAGES = [
+    *sorted(PROJECT.glob("*.md")),
+    *(page for folder in sorted(TOP) for page in sorted((PROJECT / folder).rglob("*.md"))),
+]
 RULES_PAGE = PROJECT / "docs" / "emulator-rules.md"
 # Made by a command, not checked in.
 MADE = {".venv/bin/pytest", ".emulator/"}
