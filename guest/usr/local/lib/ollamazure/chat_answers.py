@@ -174,8 +174,8 @@ def sign_in(chat: Chat, email: str, password: str) -> str:
         raise HopError(
             "sign-in",
             f"{email} cannot sign in: {status} {_detail(answer)}.",
-            "Run `pulumi up --target-dependents --target '**open-webui-settings'`, which sets the "
-            "admin's account.",
+            "The password was changed elsewhere? `pulumi up --replace '**::open-webui-settings'` "
+            "sets the declared one again.",
         )
     return str(answer["token"])
 
