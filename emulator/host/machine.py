@@ -103,11 +103,8 @@ class Machines:
         self.stop(machine.name)
         self._limit(machine)
         self._connect_disks(machine)
-        try:
-            self._podman("start", container, group=container)
-        except FabricError:
-            # A crash of the host can leave Podman with a container in no state it knows.
-            self._podman("rm", "--force", "--time", "0", container)
+        if not self._podman.succeeds("start", container, group=container):
+            self._forget_container(container)
             self._make_container(machine)
             self._podman("start", container, group=container)
         probe = ["ip", "netns", "exec", self._networks.router_of(network.id)]
@@ -124,13 +121,15 @@ class Machines:
     def stop(self, name: str) -> None:
         """Shut it down, and pull the plug when it takes too long."""
         container = self._places.container(name)
-        if self._podman.succeeds("container", "exists", container):
-            self._podman("stop", "--time", str(_STOP_SECONDS), container)
+        stop = ["stop", "--ignore", "--time", str(_STOP_SECONDS), container]
+        # Podman can lose sight of a container that ends, or restarts, this very moment.
+        if not (self._podman.succeeds(*stop) or self._podman.succeeds(*stop)):
+            self._forget_container(container)
 
     def remove(self, name: str) -> None:
         """Remove it with its OS disk; data disks are left."""
         container, folder = self._places.container(name), self._places.machine(name)
-        self._podman("rm", "--force", "--ignore", "--time", "0", container)
+        self._forget_container(container)
         loop.detach(folder / "temp.disk")
         for group in group_folders(container):
             remove_group(group)
@@ -208,12 +207,16 @@ class Machines:
             if self._podman("container", "inspect", "--format", asked, container).strip() == spec:
                 return
             self.stop(machine.name)
-            self._podman("rm", "--force", container)
+            self._forget_container(container)
         root = self._places.machine(machine.name) / "root"
         self._podman(
             *["create", "--name", container, "--label", f"spec={spec}", *options],
             *["--rootfs", str(root), "/run/hypervisor/init"],
         )
+
+    def _forget_container(self, container: str) -> None:
+        """Whatever state Podman has it in; nothing of the machine is lost with it."""
+        self._podman("rm", "--force", "--ignore", "--time", "0", container)
 
     def _options(self, machine: Machine) -> list[str]:
         folder = self._places.machine(machine.name)

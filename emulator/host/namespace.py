@@ -34,8 +34,8 @@ class Podman:
         """
         return run([*_join(group), *self._enter(), *self._command(), *args])
 
-    def succeeds(self, *args: str) -> bool:
-        return succeeds([*self._enter(), *self._command(), *args])
+    def succeeds(self, *args: str, group: str | None = None) -> bool:
+        return succeeds([*_join(group), *self._enter(), *self._command(), *args])
 
     def remove(self) -> None:
         """Give back what holds Podman's storage in use: the mount namespace and its mounts."""
