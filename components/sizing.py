@@ -8,7 +8,7 @@ with `-c <context x parallel> -np <parallel> -b 512`; what its log and /proc say
     cache      (key + value length) x KV heads x 2 bytes (f16) x tokens, summed over the layers; a
                layer holds context x parallel tokens, one with a sliding window at most
                (window + batch) x parallel
-    buffers    4 bytes x batch x (16 x embedding + 2 x context x parallel): activations and
+    buffers    4 bytes x batch x (18 x embedding + 2 x context x parallel): activations and
                attention masks of one batch, flash attention on
     runner     llama-server itself: 10 MiB and half a KiB for each word of the vocabulary
 
@@ -292,7 +292,7 @@ def need(model: Model, load: Load) -> Need:
     return Need(
         weights=model.download_gb * 1e9 / GIB,
         cache=cache_bytes(model, load.context_length, load.num_parallel) / GIB,
-        buffers=4 * BATCH * (16 * model.embedding + 2 * load.tokens) / GIB,
+        buffers=4 * BATCH * (18 * model.embedding + 2 * load.tokens) / GIB,
         runner=(RUNNER_BYTES + TOKENIZER_BYTES * model.vocabulary) / GIB,
     )
 

@@ -63,7 +63,7 @@ def test_need_of_a_model_is_the_sum_of_its_parts() -> None:
     need = sizing.need(catalog.models()["llama3.2:1b"], Load(4096, 1, 1))
     assert need.weights == pytest.approx(1.3e9 / 2**30)
     assert need.cache == pytest.approx(0.125)
-    assert need.buffers == pytest.approx(4 * 512 * (16 * 2048 + 2 * 4096) / 2**30)
+    assert need.buffers == pytest.approx(4 * 512 * (18 * 2048 + 2 * 4096) / 2**30)
     assert need.runner == pytest.approx((10 * MIB + 512 * 128256) / 2**30)
     assert need.total == pytest.approx(need.weights + need.cache + need.buffers + need.runner)
 
