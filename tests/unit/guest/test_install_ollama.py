@@ -33,6 +33,8 @@ class Machine:
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: list[str | None] = field(default_factory=list)
     honours_ranges: bool = True
+    begun: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
 
     def release(self, version: str, *, checksum: str | None = None) -> bytes:
         """Publish a release, with a wrong checksum if one is given."""
@@ -42,16 +44,19 @@ class Machine:
         self.files[f"/v{version}/sha256sum.txt"] = f"{total}  ./{BUNDLE}\n".encode()
         return packed
 
-    def install(
-        self, version: str, kind: str = "cpu", *more: str
-    ) -> subprocess.CompletedProcess[str]:
+    def install(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, version: str, kind: str = "cpu", *more: str) -> subprocess.Popen[str]:
         script = self.root / "install-ollama"
-        return subprocess.run(
+        return subprocess.Popen(
             ["bash", str(script), version, f"{self.url}/v{version}", kind, *more],
             env={**os.environ, "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}"},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     @property
@@ -95,6 +100,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
             wanted = self.headers.get("Range") if found.honours_ranges else None
             if self.path.endswith(BUNDLE):
                 found.ranges.append(wanted)
+                found.begun.set()
+                found.go_on.wait(60)
             if wanted is None:
                 return self.answer(200, content)
             begin = int(wanted.removeprefix("bytes=").split("-")[0])
@@ -117,6 +124,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     found = Machine(tmp_path, f"http://127.0.0.1:{server.server_port}")
+    found.go_on.set()
     furnish(found)
     yield found
     server.shutdown()
@@ -237,6 +245,18 @@ def test_begins_anew_when_it_cannot_go_on(machine: Machine, honours_ranges: bool
     done = machine.install("1.0.0")
     assert done.returncode == 0, done.stderr
     assert machine.runs == "1.0.0"
+
+
+def test_a_download_ends_with_the_run_that_began_it(machine: Machine) -> None:
+    """Two downloads into one file would spoil it."""
+    machine.release("1.0.0")
+    machine.go_on.clear()
+    process = machine.start("1.0.0")
+    machine.begun.wait(30)
+    process.terminate()
+    process.communicate(timeout=30)  # until nothing holds its output open: not curl either
+    machine.go_on.set()
+    assert machine.install("1.0.0").returncode == 0
 
 
 def test_says_that_there_is_no_such_release(machine: Machine) -> None:

@@ -76,10 +76,13 @@ tell_size() {
     say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
 }
 
-# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, has its exit code.
+# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, has its exit code. When
+# this shell ends before, PROCESS ends too: the next run must not meet it.
 attend() {
     local process=$1 told=$SECONDS
     shift
+    # shellcheck disable=SC2064  # this process, whatever the variable is later
+    trap "kill $process 2>/dev/null" EXIT
     while kill -0 "$process" 2>/dev/null; do
         if ((SECONDS - told >= 15)); then
             "$@"
@@ -87,6 +90,7 @@ attend() {
         fi
         sleep 0.2
     done
+    trap - EXIT
     wait "$process"
 }
 
