@@ -65,7 +65,13 @@ def _has_pending_operations(instance: Instance, stack: str) -> bool:
 
 
 def _is_alive(pid: Any) -> bool:
-    return isinstance(pid, int) and Path(f"/proc/{pid}").exists()
+    """Whether this process is a Pulumi that runs: neither gone, nor a zombie, nor a successor."""
+    try:
+        status = Path(f"/proc/{int(pid)}/status").read_text()
+    except (OSError, TypeError, ValueError):
+        return False
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return fields["Name"] == "pulumi" and not fields["State"].startswith("Z")
 
 
 def _say(text: str) -> None:
