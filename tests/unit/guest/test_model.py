@@ -1,0 +1,158 @@
+"""Pulling and removing models, against a server that answers as Ollama does."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import remote
+
+TOOL = remote.GUEST / "usr/local/lib/ollamazure/model.py"
+
+
+@dataclass
+class Ollama:
+    """Its models, what each pull answers (the last again and again), and what was asked."""
+
+    program: Path
+    models: set[str] = field(default_factory=set)
+    pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(self.program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.asked if path != "/api/show"]
+
+    def answer(self, path: str, body: dict[str, Any]) -> tuple[int, list[Any]]:
+        self.asked.append((path, body))
+        name = body.get("model", "")
+        if path == "/api/show":
+            return (200, [{}]) if name in self.models else (404, [{"error": "not found"}])
+        if path == "/api/pull":
+            events = self.pulls.pop(0) if len(self.pulls) > 1 else self.pulls[0]
+            if events[-1] == {"status": "success"}:
+                self.models.add(name)
+            return 200, events
+        if path == "/api/copy":
+            self.models.add(body["destination"])
+        if path == "/api/delete":
+            self.models.remove(name)
+        return 200, []
+
+
+@pytest.fixture
+def ollama(tmp_path: Path) -> Iterator[Ollama]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_request(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            status, events = found.answer(self.path, json.loads(self.rfile.read(length)))
+            self.send_response(status)
+            self.end_headers()
+            for event in events:
+                text = "{" if event is None else json.dumps(event)
+                self.wfile.write(f"{text}\n".encode())
+
+        do_POST = do_DELETE = handle_request  # noqa: N815  names of http.server
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    program = tmp_path / "model.py"
+    text = TOOL.read_text().replace("11434", str(server.server_port))
+    program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
+    found = Ollama(program)
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_pulls_from_the_library(ollama: Ollama) -> None:
+    done = ollama.run("pull", "llama3.2:1b")
+    assert done.returncode == 0, done.stderr
+    assert ollama.models == {"llama3.2:1b"}
+    assert ("/api/pull", {"model": "llama3.2:1b", "insecure": False}) in ollama.asked
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("llama3.2:1b", "library/llama3.2:1b"), ("team/tuned:1b", "team/tuned:1b")]
+)
+def test_a_model_of_a_mirror_has_its_usual_name(ollama: Ollama, name: str, path: str) -> None:
+    done = ollama.run("pull", name, "mirror:8480")
+    assert done.returncode == 0, done.stderr
+    assert ollama.models == {name}
+    assert ("/api/pull", {"model": f"mirror:8480/{path}", "insecure": True}) in ollama.asked
+
+
+def test_what_is_there_is_left_alone(ollama: Ollama) -> None:
+    ollama.models.add("llama3.2:1b")
+    assert ollama.run("pull", "llama3.2:1b").returncode == 0
+    assert ollama.paths() == []
+
+
+def test_tells_how_far_it_is(ollama: Ollama) -> None:
+    ollama.pulls = [
+        [
+            {"status": "pulling abc", "total": 2_000_000_000, "completed": 500_000_000},
+            {"status": "success"},
+        ]
+    ]
+    assert "pulling abc: 500 of 2000 MB (25 %)" in ollama.run("pull", "m:1b").stderr
+
+
+@pytest.mark.parametrize("broken", [[{"error": "connection reset"}], [None]])
+def test_tries_again_after_a_broken_connection(ollama: Ollama, broken: list[Any]) -> None:
+    ollama.pulls = [broken, broken, [{"status": "success"}]]
+    done = ollama.run("pull", "m:1b")
+    assert done.returncode == 0, done.stderr
+    assert ollama.paths() == ["/api/pull"] * 3
+
+
+def test_gives_up_after_a_while_and_names_the_place(ollama: Ollama) -> None:
+    ollama.pulls = [[{"error": "connection refused"}]]
+    done = ollama.run("pull", "m:1b", "mirror:8480")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == "Ollama: m:1b cannot be pulled from mirror:8480/library/m:1b: connection refused"
+
+
+@pytest.mark.parametrize(
+    "reason", ["pull model manifest: file does not exist", "write x: no space left on device"]
+)
+def test_does_not_repeat_what_cannot_work(ollama: Ollama, reason: str) -> None:
+    ollama.pulls = [[{"error": reason}]]
+    assert ollama.run("pull", "m:1b").returncode == 1
+    assert ollama.paths() == ["/api/pull"]
+
+
+def test_removes_what_is_there_and_nothing_else(ollama: Ollama) -> None:
+    ollama.models.update({"m:1b", "n:1b"})
+    for _ in range(2):
+        assert ollama.run("remove", "m:1b").returncode == 0
+    assert ollama.models == {"n:1b"}
+
+
+def test_says_that_ollama_does_not_answer(ollama: Ollama) -> None:
+    ollama.program.write_text(TOOL.read_text().replace("11434", "1"))
+    done = ollama.run("pull", "m:1b")
+    assert done.returncode == 1
+    assert "journalctl --unit ollama" in done.stderr
