@@ -23,11 +23,16 @@ from emulator.host.processes import Processes
 from emulator.instance import Instance
 
 
+def _image() -> Path:
+    return Path(os.environ.get("OLLAMAZURE_MACHINE_IMAGE") or paths.machine_rootfs())
+
+
 class HostFabric:
     """The Fabric of real machines.
 
     `image` (a root file system as tar) and `mirror` (a folder) are the artifacts used; by default
-    those that `python -m emulator.artifacts build` makes.
+    those that `python -m emulator.artifacts build` makes. $OLLAMAZURE_MACHINE_IMAGE is another
+    default for the image.
     """
 
     def __init__(
@@ -39,7 +44,7 @@ class HostFabric:
         )
         self._disks = Disks(places)
         self._machines = Machines(
-            places, Podman(places), self._networks, self._disks, image or paths.machine_rootfs()
+            places, Podman(places), self._networks, self._disks, image or _image()
         )
 
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:

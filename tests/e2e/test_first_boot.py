@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.artifacts import paths
 from emulator.host.disks import Disks
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
@@ -65,3 +66,11 @@ def digest(file: Path) -> str:
     """SHA-256 of a disk's first MiB, where filesystems keep what they are."""
     with file.open("rb") as disk:
         return hashlib.sha256(disk.read(2**20)).hexdigest()
+
+
+def test_a_lean_image_is_enough(machine: Deployment) -> None:
+    """Without curl, ca-certificates and zstd, which Debian's image may one day leave out."""
+    machine.environment["OLLAMAZURE_MACHINE_IMAGE"] = str(paths.machine_rootfs(lean=True))
+    machine.pulumi("up", "--yes", "--skip-preview", *MACHINE)
+    machine.forget()
+    machine.ssh("curl --version && zstd --version && ls /etc/ssl/certs/ca-certificates.crt")
