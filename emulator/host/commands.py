@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 
@@ -17,6 +18,7 @@ _PACKAGES = {
     "losetup": "util-linux",
     "mkfs.ext4": "e2fsprogs",
     "sysctl": "procps",
+    "chattr": "e2fsprogs",
     "conmon": "conmon",
 }
 """Every program the emulator runs on the host that a Debian may lack -> the package that has it."""
@@ -40,6 +42,14 @@ def run(args: Sequence[str], *, stdin: str | None = None) -> str:
 def succeeds(args: Sequence[str]) -> bool:
     """Whether a program that only asks something says yes."""
     return subprocess.run(args, capture_output=True, check=False).returncode == 0
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, files marked immutable too. Raises FabricError."""
+    remove = ["rm", "-rf", "--one-file-system", str(folder)]
+    if not succeeds(remove):
+        succeeds(["chattr", "-R", "-f", "-i", "-a", str(folder)])
+        run(remove)
 
 
 def require_programs() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from emulator.azure.fabric import FabricError
 from emulator.host.nsg import NO_GROUP, Rule, rules_of
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -91,7 +92,17 @@ class Desired:
 
     @classmethod
     def read(cls, resources: Resources) -> Desired:
-        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
+        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them. Raises FabricError."""
+        machines = [
+            _machine(arm_id, body)
+            for arm_id, body in _of_type(resources, "microsoft.compute/virtualmachines")
+        ]
+        if len({machine.name for machine in machines}) < len(machines):
+            raise FabricError(
+                "OperationNotAllowed",
+                "Two virtual machines have one name, in two resource groups; the emulator keeps "
+                "machines by their names alone. Give one of them another name.",
+            )
         return cls(
             networks=tuple(
                 _network(arm_id, body, resources)
@@ -102,10 +113,7 @@ class Desired:
                 for arm_id, body in _of_type(resources, "microsoft.compute/disks")
                 if not body["properties"].get("osType")
             ),
-            machines=tuple(
-                _machine(arm_id, body)
-                for arm_id, body in _of_type(resources, "microsoft.compute/virtualmachines")
-            ),
+            machines=tuple(machines),
         )
 
 

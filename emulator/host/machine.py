@@ -18,7 +18,7 @@ from emulator.azure.fabric import FabricError, PowerAction, Report
 from emulator.azure.offers import Size, offers
 from emulator.host import disks as loop
 from emulator.host import provision
-from emulator.host.commands import run, succeeds, wait_until
+from emulator.host.commands import remove_folder, run, succeeds, wait_until
 from emulator.host.desired import Desired, Interface, Machine, Network
 from emulator.host.disks import Disks
 from emulator.host.faults import DiskFaults
@@ -57,7 +57,7 @@ class Machines:
         """Remove machines that are not among these: a name with another vmId is another one."""
         kept = {machine.name: machine.identity for machine in machines}
         for folder in self._places.machines.glob("*"):
-            if kept.get(folder.name) != _identity(folder):
+            if folder.name not in kept or kept[folder.name] != _identity(folder):
                 self.remove(folder.name)
 
     def reconcile(self, desired: Desired, report: Report) -> None:
@@ -133,7 +133,7 @@ class Machines:
         loop.detach(folder / "temp.disk")
         for group in group_folders(container):
             remove_group(group)
-        run(["rm", "-rf", "--one-file-system", str(folder)])
+        remove_folder(folder)
 
     def console(self, name: str) -> Path:
         """Its boot log, as Azure's boot diagnostics keep it."""

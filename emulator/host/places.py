@@ -64,28 +64,31 @@ class Numbers:
 
     def __init__(self, places: Places) -> None:
         self._file = places.state / "numbers.json"
-        self._given: dict[str, dict[str, int]] = (
-            json.loads(self._file.read_text()) if self._file.exists() else {}
-        )
 
     def of(self, kind: str, key: str) -> int:
         """The number of a thing: the one it has, else the lowest free one of its kind."""
-        given = self._given.setdefault(kind, {})
+        given = self.known(kind)
         if key not in given:
             taken = set(given.values())
             given[key] = next(number for number in range(len(taken) + 1) if number not in taken)
-            self._save()
+            self._keep(kind, given)
         return given[key]
 
     def known(self, kind: str) -> dict[str, int]:
-        return dict(self._given.get(kind, {}))
+        """Every thing of a kind that has a number."""
+        return self._read().get(kind, {})
 
     def forget(self, kind: str, key: str) -> None:
-        if self._given.get(kind, {}).pop(key, None) is not None:
-            self._save()
+        """Free the number of a thing that is no more."""
+        given = self.known(kind)
+        del given[key]
+        self._keep(kind, given)
 
-    def _save(self) -> None:
-        replace_text(self._file, json.dumps(self._given, indent=1))
+    def _keep(self, kind: str, given: dict[str, int]) -> None:
+        replace_text(self._file, json.dumps(self._read() | {kind: given}, indent=1))
+
+    def _read(self) -> dict[str, dict[str, int]]:
+        return json.loads(self._file.read_text()) if self._file.exists() else {}
 
 
 def replace_text(file: Path, text: str, mode: int = 0o600) -> None:

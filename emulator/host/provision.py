@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from emulator.azure.fabric import FabricError
-from emulator.host.commands import run
+from emulator.host.commands import remove_folder, run
 from emulator.host.desired import Machine
 from emulator.host.namespace import may_raise_limits
 from emulator.host.nsg import AZURE_HOST
@@ -44,7 +44,7 @@ def unpack(image: Path, root: Path) -> None:
             "OLLAMAZURE_EMULATOR=DIR.",
         )
     partial = root.with_name("root.partial")
-    run(["rm", "-rf", "--one-file-system", str(partial)])
+    remove_folder(partial)
     partial.mkdir(parents=True)
     # It must not go on when this process is killed: the next one starts the folder afresh.
     with_us = ["setpriv", "--pdeathsig", "KILL"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host import disks
-from emulator.host.commands import run, succeeds, wait_until
+from emulator.host.commands import remove_folder, run, succeeds, wait_until
 from emulator.host.namespace import CGROUP, Podman, remove_group
 from emulator.host.network import namespaces, remove_link, remove_namespace
 from emulator.host.places import Places
@@ -38,7 +38,7 @@ def remove(instance: Instance) -> None:
         podman.succeeds("rm", "--all", "--force", "--time", "0")
     take_down(places)
     for folder in _folders(places):
-        run(["rm", "-rf", "--one-file-system", str(folder)])
+        remove_folder(folder)
     if left := verify_clean(instance):
         raise FabricError(
             "InternalExecutionError",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.azure.fabric import FabricError
-from emulator.host.commands import require_programs, run
+from emulator.host.commands import remove_folder, require_programs, run
 from emulator.host.disks import make_or_grow
 
 
@@ -41,6 +41,16 @@ def test_a_full_host_refuses_a_disk_and_says_what_to_do(tmp_path: Path) -> None:
     )
     assert "AllocationFailed: The host has 0.0 GiB free" in done.stderr
     assert "OLLAMAZURE_EMULATOR=DIR" in done.stderr
+
+
+def test_a_folder_goes_with_immutable_files(tmp_path: Path) -> None:
+    folder = tmp_path / "root" / "srv"
+    folder.mkdir(parents=True)
+    marked = subprocess.run(["chattr", "+i", folder], capture_output=True, check=False)
+    if marked.returncode:
+        pytest.skip("this file system knows no immutable files")
+    remove_folder(tmp_path / "root")
+    assert not (tmp_path / "root").exists()
 
 
 def test_a_disk_is_sparse_and_never_shrinks(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
+from emulator.azure.fabric import FabricError
 from emulator.host.desired import Desired, Disk
 from emulator.host.nsg import NO_GROUP, rules_of
 
@@ -106,3 +109,11 @@ def test_a_stopped_machine_is_not_to_run() -> None:
             "statuses": [{"code": "ProvisioningState/succeeded"}, {"code": f"PowerState/{code}"}]
         }
         assert Desired.read(resources).machines[0].running is running
+
+
+def test_two_machines_of_one_name_are_refused() -> None:
+    resources = bodies()
+    machine = f"{COMPUTE}/virtualmachines/chat"
+    resources[machine.replace("/rg/", "/other/")] = resources[machine]
+    with pytest.raises(FabricError, match="another name"):
+        Desired.read(resources)
