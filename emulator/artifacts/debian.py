@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def root_filesystem(
 
     `hooks` are mmdebstrap's customize hooks: `$1` is the tree, `copy-in` takes host files in.
     """
+    for left_by_a_killed_run in work.folder.glob("mmdebstrap.*"):
+        shutil.rmtree(left_by_a_killed_run)
     target = work.folder / "rootfs.tar"
     work.run(
         f"installing Debian {suite} with {len(packages)} packages",

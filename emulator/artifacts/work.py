@@ -26,9 +26,7 @@ class OfficialUnavailableError(Exception):
 class Work:
     """The folder an artifact is made in, kept until it is finished so that a build can resume.
 
-    `say` shows one line to the user. Commands run at low priority, write into `log`, and are
-    ended by the kernel when the thread that started them is gone, also when this process is
-    killed, so that no build runs on unseen beside the next one.
+    `say` shows one line to the user. Commands run at low priority and write into `log`.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
@@ -55,7 +53,7 @@ class Work:
             log.write(f"# {what}\n".encode())
             log.flush()
             code = subprocess.run(
-                ["setpriv", "--pdeathsig", "TERM", "nice", *command],
+                [*_guard(), "nice", *command],
                 check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -79,6 +77,18 @@ class Work:
             log.seek(max(0, self.log.stat().st_size - 16_000))
             lines = log.read().decode(errors="replace").replace("\r", "\n").rstrip().split("\n")
         return "\n".join(lines[-count:])
+
+
+def _guard() -> list[str]:
+    """What a command is started through, so that it never outlives this process.
+
+    The kernel ends it when the thread that started it is gone, however that came about. As root it
+    has process and mount namespaces of its own, which take its children and mounts with them.
+    """
+    ended_with_us = ["setpriv", "--pdeathsig", "KILL"]
+    if os.geteuid() != 0:
+        return ended_with_us
+    return [*ended_with_us, "unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
 
 
 def unpack(work: Work, archive: Path) -> Path:

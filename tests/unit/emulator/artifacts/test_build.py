@@ -155,7 +155,8 @@ from emulator.artifacts.artifact import Artifact
 from emulator.artifacts.build import Builds
 
 def build(work):
-    work.run("waiting", ["sh", "-c", "echo $$ > child; echo started > FIFO; exec sleep 600"])
+    script = "exec 3>FIFO; echo started >&3; sleep 600 & wait"
+    work.run("waiting", ["sh", "-c", script])
 
 thing = Artifact("thing", "processor", 0, ("1",), (Path(sys.argv[1]),), build)
 Builds().make([thing])
@@ -164,28 +165,20 @@ raise SystemExit("not reached")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_no_command_and_no_lock(
-    tmp_path: Path, cache: Path, how: signal.Signals
-) -> None:
-    target = tmp_path / "thing"
-    code = _KILLED.replace("FIFO", str(fifo := tmp_path / "fifo"))
+def test_a_killed_run_leaves_no_command_and_no_lock(tmp_path: Path, how: signal.Signals) -> None:
+    target, fifo = tmp_path / "thing", tmp_path / "fifo"
     os.mkfifo(fifo)
+    code = _KILLED.replace("FIFO", str(fifo))
     run = subprocess.Popen([sys.executable, "-c", code, target], cwd=PROJECT)
-    assert fifo.read_text() == "started\n"
-    (child,) = cache.glob("build/*/child")
-    command = os.pidfd_open(int(child.read_text()))
-    run.send_signal(how)
-    run.wait()
-    wait_for_end(command)
+    with fifo.open() as commands:  # open as long as one of the command's processes lives
+        assert commands.readline() == "started\n"
+        run.send_signal(how)
+        run.wait()
+        ended, _, _ = select.select([commands], [], [], 30)
+        assert ended, "the command outlived the run that started it"
+        assert commands.read() == ""
     make(artifact(target, writes(target, "made")))
     assert target.read_text() == "made"
-
-
-def wait_for_end(pidfd: int) -> None:
-    """Wait until the process is gone; a pidfd reads as ready then."""
-    ready, _, _ = select.select([pidfd], [], [], 30)
-    os.close(pidfd)
-    assert ready, "the command outlived the run that started it"
 
 
 def test_too_little_space_is_said_before_anything_is_made(tmp_path: Path, cache: Path) -> None:
