@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pulumi
@@ -60,10 +61,11 @@ class Access(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _ask_here(self, args: AccessArgs) -> local.Command:
-        script = remote.GUEST / QUESTIONER.removeprefix("/")
+        # Relative to the project, where the engine runs it: the same words in every clone.
+        python = shlex.quote(_within_project(Path(sys.executable)))
         return local.Command(
             "chat-answers",
-            create=f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}",
+            create=f"{python} guest{QUESTIONER}",
             stdin=remote.secret_json(_questions(args)),
             environment={"OLLAMAZURE_ASKS_ABOUT": _digest(args)},
             # A new machine: ask again, whatever else is the same.
@@ -93,6 +95,11 @@ class Access(pulumi.ComponentResource):
             timeout="60m",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.application)),
         )
+
+
+def _within_project(path: Path) -> str:
+    project = Path.cwd()
+    return str(path.relative_to(project) if path.is_relative_to(project) else path)
 
 
 def _questions(args: AccessArgs) -> dict[str, pulumi.Input[Any]]:

@@ -212,11 +212,18 @@ def test_open_webui_is_private_by_declaration() -> None:
     assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
 
 
-def test_the_question_is_asked_from_here_or_from_the_machine() -> None:
+def test_the_question_is_asked_from_here_or_from_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(remote.GUEST.parent)
+    monkeypatch.setattr("sys.executable", str(remote.GUEST.parent / ".venv/bin/python"))
     here = deploy().named("chat-answers")
     there = deploy(probe_from="machine").named("chat-answers")
 
     assert here.type == "command:local:Command"
+    assert here.inputs["create"] == (
+        ".venv/bin/python guest/usr/local/lib/ollamazure/chat_answers.py"
+    )
     assert json.loads(here.inputs["stdin"])["models"] == ["llama3.2:1b", "phi4-mini:latest"]
     assert there.type == "command:remote:Command"
     asked = json.loads(json.loads(there.inputs["stdin"])["questions"])
