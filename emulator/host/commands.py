@@ -17,7 +17,6 @@ _PACKAGES = {
     "slirp4netns": "slirp4netns",
     "losetup": "util-linux",
     "mkfs.ext4": "e2fsprogs",
-    "sysctl": "procps",
     "chattr": "e2fsprogs",
     "conmon": "conmon",
 }

@@ -88,10 +88,10 @@ class Networks:
         if not _has_link("host", router):
             remove_link(link)
             _ip(f"link add {link} type veth peer name host netns {router}")
-        run(["sysctl", "-qw", f"net.ipv4.conf.{link}.route_localnet=1"])
+        Path(f"/proc/sys/net/ipv4/conf/{link}/route_localnet").write_text("1")
         _ip(f"address replace {host_end}/30 dev {link}")
         _ip(f"link set {link} up")
-        _sysctl(router, "ip_forward=1", "conf.all.send_redirects=0")
+        _switch_on(router, "ip_forward")
         _ip(f"address replace {router_end}/30 dev host", router)
         _ip("link set host up", router)
         _ip(f"route replace {_CLIENTS_SEEN} via {host_end}", router)
@@ -107,7 +107,7 @@ class Networks:
             remove_link(link, router)
             _ip(f"link add {link} type veth peer name eth0 netns {inside}", router)
         # The machine takes its subnet for one wire; the router answers for every address on it.
-        _sysctl(router, f"conf.{link}.proxy_arp=1", f"neigh.{link}.proxy_delay=0")
+        _switch_on(router, f"conf/{link}/proxy_arp")
         _ip(f"link set {link} up", router)
         _ip(f"route replace {interface.address}/32 dev {link}", router)
         _give_address(inside, f"{interface.address}/{interface.prefix_length}")
@@ -314,6 +314,7 @@ def _in(namespace: str, command: str) -> list[str]:
     return ["ip", "netns", "exec", namespace, *command.split()]
 
 
-def _sysctl(namespace: str, *settings: str) -> None:
-    wanted = [f"net.ipv4.{setting}" for setting in settings]
-    run([*_in(namespace, "sysctl -qw"), *wanted])
+def _switch_on(namespace: str, *settings: str) -> None:
+    """Write 1 to settings below /proc/sys/net/ipv4, which shows each process its own network's."""
+    for setting in settings:
+        run(_in(namespace, f"tee /proc/sys/net/ipv4/{setting}"), stdin="1")
