@@ -91,6 +91,7 @@ class Access(pulumi.ComponentResource):
             ),
             files=[remote.File(QUESTIONER, "0755")],
             secret_stdin={"questions": questions},
+            show_output=True,
             mend="After mending, `pulumi up` asks again.",
             timeout="60m",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.application)),

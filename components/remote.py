@@ -139,6 +139,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     script: pulumi.Input[str],
     files: Sequence[File] = (),
     secret_stdin: Mapping[str, pulumi.Input[str]] | None = None,
+    show_output: bool | None = None,
     delete: str | None = None,
     mend: str = _DEFAULT_MEND,
     timeout: str = "30m",
@@ -152,6 +153,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
         script: bash, safe to run again at any moment, also half way.
         files: written before the script runs.
         secret_stdin: secrets, which the script reads with `secret KEY`.
+        show_output: while it runs; by default only where there is no secret to show.
         delete: bash that undoes it; not run when the machine itself goes.
         mend: what to do when it fails, the last line of its output.
         timeout: of one run, waiting for the machine included (Go duration).
@@ -162,6 +164,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
             word that ends it.
     """
     with_secrets = secret_stdin is not None
+    shown = not with_secrets if show_output is None else show_output
     content = pulumi.Output.all(script=script, values=[file.values for file in files])
     create = content.apply(
         lambda known: render_script(
@@ -179,7 +182,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
         delete=None if delete is None else render_script(name, delete, mend=mend),
         stdin=None if secret_stdin is None else secret_json(secret_stdin),
         triggers=[target.identity],
-        logging=remote.Logging.NONE if with_secrets else remote.Logging.STDOUT_AND_STDERR,
+        logging=remote.Logging.STDOUT_AND_STDERR if shown else remote.Logging.NONE,
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions.merge(
             opts,
@@ -187,7 +190,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
                 depends_on=list(target.ready),
                 deleted_with=target.vm,
                 delete_before_replace=True,
-                additional_secret_outputs=["stdout", "stderr"] if with_secrets else None,
+                additional_secret_outputs=None if shown else ["stdout", "stderr"],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="10m"),
             ),
         ),

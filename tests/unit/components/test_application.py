@@ -226,6 +226,7 @@ def test_the_question_is_asked_from_here_or_from_the_machine(
     )
     assert json.loads(here.inputs["stdin"])["models"] == ["llama3.2:1b", "phi4-mini:latest"]
     assert there.type == "command:remote:Command"
+    assert there.inputs["logging"] == "stdoutAndStderr"  # it says what was not tested
     asked = json.loads(json.loads(there.inputs["stdin"])["questions"])
     assert (asked["connect"], asked["password"]) == ("127.0.0.1", PASSWORD)
 
