@@ -6,8 +6,8 @@ from emulator.artifacts import debian, paths, pins
 from emulator.artifacts.artifact import Artifact, replace_file
 from emulator.artifacts.work import Work
 
-# dpkg is told to look away: cloud-init's own dependencies would keep ca-certificates.
-_WITHOUT = "chroot $1 dpkg --purge --force-depends ca-certificates curl zstd"
+# ca-certificates stays: cloud-init itself depends on it and does not start without.
+_WITHOUT = "chroot $1 dpkg --purge curl zstd"
 
 
 def build(work: Work) -> None:

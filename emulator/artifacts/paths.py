@@ -16,7 +16,7 @@ def pulumi() -> Path:
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 
-    `lean` is the variant without curl, ca-certificates and zstd, which shows that the first boot
+    `lean` is the variant without curl and zstd, which shows that the first boot
     relies on nothing the image happens to hold.
     """
     folder = f"debian-13-{pins.MACHINE_RECIPE}" + ("-lean" if lean else "")

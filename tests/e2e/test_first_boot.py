@@ -69,8 +69,11 @@ def digest(file: Path) -> str:
 
 
 def test_a_lean_image_is_enough(machine: Deployment) -> None:
-    """Without curl, ca-certificates and zstd, which Debian's image may one day leave out."""
+    """Without curl and zstd, which Debian's image may one day leave out.
+
+    Without ca-certificates there is no cloud-init: it depends on it and fails to import.
+    """
     machine.environment["OLLAMAZURE_MACHINE_IMAGE"] = str(paths.machine_rootfs(lean=True))
     machine.pulumi("up", "--yes", "--skip-preview", *MACHINE)
     machine.forget()
-    machine.ssh("curl --version && zstd --version && ls /etc/ssl/certs/ca-certificates.crt")
+    machine.ssh("curl --version && zstd --version")
