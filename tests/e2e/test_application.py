@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import Deployment, wait_until
 
 SERVICES = ("ollama", "open-webui", "nginx")
 
@@ -105,3 +106,32 @@ def test_a_run_cut_off_half_way_is_made_good_by_the_next(deployment: Deployment)
     after = started(deployment)
     assert after.pop("nginx") != before.pop("nginx")
     assert after == before
+
+
+# The session's process on the machine that the step's lock is held under.
+FIND_SESSION = """
+pid=$(pgrep --oldest --full '^flock --close /run/ollamazure/open-webui.lock')
+while [ -n "$pid" ] && [ "$(ps -o comm= "$pid")" != sshd-session ]; do
+    pid=$(ps -o ppid= "$pid" | tr -d ' ')
+done
+echo "$pid"
+"""
+
+
+def session(deployment: Deployment) -> str:
+    return deployment.ssh(FIND_SESSION).output.strip()
+
+
+def test_a_connection_lost_half_way_is_made_good_by_the_next_run(deployment: Deployment) -> None:
+    deployment.pulumi("config", "set", "--path", "ollamazure:tuning.databasePoolSize", "9")
+    with ThreadPoolExecutor() as executor:
+        running = executor.submit(deployment.pulumi, "up", "--yes", "--skip-preview", check=False)
+        wait_until(lambda: session(deployment) != "", "the step at work")
+        deployment.ssh(f"sudo kill {session(deployment)}")
+        assert running.result().code != 0
+
+    deployment.up()
+
+    pool = deployment.ssh("sudo podman exec open-webui printenv DATABASE_POOL_SIZE").output
+    assert pool.strip() == "9"
+    assert deployment.ask("Hello?")
