@@ -27,6 +27,7 @@ class OllamaArgs:
         num_parallel: requests answered at once by one model.
         max_loaded_models: models in memory at once.
         keep_alive: how long a model stays in memory unused, as Ollama writes it (`24h`).
+        prompt_cache_mib: MiB that a loaded model may keep of former conversations.
         gpu: the size has a graphics card, so its libraries are unpacked too.
         release_mirror: URL that stands in for Ollama's releases, or None.
         model_mirror: URL that stands in for Ollama's model registry, or None.
@@ -40,6 +41,7 @@ class OllamaArgs:
     num_parallel: int
     max_loaded_models: int
     keep_alive: str
+    prompt_cache_mib: int
     gpu: bool = False
     release_mirror: str | None = None
     model_mirror: str | None = None
@@ -71,6 +73,7 @@ class Ollama(pulumi.ComponentResource):
                         "context_length": args.context_length,
                         "num_parallel": args.num_parallel,
                         "max_loaded_models": args.max_loaded_models,
+                        "prompt_cache_mib": args.prompt_cache_mib,
                         "keep_alive": args.keep_alive,
                         "gpu": args.gpu,
                     },

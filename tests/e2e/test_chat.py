@@ -61,7 +61,7 @@ def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
     # What can be done with an answer is offered when it is complete.
     expect(page.get_by_label("Regenerate")).to_be_visible()
     assert len(answer.inner_text().split()) > 1
-    pieces = [frame for frame in frames if "chat:completion" in frame]
+    pieces = [frame for frame in frames if "output_text.delta" in frame]
     assert len(pieces) > 3, "the answer did not come in pieces over the WebSocket"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.artifacts import paths
+from emulator.azure.service import Azure
 from emulator.host.disks import Disks
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
@@ -19,6 +20,10 @@ from tests.e2e.deployment import Deployment
 
 # Everything up to the machine whose first boot is done; no application.
 MACHINE = ("--target", "**::chat", "--target", "**Network**", "--target", "**Machine**")
+VM_ID = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-local"
+    "/providers/Microsoft.Compute/virtualMachines/vm"
+)
 DISK_ID = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-local-data"
     "/providers/Microsoft.Compute/disks/data"
@@ -56,8 +61,10 @@ def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Dep
 
     # The way out that the message names, with a disk that only appears a minute after the boot.
     machine.ssh("sudo wipefs --quiet --all /dev/disk/azure/data/by-lun/0")
-    DiskFaults(Places(Instance.open(machine.home))).set(DISK_ID, 60)
-    machine.ssh("sudo systemctl reboot", check=False)
+    instance = Instance.open(machine.home)
+    DiskFaults(Places(instance)).set("data", 60)
+    azure = Azure(instance)
+    azure.wait(azure.action(VM_ID, "restart"))
     machine.pulumi(*up, *MACHINE)
     assert ".ollamazure-data" in machine.ssh("ls -A /srv/data").output
 

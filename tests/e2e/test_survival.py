@@ -11,9 +11,11 @@ from emulator.azure.service import Azure
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
 from emulator.instance import Instance
-from tests.e2e.deployment import Deployment, boot, wait_until
+from tests.e2e.deployment import Deployment, wait_until
 
 TITLE = "Kept since the first machine"
+VM = "azure-native:compute:VirtualMachine"
+DISK = "azure-native:compute:Disk"
 SERVICES = ("ollama", "open-webui", "nginx")
 
 
@@ -27,8 +29,9 @@ def keep_a_chat(deployment: Deployment) -> None:
 
 def has_the_chat(deployment: Deployment) -> bool:
     with deployment.client(deployment.token) as client:
-        chats = client.get("/api/v1/chats/", params={"page": 1}).json()
-    return TITLE in [chat["title"] for chat in chats]
+        answer = client.get("/api/v1/chats/", params={"page": 1})
+    assert answer.status_code == 200, answer.text
+    return TITLE in [chat["title"] for chat in answer.json()]
 
 
 def resource_id(deployment: Deployment, type_: str) -> str:
@@ -43,17 +46,17 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
     deployment: Deployment,
 ) -> None:
     keep_a_chat(deployment)
-    disk = resource_id(deployment, "azure-native:compute:Disk")
-    faults = DiskFaults(Places(Instance.open(deployment.home)))
+    instance = Instance.open(deployment.home)
+    faults = DiskFaults(Places(instance))
+    azure = Azure(instance)
     try:
-        faults.set(disk, 60)
-        before = boot(deployment)
-        deployment.ssh("sudo systemctl reboot", check=False)
-        wait_until(lambda: boot(deployment) != before, "SSH without the data disk")
-        if deployment.ssh("mountpoint -q /srv/data", check=False).code != 0:
-            for service in SERVICES:
-                assert deployment.ssh(f"systemctl is-active {service}", check=False).code != 0
-            assert deployment.ssh("sudo ls -A /srv/data").output.strip() == ""
+        faults.set("data", 60)
+        azure.wait(azure.action(resource_id(deployment, VM), "restart"))
+        wait_until(lambda: deployment.ssh("true").code == 0, "SSH without the data disk")
+        assert deployment.ssh("mountpoint -q /srv/data", check=False).code != 0
+        for service in SERVICES:
+            assert deployment.ssh(f"systemctl is-active {service}", check=False).code != 0
+        assert deployment.ssh("sudo ls -A /srv/data").output.strip() == ""
         wait_until(lambda: has_the_chat(deployment), "the chat after a late disk", patience=300)
     finally:
         faults.clear()
@@ -68,7 +71,7 @@ def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
 
 
 def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
-    disk = resource_id(deployment, "azure-native:compute:Disk")
+    disk = resource_id(deployment, DISK)
     deployment.up(keepData="true")
     refused = deployment.pulumi("destroy", "--yes", "--skip-preview", check=False)
     assert refused.code != 0 and "protect" in refused.output

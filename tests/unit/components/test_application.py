@@ -37,7 +37,9 @@ def deploy(**changes: Any) -> Recorder:
         connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
         target = remote.Target(connection, pulumi.Output.from_input("vm-1"), vm, ready=[ready])
         url = "https://chat.example.org"
-        ollama = Ollama("ollama", changed(OllamaArgs(target, "0.34.0", MODELS, 4096, 1, 1, "24h")))
+        ollama = Ollama(
+            "ollama", changed(OllamaArgs(target, "0.34.0", MODELS, 4096, 1, 1, "24h", 256))
+        )
         webui = OpenWebui("open-webui", changed(webui_args(target, url)))
         proxy = Proxy(
             "proxy",
