@@ -14,19 +14,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from emulator import recovery
 from emulator.artifacts import paths
 from emulator.instance import PROJECT, Instance
 from emulator.plugins import install
+from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
 DEFAULT_STACK = "local"
-# What the passphrase of another backend wrote into a stack file means nothing to this one.
-_ENCRYPTION_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
-SECRET_PLACEHOLDER = "placeholder-for-a-secret"  # noqa: S105
 _CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
 _USES_A_STACK = _CHANGES_STATE | {
     "preview",
@@ -172,114 +167,24 @@ class Pulumi:
             check=False,
         )
         if done.returncode:
-            raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{done.stderr or done.stdout}")
+            said = done.stderr or done.stdout
+            raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{said}")
         return done.stdout
 
     def ensure_stack(self, stack: str, project: ScratchProject) -> None:
         """Make the stack on first use, when the project has a file for it."""
         known = {entry["name"] for entry in json.loads(self.run_quietly("stack", "ls", "--json"))}
-        if stack in known:
-            return
-        if not (PROJECT / f"Pulumi.{stack}.yaml").exists():
-            raise RefusalError(
-                f"there is no stack {stack!r}: the project has no Pulumi.{stack}.yaml. "
-                f"Stacks are {', '.join(project.stacks())}; choose one with -s."
-            )
-        self.run_quietly("stack", "init", stack, "--no-select")
+        if stack not in known:
+            if stack not in project.stacks():
+                raise RefusalError(
+                    f"there is no stack {stack!r}: the project has no Pulumi.{stack}.yaml. "
+                    f"Stacks are {', '.join(project.stacks())}; choose one with -s."
+                )
+            self.run_quietly("stack", "init", stack, "--no-select")
+        for setting in project.unreadable_secrets(stack):
+            set_secret = ("config", "set", "--stack", stack, "--secret", "--path", setting)
+            self.run_quietly(*set_secret, stdin=SECRET_PLACEHOLDER)
         project.keep_settings(stack)
-
-
-class ScratchProject:
-    """The project as Pulumi sees it: links to the tree, copies of the stack files."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.folder = instance.home / "project"
-        self._kept = instance.home / "settings"
-
-    def stacks(self) -> list[str]:
-        """The stacks that the tree has files for."""
-        return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
-
-    def lay_out(self) -> None:
-        """Bring the links and copies up to date with the tree."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._kept.mkdir(exist_ok=True, mode=0o700)
-        wanted = {
-            entry.name: entry
-            for entry in PROJECT.iterdir()
-            if entry.name not in (".git", ".emulator") and not _is_stack_file(entry)
-        }
-        for link in self.folder.iterdir():
-            if link.name not in wanted and link.is_symlink():
-                link.unlink()
-        for name, entry in wanted.items():
-            link = self.folder / name
-            if not link.is_symlink():
-                link.symlink_to(entry)
-        for stack in {*self.stacks(), *(file.stem for file in self._kept.iterdir())}:
-            self._copy(stack)
-
-    def keep_settings(self, stack: str) -> None:
-        """Keep what a command wrote into the copy: `pulumi-local config set` stays, the tree does
-        not change."""
-        copy, source = self._load(stack)
-        original = self._from_tree(source)
-        before, after = original.get("config", {}), copy.get("config", {})
-        kept: dict[str, Any] = {
-            # The CLI writes numbers as text: that alone is no change.
-            "config": {
-                key: value for key, value in after.items() if str(before.get(key)) != str(value)
-            },
-            "removed": [key for key in before if key not in after],
-            **{key: copy[key] for key in _ENCRYPTION_KEYS if key in copy},
-        }
-        (self._kept / f"{stack}.yaml").write_text(yaml.safe_dump(kept))
-
-    def _copy(self, stack: str) -> None:
-        copy_file = self.folder / f"Pulumi.{stack}.yaml"
-        source = PROJECT / copy_file.name
-        settings = self._from_tree(yaml.safe_load(source.read_text()) if source.exists() else {})
-        kept_file = self._kept / f"{stack}.yaml"
-        if kept_file.exists():
-            kept = yaml.safe_load(kept_file.read_text())
-            settings.setdefault("config", {}).update(kept.pop("config", {}))
-            for key in kept.pop("removed", []):
-                settings["config"].pop(key, None)
-            settings.update(kept)
-        copy_file.touch(mode=0o600)
-        copy_file.write_text(yaml.safe_dump(settings, sort_keys=False))
-
-    def _load(self, stack: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        files = (self.folder / f"Pulumi.{stack}.yaml", PROJECT / f"Pulumi.{stack}.yaml")
-        copy, source = (
-            (yaml.safe_load(file.read_text()) or {}) if file.exists() else {} for file in files
-        )
-        return copy, source
-
-    def _from_tree(self, source: dict[str, Any] | None) -> dict[str, Any]:
-        settings = {
-            key: value for key, value in (source or {}).items() if key not in _ENCRYPTION_KEYS
-        }
-        settings["config"] = {
-            key: _without_secrets(value) for key, value in (settings.get("config") or {}).items()
-        }
-        return settings
-
-
-def _without_secrets(value: Any) -> Any:
-    """`value` with each `secure:` part, which another backend encrypted, replaced."""
-    if isinstance(value, dict):
-        if set(value) == {"secure"}:
-            return SECRET_PLACEHOLDER
-        return {key: _without_secrets(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(part) for part in value]
-    return value
-
-
-def _is_stack_file(entry: Path) -> bool:
-    parts = entry.name.split(".")
-    return len(parts) == 3 and parts[0] == "Pulumi" and parts[2] == "yaml"
 
 
 if __name__ == "__main__":

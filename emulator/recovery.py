@@ -51,7 +51,7 @@ def settle(exported: dict[str, Any], instance: Instance) -> dict[str, Any]:
     else is simply forgotten: commands are safe to run again, keys were never used, an update or a
     deletion that did not finish shows as a difference.
     """
-    from emulator.plugins import pending  # loads much, and is seldom needed
+    from emulator.plugins import pending  # noqa: PLC0415 - loads much, and is seldom needed
 
     return pending.resolve_pending(exported, instance)
 

@@ -1,0 +1,129 @@
+"""The project as Pulumi sees it, in a folder of the instance: the tree is never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.instance import PROJECT, Instance
+
+# What the passphrase of another backend wrote into a stack file means nothing to this one.
+_ENCRYPTION_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
+SECRET_PLACEHOLDER = "placeholder-for-a-secret"  # noqa: S105
+
+
+class ScratchProject:
+    """The project as Pulumi sees it: links to the tree, copies of the stack files."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.folder = instance.home / "project"
+        self._kept = instance.home / "settings"
+
+    def stacks(self) -> list[str]:
+        """The stacks that the tree has files for."""
+        return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
+
+    def lay_out(self) -> None:
+        """Bring the links and copies up to date with the tree."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._kept.mkdir(exist_ok=True, mode=0o700)
+        wanted = {
+            entry.name: entry
+            for entry in PROJECT.iterdir()
+            if entry.name not in (".git", ".emulator") and not _is_stack_file(entry)
+        }
+        for link in self.folder.iterdir():
+            if link.name not in wanted and link.is_symlink():
+                link.unlink()
+        for name, entry in wanted.items():
+            link = self.folder / name
+            if not link.is_symlink():
+                link.symlink_to(entry)
+        for stack in {*self.stacks(), *(file.stem for file in self._kept.iterdir())}:
+            self._copy(stack)
+
+    def keep_settings(self, stack: str) -> None:
+        """Keep what a command wrote into the copy: `pulumi-local config set` stays, the tree does
+        not change."""
+        copy, source = self._load(stack)
+        original = self._from_tree(source)
+        before, after = original.get("config", {}), copy.get("config", {})
+        kept: dict[str, Any] = {
+            # The CLI writes numbers as text: that alone is no change.
+            "config": {
+                key: value for key, value in after.items() if str(before.get(key)) != str(value)
+            },
+            "removed": [key for key in before if key not in after],
+            **{key: copy[key] for key in _ENCRYPTION_KEYS if key in copy},
+        }
+        (self._kept / f"{stack}.yaml").write_text(yaml.safe_dump(kept))
+
+    def unreadable_secrets(self, stack: str) -> list[str]:
+        """Settings (as paths) that are secret in the tree and have no value here yet."""
+        copy, _ = self._load(stack)
+        return [
+            f"{key}{path}"
+            for key, value in copy.get("config", {}).items()
+            for path in _placeholders(value)
+        ]
+
+    def _copy(self, stack: str) -> None:
+        copy_file = self.folder / f"Pulumi.{stack}.yaml"
+        source = PROJECT / copy_file.name
+        settings = self._from_tree(yaml.safe_load(source.read_text()) if source.exists() else {})
+        kept_file = self._kept / f"{stack}.yaml"
+        if kept_file.exists():
+            kept = yaml.safe_load(kept_file.read_text())
+            settings.setdefault("config", {}).update(kept.pop("config", {}))
+            for key in kept.pop("removed", []):
+                settings["config"].pop(key, None)
+            settings.update(kept)
+        copy_file.touch(mode=0o600)
+        copy_file.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+    def _load(self, stack: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        files = (self.folder / f"Pulumi.{stack}.yaml", PROJECT / f"Pulumi.{stack}.yaml")
+        copy, source = (
+            (yaml.safe_load(file.read_text()) or {}) if file.exists() else {} for file in files
+        )
+        return copy, source
+
+    def _from_tree(self, source: dict[str, Any] | None) -> dict[str, Any]:
+        settings = {
+            key: value for key, value in (source or {}).items() if key not in _ENCRYPTION_KEYS
+        }
+        settings["config"] = {
+            key: _without_secrets(value) for key, value in (settings.get("config") or {}).items()
+        }
+        return settings
+
+
+def _without_secrets(value: Any) -> Any:
+    """`value` with each `secure:` part, which another backend encrypted, replaced."""
+    if isinstance(value, dict):
+        if set(value) == {"secure"}:
+            return SECRET_PLACEHOLDER
+        return {key: _without_secrets(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(part) for part in value]
+    return value
+
+
+def _placeholders(value: Any) -> Iterator[str]:
+    """Paths within `value` at which a placeholder stands in plain text."""
+    if value == SECRET_PLACEHOLDER:
+        yield ""
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from (f".{key}{path}" for path in _placeholders(part))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from (f"[{index}]{path}" for path in _placeholders(part))
+
+
+def _is_stack_file(entry: Path) -> bool:
+    parts = entry.name.split(".")
+    return len(parts) == 3 and parts[0] == "Pulumi" and parts[2] == "yaml"
