@@ -68,15 +68,12 @@ class Access(pulumi.ComponentResource):
             create=f"{python} guest{QUESTIONER}",
             stdin=remote.secret_json(_questions(args)),
             environment={"OLLAMAZURE_ASKS_ABOUT": _digest(args)},
-            # A new machine: ask again, whatever else is the same.
-            triggers=[args.target.identity],
             logging=local.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(args.application),
                 deleted_with=args.target.vm,
-                delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m"),
             ),
         )
@@ -90,7 +87,7 @@ class Access(pulumi.ComponentResource):
                 lambda digest: f"# asks about {digest}\nsecret questions | {QUESTIONER}"
             ),
             files=[remote.File(QUESTIONER, "0755")],
-            secret_stdin={"questions": questions},
+            secrets={"questions": questions},
             show_output=True,
             mend="After mending, `pulumi up` asks again.",
             timeout="60m",

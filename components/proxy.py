@@ -90,6 +90,6 @@ class Proxy(pulumi.ComponentResource):
             args.target,
             script=f"secret pem | put {CERTIFICATE}.next 0600\n{CONFIGURE} cert/server.pem",
             # One file for both: a certificate and a key of two different moments do not fit.
-            secret_stdin={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
+            secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),
         )

@@ -1,8 +1,12 @@
 """The one place that makes a command on the machine.
 
+The script of a command, with the files it installs, goes in by standard input: a preview shows its
+changes line by line, and a failure prints only the short command and what the script said. Secrets
+are in there, too, and make it secret as a whole.
+
 Facts this file stands on (pulumi-command 1.2.1): `triggers` alone replaces, every other change is
-an update that runs `create` again; stdout, stderr and a failing command's text are printed; the
-whole command is one argument of the login shell, which Linux limits to 128 KiB.
+an update that runs `create` again; `create`, standard output and standard error of a command that
+fails are printed.
 """
 
 from __future__ import annotations
@@ -21,11 +25,8 @@ from pulumi_command import remote
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 TOOLS = "/usr/local/lib/ollamazure"
 
-# MAX_ARG_STRLEN of Linux, less room for the login shell's own words.
-LARGEST_SCRIPT = 120 * 1024
-
-_END_OF_STEP = "END_OF_STEP"
 _END_OF_FILE = "END_OF_FILE"
+_END_OF_SECRETS = "END_OF_SECRETS"
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(GUEST),
@@ -36,28 +37,27 @@ _ENVIRONMENT = jinja2.Environment(
     autoescape=False,  # noqa: S701  configuration files and shell, never HTML
 )
 
-# What the login shell of the admin user runs: the step goes into a file first, because its standard
-# input is where secrets come from. The lock is for the run before this one, which may still be at
-# work when only its connection broke.
-_OUTER = """\
+# What the login shell of the admin user runs. The script is kept in memory, because it may hold
+# secrets. The lock is for the run before this one, which may still be at work when only its
+# connection broke.
+_COMMAND = """\
 set -eu
-step=$(mktemp)
-trap 'rm -f "$step"' EXIT
-cat >"$step" <<'{end}'
-{step}{end}
+script=$(mktemp -p /dev/shm)
+trap 'rm -f "$script"' EXIT
+cat >"$script"
 sudo install -d -m 0755 /run/ollamazure
-sudo flock --close /run/ollamazure/{name}.lock bash "$step"
+sudo flock --close /run/ollamazure/{name}.lock bash "$script"
 """
 
-_INNER = """\
-# ollamazure: {name}
+_SCRIPT = """\
+# ollamazure: {name}, on the machine {machine}
 set -euo pipefail
 umask 022
 
 on_exit() {{
     local code=$?
     if [ "$code" != 0 ]; then
-        printf 'ollamazure: %s failed (code %s). %s\\n' {name} "$code" {mend} >&2
+        printf 'ollamazure: %s failed (code %s). %s\\n' {quoted_name} "$code" {mend} >&2
     fi
 }}
 trap on_exit EXIT
@@ -76,14 +76,17 @@ put() {
 }
 """
 
-_READ_STDIN = """
-# secret KEY: prints one secret; they arrive together, as JSON on standard input.
-secrets=$(cat)
-secret() {
+_SECRET = """
+# secret KEY: prints one secret.
+secrets=$(cat <<'{end}'
+{secrets}
+{end}
+)
+secret() {{
     printf '%s' "$secrets" |
         python3 -c 'import json, sys; sys.stdout.write(json.load(sys.stdin)[sys.argv[1]])' "$1"
-}
-"""
+}}
+"""  # noqa: S105  a script that reads them
 
 _DEFAULT_MEND = "Mend what the lines above name, then run `pulumi up` again: it goes on from here."
 
@@ -138,50 +141,52 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     *,
     script: pulumi.Input[str],
     files: Sequence[File] = (),
-    secret_stdin: Mapping[str, pulumi.Input[str]] | None = None,
+    secrets: Mapping[str, pulumi.Input[str]] | None = None,
     show_output: bool | None = None,
     delete: str | None = None,
     mend: str = _DEFAULT_MEND,
     timeout: str = "30m",
     opts: pulumi.ResourceOptions | None = None,
 ) -> Step:
-    """Run `script` as root on the machine whenever it, a file or a secret changes.
+    """Run `script` as root on the machine whenever it, a file, a secret or the machine changes.
+
+    A new machine is an update, not a replacement: that would first run `delete` on the old one and
+    fail when it is gone.
 
     Args:
         name: of the resource and of its lock on the machine.
         target: the machine.
         script: bash, safe to run again at any moment, also half way.
         files: written before the script runs.
-        secret_stdin: secrets, which the script reads with `secret KEY`.
+        secrets: what the script reads with `secret KEY`.
         show_output: while it runs; by default only where there is no secret to show.
-        delete: bash that undoes it; not run when the machine itself goes.
+        delete: a command line that undoes it; not run when the machine itself goes.
         mend: what to do when it fails, the last line of its output.
         timeout: of one run, waiting for the machine included (Go duration).
         opts: of the resource; `parent` above all.
 
     Raises:
-        ValueError: the script with its files is too long for one command, or a file holds the
-            word that ends it.
+        ValueError: a file holds the word that ends it.
     """
-    with_secrets = secret_stdin is not None
-    shown = not with_secrets if show_output is None else show_output
-    content = pulumi.Output.all(script=script, values=[file.values for file in files])
-    create = content.apply(
+    shown = secrets is None if show_output is None else show_output
+    content = pulumi.Output.all(
+        script=script, values=[file.values for file in files], machine=target.identity
+    )
+    plain = content.apply(
         lambda known: render_script(
             name,
             known["script"],
             render_files(files, known["values"]),
-            with_secrets=with_secrets,
+            machine=known["machine"],
             mend=mend,
         )
     )
     step = Step(
         name,
         connection=target.connection,
-        create=create,
-        delete=None if delete is None else render_script(name, delete, mend=mend),
-        stdin=None if secret_stdin is None else secret_json(secret_stdin),
-        triggers=[target.identity],
+        create=command(name),
+        delete=None if delete is None else _locked(name, delete),
+        stdin=plain if secrets is None else _with_secrets(plain, secrets),
         logging=remote.Logging.STDOUT_AND_STDERR if shown else remote.Logging.NONE,
         add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions.merge(
@@ -189,13 +194,12 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
             pulumi.ResourceOptions(
                 depends_on=list(target.ready),
                 deleted_with=target.vm,
-                delete_before_replace=True,
                 additional_secret_outputs=None if shown else ["stdout", "stderr"],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="10m"),
             ),
         ),
     )
-    step.digest = create.apply(_sha256)
+    step.digest = plain.apply(_sha256)
     return step
 
 
@@ -249,29 +253,48 @@ def render_file(path: str, **values: Any) -> str:
     return _ENVIRONMENT.get_template(f"{source}.j2").render(values)
 
 
+def command(name: str) -> str:
+    """What the login shell runs for the command `name`: it takes the script from standard input."""
+    return _COMMAND.format(name=name)
+
+
 def render_script(
     name: str,
     script: str,
     files: Sequence[tuple[File, str]] = (),
     *,
-    with_secrets: bool = False,
+    machine: str,
     mend: str = _DEFAULT_MEND,
 ) -> str:
-    """The text of one remote command: pure, readable, and the same for the same input.
+    """The script of one command: pure, readable, and the same for the same input.
 
     Raises:
         ValueError: see `run`.
     """
-    functions = (_PUT_FILE if files or with_secrets else "") + (_READ_STDIN if with_secrets else "")
-    inner = _INNER.format(name=shlex.quote(name), mend=shlex.quote(mend), functions=functions)
-    step = inner + "".join(_put(file, content) for file, content in files) + _lines(script)
-    text = _OUTER.format(name=name, step=_without(_END_OF_STEP, step, name), end=_END_OF_STEP)
-    if len(text.encode()) > LARGEST_SCRIPT:
-        raise ValueError(
-            f"{name}: its script with its files has {len(text.encode())} bytes; one command on "
-            f"the machine can have {LARGEST_SCRIPT}. Split the step in two."
-        )
-    return text
+    head = _SCRIPT.format(
+        name=name,
+        machine=machine,
+        quoted_name=shlex.quote(name),
+        mend=shlex.quote(mend),
+        functions=_PUT_FILE,
+    )
+    return head + "".join(_put(file, content) for file, content in files) + _lines(script)
+
+
+def add_secrets(script: str, secrets: str) -> str:
+    """The script with `secrets`, one line of JSON, at its head, where `secret KEY` reads them."""
+    return _SECRET.format(secrets=secrets, end=_END_OF_SECRETS) + script
+
+
+def _with_secrets(
+    script: pulumi.Output[str], secrets: Mapping[str, pulumi.Input[Any]]
+) -> pulumi.Output[str]:
+    both = pulumi.Output.all(script, secret_json(secrets))
+    return both.apply(lambda known: add_secrets(*known))
+
+
+def _locked(name: str, command: str) -> str:
+    return f"sudo flock --close /run/ollamazure/{name}.lock {command}"
 
 
 def _sha256(text: str) -> str:

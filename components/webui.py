@@ -49,9 +49,10 @@ class OpenWebuiArgs:
 
 
 class OpenWebui(pulumi.ComponentResource):
-    """Open WebUI; `service` runs it, `settings` tells it what is declared."""
+    """Open WebUI; `service` runs it, `admin` signs in, `settings` is what is declared."""
 
     service: remote.Step
+    admin: remote.Step
     settings: remote.Step
     digest: pulumi.Output[str]
 
@@ -78,10 +79,26 @@ class OpenWebui(pulumi.ComponentResource):
             mend=MEND,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.admin = remote.run(
+            "open-webui-admin",
+            args.target,
+            script=f"secret admin | {remote.TOOLS}/webui.py admin",
+            secrets={
+                "admin": remote.secret_json(
+                    {
+                        "email": args.admin_email.lower(),
+                        "name": args.admin_name,
+                        "password": args.admin_password,
+                    }
+                )
+            },
+            mend=MEND,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
+        )
         self.settings = remote.run(
             "open-webui-settings",
             args.target,
-            script=f"printf '%s' \"$secrets\" | {remote.TOOLS}/webui.py apply {DECLARED}",
+            script=f"{remote.TOOLS}/webui.py apply {DECLARED}",
             files=[
                 # There already, and here so that a change of it applies the settings again.
                 remote.File(f"{remote.TOOLS}/webui.py", "0755"),
@@ -94,11 +111,10 @@ class OpenWebui(pulumi.ComponentResource):
                     },
                 ),
             ],
-            secret_stdin={"password": args.admin_password},
             mend=MEND,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin]),
         )
-        self.digest = remote.digest([self.service, self.settings])
+        self.digest = remote.digest([self.service, self.admin, self.settings])
         self.register_outputs({})
 
 
@@ -110,7 +126,6 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
     """
     generates = args.background_generation
     return {
-        "admin": {"email": args.admin_email.lower(), "name": args.admin_name},
         "config": {
             "webui.url": url,
             "ui.enable_signup": False,

@@ -34,6 +34,7 @@ from emulator.host.network import Networks
 from emulator.host.places import Places, replace_text
 
 _BOOT = Path(__file__).parent / "boot"
+_POWER_ON = _BOOT / "power-on-network"
 _BOOT_SECONDS = 180
 _STOP_SECONDS = 60
 _UNWANTED_UNITS = ("systemd-modules-load.service", "systemd-udev-settle.service")
@@ -101,6 +102,8 @@ class Machines:
         """Boot it and wait until it takes SSH connections, as Azure waits for its agent."""
         container = self._places.container(machine.name)
         self.stop(machine.name)
+        # A new machine at this cable has no nft yet to wipe with what the one before it left.
+        run(["ip", "netns", "exec", self._networks.namespace_of(interface.id), str(_POWER_ON)])
         self._limit(machine)
         self._connect_disks(machine)
         if not self._podman.succeeds("start", container, group=container):

@@ -83,7 +83,7 @@ def scripts() -> dict[str, set[str]]:
         for line in re.findall(r"^Exec\w*=[-+!@:]*(\S+)", text, re.MULTILINE):
             found.setdefault(str(path.relative_to(PROJECT)), set()).add(line)
     for step in whole_program("local").of("command:remote:Command"):
-        for key in ("create", "delete"):
+        for key in ("create", "stdin", "delete"):
             if script := step.inputs.get(key):
                 found[f"{step.name} ({key})"] = commands_of_shell(str(script)) | {"flock"}
     first_boot = FIRST_BOOT["runcmd"]

@@ -77,7 +77,7 @@ def test_a_b2ms_with_debian(chat: Recorder) -> None:
 
 
 def test_the_same_model(chat: Recorder) -> None:
-    assert "pull llama3.2:1b" in chat.named("model-llama3.2-1b").inputs["create"]
+    assert "pull llama3.2:1b" in chat.named("model-llama3.2-1b").inputs["stdin"]
 
 
 def test_packages_are_upgraded_and_podman_and_htop_installed(first_boot: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def test_the_host_has_its_name_and_a_fixed_address_for_containers() -> None:
 
 
 def test_the_connection_to_ollama_is_preset(chat: Recorder) -> None:
-    create = chat.named("open-webui").inputs["create"]
+    create = chat.named("open-webui").inputs["stdin"]
     assert "OLLAMA_BASE_URLS=http://host.containers.internal:11434" in create
 
 
@@ -143,6 +143,6 @@ def test_nginx_takes_as_many_connections() -> None:
 
 
 def test_the_administrator_is_declared(chat: Recorder, settings: Settings) -> None:
-    declared = chat.named("open-webui-settings").inputs["create"]
-    assert settings.admin_email in declared
+    assert settings.admin_email in chat.named("open-webui-admin").inputs["stdin"]
+    declared = chat.named("open-webui-settings").inputs["stdin"]
     assert '"ui.enable_signup": false' in declared

@@ -36,13 +36,24 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def execute(machine: Path, text: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command's text as sshd does: as one argument of the login shell."""
+def command(machine: Path) -> str:
+    """The text of a command, its lock and its memory in the folder of this machine."""
+    (machine / "memory").mkdir(exist_ok=True)
+    text = remote.command("step").replace("/dev/shm", str(machine / "memory"))
+    return text.replace("/run/ollamazure", str(machine / "run"))
+
+
+def script(text: str, *files: tuple[remote.File, str], **changes: str) -> str:
+    """What goes in by standard input."""
+    return remote.render_script("step", text, files, machine="vm-1", **changes)
+
+
+def execute(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as sshd does: the command as one argument of the login shell."""
     environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
-    text = text.replace("/run/ollamazure", str(machine / "run"))
     return subprocess.run(
-        ["/bin/sh", "-c", text],
-        input=stdin,
+        ["/bin/sh", "-c", command(machine)],
+        input=text,
         capture_output=True,
         text=True,
         env=environment,
@@ -57,11 +68,9 @@ def file_at(path: Path, mode: str = "0644") -> remote.File:
 def test_writes_files_and_runs_the_script(machine: Path) -> None:
     configuration = machine / "etc" / "some" / "thing.conf"
     content = "line 'one' $HOME `x` \\ \"\"\n\nlast\n"
-    text = remote.render_script(
-        "step", f"cat {configuration}", [(file_at(configuration, "0640"), content)]
+    done = execute(
+        machine, script(f"cat {configuration}", (file_at(configuration, "0640"), content))
     )
-
-    done = execute(machine, text)
 
     assert (done.returncode, done.stdout) == (0, content), done.stderr
     assert configuration.read_text() == content
@@ -74,41 +83,33 @@ def test_writes_a_staged_file_beside_the_one_in_use(machine: Path) -> None:
     used.write_text("old")
     staged = remote.File(str(used), suffix=".next")
 
-    execute(machine, remote.render_script("step", "true", [(staged, "new\n")]))
+    execute(machine, script("true", (staged, "new\n")))
 
     assert used.read_text() == "old"
     assert (machine / "nginx.conf.next").read_text() == "new\n"
 
 
-def test_leaves_nothing_behind_and_keeps_the_exit_code(
-    machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    temporary = machine / "tmp"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-
-    done = execute(machine, remote.render_script("step", "exit 7", mend="Do this next."))
+def test_leaves_nothing_behind_and_keeps_the_exit_code(machine: Path) -> None:
+    done = execute(machine, script("exit 7", mend="Do this next."))
 
     assert done.returncode == 7
     assert done.stderr.splitlines()[-1] == "ollamazure: step failed (code 7). Do this next."
-    assert list(temporary.iterdir()) == []
+    assert list((machine / "memory").iterdir()) == []
 
 
 def test_stops_at_the_first_error(machine: Path) -> None:
-    done = execute(machine, remote.render_script("step", "false | true\necho reached"))
+    done = execute(machine, script("false | true\necho reached"))
 
     assert done.returncode != 0
     assert "reached" not in done.stdout
 
 
-def test_secrets_come_by_standard_input_alone(machine: Path) -> None:
+def test_secrets_come_with_the_script(machine: Path) -> None:
     secret = "s3cret 'with' \"quotes\" $and\nlines\n"
     kept = machine / "key"
-    text = remote.render_script(
-        "step", f"secret key | put {kept} 0600\nsecret other", with_secrets=True
-    )
+    text = script(f"secret key | put {kept} 0600\nsecret other")
 
-    done = execute(machine, text, json.dumps({"key": secret, "other": "two"}))
+    done = execute(machine, remote.add_secrets(text, json.dumps({"key": secret, "other": "two"})))
 
     assert (done.returncode, done.stdout) == (0, "two"), done.stderr
     assert kept.read_text() == secret
@@ -120,13 +121,18 @@ def test_one_step_waits_for_the_run_before_it(machine: Path) -> None:
     begun, go_on, order = machine / "begun", machine / "go-on", machine / "order"
     os.mkfifo(begun)
     os.mkfifo(go_on)
-    slow = remote.render_script("step", f"echo > {begun}; cat {go_on}; echo first >> {order}")
-    quick = remote.render_script("step", f"echo second >> {order}")
+    slow = script(f"echo > {begun}; cat {go_on}; echo first >> {order}")
+    quick = script(f"echo second >> {order}")
     environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
 
     def start(text: str) -> subprocess.Popen[bytes]:
-        text = text.replace("/run/ollamazure", str(machine / "run"))
-        return subprocess.Popen(["/bin/sh", "-c", text], env=environment)
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", command(machine)], env=environment, stdin=subprocess.PIPE
+        )
+        assert process.stdin
+        process.stdin.write(text.encode())
+        process.stdin.close()
+        return process
 
     first = start(slow)
     begun.read_text()  # it holds the lock now
@@ -144,12 +150,7 @@ def test_templates_need_every_value() -> None:
 
 def test_refuses_what_ends_a_text_early(machine: Path) -> None:
     with pytest.raises(ValueError, match=r"thing.conf: a line of it is the word END_OF_FILE"):
-        remote.render_script("step", "true", [(file_at(machine / "thing.conf"), "END_OF_FILE\n")])
-
-
-def test_refuses_what_does_not_fit_one_command(machine: Path) -> None:
-    with pytest.raises(ValueError, match=r"step: .* Split the step in two"):
-        remote.render_script("step", "true", [(file_at(machine / "x"), "x" * 130_000)])
+        script("true", (file_at(machine / "thing.conf"), "END_OF_FILE\n"))
 
 
 def test_registers_a_command_that_can_be_repeated() -> None:
@@ -160,24 +161,24 @@ def test_registers_a_command_that_can_be_repeated() -> None:
     step = record(program).named("step")
 
     assert step.type == "command:remote:Command"
-    assert step.inputs["triggers"] == ["vm-1"]
+    assert "triggers" not in step.inputs  # a new machine is an update
+    assert "on the machine vm-1\n" in step.inputs["stdin"]
     assert step.inputs["addPreviousOutputInEnv"] is False
     assert step.inputs["logging"] == "stdoutAndStderr"
-    assert "undo" in step.inputs["delete"]
+    assert step.inputs["delete"] == "sudo flock --close /run/ollamazure/step.lock undo"
     assert "update" not in step.inputs
     assert step.deleted_with == "vm"
-    assert step.delete_before_replace
     assert step.dependencies == {"machine-ready"}
     assert step.timeouts["create"] == "30m"
 
 
 def test_registers_secrets_as_secrets() -> None:
     def program() -> None:
-        remote.run("step", target(vm()), script="secret word", secret_stdin={"word": "xyzzy"})
+        remote.run("step", target(vm()), script="secret word", secrets={"word": "xyzzy"})
 
     step = record(program).named("step")
 
-    assert json.loads(step.inputs["stdin"]) == {"word": "xyzzy"}
+    assert '{"word": "xyzzy"}' in step.inputs["stdin"]
     assert "stdin" in step.secrets
     assert "xyzzy" not in step.inputs["create"]
     assert step.inputs["logging"] == "none"

@@ -44,12 +44,12 @@ def test_shellcheck(script: Path) -> None:
 
 
 def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
-    """What surrounds every script: the outer command, and the inner one it writes to a file."""
-    outer = tmp_path / "outer.sh"
+    """What surrounds every script: the outer command, and the script with its secrets."""
+    outer, inner = tmp_path / "outer.sh", tmp_path / "inner.sh"
+    outer.write_text(remote.command("step"))
     files = [(remote.File("/etc/x"), "x\n")]
-    outer.write_text(remote.render_script("step", "secret word", files, with_secrets=True))
-    inner = tmp_path / "inner.sh"
-    inner.write_text(outer.read_text().split("'END_OF_STEP'\n")[1].split("\nEND_OF_STEP")[0])
+    script = remote.render_script("step", "secret word", files, machine="vm-1")
+    inner.write_text(remote.add_secrets(script, '{"word": "x"}'))
 
     for shell, path in (("sh", outer), ("bash", inner)):
         # SC2016: what to do next is words for people, with `commands` in them.

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Tells the Open WebUI of this machine what the settings declare, through its own interface.
 
-    webui.py apply DECLARED.json    with {"password": "…"} of the admin on standard input
+    webui.py admin                  {"email": …, "name": …, "password": …} on standard input
+    webui.py apply DECLARED.json    the configuration
     webui.py show MODEL             to every user
 
 What is declared wins at each run; what is not declared stays the admin's. Runs as root, which alone
@@ -134,8 +135,10 @@ class OpenWebui:
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
+            case ["admin"]:
+                set_admin(ready(), json.load(sys.stdin))
             case ["apply", path]:
-                apply(json.loads(Path(path).read_text()), json.load(sys.stdin)["password"])
+                apply_config(ready(), json.loads(Path(path).read_text()))
             case ["show", model]:
                 show_to_everybody(ready(), model)
             case _:
@@ -147,15 +150,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def apply(declared: dict[str, Any], password: str) -> None:
-    webui = ready()
-    if not signs_in(webui, declared["admin"]["email"], password):
-        say("The declared admin does not sign in; setting the account as root.")
-        in_container(SET_ADMIN, json.dumps({**declared["admin"], "password": password}))
-        if not signs_in(webui, declared["admin"]["email"], password):
-            raise WebuiError("the admin's account is set, and still does not sign in.")
-    apply_config(webui, declared)
-    say("Open WebUI has what the settings declare.")
+def set_admin(webui: OpenWebui, admin: dict[str, str]) -> None:
+    """The declared admin signs in with the declared password, whoever had which before."""
+    if signs_in(webui, admin["email"], admin["password"]):
+        say("The declared admin signs in.")
+        return
+    say("The declared admin does not sign in; setting the account as root.")
+    in_container(SET_ADMIN, json.dumps(admin))
+    if not signs_in(webui, admin["email"], admin["password"]):
+        raise WebuiError("the admin's account is set, and still does not sign in.")
 
 
 def ready() -> OpenWebui:
@@ -229,6 +232,7 @@ def apply_config(webui: OpenWebui, declared: dict[str, Any]) -> None:
         say(f"Set: {', '.join(sorted(changes))}.")
     BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
     BEGUN.touch()
+    say("Open WebUI has what the settings declare.")
 
 
 def changed_keys(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
