@@ -39,12 +39,11 @@ class HostFabric:
         self, instance: Instance, image: Path | None = None, mirror: Path | None = None
     ) -> None:
         self._places = places = Places(instance)
-        self._networks = Networks(
-            places, Numbers(places), Processes(places), mirror or paths.mirror()
-        )
+        processes = Processes(places)
+        self._networks = Networks(places, Numbers(places), processes, mirror or paths.mirror())
         self._disks = Disks(places)
         self._machines = Machines(
-            places, Podman(places), self._networks, self._disks, image or _image()
+            places, Podman(places), processes, self._networks, self._disks, image or _image()
         )
 
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
@@ -63,6 +62,12 @@ class HostFabric:
         with self._alone():
             desired = Desired.read(json.loads(self._resources.read_text()))
             self._machines.power(desired, vm_id, action, report)
+
+    def revive(self, vm_id: str, report: Report) -> None:
+        """Start a machine that should run and does not. Raises FabricError."""
+        with self._alone():
+            desired = Desired.read(json.loads(self._resources.read_text()))
+            self._machines.revive(desired, vm_id, report)
 
     @property
     def _resources(self) -> Path:

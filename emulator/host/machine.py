@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from emulator.host.namespace import (
 )
 from emulator.host.network import Networks
 from emulator.host.places import Places, replace_text
+from emulator.host.processes import Processes
 
 _BOOT = Path(__file__).parent / "boot"
 _POWER_ON = _BOOT / "power-on-network"
@@ -44,11 +46,18 @@ _UNWANTED_UNITS = ("systemd-modules-load.service", "systemd-udev-settle.service"
 class Machines:
     """The virtual machines of one instance."""
 
-    def __init__(
-        self, places: Places, podman: Podman, networks: Networks, disks: Disks, image: Path
+    def __init__(  # noqa: PLR0913, PLR0917  everything that a machine is made with
+        self,
+        places: Places,
+        podman: Podman,
+        processes: Processes,
+        networks: Networks,
+        disks: Disks,
+        image: Path,
     ) -> None:
         self._places = places
         self._podman = podman
+        self._processes = processes
         self._networks = networks
         self._disks = disks
         self._image = image
@@ -73,6 +82,8 @@ class Machines:
             elif not self.runs(machine.name):
                 report(f"{machine.name}: booting")
                 self.start(machine, network, interface)
+            else:
+                self._keep(machine)
 
     def power(self, desired: Desired, vm_id: str, action: PowerAction, report: Report) -> None:
         """Start, restart or stop one machine. Raises FabricError."""
@@ -86,6 +97,13 @@ class Machines:
             self.stop(machine.name)
             if action == "deallocate":
                 self._lose_temp_disk(machine.name)
+
+    def revive(self, desired: Desired, vm_id: str, report: Report) -> None:
+        """Start one machine unless it runs, or should not. Raises FabricError."""
+        machine = next((each for each in desired.machines if each.id == vm_id), None)
+        if machine and machine.running and not machine.failed and not self.runs(machine.name):
+            report(f"{machine.name}: booting")
+            self.start(machine, *desired.cable_of(machine))
 
     def runs(self, name: str) -> bool:
         """Whether it runs, and in its present network."""
@@ -101,7 +119,7 @@ class Machines:
     def start(self, machine: Machine, network: Network, interface: Interface) -> None:
         """Boot it and wait until it takes SSH connections, as Azure waits for its agent."""
         container = self._places.container(machine.name)
-        self.stop(machine.name)
+        self._shut_down(machine.name)
         # A new machine at this cable has no nft yet to wipe with what the one before it left.
         run(["ip", "netns", "exec", self._networks.namespace_of(interface.id), str(_POWER_ON)])
         self._limit(machine)
@@ -110,6 +128,7 @@ class Machines:
             self._forget_container(container)
             self._make_container(machine)
             self._podman("start", container, group=container)
+        self._keep(machine)
         probe = ["ip", "netns", "exec", self._networks.router_of(network.id)]
         probe += ["timeout", "5", "bash", "-c", _SSH_PROBE, interface.address]
         if not wait_until(lambda: succeeds(probe), _BOOT_SECONDS, every=0.2):
@@ -121,7 +140,18 @@ class Machines:
                 f"{where}:\n{self._console_end(machine.name)}",
             )
 
+    def _keep(self, machine: Machine) -> None:
+        """Have it switched on again when it reboots."""
+        home, container = self._places.instance.home, self._places.container(machine.name)
+        keeper = [sys.executable, "-m", "emulator.host.keeper", str(home), machine.id, container]
+        self._processes.ensure(_keeper(machine.name), keeper, ready=lambda: True)
+
     def stop(self, name: str) -> None:
+        """Shut it down for good."""
+        self._processes.stop(_keeper(name))
+        self._shut_down(name)
+
+    def _shut_down(self, name: str) -> None:
         """Shut it down, and pull the plug when it takes too long."""
         container = self._places.container(name)
         stop = ["stop", "--ignore", "--time", str(_STOP_SECONDS), container]
@@ -132,6 +162,7 @@ class Machines:
     def remove(self, name: str) -> None:
         """Remove it with its OS disk; data disks are left."""
         container, folder = self._places.container(name), self._places.machine(name)
+        self._processes.stop(_keeper(name))
         self._forget_container(container)
         loop.detach(folder / "temp.disk")
         for group in group_folders(container):
@@ -209,7 +240,7 @@ class Machines:
         if self._podman.succeeds("container", "exists", container):
             if self._podman("container", "inspect", "--format", asked, container).strip() == spec:
                 return
-            self.stop(machine.name)
+            self._shut_down(machine.name)
             self._forget_container(container)
         root = self._places.machine(machine.name) / "root"
         self._podman(
@@ -228,7 +259,6 @@ class Machines:
             "--privileged",
             "--systemd=always",
             "--tty",
-            "--restart=always",  # a reboot from inside ends the container
             f"--hostname={machine.host_name}",
             f"--network=ns:/run/netns/{self._networks.namespace_of(machine.interface)}",
             "--no-hosts",
@@ -278,6 +308,11 @@ def _size(machine: Machine) -> Size:
 def _cores(size: Size) -> str:
     """The size's cores, as many as the host has, in the kernel's notation."""
     return f"0-{min(size.vcpus, os.cpu_count() or 1) - 1}"
+
+
+def _keeper(name: str) -> str:
+    """The helper that keeps a machine on."""
+    return f"keeper-{name}"
 
 
 def _identity(folder: Path) -> str | None:

@@ -33,6 +33,7 @@ def remove(instance: Instance) -> None:
     """
     places = Places(instance)
     podman = Podman(places)
+    _end_processes(places)  # a keeper would switch its machine on again
     if podman.storage.exists():
         # Without its conmon a container cannot be removed in order; what follows does without.
         podman.succeeds("rm", "--all", "--force", "--time", "0")

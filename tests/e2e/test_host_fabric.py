@@ -21,6 +21,7 @@ from emulator.host.commands import run, wait_until
 from emulator.host.fabric import HostFabric
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
+from emulator.host.processes import Processes
 from emulator.instance import Instance
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers"
@@ -284,6 +285,15 @@ def test_a_reboot_from_inside_and_a_crash_come_back(host: Host) -> None:
     boot = host.run(BOOT)
     os.kill(host.init, signal.SIGKILL)
     assert wait_until(lambda: host.booted_since(boot), 60)
+
+
+def test_a_power_off_from_inside_lasts(host: Host) -> None:
+    log = Processes(Places(host.instance)).log("keeper-chat")
+    host.ssh("sudo poweroff")
+    assert wait_until(lambda: "powered off" in log.read_text(), 60)
+    assert not host.answers(22)
+    host.power("start")
+    assert host.answers(22)
 
 
 def test_a_disk_grows_under_the_running_machine(host: Host) -> None:
