@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator import scratch
+from emulator import cli, scratch
 from emulator.azure.fabric import NullFabric
 from emulator.azure.service import Azure
 from emulator.instance import Instance
@@ -180,18 +180,23 @@ def test_destroy_leaves_nothing_in_azure(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_another_backend_gets_a_placeholder_that_stays_secret(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the tree's stack file holds encrypted cannot be read here, and must not become plain."""
-    stack_file = PROJECT / "Pulumi.test-secret.yaml"
+    tree, home = tmp_path / "tree", tmp_path / "emulator"
+    tree.mkdir()
+    for entry in PROJECT.iterdir():
+        (tree / entry.name).symlink_to(entry)
+    stack_file = tree / "Pulumi.secret.yaml"
     settings = (PROJECT / "Pulumi.local.yaml").read_text()
     secret = "  ollamazure:adminPassword:\n    secure: v1:AAAA:BBBB\n"
     stack_file.write_text(settings + secret + "encryptionsalt: v1:CCCC:v1:DDDD:EEEE\n")
-    try:
-        stack = Stack(tmp_path / "emulator", "test-secret")
-        assert "vm" in names(stack.preview(), "create")
-        copy = (stack.home / "project" / stack_file.name).read_text()
-        assert "secure:" in copy and "AAAA" not in copy
-        assert scratch.SECRET_PLACEHOLDER not in copy
-    finally:
-        stack_file.unlink()
+    monkeypatch.setattr(scratch, "PROJECT", tree)
+    monkeypatch.setenv("OLLAMAZURE_PLAN", "1")
+    monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(home))
+
+    assert cli.main(["preview", "--non-interactive", "--stack", "secret"]) == 0
+
+    copy = (home / "project" / stack_file.name).read_text()
+    assert "secure:" in copy and "AAAA" not in copy
+    assert scratch.SECRET_PLACEHOLDER not in copy
