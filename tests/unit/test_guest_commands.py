@@ -97,7 +97,7 @@ def scripts() -> dict[str, set[str]]:
 SCRIPTS = scripts()
 
 
-@pytest.mark.parametrize("where", SCRIPTS)
+@pytest.mark.parametrize("where", sorted(SCRIPTS))
 def test_each_command_has_a_package_that_is_there(where: str) -> None:
     image = (PROJECT / "emulator/artifacts/cloud-image-packages.txt").read_text().splitlines()
     there = {*FIRST_BOOT["packages"], *image, *ESSENTIAL}
