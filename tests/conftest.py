@@ -8,6 +8,7 @@ import pytest
 _ORDER = ("deployment", "e2e", "engine", "unit")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests by the machine they share, else by file, and put the longest first."""
     for item in items:
