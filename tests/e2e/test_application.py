@@ -76,7 +76,7 @@ def test_a_password_set_elsewhere_gives_way_to_the_declared_one(deployment: Depl
         )
     assert changed.status_code == 200, changed.text
     # As the last check advises when the declared password does not sign in.
-    advised = ("--replace", "**::open-webui-settings")
+    advised = ("--replace", "**::open-webui-admin")
     deployment.pulumi("up", "--yes", "--skip-preview", *advised)
     deployment.forget()
     assert deployment.token

@@ -174,7 +174,7 @@ def sign_in(chat: Chat, email: str, password: str) -> str:
         raise HopError(
             "sign-in",
             f"{email} cannot sign in: {status} {_detail(answer)}.",
-            "The password was changed elsewhere? `pulumi up --replace '**::open-webui-settings'` "
+            "The password was changed elsewhere? `pulumi up --replace '**::open-webui-admin'` "
             "sets the declared one again.",
         )
     return str(answer["token"])
