@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight reference lock packages check-packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight reference prices lock packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
@@ -50,6 +50,9 @@ preflight: .venv ## what Azure would refuse, before a deployment there; only rea
 
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
 	@$(python) -m scripts.reference
+
+prices: .venv ## bring catalog/prices.yaml up to date from Azure's public price list
+	@$(python) -m scripts.prices
 
 lock: .venv ## write constraints.txt from what is installed, after a pin has changed
 	@grep -h == requirements.txt requirements-dev.txt >.venv/direct.txt

@@ -23,9 +23,8 @@ from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
 DEFAULT_STACK = "local"
 _CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
-_USES_A_STACK = _CHANGES_STATE | {
-    "preview",
-    "pre",
+_ASKS_AZURE = _CHANGES_STATE | {"preview", "pre"}
+_USES_A_STACK = _ASKS_AZURE | {
     "config",
     "stack",
     "state",
@@ -47,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         install.install(instance, paths.pulumi())
         pulumi = Pulumi(paths.pulumi(), project.folder, environment)
         stack = stack_of(arguments)
+        if set(arguments) & _ASKS_AZURE and not install.emulated_azure_answers(instance):
+            raise RefusalError(
+                f"the azure-native plugin in {instance.pulumi_home} is not the emulator's, and "
+                "another one could reach the real Azure. Remove the folder and run this again."
+            )
         if needs_stack(arguments):
             pulumi.ensure_stack(stack, project)
         if set(arguments) & _CHANGES_STATE:

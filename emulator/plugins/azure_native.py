@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import sys
 import time
 from importlib.metadata import version
 from typing import Any
@@ -474,4 +475,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    serve(VERSION, {}, AzureNative)
+    if sys.argv[1:] == ["--emulator"]:  # who answers? see install.emulated_azure_answers
+        print(Instance.open().home)
+    else:
+        serve(VERSION, {}, AzureNative)

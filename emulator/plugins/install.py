@@ -81,6 +81,22 @@ def install(instance: Instance, pulumi_cli: Path, official: bool = True) -> list
     return chosen + [_choose(instance, pulumi_cli, plugin) for plugin in needed]
 
 
+def emulated_azure_answers(instance: Instance) -> bool:
+    """Whether the only azure-native the engine can find is the emulator's, of this instance."""
+    plugins = instance.pulumi_home / "plugins"
+    found = list(plugins.glob("resource-azure-native-v*/pulumi-resource-azure-native"))
+    if len(found) != 1:
+        return False
+    asked = subprocess.run(
+        [found[0], "--emulator"],
+        env=os.environ | {"OLLAMAZURE_EMULATOR": str(instance.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() == str(instance.home)
+
+
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
     installed = instance.pulumi_home / "plugins" / plugin.folder
     if (pulumi_cli.resolve().parent / plugin.executable).exists():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.deployment import Deployment, boot, wait_until
 
@@ -106,6 +108,18 @@ def test_first_boot_has_no_error(deployment: Deployment) -> None:
     assert "status: done" in deployment.ssh("cloud-init status --long").output
     failed = deployment.ssh("systemctl --failed --plain --no-legend").output
     assert failed.strip() == ""
+
+
+def test_each_command_is_of_the_package_it_is_said_to_be_of(deployment: Deployment) -> None:
+    """What tests/unit/test_guest_commands.py relies on."""
+    table = Path(__file__).parents[1] / "unit" / "packages_of_commands.yaml"
+    said: dict[str, str] = yaml.safe_load(table.read_text())["commands"]
+    asked = "".join(
+        f"p=$(command -v {name}); dpkg-query -S $p 2>/dev/null || dpkg-query -S $(readlink -f $p)\n"
+        for name in said
+    )
+    owners = deployment.ssh("sudo bash", stdin=asked).output.splitlines()
+    assert [line.partition(":")[0] for line in owners] == list(said.values())
 
 
 def test_name_of_the_machine_and_its_user_come_from_azure(deployment: Deployment) -> None:

@@ -158,9 +158,11 @@ def test_credentials_of_the_real_azure_are_refused(
     assert variable in said and "Unset it" in said
 
 
-@pytest.mark.parametrize("name", ["dev", "local"])
-def test_each_stack_previews(name: str, tmp_path: Path) -> None:
-    steps = Stack(tmp_path / "emulator", name).preview()
+@pytest.mark.parametrize("name", ["dev", "small", "team", "prod"])
+def test_each_stack_previews(name: str, deployed: Stack) -> None:
+    """Beside a deployed stack of the same emulated Azure."""
+    steps = Stack(deployed.home, name).preview()
+    assert {step.op for step in steps} == {"create"}
     assert "vm" in names(steps, "create")
 
 
@@ -200,3 +202,11 @@ def test_a_secret_of_another_backend_gets_a_placeholder_that_stays_secret(
     copy = (home / "project" / stack_file.name).read_text()
     assert "secure:" in copy and "AAAA" not in copy
     assert scratch.SECRET_PLACEHOLDER not in copy
+
+
+def test_another_azure_native_is_refused(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "emulator")
+    other = stack.home / "pulumi/plugins/resource-azure-native-v9.9.9"
+    other.mkdir(parents=True)
+    (other / "pulumi-resource-azure-native").write_text("#!/bin/sh\necho official\n")
+    assert "could reach the real Azure" in stack.run("preview", code=2)
