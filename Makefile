@@ -33,7 +33,7 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 
 test: check test-packages artifacts ## all checks and all tests
 	@$(root) $(python) -m emulator.artifacts build machine-lean
-	@$(root) .venv/bin/pytest --numprocesses 3 --dist loadgroup
+	@$(root) .venv/bin/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 check: check-packages .venv ## formatting, types and linters
 	.venv/bin/ruff format --check

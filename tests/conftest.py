@@ -1,29 +1,38 @@
-"""How the tests are spread over processes (pytest-xdist): together stays what shares a fixture."""
+"""How the tests are spread over processes (pytest-xdist): together stays what shares a machine."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-# The longest first, so that no process is left with them at the end.
-_ORDER = ("deployment", "e2e", "engine", "unit")
+# These share the machine of the fixture `deployment` (tests/e2e/conftest.py), and run first: they
+# take longest.
+_ONE_MACHINE = ("test_application.py", "test_chat.py", "test_machine.py", "test_survival.py")
+_ORDER = ("e2e", "engine", "unit")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
+    """A file's tests run in one process; so do all that share a machine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "the machine" if file.endswith(_ONE_MACHINE) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The scheduler of a run with several processes."""
+    return _ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by the machine they share, else by file, and put the longest first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """Put what takes longest first, so that no process is left with it at the end."""
     items.sort(key=_rank)
 
 
-def _group(item: pytest.Item) -> str:
-    return "deployment" if _shares_the_machine(item) else str(item.path)
-
-
 def _rank(item: pytest.Item) -> int:
-    kind = "deployment" if _shares_the_machine(item) else item.path.parts[-2]
+    if item.path.name in _ONE_MACHINE:
+        return -1
+    kind = item.path.relative_to(item.config.rootpath / "tests").parts[0]
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
-
-
-def _shares_the_machine(item: pytest.Item) -> bool:
-    return "deployment" in getattr(item, "fixturenames", ())
