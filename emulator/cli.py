@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_real_azure(os.environ)
         project = ScratchProject(instance)
         project.lay_out()
+        recovery.mend_backend(instance)
         environment = pulumi_environment(instance)
         install.install(instance, paths.pulumi())
         pulumi = Pulumi(paths.pulumi(), project.folder, environment)

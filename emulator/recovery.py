@@ -30,6 +30,18 @@ def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
         pulumi("stack", "import", "--stack", stack, stdin=json.dumps(settled))
 
 
+def mend_backend(instance: Instance) -> None:
+    """Remove what a kill left empty beside the files of the state.
+
+    Pulumi's file backend replaces each file whole, but not the `.attrs` beside it, which holds its
+    checksum; an empty one makes every later command fail with "EOF". The backend does without it.
+    """
+    for beside in instance.backend.rglob("*.attrs"):
+        if beside.stat().st_size == 0:
+            _say(f"a former run was killed while it wrote {beside.stem}; mending that")
+            beside.unlink()
+
+
 def remove_dead_locks(instance: Instance, stack: str) -> None:
     """Remove the locks whose owners, processes of this host, are gone."""
     for lock in instance.backend.glob(f".pulumi/locks/**/{stack}/*.json"):

@@ -210,3 +210,13 @@ def test_another_azure_native_is_refused(tmp_path: Path) -> None:
     other.mkdir(parents=True)
     (other / "pulumi-resource-azure-native").write_text("#!/bin/sh\necho official\n")
     assert "could reach the real Azure" in stack.run("preview", code=2)
+
+
+def test_a_state_that_a_kill_cut_off_is_mended(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "emulator")
+    stack.run("stack", "ls")
+    beside = [*(stack.home / "backend").rglob("*.attrs")]
+    assert beside
+    for file in beside:
+        file.write_text("")
+    assert stack.preview()
