@@ -31,13 +31,15 @@ def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
 
 
 def mend_backend(instance: Instance) -> None:
-    """Remove what a kill left empty beside the files of the state.
+    """Remove what a kill left half written beside the files of the state.
 
     Pulumi's file backend replaces each file whole, but not the `.attrs` beside it, which holds its
-    checksum; an empty one makes every later command fail with "EOF". The backend does without it.
+    checksum; a cut off one makes every later command fail with "EOF". The backend does without it.
     """
     for beside in instance.backend.rglob("*.attrs"):
-        if beside.stat().st_size == 0:
+        try:
+            json.loads(beside.read_text())
+        except ValueError:
             _say(f"a former run was killed while it wrote {beside.stem}; mending that")
             beside.unlink()
 
