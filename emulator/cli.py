@@ -17,6 +17,7 @@ from pathlib import Path
 
 from emulator import recovery
 from emulator.artifacts import paths
+from emulator.host.places import replace_text
 from emulator.instance import PROJECT, Instance
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
@@ -95,8 +96,7 @@ def pulumi_environment(instance: Instance) -> dict[str, str]:
     """The environment of the CLI and all it starts."""
     passphrase = instance.home / "passphrase"
     if not passphrase.exists():
-        passphrase.touch(mode=0o600)
-        passphrase.write_text(secrets.token_urlsafe(24))
+        replace_text(passphrase, secrets.token_urlsafe(24))
     nothing = instance.home / "azure-config"
     for folder in (instance.backend, instance.pulumi_home, nothing, instance.home / "bin"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ def _claim(home: Path) -> int:
         for entry in _NUMBERS.iterdir():
             if entry.name.isdigit() and entry.is_file():
                 owner = entry.read_text()
-                if Path(owner).is_dir():
+                if owner and Path(owner).is_dir():
                     owners[int(entry.name)] = owner
         for number, owner in owners.items():
             if owner == str(home):

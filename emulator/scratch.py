@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from emulator.host.places import replace_text
 from emulator.instance import PROJECT, Instance
 
 # What the passphrase of another backend wrote into a stack file means nothing to this one.
@@ -42,7 +43,7 @@ class ScratchProject:
             link = self.folder / name
             if not link.is_symlink():
                 link.symlink_to(entry)
-        for stack in {*self.stacks(), *(file.stem for file in self._kept.iterdir())}:
+        for stack in {*self.stacks(), *(file.stem for file in self._kept.glob("*.yaml"))}:
             self._copy(stack)
 
     def keep_settings(self, stack: str) -> None:
@@ -59,7 +60,7 @@ class ScratchProject:
             "removed": [key for key in before if key not in after],
             **{key: copy[key] for key in _ENCRYPTION_KEYS if key in copy},
         }
-        (self._kept / f"{stack}.yaml").write_text(yaml.safe_dump(kept))
+        replace_text(self._kept / f"{stack}.yaml", yaml.safe_dump(kept))
 
     def unreadable_secrets(self, stack: str) -> list[str]:
         """Settings (as paths) that are secret in the tree and have no value here yet."""
@@ -81,8 +82,7 @@ class ScratchProject:
             for key in kept.pop("removed", []):
                 settings["config"].pop(key, None)
             settings.update(kept)
-        copy_file.touch(mode=0o600)
-        copy_file.write_text(yaml.safe_dump(settings, sort_keys=False))
+        replace_text(copy_file, yaml.safe_dump(settings, sort_keys=False))
 
     def _load(self, stack: str) -> tuple[dict[str, Any], dict[str, Any]]:
         files = (self.folder / f"Pulumi.{stack}.yaml", PROJECT / f"Pulumi.{stack}.yaml")
