@@ -125,6 +125,7 @@ class Deployment:
             "model": self.outputs["models"][0],
             "messages": [{"role": "user", "content": question}],
             "stream": False,
+            "max_tokens": 64,
         }
         with self.client(self.token) as client:
             answer = client.post("/api/chat/completions", json=body)
