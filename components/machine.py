@@ -57,7 +57,7 @@ class MachineArgs:
         nic_id: ARM id of the network interface.
         address: public IPv4 address, where SSH is reached.
         vm_size: for example `Standard_B2ms`.
-        machine_class: what of the size only a new machine can change (sizing.machine_class).
+        machine_class: what of the size only a new machine can change (VmSize.machine_class).
         premium_caching: whether the size may cache the OS disk.
         secure_boot: off where a driver must be built that Debian does not sign (GPU sizes).
         image_version: of Debian's image; `latest` never shows as a change.

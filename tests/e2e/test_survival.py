@@ -87,8 +87,8 @@ def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Depl
     assert has_the_chat(deployment)
 
 
-def test_destroy_without_keep_data_removes_everything(deployment: Deployment) -> None:
-    disk = resource_id_of_setting(deployment)
+def test_destroy_removes_all_but_an_adopted_disk(deployment: Deployment) -> None:
+    disk = adopted_disk(deployment)
     deployment.pulumi("destroy", "--yes", "--skip-preview")
     azure = Azure(Instance.open(deployment.home))
     left = [
@@ -99,7 +99,7 @@ def test_destroy_without_keep_data_removes_everything(deployment: Deployment) ->
     assert left == [disk]  # adopted, so not ours to delete
 
 
-def resource_id_of_setting(deployment: Deployment) -> str:
+def adopted_disk(deployment: Deployment) -> str:
     """The adopted disk's id, as the settings name it."""
     ran = deployment.pulumi("config", "get", "ollamazure:dataDiskId")
     return ran.output.strip()
