@@ -125,6 +125,14 @@ class File:
     suffix: str = ""
 
 
+# What speaks with Open WebUI, for every command that has something to tell it.
+WEBUI_TOOLS = (
+    File(f"{TOOLS}/webui.py", "0755"),
+    File(f"{TOOLS}/webui_client.py"),
+    File(f"{TOOLS}/webui_items.py"),
+)
+
+
 class Step(remote.Command):
     """A command on the machine, with the digest of what it does.
 
@@ -225,7 +233,7 @@ def machine_files(mirror: str | None) -> list[File]:
     return [
         File(f"{TOOLS}/lib.sh"),
         File(f"{TOOLS}/machine-ready", "0755"),
-        File(f"{TOOLS}/webui.py", "0755"),
+        *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
     ]
@@ -294,7 +302,9 @@ def _with_secrets(
 
 
 def _locked(name: str, command: str) -> str:
-    return f"sudo flock --close /run/ollamazure/{name}.lock {command}"
+    lock = f"/run/ollamazure/{name}.lock"
+    # The folder is gone after a restart of the machine.
+    return f"sudo install -d -m 0755 /run/ollamazure && sudo flock --close {lock} {command}"
 
 
 def _sha256(text: str) -> str:

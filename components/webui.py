@@ -98,10 +98,10 @@ class OpenWebui(pulumi.ComponentResource):
         self.settings = remote.run(
             "open-webui-settings",
             args.target,
-            script=f"{remote.TOOLS}/webui.py apply {DECLARED}",
+            script=f"{remote.TOOLS}/webui.py apply-settings {DECLARED}",
             files=[
-                # There already, and here so that a change of it applies the settings again.
-                remote.File(f"{remote.TOOLS}/webui.py", "0755"),
+                # There already, and here so that a change of them applies the settings again.
+                *remote.WEBUI_TOOLS,
                 remote.File(
                     DECLARED,
                     values={

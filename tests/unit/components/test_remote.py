@@ -165,7 +165,9 @@ def test_registers_a_command_that_can_be_repeated() -> None:
     assert "on the machine vm-1\n" in step.inputs["stdin"]
     assert step.inputs["addPreviousOutputInEnv"] is False
     assert step.inputs["logging"] == "stdoutAndStderr"
-    assert step.inputs["delete"] == "sudo flock --close /run/ollamazure/step.lock undo"
+    folder, undo = step.inputs["delete"].split(" && ")
+    assert folder == "sudo install -d -m 0755 /run/ollamazure"  # gone after a restart
+    assert undo == "sudo flock --close /run/ollamazure/step.lock undo"
     assert "update" not in step.inputs
     assert step.deleted_with == "vm"
     assert step.dependencies == {"machine-ready"}

@@ -1,28 +1,18 @@
-"""How declared settings meet what is there. The client itself is tested on a machine."""
+"""How declared settings meet what is there. Speaking with Open WebUI is tested on a machine."""
 
 from __future__ import annotations
 
-import runpy
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from components import remote
+import webui
 
 
-@pytest.fixture(scope="module")
-def webui() -> SimpleNamespace:
-    path = remote.GUEST / "usr/local/lib/ollamazure/webui.py"
-    return SimpleNamespace(**runpy.run_path(str(path)))
-
-
-def test_only_what_differs_is_set(webui: SimpleNamespace) -> None:
+def test_only_what_differs_is_set() -> None:
     present = {"a": 1, "b": 2, "undeclared": 3}
     assert webui.changed_keys(present, {"a": 1, "b": 5, "c": None, "d": 0}) == {"b": 5, "d": 0}
 
 
-def test_of_a_mapping_what_is_not_declared_stays(webui: SimpleNamespace) -> None:
+def test_of_a_mapping_what_is_not_declared_stays() -> None:
     present: dict[str, Any] = {
         "permissions": {"chat": {"delete": True, "web": True}, "own": {"x": 1}}
     }
@@ -34,11 +24,11 @@ def test_of_a_mapping_what_is_not_declared_stays(webui: SimpleNamespace) -> None
     assert present["permissions"]["chat"]["web"] is True
 
 
-def test_a_mapping_can_begin_from_nothing(webui: SimpleNamespace) -> None:
+def test_a_mapping_can_begin_from_nothing() -> None:
     assert webui.changed_keys({"a": None}, {"a": {"b": {"c": 1}}}) == {"a": {"b": {"c": 1}}}
 
 
-def test_a_grant_is_known_again_among_other_fields(webui: SimpleNamespace) -> None:
+def test_a_grant_is_known_again_among_other_fields() -> None:
     stored = {**webui.EVERYBODY_READS, "id": "1", "created_at": 5}
     assert webui.is_same_grant(stored, webui.EVERYBODY_READS)
     assert not webui.is_same_grant({**stored, "permission": "write"}, webui.EVERYBODY_READS)
