@@ -106,7 +106,10 @@ class Gpu(Record):
 
 
 class VmSize(Record):
-    """A VM size as Microsoft documents it; memory and disks in GiB."""
+    """A VM size as Microsoft documents it; memory and disks in GiB.
+
+    `unsupported` says why the program refuses it.
+    """
 
     name: str
     series: str
@@ -122,6 +125,7 @@ class VmSize(Record):
     accelerated_networking: bool
     trusted_launch: bool
     retires: date | None = None
+    unsupported: str | None = None
     source: str
     verified: bool
 

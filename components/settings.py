@@ -93,7 +93,7 @@ def setting(default: Any = ..., *, description: str, allowed: str, example: Any)
 
 def key_of(attribute: str) -> str:
     """The name in a stack file: dataDiskGiB for data_disk_gib."""
-    return to_camel(attribute).replace("Gib", "GiB")
+    return to_camel(attribute).replace("Gib", "GiB").replace("Mib", "MiB")
 
 
 class Group(BaseModel):
@@ -211,6 +211,12 @@ class Tuning(Group):
         description="How long an unused model stays in memory (OLLAMA_KEEP_ALIVE).",
         allowed="a number with ms, s, m or h, or -1 for ever",
         example="30m",
+    )
+    prompt_cache_mib: Annotated[int, Field(ge=0, le=65536)] | None = setting(
+        None,
+        description="Memory for former conversations of each loaded model (LLAMA_ARG_CACHE_RAM).",
+        allowed="0 (none) to 65536 MiB",
+        example=512,
     )
     database_pool_size: Annotated[int, Field(ge=1, le=256)] | None = setting(
         None,

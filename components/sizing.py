@@ -52,6 +52,8 @@ MACHINE_GIB = SYSTEM_GIB + WEBUI_GIB + NGINX_GIB + SPARE_GIB
 
 # A machine of 8 GiB shows its system about 7.76: firmware and kernel take the rest.
 USABLE_SHARE = 0.97
+# A T4 of 16 GiB shows 15: error correction keeps a sixteenth. CUDA's own context needs some more.
+GPU_USABLE_SHARE = 0.9
 
 # Images of Open WebUI and Nginx, twice during an upgrade, and room for chats and files.
 DATA_DISK_BASE_GIB = 16
@@ -169,10 +171,14 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
         today: the day for dated warnings; now unless told.
 
     Raises:
-        SizingError: the machine's memory or the data disk is too small; says which size fits.
+        SizingError: the machine's memory or the data disk is too small, or the size is one the
+            program does not support; says which sizes fit.
     """
     size = chosen(settings)
-    problems = [data_disk_too_small(settings), memory_too_small(size, settings)]
+    problems = [
+        data_disk_too_small(settings),
+        not_supported(size, settings) or memory_too_small(size, settings),
+    ]
     if any(problems):
         raise SizingError("\n".join(filter(None, problems)))
     load = load_on(size, settings)
@@ -225,10 +231,12 @@ def _wishes(size: VmSize, settings: Settings) -> Iterable[Load]:
     together = range(MOST_LOADED_MODELS, 0, -1)
     limit = min((model.context_limit for model in _chat_models(settings)), default=4096)
     tuning = settings.tuning
+    told = tuning.prompt_cache_mib
+    prompt_cache = prompt_cache_mib(size) if told is None else told
     for context in [settings.context_length] if settings.context_length else contexts:
         for parallel in [tuning.parallel_requests] if tuning.parallel_requests else parallels:
             for loaded in [tuning.loaded_models] if tuning.loaded_models else together:
-                yield Load(min(context, limit), parallel, loaded, prompt_cache_mib(size))
+                yield Load(min(context, limit), parallel, loaded, prompt_cache)
 
 
 def prompt_cache_mib(size: VmSize) -> int:
@@ -254,7 +262,7 @@ def fits(size: VmSize, settings: Settings, load: Load) -> bool:
 
 def gpu_room(size: VmSize) -> float:
     """Memory of the GPUs that models can have, in GiB."""
-    return size.gpu.memory_gib * USABLE_SHARE if size.gpu else 0.0
+    return size.gpu.memory_gib * GPU_USABLE_SHARE if size.gpu else 0.0
 
 
 def room_for_a_model(size: VmSize) -> float:
@@ -361,12 +369,17 @@ def disk_price(gib: int) -> float:
     return next(price for tier, price in sorted(tiers.items()) if tier >= gib)
 
 
-def cheapest_that_fit(settings: Settings, count: int = 3) -> list[VmSize]:
-    """The cheapest sizes that hold the models, series that retire left out."""
+def cheapest_that_fit(settings: Settings, *, gpu: bool = False, count: int = 3) -> list[VmSize]:
+    """The cheapest sizes that hold the models, or those of them with a GPU.
+
+    Left out are series that retire and sizes the program does not support.
+    """
     fitting = [
         size
         for size in catalog.vm_sizes().values()
-        if size.retires is None and fits(size, settings, load_on(size, settings))
+        if not (size.retires or size.unsupported)
+        and (size.gpu or not gpu)
+        and fits(size, settings, load_on(size, settings))
     ]
     return sorted(fitting, key=lambda size: (_price(size, settings), size.name))[:count]
 
@@ -386,7 +399,18 @@ def memory_too_small(size: VmSize, settings: Settings) -> str | None:
     return (
         f"{names} {verb} not fit {where}; nothing has been created or changed.\n"
         f"   Need:     {_sum_of_needs(size, settings, load)}\n"
-        f"   There is: {_there_is(size)}\n{_way_out(settings)}"
+        f"   There is: {_there_is(size)}\n{_way_out(settings, cheapest_that_fit(settings))}"
+    )
+
+
+def not_supported(size: VmSize, settings: Settings) -> str | None:
+    """What to say of a size that the program cannot run models on; what it has is offered."""
+    if not size.unsupported:
+        return None
+    alike = cheapest_that_fit(settings, gpu=size.gpu is not None)
+    return (
+        f"{size.name} is not supported: {size.unsupported}; nothing has been created or changed.\n"
+        f"{_way_out(settings, alike)}"
     )
 
 
@@ -416,8 +440,7 @@ def _need_in_words(name: str, model: Need, load: Load) -> str:
     )
 
 
-def _way_out(settings: Settings) -> str:
-    sizes = cheapest_that_fit(settings)
+def _way_out(settings: Settings, sizes: Sequence[VmSize]) -> str:
     if not sizes:
         return "   Mend it:  choose a smaller model or a shorter context; no size fits"
     offers = "\n             ".join(_offer(size, settings) for size in sizes)

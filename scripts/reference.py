@@ -141,7 +141,7 @@ def settings_page() -> str:
                 ("models in memory", "3 side by side, fewer where memory asks for it",
                  "`tuning.loadedModels`"),
                 ("former conversations kept", "a thirty-second of the memory, for each loaded "
-                 "model", ""),
+                 "model", "`tuning.promptCacheMiB`"),
                 ("time they stay there", "for ever (`-1`)", "`tuning.keepAlive`"),
                 ("database connections", "one for each GiB of memory, 8 to 32",
                  "`tuning.databasePoolSize`"),
@@ -256,6 +256,7 @@ def vm_sizes_page() -> str:
         f"{MARK} marks sizes whose figures were written from memory and not looked up.\n\n"
         "Within a class a change of size is a restart; between classes it is a new machine that "
         "keeps the data disk, and with it every chat and model.\n\n",
+        *_refused_series(),
         *_table(
             ("size", "series", "vCPU", "memory", "GPU memory", "temp disk", "data disks", "class",
              "Premium caching", "accelerated networking", "Trusted Launch", "retires", "an hour",
@@ -268,14 +269,22 @@ def vm_sizes_page() -> str:
         *(f"{number}. {size.name}\n" for number, size in enumerate(catalog.rank(), 1)),
         "\n## What follows from the size\n\n"
         "For one model that leaves enough room; less where memory or the model's limit asks for "
-        "it.\n\n",
+        "it. [settings.md](settings.md) says how to set each by hand.\n\n",
         *_table(
             ("size", "room for a model", "context length", "parallel requests",
-             "former conversations", "database connections", "background generation"),
-            (_derived_row(size) for size in catalog.vm_sizes().values()),
+             "models in memory", "former conversations", "database connections",
+             "background generation"),
+            (_derived_row(size) for size in catalog.vm_sizes().values() if not size.unsupported),
         ),
     ]  # fmt: skip
     return "".join(parts)
+
+
+def _refused_series() -> Iterator[str]:
+    refused = {size.series: size.unsupported for size in catalog.vm_sizes().values()}
+    for series, why in refused.items():
+        if why:
+            yield f"Sizes of {series} are refused: {why}.\n\n"
 
 
 def _size_row(size: VmSize, prices: catalog.Prices) -> tuple[str, ...]:
@@ -306,6 +315,7 @@ def _derived_row(size: VmSize) -> tuple[str, ...]:
         f"{max(0.0, sizing.room_for_a_model(size)):.1f} GiB",
         str(load.context_length),
         str(load.num_parallel),
+        str(load.max_loaded_models),
         f"{load.prompt_cache_mib} MiB",
         str(sizing.database_pool_size(size)),
         _yes(size.gpu is not None),

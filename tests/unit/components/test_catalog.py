@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -70,10 +72,25 @@ def test_every_size_has_a_price() -> None:
     assert set(catalog.vm_sizes()) == set(catalog.prices().hourly["eastus"])
 
 
+def test_the_series_of_the_guide_and_those_offered_beside_it_are_whole() -> None:
+    counted = Counter(size.series for size in catalog.vm_sizes().values())
+    assert counted == {
+        "Bv1": 10, "Bsv2": 11, "Basv2": 11, "Dasv5": 8, "Easv5": 10,
+        "NCasT4_v3": 4, "NVadsA10_v5": 6, "NCA100v4": 3,
+    }  # fmt: skip
+    assert all(size.verified for size in catalog.vm_sizes().values())
+
+
+def test_other_regions_are_priced_too() -> None:
+    for prices in catalog.prices().hourly.values():
+        assert set(prices) <= set(catalog.vm_sizes())
+        assert {size.name for size in catalog.rank()} <= set(prices)
+
+
 def test_the_rank_is_fixed_apart_from_prices_and_offers_nothing_that_retires() -> None:
     rank = catalog.rank()
     assert len(set(rank)) == len(rank)
-    assert not any(size.retires for size in rank)
+    assert not any(size.retires or size.unsupported for size in rank)
     gpus = [size.gpu is not None for size in rank]
     assert gpus == sorted(gpus), "GPUs come last"
     prices = yaml.safe_load((catalog.FOLDER / "prices.yaml").read_text(encoding="utf-8"))

@@ -143,6 +143,20 @@ def test_what_is_too_large_is_said(given: dict[str, str], words: str) -> None:
     assert words in str(error.value)
 
 
+def test_a_size_without_a_driver_for_debian_is_refused_and_others_with_a_gpu_are_offered() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NV36ads_A10_v5"))
+    assert str(error.value) == (
+        "Standard_NV36ads_A10_v5 is not supported: its GPU runs with Microsoft's GRID driver only, "
+        "which is not published for Debian; nothing has been created or changed.\n"
+        "   Fits:     Standard_NC4as_T4_v3 (4 vCPU, 28 GiB, GPU 16 GiB), about 171 USD a month\n"
+        "             Standard_NC8as_T4_v3 (8 vCPU, 56 GiB, GPU 16 GiB), about 332 USD a month\n"
+        "             Standard_NC16as_T4_v3 (16 vCPU, 110 GiB, GPU 16 GiB), about 646 USD a month\n"
+        "             (pay as you go, prices of eastus as of 2026-11-23, not verified)\n"
+        "   Mend it:  pulumi config set ollamazure:vmSize Standard_NC4as_T4_v3"
+    )
+
+
 def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
     plan = sizing.plan(settings(models="x:y", modelMemoryGiB='{"x:y": 5}'))
     assert plan.memory_need_gib == pytest.approx(5 + 0.25 + sizing.MACHINE_GIB)
@@ -187,6 +201,7 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
                         "parallelRequests": 2,
                         "loadedModels": 1,
                         "keepAlive": "30m",
+                        "promptCacheMiB": 0,
                         "databasePoolSize": 12,
                         "backgroundGeneration": True,
                     }
@@ -196,6 +211,7 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
                 "num_parallel": 2,
                 "max_loaded_models": 1,
                 "keep_alive": "30m",
+                "prompt_cache_mib": 0,
                 "database_pool_size": 12,
                 "background_generation": True,
             },
@@ -208,11 +224,11 @@ def test_what_follows_from_the_size(given: dict[str, str], derived: dict[str, An
 
 
 def test_memory_shortens_what_speed_would_allow() -> None:
-    plan = sizing.plan(settings(models="gemma3:27b", vmSize="Standard_NV36ads_A10_v5"))
+    plan = sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NC4as_T4_v3"))
     assert (plan.context_length, plan.num_parallel) != (16384, 4)
     load = sizing.Load(plan.context_length, plan.num_parallel, 1)
-    need = sizing.need(catalog.models()["gemma3:27b"], load)
-    assert need.total <= 24 * sizing.USABLE_SHARE
+    need = sizing.need(catalog.models()["qwen3:14b"], load)
+    assert need.total <= 16 * sizing.GPU_USABLE_SHARE
 
 
 def test_a_model_that_comes_or_goes_leaves_ollamas_service_as_it_is() -> None:
