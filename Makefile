@@ -3,10 +3,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight reference prices lock packages check-packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight drift reference prices lock packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
+# Of the stack: `make drift STACK=dev pulumi=bin/pulumi-local` looks at dev on the emulated Azure.
+pulumi := $(if $(filter local,$(STACK)),bin/pulumi-local,pulumi)
 instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 # Machines, network namespaces and firewall rules are made by root. Under sudo the user's own cache
 # and package settings stay in force.
@@ -47,6 +49,9 @@ preview: packages artifacts ## what `make up` would change; STACK=dev shows that
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
 	@$(python) -m scripts.preflight --stack $(STACK)
+
+drift: .venv ## what on the machine is no longer as declared; only reads; STACK=dev
+	@$(if $(filter local,$(STACK)),$(root)) $(python) -m scripts.drift --stack $(STACK) --pulumi $(pulumi)
 
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
 	@$(python) -m scripts.reference

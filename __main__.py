@@ -27,6 +27,7 @@ shown = {
     "url": chat.url,
     "adminEmail": settings.admin_email,
     "sshCommand": ssh_command(settings.vm_admin_username, chat.network.address),
+    "hostKey": chat.machine.host_key,
     "certificateFingerprint": chat.certificate.fingerprint,
     "models": list(settings.models),
     "vmSize": plan.vm_size.name,

@@ -92,6 +92,7 @@ class PrivateChat(pulumi.ComponentResource):
                 data_disk_id=settings.data_disk_id,
                 keep_data=settings.keep_data,
                 container_mirror=mirrors.containers if mirrors else None,
+                reapply=settings.reapply,
                 tags=args.tags,
             ),
             child,
@@ -128,11 +129,16 @@ class PrivateChat(pulumi.ComponentResource):
             ),
             child,
         )
+        rotation = settings.admin_password_rotation
         self.admin_password = (
             pulumi.Output.secret(settings.admin_password.get_secret_value())
             if settings.admin_password
             else random.RandomPassword(
-                "admin-password", length=24, special=False, opts=child
+                "admin-password",
+                length=24,
+                special=False,
+                keepers={"rotation": rotation} if rotation else None,
+                opts=child,
             ).result
         )
         webui = OpenWebui(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ class MachineArgs:
         data_disk_id: ARM id of a disk to adopt instead of making one.
         keep_data: protect the data disk and keep it when everything else is destroyed.
         container_mirror: `host:port` that stands in for the container registries, or None.
+        reapply: any text; another one runs every command again (remote.Target).
         tags: on everything.
     """
 
@@ -84,18 +86,21 @@ class MachineArgs:
     data_disk_id: str | None
     keep_data: bool
     container_mirror: str | None
+    reapply: str | None
     tags: Mapping[str, str]
 
 
 class Machine(pulumi.ComponentResource):
     """One Debian VM whose first boot is done.
 
-    `target` is what commands run on; `private_key` (secret, OpenSSH) signs an operator in;
-    `data_disk_id` is the ARM id of the disk that holds everything worth keeping.
+    `target` is what commands run on; `private_key` (secret, OpenSSH) signs an operator in to the
+    machine that shows `host_key` (one `ssh-ed25519 …` line); `data_disk_id` is the ARM id of the
+    disk that holds everything worth keeping.
     """
 
     target: remote.Target
     private_key: pulumi.Output[str]
+    host_key: pulumi.Output[str]
     data_disk_id: pulumi.Output[str]
 
     def __init__(
@@ -108,6 +113,7 @@ class Machine(pulumi.ComponentResource):
         user_key = tls.PrivateKey("ssh-key", algorithm="ED25519", opts=child)
         host_key = tls.PrivateKey("host-key", algorithm="ED25519", opts=child)
         self.private_key = pulumi.Output.secret(user_key.private_key_openssh)
+        self.host_key = host_key.public_key_openssh.apply(str.strip)
         self.data_disk_id = self._data_disk(args)
         vm = self._vm(args, user_key, host_key)
 
@@ -115,7 +121,7 @@ class Machine(pulumi.ComponentResource):
             host=args.address,
             user=args.admin_username,
             private_key=user_key.private_key_openssh,
-            host_key=host_key.public_key_openssh.apply(str.strip),
+            host_key=self.host_key,
             # A VM is "created" before its SSH answers; the wait is bounded by the timeout.
             dial_error_limit=-1,
             per_dial_timeout=15,
@@ -127,7 +133,7 @@ class Machine(pulumi.ComponentResource):
             vm_name="vm",
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
         ).vm_id
-        booting = remote.Target(connection, identity, vm)
+        booting = remote.Target(connection, identity, vm, reapply=args.reapply)
         size = 0 if args.data_disk_id else args.data_disk_gib  # an adopted disk has its own
         ready = remote.run(
             "machine-ready",
@@ -135,6 +141,8 @@ class Machine(pulumi.ComponentResource):
             script=f"{remote.TOOLS}/machine-ready\n{remote.TOOLS}/grow-data-disk {size}\n",
             files=[
                 *remote.machine_files(mirror=args.container_mirror),
+                # There from the first boot, and here so that a change of them needs no new machine.
+                *(remote.File(path, mode) for path, mode in FIRST_BOOT_FILES.items()),
                 remote.File(f"{remote.TOOLS}/grow-data-disk", "0755"),
             ],
             timeout="40m",
@@ -142,7 +150,7 @@ class Machine(pulumi.ComponentResource):
             "`cloud-init status --long` says what went wrong at the first boot.",
             opts=child,
         )
-        self.target = remote.Target(connection, identity, vm, ready=[ready])
+        self.target = dataclasses.replace(booting, ready=[ready])
         self.register_outputs({"dataDiskId": self.data_disk_id})
 
     def _data_disk(self, args: MachineArgs) -> pulumi.Output[str]:

@@ -65,7 +65,6 @@ class Ollama(pulumi.ComponentResource):
             script=_install(args),
             files=[
                 remote.File(f"{remote.TOOLS}/install-ollama", "0755"),
-                remote.File(f"{remote.TOOLS}/model.py", "0755"),
                 remote.File("/etc/sysusers.d/ollama.conf"),
                 remote.File(
                     "/etc/systemd/system/ollama.service",
@@ -92,7 +91,7 @@ class Ollama(pulumi.ComponentResource):
         return remote.run(
             f"model-{slug(model)}",
             args.target,
-            script=f"{tool} pull {name} {mirror}".rstrip()
+            script=f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()
             + f"\n{remote.TOOLS}/webui.py show {name}",
             delete=f"{tool} remove {name}",
             mend="`pulumi up` goes on with the download where it stopped.",

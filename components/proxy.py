@@ -88,7 +88,7 @@ class Proxy(pulumi.ComponentResource):
         return remote.run(
             "nginx-certificate",
             args.target,
-            script=f"secret pem | put {CERTIFICATE}.next 0600\n{CONFIGURE} cert/server.pem",
+            script=f"secret pem | put {CERTIFICATE} 0600 .next\n{CONFIGURE} cert/server.pem",
             # One file for both: a certificate and a key of two different moments do not fit.
             secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),

@@ -12,6 +12,7 @@ fails are printed.
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from pulumi_command import remote
 
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 TOOLS = "/usr/local/lib/ollamazure"
+# Each command remembers below this folder what it installed: what `make drift` compares with.
+INSTALLED = "/etc/ollamazure/installed"
 
 _END_OF_FILE = "END_OF_FILE"
 _END_OF_SECRETS = "END_OF_SECRETS"
@@ -46,11 +49,11 @@ script=$(mktemp -p /dev/shm)
 trap 'rm -f "$script"' EXIT
 cat >"$script"
 sudo install -d -m 0755 /run/ollamazure
-sudo flock --close /run/ollamazure/{name}.lock bash "$script"
+sudo flock --close {lock} bash "$script"
 """
 
 _SCRIPT = """\
-# ollamazure: {name}, on the machine {machine}
+# ollamazure: {name}, on the machine {machine}{reapplied}
 set -euo pipefail
 umask 022
 
@@ -61,18 +64,27 @@ on_exit() {{
     fi
 }}
 trap on_exit EXIT
+
+# What this command remembers of what it did: guest/usr/local/lib/ollamazure/drift.py reads it.
+installed={installed}
+install -d -m 0755 "$installed"
+: >"$installed/files"
 {functions}
 """
 
 _PUT_FILE = """
-# put PATH MODE: standard input becomes the file PATH, whole or not at all.
+# put PATH MODE [SUFFIX]: standard input becomes the file PATH, whole or not at all. With SUFFIX it
+# is written beside it, for a script that checks it before it takes its place.
 put() {
-    local new=$1.new
-    install -d -m 0755 "${1%/*}"
+    local path=$1${3-} new=$1.new
+    install -d -m 0755 "${path%/*}"
     install -m 0600 /dev/null "$new"
     cat >"$new"
     chmod "$2" "$new"
-    mv -f "$new" "$1"
+    # A file that is right already keeps its time, which start_with in lib.sh goes by.
+    ! cmp --silent "$new" "$path" || touch --reference "$path" "$new"
+    printf '%s %s %s\\n' "$2" "$(sha256sum "$new" | cut -d ' ' -f 1)" "$1" >>"$installed/files"
+    mv -f "$new" "$path"
 }
 """
 
@@ -100,12 +112,14 @@ class Target:
         identity: the machine's `vmId`; a new one runs every command again.
         vm: the resource that commands vanish with.
         ready: what must be there before the first command of an application.
+        reapply: any text; another one runs every command again, too.
     """
 
     connection: remote.ConnectionArgs
     identity: pulumi.Output[str]
     vm: pulumi.Resource
     ready: Sequence[pulumi.Resource] = ()
+    reapply: str | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
             known["script"],
             render_files(files, known["values"]),
             machine=known["machine"],
+            reapply=target.reapply,
             mend=mend,
         )
     )
@@ -193,7 +208,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
         name,
         connection=target.connection,
         create=command(name),
-        delete=None if delete is None else _locked(name, delete),
+        delete=None if delete is None else _undo(name, delete),
         stdin=plain if secrets is None else _with_secrets(plain, secrets),
         logging=remote.Logging.STDOUT_AND_STDERR if shown else remote.Logging.NONE,
         add_previous_output_in_env=False,
@@ -233,6 +248,8 @@ def machine_files(mirror: str | None) -> list[File]:
     return [
         File(f"{TOOLS}/lib.sh"),
         File(f"{TOOLS}/machine-ready", "0755"),
+        File(f"{TOOLS}/model.py", "0755"),
+        File(f"{TOOLS}/drift.py", "0755"),
         *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
@@ -263,15 +280,16 @@ def render_file(path: str, **values: Any) -> str:
 
 def command(name: str) -> str:
     """What the login shell runs for the command `name`: it takes the script from standard input."""
-    return _COMMAND.format(name=name)
+    return _COMMAND.format(lock=_lock(name))
 
 
-def render_script(
+def render_script(  # noqa: PLR0913  as `run`
     name: str,
     script: str,
     files: Sequence[tuple[File, str]] = (),
     *,
     machine: str,
+    reapply: str | None = None,
     mend: str = _DEFAULT_MEND,
 ) -> str:
     """The script of one command: pure, readable, and the same for the same input.
@@ -282,6 +300,8 @@ def render_script(
     head = _SCRIPT.format(
         name=name,
         machine=machine,
+        reapplied=f", again: {json.dumps(reapply)}" if reapply else "",
+        installed=_installed(name),
         quoted_name=shlex.quote(name),
         mend=shlex.quote(mend),
         functions=_PUT_FILE,
@@ -301,10 +321,21 @@ def _with_secrets(
     return both.apply(lambda known: add_secrets(*known))
 
 
-def _locked(name: str, command: str) -> str:
-    lock = f"/run/ollamazure/{name}.lock"
-    # The folder is gone after a restart of the machine.
-    return f"sudo install -d -m 0755 /run/ollamazure && sudo flock --close {lock} {command}"
+def _undo(name: str, command: str) -> str:
+    # The folder of the locks is gone after a restart of the machine.
+    return (
+        "sudo install -d -m 0755 /run/ollamazure"
+        f" && sudo flock --close {_lock(name)} {command}"
+        f" && sudo rm -rf {_installed(name)}"
+    )
+
+
+def _lock(name: str) -> str:
+    return shlex.quote(f"/run/ollamazure/{name}.lock")
+
+
+def _installed(name: str) -> str:
+    return shlex.quote(f"{INSTALLED}/{name}")
 
 
 def _sha256(text: str) -> str:
@@ -313,8 +344,8 @@ def _sha256(text: str) -> str:
 
 def _put(file: File, content: str) -> str:
     body = _without(_END_OF_FILE, _lines(content), file.path)
-    path = shlex.quote(file.path + file.suffix)
-    return f"put {path} {file.mode} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
+    words = shlex.join([file.path, file.mode, *filter(None, [file.suffix])])
+    return f"put {words} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
 
 
 def _lines(text: str) -> str:

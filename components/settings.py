@@ -302,6 +302,12 @@ class Settings(Group):
         allowed="12 to 72 bytes, set with --secret",
         example="a long pass phrase",
     )
+    admin_password_rotation: Line | None = setting(
+        None,
+        description="Any text; another one makes the next `pulumi up` draw a new random password.",
+        allowed="1 to 64 characters, and only where adminPassword is unset",
+        example="2027-01",
+    )
     domain: DomainName | None = setting(
         None,
         description="Domain name of your own that leads to the machine.",
@@ -370,6 +376,13 @@ class Settings(Group):
         allowed="operator or machine",
         example="operator",
     )
+    reapply: Line | None = setting(
+        None,
+        description="Any text; another one makes the next `pulumi up` run every command on the "
+        "machine again.",
+        allowed="1 to 64 characters",
+        example="2027-01-31",
+    )
     tuning: Tuning = setting(
         Tuning(),
         description="What normally follows from the machine's size, set by hand.",
@@ -408,6 +421,17 @@ class Settings(Group):
                     f"{name} sees {model.context_limit} tokens at most",
                     instead=str(model.context_limit),
                 )
+        return value
+
+    @field_validator("admin_password_rotation")
+    @classmethod
+    def _password_is_random(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("admin_password"):
+            raise refusal(
+                "adminPassword is set by hand, and only a random one can be drawn anew; "
+                "to change the one set by hand, set another",
+                mend=remove(("adminPasswordRotation",)),
+            )
         return value
 
     @field_validator("dns_label")

@@ -110,6 +110,21 @@ def test_the_certificate_is_renewed_when_its_period_is_over(stack: Stack) -> Non
     assert names(steps, "update") <= {"nginx-certificate", "chat-answers", "ollamazure-local"}
 
 
+def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: Stack) -> None:
+    stack.set("reapply", "2027-01-31")
+    steps = stack.preview()
+    assert names(steps, "update") - {"ollamazure-local"} == COMMANDS
+    assert set(counted(steps)) == {"update"}
+
+
+def test_another_rotation_draws_a_new_password_for_the_admin_alone(stack: Stack) -> None:
+    stack.set("adminPasswordRotation", "2027-01")
+    steps = stack.preview()
+    assert names(steps, "replace") == {"admin-password"}
+    assert names(steps, "update") - {"ollamazure-local"} == {"open-webui-admin", "chat-answers"}
+    assert "create" not in counted(steps)
+
+
 def test_a_vm_deleted_behind_pulumis_back_is_seen_and_made_again(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     azure.delete(_vm_id(stack))

@@ -174,7 +174,7 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
         release_mirror="http://mirrors.internal/ollama/",
     )
     assert (
-        "model.py pull llama3.2:1b mirrors.internal:8480\n"
+        'model.py pull llama3.2:1b "$installed/model" mirrors.internal:8480\n'
         in recorder.named("model-llama3.2-1b").inputs["stdin"]
     )
     assert (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -48,8 +50,19 @@ def script(text: str, *files: tuple[remote.File, str], **changes: str) -> str:
     return remote.render_script("step", text, files, machine="vm-1", **changes)
 
 
+def installed(machine: Path) -> Path:
+    """Where the command of these tests remembers what it did."""
+    return machine / remote.INSTALLED.removeprefix("/") / "step"
+
+
+def in_folder(machine: Path, text: str) -> str:
+    """A script that remembers what it did in the folder of this machine."""
+    return text.replace(remote.INSTALLED, str(installed(machine).parent))
+
+
 def execute(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
     """Run a script as sshd does: the command as one argument of the login shell."""
+    text = in_folder(machine, text)
     environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
     return subprocess.run(
         ["/bin/sh", "-c", command(machine)],
@@ -87,6 +100,39 @@ def test_writes_a_staged_file_beside_the_one_in_use(machine: Path) -> None:
 
     assert used.read_text() == "old"
     assert (machine / "nginx.conf.next").read_text() == "new\n"
+
+
+def test_remembers_what_it_installed_last(machine: Path) -> None:
+    tool, used, key = machine / "tool", machine / "nginx.conf", machine / "a key"
+    staged = remote.File(str(used), suffix=".next")
+    execute(machine, script("true", (file_at(machine / "former"), "x\n")))
+
+    files = ((file_at(tool, "0755"), "x\n"), (staged, "y\n"))
+    execute(machine, script(f"echo secret | put '{key}' 0600", *files))
+
+    expected = [("0755", b"x\n", tool), ("0644", b"y\n", used), ("0600", b"secret\n", key)]
+    assert (installed(machine) / "files").read_text().splitlines() == [
+        f"{mode} {hashlib.sha256(content).hexdigest()} {path}" for mode, content, path in expected
+    ]
+
+
+def test_a_file_that_is_right_keeps_its_time_and_gets_its_mode_back(machine: Path) -> None:
+    """Services are started again when a file has another time than when they were started."""
+    configuration = machine / "thing.conf"
+    text = script("true", (file_at(configuration), "as declared\n"))
+    execute(machine, text)
+    os.utime(configuration, (1, 1))
+    configuration.chmod(0o666)
+
+    execute(machine, text)
+    assert configuration.stat().st_mtime == 1
+    assert configuration.stat().st_mode & 0o777 == 0o644
+
+    configuration.write_text("by hand\n")
+    os.utime(configuration, (1, 1))
+    execute(machine, text)
+    assert configuration.read_text() == "as declared\n"
+    assert configuration.stat().st_mtime > 1
 
 
 def test_leaves_nothing_behind_and_keeps_the_exit_code(machine: Path) -> None:
@@ -130,7 +176,7 @@ def test_one_step_waits_for_the_run_before_it(machine: Path) -> None:
             ["/bin/sh", "-c", command(machine)], env=environment, stdin=subprocess.PIPE
         )
         assert process.stdin
-        process.stdin.write(text.encode())
+        process.stdin.write(in_folder(machine, text).encode())
         process.stdin.close()
         return process
 
@@ -165,13 +211,42 @@ def test_registers_a_command_that_can_be_repeated() -> None:
     assert "on the machine vm-1\n" in step.inputs["stdin"]
     assert step.inputs["addPreviousOutputInEnv"] is False
     assert step.inputs["logging"] == "stdoutAndStderr"
-    folder, undo = step.inputs["delete"].split(" && ")
+    folder, undo, forget = step.inputs["delete"].split(" && ")
     assert folder == "sudo install -d -m 0755 /run/ollamazure"  # gone after a restart
     assert undo == "sudo flock --close /run/ollamazure/step.lock undo"
+    assert forget == "sudo rm -rf /etc/ollamazure/installed/step"
     assert "update" not in step.inputs
     assert step.deleted_with == "vm"
     assert step.dependencies == {"machine-ready"}
     assert step.timeouts["create"] == "30m"
+
+
+def test_another_word_runs_every_command_again() -> None:
+    def program() -> None:
+        for number, word in enumerate((None, "2027-01-31", "two\nlines")):
+            again = dataclasses.replace(target(vm()), reapply=word)
+            remote.run(f"step-{number}", again, script="true")
+
+    recorder = record(program)
+    scripts = [recorder.named(f"step-{number}").inputs["stdin"].splitlines() for number in range(3)]
+
+    assert [lines[0].partition("the machine ")[2] for lines in scripts] == [
+        "vm-1",
+        'vm-1, again: "2027-01-31"',
+        'vm-1, again: "two\\nlines"',
+    ]
+    assert len({len(lines) for lines in scripts}) == 1
+
+
+def test_names_of_commands_are_words_for_the_shell(machine: Path) -> None:
+    name = "user-o'neill@example.com"
+    text = in_folder(machine, remote.render_script(name, "true", machine="vm-1"))
+    outer = remote.command(name).replace("/run/ollamazure", str(machine / "run"))
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (installed(machine).parent / name / "files").read_text() == ""
+    assert "/user-o'\"'\"'neill@example.com.lock" in outer
 
 
 def test_registers_secrets_as_secrets() -> None:

@@ -21,10 +21,11 @@ TOOL = remote.GUEST / "usr/local/lib/ollamazure/model.py"
 
 @dataclass
 class Ollama:
-    """Its models, what each pull answers (the last again and again), and what was asked."""
+    """Its models with their digests, what each pull answers (the last again and again), and what
+    was asked."""
 
     program: Path
-    models: set[str] = field(default_factory=set)
+    models: dict[str, str] = field(default_factory=dict)
     pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -36,23 +37,31 @@ class Ollama:
             check=False,
         )
 
+    def pull(self, name: str, *mirror: str) -> subprocess.CompletedProcess[str]:
+        return self.run("pull", name, str(self.memory), *mirror)
+
+    @property
+    def memory(self) -> Path:
+        return self.program.with_name("model")
+
     def paths(self) -> list[str]:
-        return [path for path, _ in self.asked if path != "/api/show"]
+        return [path for path, _ in self.asked if path != "/api/tags"]
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, list[Any]]:
         self.asked.append((path, body))
         name = body.get("model", "")
-        if path == "/api/show":
-            return (200, [{}]) if name in self.models else (404, [{"error": "not found"}])
+        if path == "/api/tags":
+            listed = [{"name": name, "digest": digest} for name, digest in self.models.items()]
+            return 200, [{"models": listed}]
         if path == "/api/pull":
             events = self.pulls.pop(0) if len(self.pulls) > 1 else self.pulls[0]
             if events[-1] == {"status": "success"}:
-                self.models.add(name)
+                self.models[name] = "of the registry"
             return 200, events
         if path == "/api/copy":
-            self.models.add(body["destination"])
+            self.models[body["destination"]] = self.models[body["source"]]
         if path == "/api/delete":
-            self.models.remove(name)
+            del self.models[name]
         return 200, []
 
 
@@ -61,14 +70,14 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def handle_request(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            status, events = found.answer(self.path, json.loads(self.rfile.read(length)))
+            status, events = found.answer(self.path, json.loads(self.rfile.read(length) or "{}"))
             self.send_response(status)
             self.end_headers()
             for event in events:
                 text = "{" if event is None else json.dumps(event)
                 self.wfile.write(f"{text}\n".encode())
 
-        do_POST = do_DELETE = handle_request  # noqa: N815  names of http.server
+        do_GET = do_POST = do_DELETE = handle_request  # noqa: N815  names of http.server
 
         def log_message(self, *_: object) -> None:
             pass
@@ -87,9 +96,9 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
 
 
 def test_pulls_from_the_library(ollama: Ollama) -> None:
-    done = ollama.run("pull", "llama3.2:1b")
+    done = ollama.pull("llama3.2:1b")
     assert done.returncode == 0, done.stderr
-    assert ollama.models == {"llama3.2:1b"}
+    assert ollama.models.keys() == {"llama3.2:1b"}
     assert ("/api/pull", {"model": "llama3.2:1b", "insecure": False}) in ollama.asked
 
 
@@ -97,16 +106,39 @@ def test_pulls_from_the_library(ollama: Ollama) -> None:
     ("name", "path"), [("llama3.2:1b", "library/llama3.2:1b"), ("team/tuned:1b", "team/tuned:1b")]
 )
 def test_a_model_of_a_mirror_has_its_usual_name(ollama: Ollama, name: str, path: str) -> None:
-    done = ollama.run("pull", name, "mirror:8480")
+    done = ollama.pull(name, "mirror:8480")
     assert done.returncode == 0, done.stderr
-    assert ollama.models == {name}
+    assert ollama.models.keys() == {name}
     assert ("/api/pull", {"model": f"mirror:8480/{path}", "insecure": True}) in ollama.asked
 
 
 def test_what_is_there_is_left_alone(ollama: Ollama) -> None:
-    ollama.models.add("llama3.2:1b")
-    assert ollama.run("pull", "llama3.2:1b").returncode == 0
+    ollama.models["llama3.2:1b"] = "of a kept disk"
+    for _ in range(2):
+        assert ollama.pull("llama3.2:1b").returncode == 0
     assert ollama.paths() == []
+    assert json.loads(ollama.memory.read_text()) == {
+        "name": "llama3.2:1b",
+        "digest": "of a kept disk",
+    }
+
+
+def test_another_model_of_the_name_gives_way(ollama: Ollama) -> None:
+    ollama.pull("m:1b")
+    ollama.models["m:1b"] = "made by hand"
+    done = ollama.pull("m:1b", "mirror:8480")
+
+    assert done.returncode == 0, done.stderr
+    assert ollama.models == {"m:1b": "of the registry"}
+
+
+def test_what_cannot_be_pulled_again_is_not_lost(ollama: Ollama) -> None:
+    ollama.pull("m:1b")
+    ollama.models["m:1b"] = "made by hand"
+    ollama.pulls = [[{"error": "connection refused"}]]
+
+    assert ollama.pull("m:1b").returncode == 1
+    assert ollama.models == {"m:1b": "made by hand"}
 
 
 def test_tells_how_far_it_is(ollama: Ollama) -> None:
@@ -116,20 +148,20 @@ def test_tells_how_far_it_is(ollama: Ollama) -> None:
             {"status": "success"},
         ]
     ]
-    assert "pulling abc: 500 of 2000 MB (25 %)" in ollama.run("pull", "m:1b").stderr
+    assert "pulling abc: 500 of 2000 MB (25 %)" in ollama.pull("m:1b").stderr
 
 
 @pytest.mark.parametrize("broken", [[{"error": "connection reset"}], [None]])
 def test_tries_again_after_a_broken_connection(ollama: Ollama, broken: list[Any]) -> None:
     ollama.pulls = [broken, broken, [{"status": "success"}]]
-    done = ollama.run("pull", "m:1b")
+    done = ollama.pull("m:1b")
     assert done.returncode == 0, done.stderr
     assert ollama.paths() == ["/api/pull"] * 3
 
 
 def test_gives_up_after_a_while_and_names_the_place(ollama: Ollama) -> None:
     ollama.pulls = [[{"error": "connection refused"}]]
-    done = ollama.run("pull", "m:1b", "mirror:8480")
+    done = ollama.pull("m:1b", "mirror:8480")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last == "Ollama: m:1b cannot be pulled from mirror:8480/library/m:1b: connection refused"
@@ -140,19 +172,19 @@ def test_gives_up_after_a_while_and_names_the_place(ollama: Ollama) -> None:
 )
 def test_does_not_repeat_what_cannot_work(ollama: Ollama, reason: str) -> None:
     ollama.pulls = [[{"error": reason}]]
-    assert ollama.run("pull", "m:1b").returncode == 1
+    assert ollama.pull("m:1b").returncode == 1
     assert ollama.paths() == ["/api/pull"]
 
 
 def test_removes_what_is_there_and_nothing_else(ollama: Ollama) -> None:
-    ollama.models.update({"m:1b", "n:1b"})
+    ollama.models.update({"m:1b": "1", "n:1b": "2"})
     for _ in range(2):
         assert ollama.run("remove", "m:1b").returncode == 0
-    assert ollama.models == {"n:1b"}
+    assert ollama.models.keys() == {"n:1b"}
 
 
 def test_says_that_ollama_does_not_answer(ollama: Ollama) -> None:
     ollama.program.write_text(TOOL.read_text().replace("11434", "1"))
-    done = ollama.run("pull", "m:1b")
+    done = ollama.pull("m:1b")
     assert done.returncode == 1
     assert "journalctl --unit ollama" in done.stderr

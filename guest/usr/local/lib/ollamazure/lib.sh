@@ -32,11 +32,12 @@ wait_for() {
 
 # start_with UNIT FILE…: makes UNIT run with the present content of FILE…; restarts it only when it
 # does not already. What it was last started with is remembered, not what this run changed, so that
-# a run cut off between writing a file and restarting is made good by the next.
+# a run cut off between writing a file and restarting is made good by the next. The time of a file
+# counts, too: somebody may have changed it, started the unit, and this run has changed it back.
 start_with() {
     local unit=$1 stamp=/var/lib/ollamazure/$1.started-with content
     shift
-    content=$(sha256sum "$@")
+    content=$(sha256sum "$@" && stat --format '%y  %n' "$@")
     systemctl daemon-reload
     if systemctl is-active --quiet "$unit" && [ "$(cat "$stamp" 2>/dev/null)" = "$content" ]; then
         say "$unit runs with what is declared."

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Pulls a model into the Ollama of this machine, or removes it.
 
-    model.py pull NAME [HOST:PORT]    from Ollama's registry, or from a mirror of it
+    model.py pull NAME MEMORY [HOST:PORT]    from Ollama's registry, or from a mirror of it
     model.py remove NAME
 
 Both can be run again at any moment: a pull goes on where the last one stopped, and what is there
-(or gone) already is left so.
+(or gone) already is left so. The file MEMORY holds what was pulled, so that another model which
+somebody has given the name since is told from it, and gives way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
@@ -35,8 +37,8 @@ class OllamaError(Exception):
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
-            case ["pull", name, *mirror]:
-                pull(name, mirror[0] if mirror else None)
+            case ["pull", name, memory, *mirror]:
+                pull(name, Path(memory), mirror[0] if mirror else None)
             case ["remove", name]:
                 remove(name)
             case _:
@@ -48,10 +50,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def pull(name: str, mirror: str | None) -> None:
-    if is_there(name):
-        say(f"{name} is there.")
-        return
+def pull(name: str, memory: Path, mirror: str | None) -> None:
+    present = digest(name)
+    if present is None:
+        fetch(name, mirror)
+    elif present != pulled(memory).get("digest", present):
+        say(f"{name} is another model than was pulled here; pulling it again.")
+        fetch(name, mirror)
+    memory.write_text(json.dumps({"name": name, "digest": digest(name)}))
+    say(f"{name} is there.")
+
+
+def fetch(name: str, mirror: str | None) -> None:
     source = f"{mirror}/{library_path(name)}" if mirror else name
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -65,25 +75,28 @@ def pull(name: str, mirror: str | None) -> None:
     if source != name:
         call("/api/copy", {"source": source, "destination": name})
         call("/api/delete", {"model": source}, method="DELETE")
-    if not is_there(name):
+    if digest(name) is None:
         raise OllamaError(f"{name} was pulled, but Ollama does not list it.")
-    say(f"{name} is there.")
 
 
 def remove(name: str) -> None:
-    if is_there(name):
+    if digest(name):
         call("/api/delete", {"model": name}, method="DELETE")
     say(f"{name} is not there.")
 
 
-def is_there(name: str) -> bool:
-    try:
-        call("/api/show", {"model": name})
-    except OllamaError as error:
-        if error.status == 404:
-            return False
-        raise
-    return True
+def digest(name: str) -> str | None:
+    """Of the model that has the name, in which Ollama does not look at the case; or None."""
+    [listed] = answers("/api/tags", None, "GET")
+    for model in listed["models"]:
+        if model["name"].lower() == name.lower():
+            return str(model["digest"])
+    return None
+
+
+def pulled(memory: Path) -> dict[str, str]:
+    """What a pull has written to MEMORY; nothing before the first one."""
+    return json.loads(memory.read_text()) if memory.exists() else {}
 
 
 def library_path(name: str) -> str:
@@ -121,11 +134,14 @@ def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
         pass
 
 
-def answers(path: str, body: dict[str, Any], method: str = "POST") -> Iterator[dict[str, Any]]:
+def answers(
+    path: str, body: dict[str, Any] | None, method: str = "POST"
+) -> Iterator[dict[str, Any]]:
     """Each line of JSON that Ollama answers with, as it comes."""
     connection = http.client.HTTPConnection(*OLLAMA)
     try:
-        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise OllamaError(message_of(answer.read().decode(errors="replace")), answer.status)
