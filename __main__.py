@@ -2,14 +2,15 @@
 
 import pulumi
 
-from components import sizing
+from components import resizing, sizing
 from components.chat import PrivateChat, PrivateChatArgs
 from components.outputs import operator_page, ssh_command
 from components.settings import Settings
 
 settings = Settings.load(pulumi.Config())
 plan = sizing.plan(settings)
-for warning in plan.warnings:
+resized = resizing.warning(resizing.former_size(), plan.vm_size, settings)
+for warning in filter(None, [resized, *plan.warnings]):
     pulumi.log.warn(warning)
 
 project, stack = pulumi.get_project(), pulumi.get_stack()

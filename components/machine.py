@@ -112,10 +112,14 @@ class Machine(pulumi.ComponentResource):
         # Azure takes ED25519 keys of users; pulumi-command cannot pin an RSA key of a host.
         user_key = tls.PrivateKey("ssh-key", algorithm="ED25519", opts=child)
         host_key = tls.PrivateKey("host-key", algorithm="ED25519", opts=child)
-        self.private_key = pulumi.Output.secret(user_key.private_key_openssh)
         self.host_key = host_key.public_key_openssh.apply(str.strip)
         self.data_disk_id = self._data_disk(args)
         vm = self._vm(args, user_key, host_key)
+        # Not before the VM is what it shall be: one output that waits holds back all of a stack, so
+        # that none tells of a size that Azure had no room for.
+        self.private_key = pulumi.Output.secret(
+            pulumi.Output.all(user_key.private_key_openssh, vm.id).apply(lambda both: both[0])
+        )
 
         connection = ConnectionArgs(
             host=args.address,

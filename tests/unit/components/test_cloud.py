@@ -34,9 +34,10 @@ def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | Non
     )
 
 
-CALLS = {
+CALLS: Mapping[str, Mapping[str, Any]] = {
     "azure-native:network:getPublicIPAddress": {"ipAddress": "203.0.113.99"},
     "azure-native:compute:getVirtualMachine": {"vmId": "0b7c7c1e-0000-4000-8000-000000000001"},
+    "pulumi:pulumi:readStackOutputs": {"outputs": {}},
 }
 
 
