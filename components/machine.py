@@ -174,6 +174,7 @@ class Machine(pulumi.ComponentResource):
             creation_data={"create_option": compute.DiskCreateOption.EMPTY},
             disk_size_gb=args.data_disk_gib,
             sku={"name": compute.DiskStorageAccountTypes.STANDARD_SS_D_LRS},
+            encryption={"type": compute.EncryptionType.ENCRYPTION_AT_REST_WITH_PLATFORM_KEY},
             network_access_policy=compute.NetworkAccessPolicy.DENY_ALL,
             public_network_access=compute.PublicNetworkAccess.DISABLED,
             opts=kept,

@@ -233,7 +233,6 @@ TYPES: dict[str, NativeType] = {
             (
                 *("name", "type", "provisioningState", "azureApiVersion"),
                 *("diskSizeBytes", "diskState", "managedBy", "timeCreated", "uniqueId"),
-                "encryption",
             ),
         ),
         NativeType(

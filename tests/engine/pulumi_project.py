@@ -103,3 +103,15 @@ class Project:
         return "\n".join(
             file.read_text(errors="replace") for file in self._state.rglob("*") if file.is_file()
         )
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of the processes that work in this folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from emulator.artifacts import paths
 from emulator.instance import Instance
 from emulator.plugins import install
-from tests.engine.pulumi_project import Project
+from tests.engine.pulumi_project import Project, processes_in
 from tests.engine.sshd import HOST, Sshd
 
 pytestmark = pytest.mark.engine
@@ -201,7 +201,7 @@ def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) ->
     shown += running.stdout.read()
     assert running.wait() != 0
     assert "Traceback" not in shown
-    assert not _processes_in(tested.folder)
+    assert not processes_in(tested.folder)
 
 
 def test_a_killed_engine_leaves_no_process(tmp_path: Path, instance: Instance) -> None:
@@ -222,20 +222,8 @@ local.Command("it", create="touch begun; exec sleep 600")
         time.sleep(0.01)
     running.kill()
     running.wait()
-    while _processes_in(tested.folder):
+    while processes_in(tested.folder):
         time.sleep(0.05)
-
-
-def _processes_in(folder: Path) -> list[str]:
-    """The command lines of the processes that work in this folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
 
 
 def test_a_component_package_runs(tmp_path: Path, instance: Instance) -> None:
@@ -602,7 +590,7 @@ def test_ctrl_c_ends_the_waiting_for_a_remote_command(
     shown, _ = up.communicate()
     assert up.returncode != 0
     assert "no longer waited for: the update was cancelled" in shown
-    assert not _processes_in(tested.folder)
+    assert not processes_in(tested.folder)
 
 
 def test_environment_needs_the_servers_leave(

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi.runtime import mocks, rpc, set_mocks, stack
+from pulumi.runtime import mocks, rpc, set_mocks
+from pulumi.runtime import stack as runtime_stack
 from pulumi.runtime.settings import SETTINGS
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"  # marks special values on the wire
@@ -33,6 +34,7 @@ class Recorded:
     dependencies: frozenset[str]
     deleted_with: str
     delete_before_replace: bool
+    protect: bool
     secret_outputs: frozenset[str]
     timeouts: Mapping[str, str]
 
@@ -92,6 +94,7 @@ def _recorded(request: Any, urn: str) -> Recorded:
         dependencies=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
         deleted_with=request.deletedWith.rpartition("::")[2],
         delete_before_replace=request.deleteBeforeReplace,
+        protect=request.protect,
         secret_outputs=frozenset(request.additionalSecretOutputs),
         timeouts={
             "create": timeouts.create,
@@ -108,6 +111,7 @@ def _is_secret(value: Any) -> bool:
 def record(
     program: Callable[[], Any],
     *,
+    stack: str = "test",
     preview: bool = False,
     outputs: Mapping[str, Mapping[str, Any]] | None = None,
     calls: Mapping[str, Mapping[str, Any]] | None = None,
@@ -120,13 +124,13 @@ def record(
         set_mocks(
             recorder,
             project="ollamazure",
-            stack="test",
+            stack=stack,
             preview=preview,
             monitor=_Monitor(recorder),
         )
 
         async def run() -> None:
-            await stack.run_pulumi_func(lambda: _nothing(program()))
+            await runtime_stack.run_pulumi_func(lambda: _nothing(program()))
 
         loop.run_until_complete(run())
     return recorder

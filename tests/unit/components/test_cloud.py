@@ -143,7 +143,10 @@ def whole_program(stack: str, **changes: Any) -> Recorder:
     )
     try:
         return record(
-            lambda: runpy.run_path(str(PROJECT / "__main__.py")), outputs=OUTPUTS, calls=CALLS
+            lambda: runpy.run_path(str(PROJECT / "__main__.py")),
+            stack=stack,
+            outputs=OUTPUTS,
+            calls=CALLS,
         )
     finally:
         pulumi.runtime.set_all_config({})
@@ -175,7 +178,7 @@ def test_everything_in_azure_has_the_tags(program: Recorder) -> None:
     for resource in program.resources:
         if resource.type.startswith("azure-native:"):
             assert resource.inputs["tags"]["project"] == "ollamazure", resource.name
-            assert resource.inputs["tags"]["stack"] == "test", resource.name
+            assert resource.inputs["tags"]["stack"] == "dev", resource.name
 
 
 def test_the_data_disk_has_a_group_of_its_own(program: Recorder) -> None:

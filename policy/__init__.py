@@ -1,0 +1,1 @@
+"""What every stack has to hold to: `pulumi preview --policy-pack policy`."""

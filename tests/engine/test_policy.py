@@ -1,0 +1,118 @@
+"""The policy pack under the real engine, started as `--policy-pack policy` starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulator.artifacts import paths
+from emulator.instance import Instance
+from emulator.plugins import install
+from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.stack import PROJECT, Stack
+
+PACK = PROJECT / "policy"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("policy") / "emulator"
+
+
+def words(text: str) -> str:
+    """What was printed, however it was wrapped."""
+    return " ".join(text.split())
+
+
+def held_to(printed: str) -> bool:
+    """Whether the policies were asked and nothing that is an error was found."""
+    return "ollamazure@v1" in printed and "[mandatory]" not in printed
+
+
+@pytest.mark.parametrize("name", ["prod", "dev"])
+def test_a_new_stack_passes_although_a_preview_knows_little(home: Path, name: str) -> None:
+    printed = Stack(home, name).run("preview", "--policy-pack", "policy")
+    assert held_to(printed)
+    assert "can't be known during preview" not in printed
+    warned = "[advisory] ssh-for-known-addresses-outside-production" in words(printed)
+    assert warned == (name == "dev")
+
+
+def test_a_deployed_stack_passes_with_every_value_known(home: Path) -> None:
+    stack = Stack(home, "local")
+    assert held_to(stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy"))
+    assert held_to(stack.run("preview", "--policy-pack", "policy"))
+
+
+def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
+    stack = Stack(home, "prod")
+    stack.set("sshClients[0]", "0.0.0.0/0")
+    printed = stack.run("preview", "--policy-pack", "policy", code=1)
+    assert "[mandatory] ssh-for-known-addresses" in words(printed)
+    assert "nsg: the rule ssh opens SSH (port 22) to the world." in printed
+    assert "Mend it: list who deploys and operates" in words(printed)
+
+
+PROGRAM = """
+import pulumi
+from pulumi_azure_native import network, resources
+
+TAGS = {"project": "test", "stack": "dev"}
+group = resources.ResourceGroup("group", location="francecentral", tags=TAGS)
+network.NetworkSecurityGroup(
+    "doors",
+    resource_group_name=group.name,
+    location="francecentral",
+    security_rules=[
+        network.SecurityRuleArgs(
+            name="ollama", priority=100, direction="Inbound", access="Allow", protocol="Tcp",
+            source_address_prefix="*", source_port_range="*", destination_address_prefix="*",
+            destination_port_range="11434",
+        )
+    ],
+)
+"""
+SHOWN = """
+import pulumi
+import pulumi_random as random
+from pulumi_command import local
+
+password = random.RandomPassword("admin", length=20, special=False)
+local.Command("shown", create=pulumi.Output.concat("true ", password.result))
+pulumi.export("vmSize", "Standard_B2ms")
+pulumi.export("models", ["llama3.1:8b"])
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    instance = Instance.open(tmp_path / "emulator")
+    install.install(instance, paths.pulumi(), official=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder, instance, PROGRAM)
+
+
+def test_what_breaks_a_policy_is_not_made(project: Project) -> None:
+    printed = project.run("up", "--yes", "--skip-preview", "--policy-pack", str(PACK)).failed().text
+    for policy in ("only-web-ports-for-the-world", "tagged"):
+        assert f"[mandatory] {policy}" in words(printed)
+    assert "doors: the rule ollama opens port 11434 to the world." in printed
+    assert "group" in project.resources()
+    assert "doors" not in project.resources()
+
+
+def test_a_stack_as_a_whole_is_judged(project: Project) -> None:
+    """A password that is generated is known only when the stack is there."""
+    project.write(SHOWN)
+    previewed = project.run("preview", "--policy-pack", str(PACK)).failed().text
+    assert "[mandatory] models-fit" in words(previewed)
+    assert "generated-secrets-not-shown" not in previewed
+    printed = project.run("up", "--yes", "--skip-preview", "--policy-pack", str(PACK)).failed().text
+    assert "shown: the secret of admin is in `create`." in printed
+
+
+def test_no_policy_pack_outlives_its_run(project: Project) -> None:
+    project.run("preview", "--policy-pack", str(PACK))
+    assert not [command for command in processes_in(project.folder) if str(PACK) in command]
