@@ -164,7 +164,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     script: pulumi.Input[str],
     files: Sequence[File] = (),
     secrets: Mapping[str, pulumi.Input[str]] | None = None,
-    show_output: bool | None = None,
+    show_output: bool = False,
     delete: str | None = None,
     mend: str = _DEFAULT_MEND,
     timeout: str = "30m",
@@ -181,7 +181,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
         script: bash, safe to run again at any moment, also half way.
         files: written before the script runs.
         secrets: what the script reads with `secret KEY`.
-        show_output: while it runs; by default only where there is no secret to show.
+        show_output: while it runs, although there are secrets; what is stored of it is secret then.
         delete: a command line that undoes it; not run when the machine itself goes.
         mend: what to do when it fails, the last line of its output.
         timeout: of one run, waiting for the machine included (Go duration).
@@ -190,7 +190,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     Raises:
         ValueError: a file holds the word that ends it.
     """
-    shown = secrets is None if show_output is None else show_output
+    shown = secrets is None or show_output
     content = pulumi.Output.all(
         script=script, values=[file.values for file in files], machine=target.identity
     )
@@ -217,7 +217,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
             pulumi.ResourceOptions(
                 depends_on=list(target.ready),
                 deleted_with=target.vm,
-                additional_secret_outputs=None if shown else ["stdout", "stderr"],
+                additional_secret_outputs=None if secrets is None else ["stdout", "stderr"],
                 custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="10m"),
             ),
         ),

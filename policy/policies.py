@@ -234,7 +234,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="models-fit",
         demand="Each model fits the machine's memory.",
         reason="Ollama does not refuse one that is too large: it swaps, or is killed.",
-        mend="choose another size or model, as above.",
+        mend="take a size that fits, as named above, or a smaller model.",
         check=stacks.models_too_large,
     ),
 )

@@ -331,17 +331,17 @@ def policies_page() -> str:
         for rule in RULES
     ]
     return (
-        GENERATED.format(source="policy/policies.py")
-        + "# Policies\n\n"
+        GENERATED.format(source="policy/policies.py") + "# Policies\n\n"
         "What every stack has to hold to, whoever changes it:\n"
         "`pulumi preview --policy-pack policy`, or `up` in place of `preview`. Production is a "
         "stack with the word `prod` in its name (`prod`, `prod-eu`, `production`). There "
         "everything here is an error: the preview fails, and a deployment does not make the "
         "resource. The column says what it is in other stacks. A value that a preview does not "
-        "know yet breaks nothing: the deployment asks again.\n\n"
+        "know yet breaks nothing: the deployment asks again. The last two are asked about the "
+        "stack as a whole, when all its resources are known.\n\n"
         + "".join(_table(("policy", "demands", "because", "elsewhere", "way out"), rows))
-        + "\nA policy cannot see whether a value is marked as a secret: the engine hands secrets "
-        "over in plain. That none is stored in plain is held by "
+        + "\nA policy cannot see whether a value is marked as a secret: Pulumi's policy SDK hands "
+        "all of them over in plain. That none is stored in plain is held by "
         "`tests/engine/test_program.py::test_no_secret_is_in_the_plain_state`.\n\n"
         "Each of them, and what breaks it: `tests/unit/policy/test_policies.py`.\n"
     )

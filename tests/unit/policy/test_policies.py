@@ -355,6 +355,22 @@ def test_outputs_of_commands_with_secrets_are_secret() -> None:
     assert violations(command, changed(command.inputs, "stdin", stdin)) == []
 
 
+def test_the_programs_own_commands_with_secrets_are_known_as_such() -> None:
+    for name in ("open-webui-admin", "nginx-certificate"):
+        careless = replace(named(name), secret_outputs=frozenset())
+        assert [it.policy for it in violations(careless)] == ["secrets-not-shown"], name
+
+
+def test_a_command_that_shows_its_questions_keeps_the_answers_secret() -> None:
+    [asking] = [
+        it
+        for it in whole_program("dev", probeFrom="machine").resources
+        if it.name == "chat-answers"
+    ]
+    assert asking.inputs["logging"] == "stdoutAndStderr"
+    assert [it for it in violations(asking) if it.policy == "secrets-not-shown"] == []
+
+
 def resource(type_: str, name: str, **outputs: Any) -> PolicyResource:
     urn = f"urn:pulumi:dev::ollamazure::{type_}::{name}"
     props = unknown_checking_proxy(outputs)
