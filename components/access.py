@@ -14,7 +14,8 @@ import pulumi
 from pulumi_command import local
 
 from components import remote
-from components.ollama import Ollama, model_id
+from components.checks import model_id
+from components.ollama import Ollama
 from components.proxy import Proxy
 from components.webui import OpenWebui
 

@@ -155,6 +155,13 @@ class Prices(Record):
     monthly: MonthlyPrices
 
 
+class WebuiPermissions(Record):
+    """catalog/open-webui-permissions.yaml: by Open WebUI's names."""
+
+    version: str
+    defaults: dict[str, dict[str, bool]]
+
+
 def _read(name: str) -> Any:
     return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
 
@@ -205,3 +212,9 @@ def rank() -> tuple[VmSize, ...]:
 def prices() -> Prices:
     """The prices estimates are made with."""
     return Prices.model_validate(_read("prices.yaml"))
+
+
+@cache
+def webui_permissions() -> WebuiPermissions:
+    """What Open WebUI can allow its users, and what it does allow unless the settings say more."""
+    return WebuiPermissions.model_validate(_read("open-webui-permissions.yaml"))

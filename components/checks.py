@@ -76,6 +76,12 @@ def _ending_in(value: str, names: Iterable[str]) -> str | None:
     return next((name for name in names if name.endswith(f"_{value.lower()}")), None)
 
 
+def that_chat(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the models that answer questions; embedding models only serve the search."""
+    known = catalog.models()
+    return tuple(name for name in names if name not in known or known[name].kind == "chat")
+
+
 def _without_v(value: Any) -> Any:
     return value.removeprefix("v") if isinstance(value, str) else value
 
@@ -95,12 +101,16 @@ def _client(value: str) -> str:
     return str(network)
 
 
-def _model_name(value: str) -> str:
+def model_id(value: str) -> str:
     """A model's name with its tag written out, as Ollama and Open WebUI list it."""
+    return value if ":" in value.rsplit("/", 1)[-1] else f"{value}:latest"
+
+
+def _model_name(value: str) -> str:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
     if not re.fullmatch(rf"({part}(:\d+)?/)?({part}/)?{part}(:{part})?", value):
         raise refusal("it is not the name of a model in Ollama's library")
-    return value if ":" in value.rsplit("/", 1)[-1] else f"{value}:latest"
+    return model_id(value)
 
 
 def _domain(value: str) -> str:

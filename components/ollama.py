@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components import remote
+from components.checks import model_id
 
 RELEASES = "https://github.com/ollama/ollama/releases/download"
 
@@ -105,11 +106,6 @@ def _install(args: OllamaArgs) -> str:
     release = f"{(args.release_mirror or RELEASES).rstrip('/')}/v{args.version}"
     words = [args.version, release, "gpu" if args.gpu else "cpu", *filter(None, [args.sha256])]
     return f"{remote.TOOLS}/install-ollama {shlex.join(words)}"
-
-
-def model_id(model: str) -> str:
-    """The name that Ollama and Open WebUI list the model under: with its tag."""
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
 
 
 def slug(model: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pulumi
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 NAMESPACE = "ollamazure"
 HIDDEN = "[secret]"
@@ -78,6 +78,68 @@ def refusal(
     return PydanticCustomError("refused", "{reason}", context)
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """One of several things a validator has found in the value of a field.
+
+    Attributes:
+        path: from the top-level key on, in a stack file's words: ("users", 3, "groups", 0).
+        given: the value that is wrong.
+        reason: continues "… is not allowed: ", without a full stop.
+        instead: the value that would be right; None when something can only be taken away,
+        superfluous: which is this, or the value itself.
+    """
+
+    path: tuple[str | int, ...]
+    given: Any
+    reason: str
+    instead: str | None = None
+    superfluous: tuple[str | int, ...] | None = None
+
+    @property
+    def details(self) -> InitErrorDetails:
+        """The same for pydantic."""
+        context = {
+            "reason": self.reason,
+            "instead": self.instead,
+            "path": self.path,
+            "superfluous": None if self.instead else self.superfluous or self.path,
+        }
+        error = PydanticCustomError("refused", "{reason}", context)
+        return InitErrorDetails(type=error, loc=(), input=self.given)
+
+
+def refuse(found: Iterable[Wrong]) -> None:
+    """End a validator with all that was found; nothing found is no error.
+
+    Raises:
+        ValidationError: pydantic takes each of its parts for one of its own.
+    """
+    details = [wrong.details for wrong in found]
+    if details:
+        raise ValidationError.from_exception_data("settings", details)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lies that is not in the stack file: for people, and its path there."""
+
+    file: str
+    line: int
+    path: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {dotted(self.path)}"
+
+
+Locate = Callable[[tuple[str | int, ...]], Place | None]
+
+
+def in_stack_file(path: tuple[str | int, ...]) -> Place | None:
+    """The place of a value when there is no other file."""
+    del path
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
     """The known name nearest to the one given, or None when nothing is near."""
     near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
@@ -118,7 +180,10 @@ def report(problems: Sequence[Problem]) -> SettingsError:
 
 
 def problems_of(
-    error: ValidationError, model: type[BaseModel], secrets: frozenset[str]
+    error: ValidationError,
+    model: type[BaseModel],
+    secrets: frozenset[str],
+    locate: Locate = in_stack_file,
 ) -> list[tuple[str, Problem]]:
     """What pydantic found, each problem with the top-level key it belongs to.
 
@@ -126,10 +191,11 @@ def problems_of(
         error: pydantic's findings.
         model: the settings model they were found with.
         secrets: top-level keys whose values must not be shown.
+        locate: finds values that lie in another file than the stack's.
     """
     found = error.errors(include_url=False)
     return [
-        (str(details["loc"][0]), _problem(details, model, secrets))
+        (str(details["loc"][0]), _problem(details, model, secrets, locate))
         for details in found
         if not _follows(details, found)
     ]
@@ -143,29 +209,21 @@ def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     )
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], secrets: frozenset[str]) -> Problem:
-    path = _path(details["loc"], model)
+def _problem(
+    details: ErrorDetails, model: type[BaseModel], secrets: frozenset[str], locate: Locate
+) -> Problem:
+    context = details.get("ctx", {})
+    path = context.get("path") or _path(details["loc"], model)
+    place = locate(path)
     if details["type"] == "extra_forbidden":
-        return _unknown(path, model)
+        return _unknown(path, model, place)
     field = field_at(path, model)
     secret = str(path[0]) in secrets or SecretStr in kinds(field)
-    context = details.get("ctx", {})
-    return Problem(
-        what=_what(path, details, secret),
-        allowed=allowed(field),
-        mend=context.get("mend")
-        or _removal(path, details)
-        or _mend(path, field, context.get("instead"), secret),
-    )
-
-
-def _removal(path: Sequence[str | int], details: ErrorDetails) -> str | None:
-    """The way out when a name, or the number of names, is wrong: there is no right value to set."""
-    if "[key]" in details["loc"]:
-        return remove(path)
-    if details["type"] == "too_long" and isinstance(details["input"], dict):
-        return remove((*path, list(details["input"])[-1]))
-    return None
+    if place:
+        mend = _mend_there(place, path, details, field)
+    else:
+        mend = context.get("mend") or _mend(path, details, field, secret)
+    return Problem(what=_what(path, place, details, secret), allowed=allowed(field), mend=mend)
 
 
 def _path(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, ...]:
@@ -176,19 +234,36 @@ def _path(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, 
     first, *rest = loc
     field = model.model_fields.get(str(first))
     name = str(field.alias) if field else first
-    inner = group(field_at((name,), model)) if rest else None
-    if inner:
-        return (name, *_path(rest, inner))
-    return (name, *(step for step in rest if step != "[key]"))
+    inner, steps, rest = _inside(field_at((name,), model), rest) if rest else (None, (), rest)
+    if inner and rest:
+        return (name, *steps, *_path(rest, inner))
+    return (name, *steps, *(step for step in rest if step != "[key]"))
 
 
-def _what(path: Sequence[str | int], details: ErrorDetails, secret: bool) -> str:
-    key = f"{NAMESPACE}:{dotted(path)}"
+def _inside(
+    field: FieldInfo, path: Sequence[str | int]
+) -> tuple[type[BaseModel] | None, Sequence[str | int], list[str | int]]:
+    """The section that a path into a field leads to, the steps to it, and what is left.
+
+    A list or mapping of sections takes one step.
+    """
+    steps = 1 if item(field) else 0
+    return section(field) or item(field), tuple(path[:steps]), list(path[steps:])
+
+
+def _what(
+    path: Sequence[str | int], place: Place | None, details: ErrorDetails, secret: bool
+) -> str:
+    key = _name(path, place)
     if details["type"] == "missing":
         return f"{key} is not set."
     reason = REASONS.get(details["type"], details["msg"])
     sentence = reason if reason.endswith("?") else f"{reason}."
     return f"{key} = {shown(details['input'], secret)} is not allowed: {sentence}"
+
+
+def _name(path: Sequence[str | int], place: Place | None) -> str:
+    return str(place or f"{NAMESPACE}:{dotted(path)}")
 
 
 def shown(value: Any, secret: bool) -> str:
@@ -199,53 +274,102 @@ def shown(value: Any, secret: bool) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _mend(path: Sequence[str | int], field: FieldInfo, instead: str | None, secret: bool) -> str:
+def _mend(path: Sequence[str | int], details: ErrorDetails, field: FieldInfo, secret: bool) -> str:
+    if extra := _superfluous(path, details, field):
+        return remove(extra)
     example = (field.examples or [""])[0]
-    if len(path) == 1 and isinstance(example, list):
-        return command((*path, 0), instead or str(example[0]), secret=secret)
-    if len(path) == 1 and isinstance(example, dict):
-        key, value = next(iter(example.items()))
-        return command((*path, key), instead or str(value), secret=secret)
-    if isinstance(example, list):
-        example = example[0]
-    if isinstance(example, dict):
-        example = next(iter(example.values()))
-    return command(path, instead or _text(example), secret=secret)
+    if isinstance(example, list) and path == (field.alias,) and item(field):
+        return command(path, json.dumps(example, ensure_ascii=False))
+    inner, leaf = leaf(example)
+    whole = (*path, *inner) if path[-1] == field.alias else path
+    instead = details.get("ctx", {}).get("instead")
+    return command(whole, instead or _text(leaf), secret=secret)
+
+
+def _mend_there(
+    place: Place, path: Sequence[str | int], details: ErrorDetails, field: FieldInfo
+) -> str:
+    """What to write, or to take away, in a file that no command edits."""
+    where = f"in {place.file}, line {place.line}"
+    extra = _superfluous(path, details, field)
+    if extra:
+        return f"{where}, take away {dotted(place.path[: len(extra)])}"
+    last, example = place.path[-1], (field.examples or [""])[0]
+    right = example if last == field.alias else leaf(example)[1]
+    text = _example(details.get("ctx", {}).get("instead") or right)
+    return f"{where}, write " + (f"{last}: {text}" if isinstance(last, str) else text)
+
+
+def _superfluous(
+    path: Sequence[str | int], details: ErrorDetails, field: FieldInfo
+) -> Sequence[str | int] | None:
+    """What can only be taken away: there is no right value to set."""
+    found: Sequence[str | int] | None = details.get("ctx", {}).get("superfluous")
+    if found or "[key]" in details["loc"]:
+        return found or path
+    if details["type"] == "too_long" and isinstance(details["input"], dict):
+        return (*path, list(details["input"])[-1])
+    if details["type"] == "model_type" and item(field):
+        return path[:2]
+    return None
+
+
+def leaf(example: Any) -> tuple[tuple[str | int, ...], Any]:
+    """The first value within an example, with the path to it."""
+    if isinstance(example, list) and example:
+        path, value = leaf(example[0])
+        return (0, *path), value
+    if isinstance(example, dict) and example:
+        key, inner = next(iter(example.items()))
+        path, value = leaf(inner)
+        return (key, *path), value
+    return (), example
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _unknown(path: Sequence[str | int], model: type[BaseModel]) -> Problem:
+def _unknown(path: Sequence[str | int], model: type[BaseModel], place: Place | None) -> Problem:
     *parents, name = path
     owner = model_at(parents, model)
     names = sorted(str(field.alias) for field in owner.model_fields.values())
     near = did_you_mean(str(name), names)
     hint = f" Did you mean {near}?" if near else ""
     return Problem(
-        what=f"{NAMESPACE}:{dotted(path)} is not a setting.{hint}",
+        what=f"{_name(path, place)} is not a setting.{hint}",
         allowed=", ".join(names),
-        mend=remove(path),
+        mend=f"in {place.file}, line {place.line}, take it away" if place else remove(path),
     )
 
 
 def field_at(path: Sequence[str | int], model: type[BaseModel]) -> FieldInfo:
-    """The field a path leads to; list items and tag names belong to the field that holds them."""
+    """The field a path leads to; items that are no sections belong to the field that holds them."""
     field = next(field for field in model.model_fields.values() if field.alias == path[0])
-    inner = group(field)
-    return field_at(path[1:], inner) if inner and len(path) > 1 else field
+    inner, _, rest = _inside(field, path[1:])
+    return field_at(rest, inner) if inner and rest else field
 
 
 def model_at(path: Sequence[str | int], model: type[BaseModel]) -> type[BaseModel]:
-    """The group of settings a path leads to."""
-    inner = group(field_at(path, model)) if path else None
+    """The section that a path leads to."""
+    inner = _inside(field_at(path, model), ())[0] if path else None
     return inner or model
 
 
-def group(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field that is a group of settings."""
+def section(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field that is a section of settings."""
     return next((kind for kind in kinds(field) if issubclass(kind, BaseModel)), None)
+
+
+def item(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of the sections that a field is a list, or a mapping, of."""
+    arguments = [part for part in get_args(_unannotated(field.annotation)) if part is not Ellipsis]
+    held = arguments[-1] if {tuple, dict} & set(kinds(field)) and arguments else None
+    return held if isinstance(held, type) and issubclass(held, BaseModel) else None
+
+
+def _unannotated(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def kinds(field: FieldInfo) -> list[type]:
@@ -273,4 +397,4 @@ def allowed(field: FieldInfo) -> str:
 
 
 def _example(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, list | dict) else _text(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else _text(value)

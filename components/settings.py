@@ -10,24 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi.runtime import config as raw_config
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-from components import catalog
+from components import catalog, references, team_file
 from components.checks import (
     COMMON_NAME_LIMIT,
     Client,
@@ -53,6 +45,17 @@ from components.checks import (
     VmSizeName,
     WebAddress,
     WebuiVersion,
+    that_chat,
+)
+from components.declared import (
+    Access,
+    Banner,
+    KnowledgeBase,
+    Permissions,
+    Preset,
+    Prompt,
+    User,
+    UserGroup,
 )
 from components.problems import (
     NAMESPACE,
@@ -61,56 +64,23 @@ from components.problems import (
     allowed,
     command,
     did_you_mean,
-    group,
+    in_stack_file,
     kinds,
     problems_of,
     refusal,
+    refuse,
     remove,
     report,
+    section,
     shown,
 )
+from components.section import Section, setting
 
 # Azure allows 50 tags on a resource; ten are kept for the program's own.
 TAG_LIMIT = 40
 
 
-def setting(default: Any = ..., *, description: str, allowed: str, example: Any) -> Any:
-    """A field with what the error messages and the reference say of it.
-
-    Args:
-        default: the value when unset; left out when the setting must be given.
-        description: one line, what it is for.
-        allowed: which values are right, in words.
-        example: a right value, as it lies in a stack file.
-    """
-    return Field(
-        default,
-        description=description,
-        examples=[example],
-        json_schema_extra={"allowed": allowed},
-    )
-
-
-def key_of(attribute: str) -> str:
-    """The name in a stack file: dataDiskGiB for data_disk_gib."""
-    return to_camel(attribute).replace("Gib", "GiB").replace("Mib", "MiB")
-
-
-class Group(BaseModel):
-    """Settings that belong together: camelCase in stack files, snake_case in the program."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=key_of,
-        validate_by_name=True,
-        coerce_numbers_to_str=True,
-        validate_default=True,
-        hide_input_in_errors=True,
-    )
-
-
-class Certificate(Group):
+class Certificate(Section):
     """The self-signed certificate: its subject and its life."""
 
     country: CountryCode = setting(
@@ -168,7 +138,7 @@ class Certificate(Group):
         return value
 
 
-class Mirrors(Group):
+class Mirrors(Section):
     """Places inside a closed network that stand in for the public ones."""
 
     ollama: WebAddress | None = setting(
@@ -191,7 +161,7 @@ class Mirrors(Group):
     )
 
 
-class Tuning(Group):
+class Tuning(Section):
     """What normally follows from the VM's size, set by hand."""
 
     parallel_requests: Annotated[int, Field(ge=1, le=64)] | None = setting(
@@ -232,7 +202,7 @@ class Tuning(Group):
     )
 
 
-class Settings(Group):
+class Settings(Section):
     """Everything a stack may say, as the components read it."""
 
     location: Location = setting(
@@ -395,6 +365,74 @@ class Settings(Group):
         allowed=f"at most {TAG_LIMIT} names of up to 512 characters with values of up to 256",
         example={"team": "research"},
     )
+    team_file: str | None = setting(
+        None,
+        description="A YAML file with more users, groups, presets, prompts, knowledge, banners and "
+        "modelAccess: the same keys as here, put after what stands here.",
+        allowed="a path within the project, from its folder on",
+        example="docs/how-to/team.yaml",
+    )
+    groups: tuple[UserGroup, ...] = setting(
+        (),
+        description="Groups of users, besides the ready-made chat-only.",
+        allowed="a list of groups, each name once",
+        example=[{"name": "research", "permissions": {"chat": {"file_upload": True}}}],
+    )
+    users: tuple[User, ...] = setting(
+        (),
+        description="Who signs in, besides the administrator.",
+        allowed="a list of users, each e-mail once",
+        example=[{"email": "alice@example.com", "name": "Alice"}],
+    )
+    knowledge: tuple[KnowledgeBase, ...] = setting(
+        (),
+        description="Documents that presets answer from.",
+        allowed="a list of knowledge bases, each name once",
+        example=[{"name": "Handbook", "files": ["README.md"]}],
+    )
+    presets: tuple[Preset, ...] = setting(
+        (),
+        description="Models with a task: a base model with a system prompt, parameters, knowledge.",
+        allowed="a list of presets, each id once",
+        example=[{"id": "writing-coach", "name": "Writing coach", "baseModel": "llama3.2:1b"}],
+    )
+    prompts: tuple[Prompt, ...] = setting(
+        (),
+        description="Texts that users call up with a slash and a word.",
+        allowed="a list of prompts, each command once",
+        example=[{"command": "shorten", "title": "Shorten", "content": "Say it in one sentence:"}],
+    )
+    banners: tuple[Banner, ...] = setting(
+        (),
+        description="Lines at the top of every page. Unset: the administrator's own.",
+        allowed="a list of banners",
+        example=[{"type": "info", "content": "Answers may be wrong."}],
+    )
+    default_model: str | None = setting(
+        None,
+        description="What a new chat begins with. Unset: the first of models that chats.",
+        allowed="one of models, or the id of a preset",
+        example="llama3.2:1b",
+    )
+    default_permissions: Permissions = setting(
+        {},
+        description="What every user may do. Unset: a new instance begins with "
+        "catalog/open-webui-permissions.yaml, and the administrator may change it in the chat.",
+        allowed="true or false by Open WebUI's names; what is not named is as in the catalog",
+        example={"chat": {"file_upload": True}},
+    )
+    model_access: dict[str, Access] = setting(
+        {},
+        description="Who may use a model, by its name. A model that is not named is every user's.",
+        allowed="one of models, with groups, users or both",
+        example={"llama3.2:1b": {"groups": ["chat-only"]}},
+    )
+
+    @field_validator(*references.CHECKS)
+    @classmethod
+    def _fits_the_rest(cls, value: Any, info: ValidationInfo) -> Any:
+        refuse(references.CHECKS[str(info.field_name)](value, info.data))
+        return value
 
     @field_validator("models")
     @classmethod
@@ -407,7 +445,7 @@ class Settings(Group):
         unknown = [name for name in names if name not in known]
         if unknown:
             raise _unknown_models(names, unknown, known)
-        if not _that_chat(names):
+        if not that_chat(names):
             raise refusal("all of them turn text into numbers for search, none answers questions")
         return names
 
@@ -489,28 +527,59 @@ class Settings(Group):
             except ValueError as error:
                 garbled.add(key)
                 problems.append(_not_json(key, text, error, key in secrets))
+        locate = in_stack_file
+        if team_file.KEY in values:
+            file, own = team_file.read(values[team_file.KEY], values)
+            problems += own
+            if file:
+                values, locate = team_file.merged(values, file), file.locate
+            else:  # what refers to its entries cannot be judged without it
+                garbled.update((*team_file.KEYS, "defaultModel"))
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
-            found = problems_of(error, cls, secrets)
+            found = problems_of(error, cls, secrets, locate)
             problems += [problem for key, problem in found if key not in garbled]
         if problems:
             raise report(problems)
         return settings
 
     def warnings(self) -> list[str]:
-        """What is allowed but should be seen: settings that open the machine to everybody."""
-        return [
-            f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole internet. "
-            f"To close it: {command(('sshClients', index), '203.0.113.7/32')} with your address."
-            for index, client in enumerate(self.ssh_clients)
-            if client.endswith("/0")
-        ]
+        """What is allowed but should be seen: an open port, what is lost, what nobody checked."""
+        return [*self._open_to_everybody(), *self._lost(), *self._unchecked()]
+
+    def _open_to_everybody(self) -> Iterator[str]:
+        for index, client in enumerate(self.ssh_clients):
+            if client.endswith("/0"):
+                mend = command(("sshClients", index), "203.0.113.7/32")
+                yield (
+                    f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "
+                    f"internet. To close it: {mend} with your address."
+                )
+
+    def _lost(self) -> Iterator[str]:
+        for user in self.users:
+            if user.state == "deleted":
+                yield (
+                    f"{NAMESPACE}:users says that {user.email} is deleted: `pulumi up` takes the "
+                    "account and every chat of it away for good. To keep the chats: state: "
+                    "suspended."
+                )
+
+    def _unchecked(self) -> Iterator[str]:
+        version = catalog.webui_permissions().version
+        named = self.default_permissions or any(group.permissions for group in self.groups)
+        if named and self.webui_version != version:
+            yield (
+                f"The names of permissions were not checked: catalog/open-webui-permissions.yaml "
+                f"has those of Open WebUI {version}, and {NAMESPACE}:webuiVersion is "
+                f"{self.webui_version}."
+            )
 
     @property
     def chat_models(self) -> tuple[str, ...]:
         """The models that answer questions; embedding models only serve the search."""
-        return _that_chat(self.models)
+        return that_chat(self.models)
 
     @property
     def public_name(self) -> str | None:
@@ -536,11 +605,6 @@ class Settings(Group):
         return f"{base}/v{self.ollama_version}"
 
 
-def _that_chat(names: Sequence[str]) -> tuple[str, ...]:
-    known = catalog.models()
-    return tuple(name for name in names if name not in known or known[name].kind == "chat")
-
-
 def azure_name(label: str, location: str) -> str:
     """The name Azure gives to a public address with a DNS label."""
     return f"{label}.{location}.cloudapp.azure.com"
@@ -551,7 +615,7 @@ def structure(field: FieldInfo) -> Literal["array", "boolean", "integer", "objec
     found = kinds(field)
     if tuple in found:
         return "array"
-    if dict in found or group(field):
+    if dict in found or section(field):
         return "object"
     if bool in found:
         return "boolean"

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components import remote
-from components.ollama import model_id
+from components.checks import model_id
 
 OLLAMA_URL = "http://host.containers.internal:11434"
 # Open WebUI's own limit of one upload; Nginx lets a little more through, so that users see the

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from components import catalog, sizing
 from components.catalog import Model, VmSize
-from components.problems import allowed, command, group
+from components.problems import allowed, command, item, leaf, section
 from components.settings import Settings, structure
 from policy.policies import ERROR, NOTHING, RULES, ResourceRule, Rule
 
@@ -125,10 +125,7 @@ def settings_page() -> str:
         "setting and the command that mends it, before anything is created.\n\n",
         _settings_table(Settings, ()),
     ]
-    for key, field in _fields(Settings):
-        inner = group(field)
-        if inner:
-            parts += [f"\n## {key}\n\n{inner.__doc__}\n\n", _settings_table(inner, (key,))]
+    parts += _sections(Settings, (), set())
     parts += [
         "\n## What follows from the machine's size\n\n"
         "Unset, these follow from the size and the models; [vm-sizes.md](vm-sizes.md) lists the "
@@ -154,7 +151,29 @@ def settings_page() -> str:
     return "".join(parts)
 
 
-def _settings_table(model: type[BaseModel], parents: tuple[str, ...]) -> str:
+def _sections(
+    model: type[BaseModel], parents: tuple[str | int, ...], seen: set[type[BaseModel]]
+) -> Iterator[str]:
+    """A table for each section and each list of sections, once."""
+    for key, field in _fields(model):
+        inner = section(field) or item(field)
+        if inner and inner not in seen:
+            seen.add(inner)
+            path = (*parents, key, *_first_item(field))
+            yield f"\n## {key}\n\n{inner.__doc__}\n\n"
+            yield _settings_table(inner, path)
+            yield from _sections(inner, path, seen)
+
+
+def _first_item(field: FieldInfo) -> tuple[str | int, ...]:
+    """The step to an item of a list or a mapping of sections, for an example."""
+    if not item(field):
+        return ()
+    example = (field.examples or [None])[0]
+    return (next(iter(example)),) if isinstance(example, dict) else (0,)
+
+
+def _settings_table(model: type[BaseModel], parents: tuple[str | int, ...]) -> str:
     rows = [
         (
             f"`{key}`",
@@ -177,15 +196,10 @@ def _shown_default(field: FieldInfo) -> str:
     return f"`{json.dumps(default, ensure_ascii=False)}`"
 
 
-def _command(path: tuple[str, ...], field: FieldInfo) -> str:
-    example = (field.examples or [""])[0]
-    if isinstance(example, list):
-        return command((*path, 0), str(example[0]))
-    if isinstance(example, dict):
-        key, value = next(iter(example.items()))
-        return command((*path, key), str(value))
-    text = str(example).lower() if isinstance(example, bool) else str(example)
-    return command(path, text, secret=path == ("adminPassword",))
+def _command(path: tuple[str | int, ...], field: FieldInfo) -> str:
+    inner, value = leaf((field.examples or [""])[0])
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return command((*path, *inner), text, secret=path == ("adminPassword",))
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

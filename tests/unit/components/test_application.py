@@ -13,7 +13,8 @@ from pulumi_command.remote import ConnectionArgs
 
 from components import remote
 from components.access import Access, AccessArgs
-from components.ollama import Ollama, OllamaArgs, model_id, slug
+from components.checks import model_id
+from components.ollama import Ollama, OllamaArgs, slug
 from components.proxy import Proxy, ProxyArgs
 from components.webui import OpenWebui, OpenWebuiArgs, declared
 from tests.unit.components.recorder import Recorder, record

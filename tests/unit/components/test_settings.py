@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components import catalog
-from components.problems import SettingsError, group
+from components.problems import SettingsError, item, section
 from components.settings import Settings
 
 BASE = {"sshClients": '["203.0.113.7/32"]'}
@@ -162,7 +162,7 @@ def test_embedding_models_are_not_asked_questions() -> None:
 
 def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Any]:
     for field in model.model_fields.values():
-        inner = group(field)
+        inner = section(field)
         if inner:
             yield from _fields(inner, (*path, str(field.alias)))
         else:
