@@ -37,6 +37,7 @@ shown = {
 for name, value in shown.items():
     pulumi.export(name, value)
 pulumi.export("adminPassword", chat.admin_password)
+pulumi.export("initialPasswords", chat.initial_passwords)
 pulumi.export("sshPrivateKey", chat.machine.private_key)
 pulumi.export(
     "readme",

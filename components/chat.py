@@ -11,9 +11,11 @@ import pulumi_random as random
 
 from components.access import Access, AccessArgs
 from components.certificate import Certificate, CertificateArgs, renewal_period
+from components.checks import model_id
 from components.machine import Machine, MachineArgs
 from components.network import Network, NetworkArgs
 from components.ollama import Ollama, OllamaArgs
+from components.people import People, PeopleArgs
 from components.proxy import Proxy, ProxyArgs
 from components.settings import Settings
 from components.sizing import Sizing
@@ -43,6 +45,7 @@ class PrivateChat(pulumi.ComponentResource):
     Attributes:
         url: where users go, `https://…`.
         admin_password: secret.
+        initial_passwords: secret; of those who are declared, by e-mail.
         network: the cloud's network.
         machine: the VM.
         certificate: what Nginx shows.
@@ -50,6 +53,7 @@ class PrivateChat(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     admin_password: pulumi.Output[str]
+    initial_passwords: pulumi.Output[dict[str, str]]
     network: Network
     machine: Machine
     certificate: Certificate
@@ -118,6 +122,7 @@ class PrivateChat(pulumi.ComponentResource):
                 target=self.machine.target,
                 version=settings.ollama_version,
                 models=settings.models,
+                restricted_models=frozenset(map(model_id, settings.model_access)),
                 context_length=plan.context_length,
                 num_parallel=plan.num_parallel,
                 max_loaded_models=plan.max_loaded_models,
@@ -150,7 +155,10 @@ class PrivateChat(pulumi.ComponentResource):
                 admin_email=settings.admin_email,
                 admin_name=settings.admin_name,
                 admin_password=self.admin_password,
-                default_model=settings.chat_models[0],
+                default_model=settings.new_chats_begin_with,
+                embedding_model=settings.embedding_model,
+                banners=settings.banners,
+                permissions=settings.default_permissions,
                 database_pool_size=plan.database_pool_size,
                 background_generation=plan.background_generation,
             ),
@@ -167,6 +175,22 @@ class PrivateChat(pulumi.ComponentResource):
             ),
             child,
         )
+        self.initial_passwords = People(
+            "people",
+            PeopleArgs(
+                target=self.machine.target,
+                users=settings.users,
+                groups=settings.groups,
+                knowledge=settings.knowledge,
+                presets=settings.presets,
+                prompts=settings.prompts,
+                model_access=settings.model_access,
+                models=ollama.models,
+                # Nginx as well: what it opens connections for is done by then.
+                after=[webui.settings, proxy.service],
+            ),
+            child,
+        ).initial_passwords
         Access(
             "access",
             AccessArgs(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,8 +87,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(
         file
         for file in path.rglob("*")
-        if file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
 
 
@@ -159,7 +158,9 @@ def _number(value: Any) -> Any:
 
 TeamAddress = Annotated[
     EmailAddress,
-    matching(r"[a-z0-9._%+'-]+@[a-z0-9.-]+", "around its @ it has more than letters, digits, ._%+'-"),
+    matching(
+        r"[a-z0-9._%+'-]+@[a-z0-9.-]+", "around its @ it has more than letters, digits, ._%+'-"
+    ),
 ]
 PresetId = Annotated[
     str,
@@ -386,3 +387,13 @@ class Banner(Section):
         allowed="true or false",
         example=True,
     )
+
+
+def membership(users: Sequence[User], groups: Sequence[UserGroup]) -> dict[str, list[str]]:
+    """Each user's groups, whether the user names them or they name the user."""
+    return {
+        user.email: sorted(
+            {*user.groups, *(group.name for group in groups if user.email in group.members)}
+        )
+        for user in users
+    }

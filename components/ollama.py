@@ -13,6 +13,7 @@ import pulumi
 from components import remote
 from components.checks import model_id
 
+DOWNLOADS_AT_ONCE = 2
 RELEASES = "https://github.com/ollama/ollama/releases/download"
 
 
@@ -29,6 +30,7 @@ class OllamaArgs:
         max_loaded_models: models in memory at once.
         keep_alive: how long a model stays in memory unused, as Ollama writes it (`24h`).
         prompt_cache_mib: MiB that a loaded model may keep of former conversations.
+        restricted_models: those of `models` that are not for every user.
         gpu: the size has a graphics card, so its libraries are unpacked too.
         release_mirror: URL that stands in for Ollama's releases, or None.
         model_mirror: URL that stands in for Ollama's model registry, or None.
@@ -43,6 +45,7 @@ class OllamaArgs:
     max_loaded_models: int
     keep_alive: str
     prompt_cache_mib: int
+    restricted_models: frozenset[str] = frozenset()
     gpu: bool = False
     release_mirror: str | None = None
     model_mirror: str | None = None
@@ -82,23 +85,28 @@ class Ollama(pulumi.ComponentResource):
             mend="`journalctl --unit ollama` on the machine tells more; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.models = {model: self._model(model, args) for model in args.models}
+        lanes = remote.Lanes(DOWNLOADS_AT_ONCE, after=[self.server])
+        self.models = {model: self._model(model, args, lanes) for model in args.models}
         self.digest = remote.digest([self.server, *self.models.values()])
         self.register_outputs({})
 
-    def _model(self, model: str, args: OllamaArgs) -> remote.Step:
+    def _model(self, model: str, args: OllamaArgs, lanes: remote.Lanes) -> remote.Step:
         tool, name = f"{remote.TOOLS}/model.py", shlex.quote(model_id(model))
         mirror = urlsplit(args.model_mirror).netloc if args.model_mirror else ""
-        return remote.run(
-            f"model-{slug(model)}",
-            args.target,
-            script=f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()
-            + f"\n{remote.TOOLS}/webui.py show {name}",
-            delete=f"{tool} remove {name}",
-            mend="`pulumi up` goes on with the download where it stopped.",
-            # Tens of gigabytes over a slow line.
-            timeout="3h",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.server]),
+        script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
+        if model_id(model) not in args.restricted_models:
+            script += [f"{remote.TOOLS}/webui.py show {name}"]
+        return lanes.add(
+            lambda before: remote.run(
+                f"model-{slug(model)}",
+                args.target,
+                script="\n".join(script),
+                delete=f"{tool} remove {name}",
+                mend="`pulumi up` goes on with the download where it stopped.",
+                # Tens of gigabytes over a slow line.
+                timeout="3h",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            )
         )
 
 

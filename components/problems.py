@@ -138,6 +138,7 @@ Locate = Callable[[tuple[str | int, ...]], Place | None]
 def in_stack_file(path: tuple[str | int, ...]) -> Place | None:
     """The place of a value when there is no other file."""
     del path
+    return None
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
@@ -280,10 +281,10 @@ def _mend(path: Sequence[str | int], details: ErrorDetails, field: FieldInfo, se
     example = (field.examples or [""])[0]
     if isinstance(example, list) and path == (field.alias,) and item(field):
         return command(path, json.dumps(example, ensure_ascii=False))
-    inner, leaf = leaf(example)
+    inner, value = leaf(example)
     whole = (*path, *inner) if path[-1] == field.alias else path
     instead = details.get("ctx", {}).get("instead")
-    return command(whole, instead or _text(leaf), secret=secret)
+    return command(whole, instead or _text(value), secret=secret)
 
 
 def _mend_there(

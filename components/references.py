@@ -19,6 +19,7 @@ from components.declared import (
     Prompt,
     User,
     UserGroup,
+    membership,
     slug,
 )
 from components.problems import Wrong, did_you_mean
@@ -68,6 +69,7 @@ def presets(declared: Sequence[Preset], known: Known) -> Iterator[Wrong]:
             yield from _model((*path, "baseModel"), preset.base_model, models)
         if "knowledge" in known:
             yield from _unknown((*path, "knowledge"), preset.knowledge, bases, "knowledge base")
+        yield from _closed(path, preset, known)
     yield from _accesses("presets", declared, known)
 
 
@@ -141,9 +143,7 @@ def _twice(key: str, field: str, values: Sequence[str]) -> Iterator[Wrong]:
             yield Wrong((key, index, field), value, same, superfluous=(key, index))
 
 
-def _unknown(
-    path: Path, named: Sequence[str], known: Sequence[str], kind: str
-) -> Iterator[Wrong]:
+def _unknown(path: Path, named: Sequence[str], known: Sequence[str], kind: str) -> Iterator[Wrong]:
     for index, name in enumerate(named):
         if name not in known:
             near = did_you_mean(name, known)
@@ -170,6 +170,30 @@ def _accesses(
     for index, item in enumerate(declared):
         if item.access:
             yield from _access((key, index, "access"), item.access, known)
+
+
+def _closed(path: Path, preset: Preset, known: Known) -> Iterator[Wrong]:
+    """What a preset is made of and not all of its users may use: Open WebUI refuses them the answer
+    or leaves the knowledge out without a word."""
+    open_to = {model_id(key): access for key, access in known.get("model_access", {}).items()}
+    if not _within(preset.access, open_to.get(preset.base_model), known):
+        reason = "not everybody who may use the preset may use this model, see modelAccess"
+        yield Wrong((*path, "baseModel"), preset.base_model, reason, superfluous=path)
+    bases = {base.name: base.access for base in known.get("knowledge", ())}
+    for index, name in enumerate(preset.knowledge):
+        if not _within(preset.access, bases.get(name), known):
+            reason = "not everybody who may use the preset may read this"
+            yield Wrong((*path, "knowledge", index), name, reason)
+
+
+def _within(access: Access | None, other: Access | None, known: Known) -> bool:
+    """Whether everybody of `access` is in `other`."""
+    if other is None or access is None:
+        return other is None
+    groups_of = membership(known.get("users", ()), known.get("groups", ()))
+    return {*access.groups} <= {*other.groups} and all(
+        user in other.users or {*groups_of.get(user, ())} & {*other.groups} for user in access.users
+    )
 
 
 def _model(path: Path, model: str, models: Sequence[str]) -> Iterator[Wrong]:

@@ -12,9 +12,10 @@ fails are printed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     script: pulumi.Input[str],
     files: Sequence[File] = (),
     secrets: Mapping[str, pulumi.Input[str]] | None = None,
+    shown_input: str = "",
     show_output: bool = False,
     delete: str | None = None,
     mend: str = _DEFAULT_MEND,
@@ -181,6 +183,8 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
         script: bash, safe to run again at any moment, also half way.
         files: written before the script runs.
         secrets: what the script reads with `secret KEY`.
+        shown_input: a line that the script finds on its standard input; a preview shows it where
+            `secrets` hide the script. It is printed when the command fails.
         show_output: while it runs, although there are secrets; what is stored of it is secret then.
         delete: a command line that undoes it; not run when the machine itself goes.
         mend: what to do when it fails, the last line of its output.
@@ -207,7 +211,7 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     step = Step(
         name,
         connection=target.connection,
-        create=command(name),
+        create=command(name, shown_input),
         delete=None if delete is None else _undo(name, delete),
         stdin=plain if secrets is None else _with_secrets(plain, secrets),
         logging=remote.Logging.STDOUT_AND_STDERR if shown else remote.Logging.NONE,
@@ -224,6 +228,26 @@ def run(  # noqa: PLR0913  what a command may need, all by name but two
     )
     step.digest = plain.apply(_sha256)
     return step
+
+
+class Lanes:
+    """Lets only so many commands run at once: each waits for the one before it in its lane.
+
+    A command that comes or goes changes nothing about the others but what they wait for, which no
+    preview shows.
+    """
+
+    def __init__(self, width: int, after: Sequence[pulumi.Resource] = ()) -> None:
+        """`width` lanes, each beginning when `after` is there."""
+        self._lanes = [list(after) for _ in range(width)]
+        self._turn = itertools.cycle(self._lanes)
+
+    def add(self, make: Callable[[list[pulumi.Resource]], Step]) -> Step:
+        """The command that `make` makes when told what it has to wait for."""
+        lane = next(self._turn)
+        step = make(list(lane))
+        lane[:] = [step]
+        return step
 
 
 def digest(steps: Sequence[Step]) -> pulumi.Output[str]:
@@ -278,9 +302,31 @@ def render_file(path: str, **values: Any) -> str:
     return _ENVIRONMENT.get_template(f"{source}.j2").render(values)
 
 
-def command(name: str) -> str:
-    """What the login shell runs for the command `name`: it takes the script from standard input."""
-    return _COMMAND.format(lock=_lock(name))
+def command(name: str, shown_input: str = "") -> str:
+    """What the login shell runs for the command `name`: it takes the script from standard input.
+
+    `shown_input` stands first: a preview cuts off what comes after the third line.
+    """
+    line = _COMMAND.format(lock=_lock(name))
+    if not shown_input:
+        return line
+    *lines, last = line.splitlines()
+    first = f"input={shlex.quote(shown_input)}"
+    return "\n".join([first, *lines, f"printf '%s\\n' \"$input\" | {last}", ""])
+
+
+def here(text: str, what: str = "the input") -> str:
+    """A here-document with `text`, which ends a line of shell.
+
+    Args:
+        text: any text; one that does not end a line gets an end.
+        what: that it is, for the error.
+
+    Raises:
+        ValueError: a line of it is the word that ends it.
+    """
+    body = _without(_END_OF_FILE, _lines(text), what)
+    return f"<<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n"
 
 
 def render_script(  # noqa: PLR0913  as `run`
@@ -343,9 +389,8 @@ def _sha256(text: str) -> str:
 
 
 def _put(file: File, content: str) -> str:
-    body = _without(_END_OF_FILE, _lines(content), file.path)
     words = shlex.join([file.path, file.mode, *filter(None, [file.suffix])])
-    return f"put {words} <<'{_END_OF_FILE}'\n{body}{_END_OF_FILE}\n\n"
+    return f"put {words} {here(content, file.path)}\n"
 
 
 def _lines(text: str) -> str:

@@ -45,6 +45,7 @@ from components.checks import (
     VmSizeName,
     WebAddress,
     WebuiVersion,
+    model_id,
     that_chat,
 )
 from components.declared import (
@@ -384,6 +385,12 @@ class Settings(Section):
         allowed="a list of users, each e-mail once",
         example=[{"email": "alice@example.com", "name": "Alice"}],
     )
+    model_access: dict[str, Access] = setting(
+        {},
+        description="Who may use a model, by its name. A model that is not named is every user's.",
+        allowed="one of models, with groups, users or both",
+        example={"llama3.2:1b": {"groups": ["chat-only"]}},
+    )
     knowledge: tuple[KnowledgeBase, ...] = setting(
         (),
         description="Documents that presets answer from.",
@@ -420,12 +427,6 @@ class Settings(Section):
         "catalog/open-webui-permissions.yaml, and the administrator may change it in the chat.",
         allowed="true or false by Open WebUI's names; what is not named is as in the catalog",
         example={"chat": {"file_upload": True}},
-    )
-    model_access: dict[str, Access] = setting(
-        {},
-        description="Who may use a model, by its name. A model that is not named is every user's.",
-        allowed="one of models, with groups, users or both",
-        example={"llama3.2:1b": {"groups": ["chat-only"]}},
     )
 
     @field_validator(*references.CHECKS)
@@ -580,6 +581,20 @@ class Settings(Section):
     def chat_models(self) -> tuple[str, ...]:
         """The models that answer questions; embedding models only serve the search."""
         return that_chat(self.models)
+
+    @property
+    def new_chats_begin_with(self) -> str:
+        """The model, or the id of the preset, that a new chat begins with."""
+        named = self.default_model
+        if named is None:
+            return self.chat_models[0]
+        return named if any(preset.id == named for preset in self.presets) else model_id(named)
+
+    @property
+    def embedding_model(self) -> str | None:
+        """The first of the models that turns text into numbers for the search."""
+        others = [name for name in self.models if name not in self.chat_models]
+        return others[0] if others else None
 
     @property
     def public_name(self) -> str | None:

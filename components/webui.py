@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
-from components import remote
+from components import catalog, remote
 from components.checks import model_id
+from components.declared import Banner, Permissions
 
 OLLAMA_URL = "http://host.containers.internal:11434"
 # Open WebUI's own limit of one upload; Nginx lets a little more through, so that users see the
@@ -30,7 +34,11 @@ class OpenWebuiArgs:
         admin_email: address that the admin signs in with.
         admin_name: what users see of the admin.
         admin_password: secret; at most 72 bytes.
-        default_model: name in Ollama's library, chosen in a new chat.
+        default_model: id of a model or preset, chosen in a new chat.
+        embedding_model: of Ollama, for the search in documents; without one the model reads the
+            whole text.
+        banners: what stands on top of every page; none leaves that to the admin.
+        permissions: what every user may do, by Open WebUI's names; none leaves it to the admin.
         database_pool_size: connections to the database, each with a cache in memory.
         background_generation: titles, tags and the like written by the model beside the chat.
         builtin_tools: offer the model Open WebUI's tools; small models stumble over them.
@@ -43,6 +51,9 @@ class OpenWebuiArgs:
     admin_name: str
     admin_password: pulumi.Input[str]
     default_model: str
+    embedding_model: str | None = None
+    banners: Sequence[Banner] = ()
+    permissions: Permissions = field(default_factory=dict)
     database_pool_size: int = 8
     background_generation: bool = False
     builtin_tools: bool = False
@@ -130,12 +141,13 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
             "webui.url": url,
             "ui.enable_signup": False,
             "ui.enable_community_sharing": False,
-            "ui.default_models": model_id(args.default_model),
+            "ui.default_models": args.default_model,
             "auth.jwt_expiry": "24h",
             "ollama.enable": True,
             "ollama.base_urls": [OLLAMA_URL],
             # A private chat: nothing is asked of anybody else.
             "openai.enable": False,
+            "direct.enable": False,
             "code_execution.enable": False,
             "code_interpreter.enable": False,
             "evaluation.arena.enable": False,
@@ -147,20 +159,41 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
             "task.query.retrieval.enable": generates,
             "models.default_metadata": {"capabilities": {"builtin_tools": args.builtin_tools}},
             "rag.file.max_size": UPLOAD_LIMIT_MB,
+            **search(args.embedding_model),
+            **({"ui.banners": [*map(banner, args.banners)]} if args.banners else {}),
+            **({"user.permissions": permissions(args.permissions)} if args.permissions else {}),
         },
         "begin_with": {
             # Chat models do not embed: a file's text goes into the conversation as it is.
             "rag.bypass_embedding_and_retrieval": True,
             # The browser listens, rather than a second model on the machine.
             "audio.stt.engine": "web",
-            "user.permissions": {
-                "chat": {"web_upload": False},
-                "features": {
-                    "channels": False,
-                    "code_interpreter": False,
-                    "image_generation": False,
-                    "web_search": False,
-                },
-            },
+            "user.permissions": permissions({}),
         },
     }
+
+
+def search(embedding_model: str | None) -> dict[str, Any]:
+    """How documents are searched, where there is a model for it; else it is the admin's affair."""
+    if embedding_model is None:
+        return {}
+    return {
+        "rag.bypass_embedding_and_retrieval": False,
+        "rag.embedding_engine": "ollama",
+        "rag.embedding_model": model_id(embedding_model),
+        "rag.ollama.base_url": OLLAMA_URL,
+    }
+
+
+def banner(declared: Banner) -> dict[str, Any]:
+    """A banner in Open WebUI's shape; who has closed it once sees it again when it says more."""
+    shape = declared.model_dump()
+    text = json.dumps(shape, sort_keys=True)
+    return {**shape, "id": hashlib.sha256(text.encode()).hexdigest()[:16], "timestamp": 0}
+
+
+def permissions(declared: Permissions) -> Permissions:
+    """What every user may do: what is declared, and the catalog's where it says nothing."""
+    ours = catalog.webui_permissions().defaults
+    branches = {**ours, **declared}
+    return {name: {**ours.get(name, {}), **declared.get(name, {})} for name in branches}

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components import catalog
-from components.problems import SettingsError, item, section
+from components.problems import SettingsError, section
 from components.settings import Settings
 
 BASE = {"sshClients": '["203.0.113.7/32"]'}
