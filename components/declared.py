@@ -40,9 +40,9 @@ KNOWLEDGE_LIMIT_MIB = 16
 
 def slug(key: str) -> str:
     """A key as part of a file's and a resource's name: differs where keys differ in more than
-    blanks."""
+    blanks and colons."""
     plain = re.sub(r"[^A-Za-z0-9.@_+-]+", "-", key).strip("-")
-    if plain == key.replace(" ", "-"):
+    if plain == re.sub("[ :]", "-", key):
         return plain
     return f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:6]}".lstrip("-")
 

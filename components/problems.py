@@ -282,7 +282,8 @@ def _mend(path: Sequence[str | int], details: ErrorDetails, field: FieldInfo, se
     if isinstance(example, list) and path == (field.alias,) and item(field):
         return command(path, json.dumps(example, ensure_ascii=False))
     inner, value = leaf(example)
-    whole = (*path, *inner) if path[-1] == field.alias else path
+    rest = list(path)[::-1].index(str(field.alias))  # steps that the path goes into the field
+    whole = (*path, *inner[rest:])
     instead = details.get("ctx", {}).get("instead")
     return command(whole, instead or _text(value), secret=secret)
 

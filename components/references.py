@@ -65,7 +65,8 @@ def presets(declared: Sequence[Preset], known: Known) -> Iterator[Wrong]:
         path: Path = ("presets", index)
         if models is not None:
             if model_id(preset.id) in models:
-                yield Wrong((*path, "id"), preset.id, "a model has this name")
+                other = f"{preset.id}-preset"
+                yield Wrong((*path, "id"), preset.id, "a model has this name", instead=other)
             yield from _model((*path, "baseModel"), preset.base_model, models)
         if "knowledge" in known:
             yield from _unknown((*path, "knowledge"), preset.knowledge, bases, "knowledge base")
@@ -221,5 +222,5 @@ def _permissions(path: Path, permissions: Permissions, known: Known) -> Iterator
 
 def _no_permission(path: Path, given: str, names: Sequence[str], version: str) -> Wrong:
     near = did_you_mean(given, names)
-    hint = f", did you mean {near}?" if near else f"; there are {', '.join(names)}"
+    hint = f", did you mean {near}?" if near else f", only {', '.join(names)}"
     return Wrong(path, given, f"Open WebUI {version} has no such permission{hint}")

@@ -25,6 +25,7 @@ COMMANDS = {
     "nginx",
     "nginx-config",
     "nginx-certificate",
+    "group-chat-only",
     "chat-answers",
 }
 

@@ -14,6 +14,7 @@ from pulumi_command.remote import ConnectionArgs
 from components import remote
 from components.access import Access, AccessArgs
 from components.checks import model_id
+from components.declared import Banner
 from components.ollama import Ollama, OllamaArgs, slug
 from components.proxy import Proxy, ProxyArgs
 from components.webui import OpenWebui, OpenWebuiArgs, declared
@@ -219,6 +220,69 @@ def test_open_webui_is_private_by_declaration() -> None:
     assert config["ollama.base_urls"] == ["http://host.containers.internal:11434"]
     assert not any(value for key, value in config.items() if key.startswith("task."))
     assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
+
+
+def test_what_a_user_may_do_begins_safe_and_is_the_admins_until_it_is_declared() -> None:
+    def wanted(**declares: Any) -> dict[str, Any]:
+        args = dataclasses.replace(webui_args(None, ""), **declares)  # type: ignore[arg-type]
+        return declared(args, "https://chat.example.org")
+
+    said_nothing, said = wanted(), wanted(permissions={"chat": {"file_upload": True}})
+    begins = said_nothing["begin_with"]["user.permissions"]
+    assert "user.permissions" not in said_nothing["config"]
+    assert begins["chat"]["edit"] is True
+    for branch, name in (
+        ("workspace", "models"),
+        ("sharing", "public_chats"),
+        ("chat", "file_upload"),
+        ("chat", "params"),
+        ("features", "direct_tool_servers"),
+        ("features", "code_interpreter"),
+    ):
+        assert begins[branch][name] is False, name
+    assert said["config"]["user.permissions"] == {
+        **begins,
+        "chat": {**begins["chat"], "file_upload": True},
+    }
+
+
+def test_documents_are_searched_where_a_model_embeds() -> None:
+    args = webui_args(None, "")  # type: ignore[arg-type]
+    with_one = declared(dataclasses.replace(args, embedding_model="all-minilm"), "")["config"]
+    assert with_one["rag.embedding_engine"] == "ollama"
+    assert with_one["rag.embedding_model"] == "all-minilm:latest"
+    assert with_one["rag.bypass_embedding_and_retrieval"] is False
+    without = declared(args, "")
+    assert not any(key.startswith("rag.embedding") for key in without["config"])
+    assert without["begin_with"]["rag.bypass_embedding_and_retrieval"] is True
+
+
+def test_banners_are_the_admins_until_they_are_declared() -> None:
+    args = webui_args(None, "")  # type: ignore[arg-type]
+    assert "ui.banners" not in declared(args, "")["config"]
+    one, other = Banner(content="Careful."), Banner(content="Very careful.", type="warning")
+    first, second = declared(dataclasses.replace(args, banners=[one, other]), "")["config"][
+        "ui.banners"
+    ]
+    assert first["id"] != second["id"]
+    assert (second["type"], second["content"], second["dismissible"]) == (
+        "warning",
+        "Very careful.",
+        True,
+    )
+
+
+def test_a_model_that_is_not_for_everybody_is_not_shown_to_everybody() -> None:
+    script = deploy(restricted_models=frozenset({"phi4-mini:latest"}))
+    assert "webui.py show" not in script.named("model-phi4-mini").inputs["stdin"]
+    assert "webui.py show llama3.2:1b" in script.named("model-llama3.2-1b").inputs["stdin"]
+
+
+def test_two_models_are_downloaded_at_once() -> None:
+    recorder = deploy(models=["a", "b", "c", "d"])
+    assert recorder.named("model-b").dependencies == {"ollama", "machine-ready"}
+    assert "model-a" in recorder.named("model-c").dependencies
+    assert "model-b" in recorder.named("model-d").dependencies
 
 
 def test_the_question_is_asked_from_here_or_from_the_machine(

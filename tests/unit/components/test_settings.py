@@ -16,6 +16,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components import catalog
+from components.declared import (
+    Access,
+    Banner,
+    KnowledgeBase,
+    Preset,
+    Prompt,
+    User,
+    UserGroup,
+)
 from components.problems import SettingsError, section
 from components.settings import Settings
 
@@ -182,6 +191,75 @@ def test_every_setting_explains_itself_with_a_right_example(
         value = {key: value}
     text = value if isinstance(value, str) else json.dumps(value)
     parsed(**{path[0]: text})
+
+
+@pytest.mark.parametrize("model", [User, UserGroup, Preset, Prompt, KnowledgeBase, Banner, Access])
+def test_every_entry_explains_itself_with_right_examples(model: type[BaseModel]) -> None:
+    entry = {}
+    for field in model.model_fields.values():
+        assert field.description and field.description.endswith(".")
+        assert isinstance(field.json_schema_extra, dict) and field.json_schema_extra["allowed"]
+        (entry[str(field.alias)],) = field.examples or [None]
+    assert model.model_validate(entry).model_dump(by_alias=True, exclude_unset=True)
+
+
+def test_an_entry_takes_its_usual_form() -> None:
+    settings = parsed(
+        users='[{"email": "Alice@Example.com", "name": "Alice"}]',
+        models='["mistral", "llama3.2:1b"]',
+        presets='[{"id": "coach", "name": "Coach", "baseModel": "mistral",'
+        ' "params": {"temperature": "0.3", "seed": "7", "stop": ["1"]}}]',
+        prompts='[{"command": "/sum", "title": "Sum up", "content": "Sum up:"}]',
+        defaultModel="coach",
+    )
+    (user,), (preset,), (prompt,) = settings.users, settings.presets, settings.prompts
+    assert (user.email, user.role, user.state) == ("alice@example.com", "user", "active")
+    assert (preset.base_model, preset.access) == ("mistral:latest", None)
+    assert preset.params == {"temperature": 0.3, "seed": 7, "stop": [1]}
+    assert prompt.command == "sum"
+    assert settings.new_chats_begin_with == "coach"
+    assert parsed(models='["mistral"]', defaultModel="mistral").new_chats_begin_with == (
+        "mistral:latest"
+    )
+
+
+def test_what_a_preset_is_made_of_is_open_to_all_who_may_use_it() -> None:
+    """By group, by name, or because a user belongs to the group."""
+    settings = parsed(
+        groups='[{"name": "research", "members": ["alice@example.com"]}]',
+        users='[{"email": "alice@example.com", "name": "Alice"}]',
+        modelAccess='{"llama3.2:1b": {"groups": ["research"]}}',
+        presets='[{"id": "a", "name": "A", "baseModel": "llama3.2:1b",'
+        ' "access": {"groups": ["research"], "users": ["alice@example.com"]}}]',
+    )
+    assert len(settings.presets) == 1
+
+
+def test_problems_of_several_entries_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        parsed(
+            groups='[{"name": "a", "permissions": {"chat": {"x": true}}}, {"name": "b"}]',
+            users='[{"email": "alice@example.com", "name": "A", "groups": ["c"]},'
+            ' {"email": "alice@example.com", "name": "B", "groups": ["d", "b"]}]',
+            presets='[{"id": "coach", "name": "C", "baseModel": "x", "knowledge": ["y"]}]',
+        )
+    message = str(error.value)
+    assert message.startswith("4 settings to mend")
+    for key in ("groups[0].permissions.chat.x", "users[1].email", "presets[0].baseModel"):
+        assert f"ollamazure:{key} " in message
+
+
+def test_what_is_lost_for_good_is_seen_before() -> None:
+    gone = '[{"email": "bob@example.com", "name": "Bob", "state": "deleted"}]'
+    (warning,) = parsed(users=gone).warnings()
+    assert "bob@example.com is deleted" in warning and "every chat of it" in warning
+    assert parsed(users=gone.replace("deleted", "suspended")).warnings() == []
+
+
+def test_permissions_of_another_version_are_not_checked_and_that_is_said() -> None:
+    given = {"defaultPermissions": '{"chat": {"dream": true}}', "webuiVersion": "v0.13.0"}
+    (warning,) = parsed(**given).warnings()
+    assert "were not checked" in warning and "v0.13.0" in warning
 
 
 @pytest.fixture
