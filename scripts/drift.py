@@ -94,7 +94,7 @@ def report(stack: str, found: Sequence[Mapping[str, str]], pulumi: str, again: s
     if not found:
         return f"No drift: the machine of the stack {stack} is as declared."
     lines = [f"Drift on the machine of the stack {stack}:"]
-    in_order = sorted(found, key=lambda item: item["resource"])
+    in_order = sorted(found, key=lambda item: (item["resource"], item["what"]))
     for resource, items in itertools.groupby(in_order, key=lambda item: item["resource"]):
         lines += ["", resource, *(f"  {item['what']}" for item in items)]
     return "\n".join(

@@ -9,7 +9,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 # These share the machine of the fixture `deployment` (tests/e2e/conftest.py), and run first: they
 # take longest.
-_ONE_MACHINE = ("test_application.py", "test_chat.py", "test_machine.py", "test_survival.py")
+_ONE_MACHINE = (
+    "e2e/test_application.py",
+    "e2e/test_chat.py",
+    "e2e/test_drift.py",
+    "e2e/test_machine.py",
+    "e2e/test_rotation.py",
+    "e2e/test_survival.py",
+)
 _ORDER = ("e2e", "engine", "unit")
 
 
@@ -32,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    if item.path.name in _ONE_MACHINE:
+    if item.path.as_posix().endswith(_ONE_MACHINE):
         return -1
     kind = item.path.relative_to(item.config.rootpath / "tests").parts[0]
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)

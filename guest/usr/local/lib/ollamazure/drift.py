@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 """Prints what on this machine is no longer as the program's commands have left it.
 
     drift.py        [{"resource": "nginx-config", "what": "/etc/nginx/nginx.conf is gone"}, …]
@@ -91,6 +91,9 @@ def drift_of_unit(path: Path) -> Iterator[str]:
         return
     if said(["systemctl", "is-enabled", unit]) in ("disabled", "masked"):
         yield f"{unit} does not start with the machine"
+    for override in said(["systemctl", "show", "--property=DropInPaths", "--value", unit]).split():
+        if override.startswith("/etc/"):
+            yield f"{unit} is changed by {override}, which `systemctl revert {unit}` takes away"
     if path.suffix == ".container" and path.exists():
         running = said(["podman", "inspect", "--format", "{{.ImageName}}", path.stem])
         if f"Image={running}" not in path.read_text().splitlines():
