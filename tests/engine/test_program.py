@@ -170,7 +170,7 @@ def test_credentials_of_the_real_azure_are_refused(
     assert variable in said and "Unset it" in said
 
 
-@pytest.mark.parametrize("name", ["dev", "small", "team", "prod"])
+@pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])
 def test_each_stack_previews(name: str, deployed: Stack) -> None:
     """Beside a deployed stack of the same emulated Azure."""
     steps = Stack(deployed.home, name).preview()
