@@ -143,8 +143,10 @@ class File:
 # What speaks with Open WebUI, for every command that has something to tell it.
 WEBUI_TOOLS = (
     File(f"{TOOLS}/webui.py", "0755"),
+    File(f"{TOOLS}/webui_accounts.py"),
     File(f"{TOOLS}/webui_client.py"),
     File(f"{TOOLS}/webui_items.py"),
+    File(f"{TOOLS}/webui_workspace.py"),
 )
 
 

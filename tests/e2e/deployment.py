@@ -145,7 +145,9 @@ class Deployment:
                 agent_path=None,
                 config=None,
             ) as connection:
-                return await connection.run(command, input=stdin, stderr=asyncssh.STDOUT)
+                # Without any input it ends at once; asyncssh would leave it open.
+                given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+                return await connection.run(command, stderr=asyncssh.STDOUT, **given)
 
         done = asyncio.run(run())
         output = str(done.stdout or "")

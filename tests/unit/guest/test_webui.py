@@ -26,9 +26,3 @@ def test_of_a_mapping_what_is_not_declared_stays() -> None:
 
 def test_a_mapping_can_begin_from_nothing() -> None:
     assert webui.changed_keys({"a": None}, {"a": {"b": {"c": 1}}}) == {"a": {"b": {"c": 1}}}
-
-
-def test_a_grant_is_known_again_among_other_fields() -> None:
-    stored = {**webui.EVERYBODY_READS, "id": "1", "created_at": 5}
-    assert webui.is_same_grant(stored, webui.EVERYBODY_READS)
-    assert not webui.is_same_grant({**stored, "permission": "write"}, webui.EVERYBODY_READS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import webui_accounts
 import webui_items
 from webui_client import WebuiError, detail_of
 
@@ -51,7 +52,7 @@ def test_a_long_text_is_not_repeated() -> None:
 
 def test_only_true_permissions_are_granted() -> None:
     tree = {"chat": {"delete": True, "edit": False}, "features": {"notes": True}}
-    assert webui_items.granted(tree) == {"chat.delete": True, "features.notes": True}
+    assert webui_accounts.granted(tree) == {"chat.delete": True, "features.notes": True}
 
 
 def test_two_of_one_name_are_refused_with_their_ids() -> None:

@@ -18,19 +18,28 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import webui_items
+from webui_accounts import Groups, Users
 from webui_client import OpenWebui, RefusedError, WebuiError, in_container, locked, ready, say
-from webui_items import KINDS, Users, difference
+from webui_items import Kind, difference
+from webui_workspace import Access, Knowledge, Presets, Prompts, show_to_everyone
 
 SETTINGS = Path("/etc/ollamazure/open-webui.json")
 # Says that the settings for a new instance were applied; on the data disk, as what they set.
 BEGUN = Path("/srv/data/open-webui/begun")
 REFUSED = (http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN)
-EVERYBODY_READS = {"principal_type": "user", "principal_id": "*", "permission": "read"}
+
+KINDS: dict[str, Kind] = {
+    "group": Groups(),
+    "user": Users(),
+    "knowledge": Knowledge(),
+    "access": Access(),
+    "preset": Presets(),
+    "prompt": Prompts(),
+}
 
 # Run by the container's Python, which has the library that Open WebUI hashes with.
 #
@@ -93,11 +102,11 @@ def change(webui: OpenWebui, arguments: list[str]) -> int:
         case ["apply", "user", path]:
             webui_items.apply(webui, Users(sys.stdin.read()), Path(path))
         case ["apply", kind, path] if kind in KINDS:
-            webui_items.apply(webui, KINDS[kind](), Path(path))
+            webui_items.apply(webui, KINDS[kind], Path(path))
         case ["remove", kind, key] if kind in KINDS:
-            webui_items.remove(webui, KINDS[kind](), kind, key)
+            webui_items.remove(webui, KINDS[kind], kind, key)
         case ["show", model]:
-            show_to_everybody(webui, model)
+            show_to_everyone(webui, model)
         case _:
             return usage()
     return 0
@@ -167,30 +176,7 @@ def drift(webui: OpenWebui) -> list[dict[str, str]]:
         for key, value in changes.items()
         for what in difference(key, present.get(key), value)
     ]
-    return settings + webui_items.drift(webui)
-
-
-def show_to_everybody(webui: OpenWebui, model: str) -> None:
-    """A model without a grant is for admins only, which users report as "no models"."""
-    grants = grants_of(webui, model)
-    if any(is_same_grant(grant, EVERYBODY_READS) for grant in grants):
-        return
-    webui.post(
-        "/api/v1/models/model/access/update",
-        {"id": model, "name": model, "access_grants": [*grants, EVERYBODY_READS]},
-    )
-    say(f"{model} is there for every user.")
-
-
-def grants_of(webui: OpenWebui, model: str) -> list[dict[str, Any]]:
-    """A model of Ollama that nobody has touched has no record."""
-    query = urllib.parse.urlencode({"id": model})
-    known = webui.get_or_none(f"/api/v1/models/model?{query}")
-    return list((known or {}).get("access_grants") or [])
-
-
-def is_same_grant(grant: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(grant.get(key) == value for key, value in other.items())
+    return settings + webui_items.drift(webui, KINDS)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import itertools
 import json
+import mimetypes
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 CONTAINER = "open-webui"
 RUN = Path("/run/ollamazure")
@@ -90,8 +93,30 @@ class OpenWebui:
                 return None
             raise
 
-    def post(self, path: str, body: Any, **headers: str) -> Any:
-        return self.call("POST", path, body, headers)
+    def pages(self, path: str, field: str, **query: str) -> Iterator[Any]:
+        """What Open WebUI lists under `field`, thirty at a time."""
+        seen = 0
+        for page in itertools.count(1):
+            answer = self.get(f"{path}?{urlencode({**query, 'page': page})}")
+            yield from answer[field]
+            seen += len(answer[field])
+            if not answer[field] or seen >= answer["total"]:
+                return
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.call("POST", path, body)
+
+    def upload(self, path: str, name: str, content: bytes, metadata: dict[str, str]) -> Any:
+        """Sends a file as a browser does; Open WebUI reads it by the ending of its name."""
+        end = uuid.uuid4().hex
+        mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        quoted = name.translate({ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"})
+        part = f"--{end}\r\nContent-Disposition: form-data; name="
+        head = f'{part}"metadata"\r\n\r\n{json.dumps(metadata)}\r\n'
+        head += f'{part}"file"; filename="{quoted}"\r\nContent-Type: {mime}\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{end}--\r\n".encode()
+        form = {"Content-Type": f"multipart/form-data; boundary={end}"}
+        return self.call("POST", path, body, form)
 
     def delete(self, path: str) -> Any:
         return self.call("DELETE", path)
@@ -196,7 +221,7 @@ def session() -> str:
     """A session of the first admin, made when there is none that lasts."""
     try:
         if time.time() - SESSION_FILE.stat().st_mtime < SESSION_LASTS:
-            return SESSION_FILE.read_text()
+            return SESSION_FILE.read_text().strip()
     except FileNotFoundError:
         pass
     token = in_container(SESSION).strip()

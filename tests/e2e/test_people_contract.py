@@ -1,0 +1,487 @@
+"""Every call of webui.py against the real Open WebUI of the pinned version.
+
+A new version that changes a shape fails here. Each test removes what it made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.deployment import Deployment
+
+TOOL = "sudo /usr/local/lib/ollamazure/webui.py"
+DECLARED = "/etc/ollamazure/declared"
+EVERYONE = {"everyone": True}
+Item = dict[str, Any]
+
+
+@dataclass
+class Webui:
+    """The tool on the machine, with what was declared through it in this test."""
+
+    deployment: Deployment
+    declared: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def declare(self, kind: str, slug: str, item: Item, contents: tuple[str, ...] = ()) -> None:
+        path = f"{DECLARED}/{kind}/{slug}"
+        lines = [f"sudo mkdir -p {path}" if contents else f"sudo mkdir -p {DECLARED}/{kind}"]
+        files = {f"{path}.json": json.dumps(item, indent=2)}
+        files |= {f"{path}/{sha256(text)}": text for text in contents}
+        for name, text in files.items():
+            lines.append(f"printf %s {shlex.quote(text)} | sudo tee {shlex.quote(name)} >/dev/null")
+        self.deployment.ssh("set -e\n" + "\n".join(lines))
+        key = {"user": "email", "prompt": "command", "preset": "id", "access": "model"}
+        self.declared[kind, slug] = item[key.get(kind, "name")]
+
+    def apply(self, kind: str, slug: str, *, password: str = "", fails: bool = False) -> str:
+        ran = self.deployment.ssh(
+            f"{TOOL} apply {kind} {DECLARED}/{kind}/{slug}.json", check=False, stdin=password
+        )
+        assert (ran.code != 0) == fails, ran.output
+        assert "eyJ" not in ran.output, "a session is shown"
+        return ran.output
+
+    def remove(self, kind: str, slug: str) -> str:
+        key = shlex.quote(self.declared.pop((kind, slug)))
+        return self.deployment.ssh(f"{TOOL} remove {kind} {key}").output
+
+    def drift(self, *more: str) -> list[tuple[str, str]]:
+        """What is told of the items of this test and of the resources `more`."""
+        found = json.loads(self.deployment.ssh(f"{TOOL} drift").output)
+        ours = {*more, *(f"{kind}-{slug}" for kind, slug in self.declared)}
+        return [(one["resource"], one["what"]) for one in found if one["resource"] in ours]
+
+    def remove_everything(self) -> None:
+        for kind, slug in reversed(list(self.declared)):
+            if kind == "user":
+                gone = user(self.declared[kind, slug], state="deleted")
+                self.declare(kind, slug, gone)
+                self.apply(kind, slug)
+            self.remove(kind, slug)
+
+
+@pytest.fixture
+def webui(deployment: Deployment) -> Iterator[Webui]:
+    tool = Webui(deployment)
+    yield tool
+    tool.remove_everything()
+
+
+@pytest.fixture
+def admin(deployment: Deployment) -> Iterator[httpx.Client]:
+    """What somebody does by hand, in the browser."""
+    with deployment.client(deployment.token) as client:
+        yield client
+
+
+def user(email: str, **changes: Any) -> Item:
+    item = {"email": email, "name": "Alice", "role": "user", "groups": [], "state": "active"}
+    return item | changes
+
+
+def group(name: str, **changes: Any) -> Item:
+    return {"name": name, "description": "Those who sell", "permissions": {}} | changes
+
+
+def preset(deployment: Deployment, **changes: Any) -> Item:
+    item = {
+        "id": "brief",
+        "name": "Brief",
+        "base_model": deployment.outputs["models"][0],
+        "description": "Answers briefly",
+        "system": "Answer in one word.",
+        "params": {"temperature": 0, "num_predict": 16},
+        "suggestions": ["What is the capital of France?"],
+        "knowledge": [],
+        "access": EVERYONE,
+    }
+    return item | changes
+
+
+def prompt(**changes: Any) -> Item:
+    item = {"command": "sum-up", "title": "Sum up", "content": "Sum up: {{CLIPBOARD}}"}
+    return item | {"access": EVERYONE} | changes
+
+
+def knowledge(*documents: tuple[str, str], **changes: Any) -> Item:
+    files = [{"name": name, "sha256": sha256(text)} for name, text in documents]
+    item = {"name": "Handbook", "description": "How we work", "files": files, "access": EVERYONE}
+    return item | changes
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def answer(response: httpx.Response) -> Any:
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def sign_in(deployment: Deployment, email: str, password: str) -> str:
+    credentials = {"email": email, "password": password}
+    with deployment.client() as client:
+        return str(answer(client.post("/api/v1/auths/signin", json=credentials))["token"])
+
+
+def account(admin: httpx.Client, email: str) -> Item | None:
+    users = answer(admin.get("/api/v1/users/", params={"query": email}))["users"]
+    return next((one for one in users if one["email"] == email), None)
+
+
+def models_of(deployment: Deployment, token: str) -> set[str]:
+    with deployment.client(token) as client:
+        return {model["id"] for model in answer(client.get("/api/models"))["data"]}
+
+
+def test_users_and_groups(webui: Webui, admin: httpx.Client, deployment: Deployment) -> None:
+    email, password = "alice@example.org", secrets.token_urlsafe()
+    by_hand = answer(
+        admin.post("/api/v1/groups/create", json={"name": "By hand", "description": ""})
+    )
+    webui.declare("group", "sales", group("Sales"))
+    webui.declare("group", "support", group("Support"))
+    webui.declare("user", email, user(email, groups=["Sales"]))
+
+    assert "group-sales: it is missing. Now as declared." in webui.apply("group", "sales")
+    webui.apply("group", "support")
+    assert f"user-{email}: it is missing" in webui.apply("user", email, password=password)
+    assert "group-sales is as declared." in webui.apply("group", "sales")
+    assert f"user-{email} is as declared." in webui.apply("user", email, password=password)
+    assert webui.drift() == []
+    assert sign_in(deployment, email, password)
+
+    # A group that nobody declared is the admin's.
+    made = account(admin, email) or {}
+    add = f"/api/v1/groups/id/{by_hand['id']}/users/add"
+    answer(admin.post(add, json={"user_ids": [made["id"]]}))
+    webui.declare("user", email, user(email, name="Alice B.", role="admin", groups=["Support"]))
+    webui.apply("user", email, password="another")
+    changed = account(admin, email) or {}
+    assert (changed["name"], changed["role"]) == ("Alice B.", "admin")
+    groups = {one["id"]: one["name"] for one in answer(admin.get("/api/v1/groups/"))}
+    assert {groups[id] for id in changed["group_ids"]} == {"Support", "By hand"}
+    assert sign_in(deployment, email, password), "the initial password is used once only"
+
+    answer(admin.delete(f"/api/v1/groups/id/{by_hand['id']}/delete"))
+
+
+def test_a_group_grants_exactly_what_is_declared(webui: Webui, admin: httpx.Client) -> None:
+    wanted = {"chat": {"file_upload": True, "delete": False}}
+    webui.declare("group", "sales", group("Sales", permissions=wanted))
+    webui.apply("group", "sales")
+    found = next(one for one in answer(admin.get("/api/v1/groups/")) if one["name"] == "Sales")
+
+    form = {"name": "Sales", "description": "x", "permissions": {"workspace": {"models": True}}}
+    answer(admin.post(f"/api/v1/groups/id/{found['id']}/update", json=form))
+    assert webui.drift() == [
+        ("group-sales", "description is x, declared Those who sell"),
+        ("group-sales", "permissions.chat.file_upload is nothing, declared true"),
+        ("group-sales", "permissions.workspace.models is true, declared nothing"),
+    ]
+    webui.apply("group", "sales")
+    assert answer(admin.get(f"/api/v1/groups/id/{found['id']}"))["permissions"] == wanted
+
+
+def test_a_removed_user_is_suspended_and_keeps_the_chats(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    email, password = "bob@example.org", secrets.token_urlsafe()
+    webui.declare("user", email, user(email))
+    webui.apply("user", email, password=password)
+    token = sign_in(deployment, email, password)
+    with deployment.client(token) as client:
+        new = {"chat": {"title": "Kept", "history": {"messages": {}, "currentId": None}}}
+        chat = answer(client.post("/api/v1/chats/new", json=new))["id"]
+
+    webui.remove("user", email)
+    with deployment.client(token) as client:
+        assert client.get("/api/v1/chats/").status_code == 401
+    assert (account(admin, email) or {})["role"] == "pending"
+    assert "is removed" in deployment.ssh(f"{TOOL} remove user {email}").output
+    assert chats(deployment, chat) == 1
+
+    webui.declare("user", email, user(email, state="suspended"))
+    assert "is as declared" in webui.apply("user", email)
+    webui.declare("user", email, user(email))
+    assert "state is suspended, declared active" in webui.apply("user", email)
+    with deployment.client(sign_in(deployment, email, password)) as client:
+        assert answer(client.get(f"/api/v1/chats/{chat}"))["title"] == "Kept"
+
+    webui.declare("user", email, user(email, state="deleted"))
+    assert "it is there, declared deleted" in webui.apply("user", email)
+    assert "is as declared" in webui.apply("user", email)
+    assert account(admin, email) is None
+    assert chats(deployment, chat) == 0
+
+
+def chats(deployment: Deployment, chat: str) -> int:
+    program = (
+        "import sqlite3, sys; print(sqlite3.connect('/app/backend/data/webui.db')"
+        ".execute('select count(*) from chat where id = ?', sys.argv[1:]).fetchone()[0])"
+    )
+    command = f"sudo podman exec open-webui python3 -c {shlex.quote(program)} {chat}"
+    return int(deployment.ssh(command).output)
+
+
+def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Deployment) -> None:
+    webui.declare("preset", "brief", preset(deployment))
+    webui.declare("prompt", "sum-up", prompt())
+    for kind, slug in webui.declared:
+        assert f"{kind}-{slug}: it is missing. Now as declared." in webui.apply(kind, slug)
+        assert f"{kind}-{slug} is as declared." in webui.apply(kind, slug)
+    assert webui.drift() == []
+
+    # By hand: one field of each that is declared, and one that is not.
+    model = answer(admin.get("/api/v1/models/model", params={"id": "brief"}))
+    model["params"] |= {"temperature": 1, "top_k": 5}
+    model["meta"] |= {"capabilities": {"vision": False}, "description": "Talks"}
+    model["is_active"] = False
+    answer(admin.post("/api/v1/models/model/update", json=model))
+    found = answer(admin.get("/api/v1/prompts/list", params={"query": "sum-up"}))["items"][0]
+    path = f"/api/v1/prompts/id/{found['id']}"
+    tagged = {"command": "sum-up", "name": "Sum up", "content": "No", "tags": ["kept"]}
+    answer(admin.post(f"{path}/update", json=tagged))
+    answer(admin.post(f"{path}/toggle"))
+    answer(admin.post(f"{path}/access/update", json={"access_grants": []}))
+    assert webui.drift() == [
+        ("preset-brief", "description is Talks, declared Answers briefly"),
+        ("preset-brief", "params.temperature is 1, declared 0"),
+        ("preset-brief", "params.top_k is 5, declared nothing"),
+        ("preset-brief", "active is false, declared true"),
+        ("prompt-sum-up", "content is No, declared Sum up: {{CLIPBOARD}}"),
+        ("prompt-sum-up", "access is nothing, declared everyone"),
+        ("prompt-sum-up", "active is false, declared true"),
+    ]
+
+    for kind, slug in webui.declared:
+        webui.apply(kind, slug)
+    assert webui.drift() == []
+    model = answer(admin.get("/api/v1/models/model", params={"id": "brief"}))
+    assert model["meta"]["capabilities"] == {"vision": False}
+    assert model["params"] == {"temperature": 0, "num_predict": 16, "system": "Answer in one word."}
+    assert answer(admin.get(path))["tags"] == ["kept"]
+
+    webui.declare("preset", "brief", preset(deployment, name="Short", system="", suggestions=[]))
+    webui.apply("preset", "brief")
+    assert "system" not in answer(admin.get("/api/v1/models/model?id=brief"))["params"]
+    for kind, slug in list(webui.declared):
+        webui.remove(kind, slug)
+    assert admin.get("/api/v1/models/model?id=brief").status_code == 404
+    assert admin.get(path).status_code == 404
+
+
+def test_what_is_not_declared_is_left_alone(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    """A user, a preset and a prompt made by hand, between declared ones that come and go."""
+    email = "carol@example.org"
+    hand = {"name": "Carol", "email": email, "password": "by hand, long", "role": "user"}
+    carol = answer(admin.post("/api/v1/auths/add", json=hand))["id"]
+    form = {"id": "hers", "name": "Hers", "base_model_id": deployment.outputs["models"][0]}
+    answer(admin.post("/api/v1/models/create", json=form | {"meta": {}, "params": {"seed": 1}}))
+    text = {"command": "hers", "name": "Hers", "content": "Hers"}
+    hers = answer(admin.post("/api/v1/prompts/create", json=text))["id"]
+
+    webui.declare("user", "dave@example.org", user("dave@example.org"))
+    webui.declare("preset", "brief", preset(deployment))
+    webui.declare("prompt", "sum-up", prompt())
+    for kind, slug in webui.declared:
+        webui.apply(kind, slug, password=secrets.token_urlsafe())
+    assert webui.drift() == []
+    webui.remove_everything()
+
+    assert (account(admin, email) or {})["role"] == "user"
+    assert answer(admin.get("/api/v1/models/model?id=hers"))["params"] == {"seed": 1}
+    assert answer(admin.get(f"/api/v1/prompts/id/{hers}"))["content"] == "Hers"
+    answer(admin.delete(f"/api/v1/users/{carol}"))
+    answer(admin.post("/api/v1/models/model/delete", json={"id": "hers"}))
+    answer(admin.delete(f"/api/v1/prompts/id/{hers}/delete"))
+
+
+def test_an_item_made_by_hand_is_adopted(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    email = "erin@example.org"
+    hand = {"name": "Erin", "email": email, "password": "by hand, long", "role": "pending"}
+    erin = answer(admin.post("/api/v1/auths/add", json=hand))["id"]
+    webui.declare("user", email, user(email, name="Erin"))
+    assert "state is suspended, declared active" in webui.apply("user", email, password="other")
+    assert (account(admin, email) or {})["id"] == erin
+    assert sign_in(deployment, email, "by hand, long")
+
+
+def test_a_group_sees_exactly_its_models(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    model = deployment.outputs["models"][0]
+    tokens = {}
+    webui.declare("group", "sales", group("Sales"))
+    webui.apply("group", "sales")
+    for name in ("in@example.org", "out@example.org"):
+        password = secrets.token_urlsafe()
+        groups = ["Sales"] if name.startswith("in") else []
+        webui.declare("user", name, user(name, groups=groups))
+        webui.apply("user", name, password=password)
+        tokens[name] = sign_in(deployment, name, password)
+    only_sales = {"groups": ["Sales"], "users": []}
+    webui.declare("preset", "brief", preset(deployment, access=only_sales))
+    webui.apply("preset", "brief")
+    assert models_of(deployment, tokens["in@example.org"]) == {model, "brief"}
+    assert models_of(deployment, tokens["out@example.org"]) == {model}
+
+    try:
+        webui.declare("access", "a-model", {"model": model, **only_sales})
+        assert "access is everyone, declared group Sales" in webui.apply("access", "a-model")
+        assert "is as declared" in webui.apply("access", "a-model")
+        assert models_of(deployment, tokens["in@example.org"]) == {model, "brief"}
+        assert models_of(deployment, tokens["out@example.org"]) == set()
+
+        everyone = [{"principal_type": "user", "principal_id": "*", "permission": "read"}]
+        body = {"id": model, "name": model, "access_grants": everyone}
+        answer(admin.post("/api/v1/models/model/access/update", json=body))
+        assert webui.drift() == [("access-a-model", "access is everyone, declared group Sales")]
+        webui.apply("access", "a-model")
+        one = {"groups": [], "users": ["out@example.org"]}
+        webui.declare("access", "a-model", {"model": model, **one})
+        webui.apply("access", "a-model")
+        assert models_of(deployment, tokens["out@example.org"]) == {model}
+    finally:
+        deployment.ssh(f"{TOOL} show {model}")
+        webui.remove("access", "a-model")
+    assert models_of(deployment, tokens["out@example.org"]) == {model}
+
+
+def test_documents_of_a_knowledge_base(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    old, new, other = "We open at nine.", "We open at ten.", "We close at six."
+    first = knowledge(("hours/opening.md", old), ("closing.md", other), ("copy.md", other))
+    webui.declare("knowledge", "handbook", first, (old, other))
+    assert "it is missing" in webui.apply("knowledge", "handbook")
+    assert "is as declared" in webui.apply("knowledge", "handbook")
+    webui.declare("preset", "brief", preset(deployment, knowledge=["Handbook"]))
+    webui.apply("preset", "brief")
+    assert webui.drift() == []
+    bases = answer(admin.get("/api/v1/knowledge/"))["items"]
+    base = next(one["id"] for one in bases if one["name"] == "Handbook")
+    assert texts(admin, base) == {"opening.md": old, "closing.md": other}
+    model = answer(admin.get("/api/v1/models/model?id=brief"))
+    assert [(one["id"], one["type"]) for one in model["meta"]["knowledge"]] == [
+        (base, "collection")
+    ]
+
+    upload = {"file": ("extra.md", "Added by hand.")}
+    data = {"metadata": json.dumps({"knowledge_id": base})}
+    path = "/api/v1/files/?process_in_background=false"
+    answer(admin.post(path, files=upload, data=data))
+    webui.declare("knowledge", "handbook", knowledge(("hours/opening.md", new)), (new,))
+    assert len(webui.drift()) == 2
+    webui.apply("knowledge", "handbook")
+    assert texts(admin, base) == {"opening.md": new, "extra.md": "Added by hand."}
+    kept = deployment.ssh(f"sudo ls {DECLARED}/knowledge/handbook").output.split()
+    assert kept == [sha256(new)]
+
+    file = next(one for one in files(admin, base) if one["filename"] == "opening.md")
+    remove = f"/api/v1/knowledge/{base}/file/remove"
+    answer(admin.post(remove, json={"file_id": file["id"]}))
+    answer(admin.post(f"/api/v1/knowledge/{base}/access/update", json={"access_grants": []}))
+    assert webui.drift() == [
+        ("knowledge-handbook", "access is nothing, declared everyone"),
+        (
+            "knowledge-handbook",
+            f"files.hours/opening.md is nothing, declared {sha256(new)[:12]}",
+        ),
+    ]
+    webui.apply("knowledge", "handbook")
+    assert webui.drift() == []
+    webui.remove("knowledge", "handbook")
+    assert admin.get(f"/api/v1/knowledge/{base}").status_code == 404
+    # Open WebUI takes it out of the preset as well, which the settings still declare.
+    assert webui.drift() == [("preset-brief", "knowledge is nothing, declared Handbook")]
+    failed = webui.apply("preset", "brief", fails=True)
+    assert "preset-brief: there is no knowledge base Handbook; declare it" in failed
+
+
+def files(admin: httpx.Client, base: str) -> list[Item]:
+    found: list[Item] = answer(admin.get(f"/api/v1/knowledge/{base}/files"))["items"]
+    return found
+
+
+def texts(admin: httpx.Client, base: str) -> dict[str, str]:
+    """What Open WebUI read in each document."""
+    return {
+        one["filename"]: answer(admin.get(f"/api/v1/files/{one['id']}/data/content"))["content"]
+        for one in files(admin, base)
+    }
+
+
+def test_a_document_that_cannot_be_read_is_named(webui: Webui, admin: httpx.Client) -> None:
+    webui.declare("knowledge", "handbook", knowledge(("broken.pdf", "not a PDF")), ("not a PDF",))
+    failed = webui.apply("knowledge", "handbook", fails=True)
+    assert "knowledge-handbook: the document broken.pdf cannot be read: " in failed
+    found = admin.get("/api/v1/files/search", params={"filename": "broken.pdf"})
+    assert found.status_code == 404, "the document that was sent is still there"
+
+
+def test_settings_changed_by_hand_are_told(webui: Webui, admin: httpx.Client) -> None:
+    settings = "open-webui-settings"
+    changed = {"config": {"openai.enable": True, "task.title.enable": True}}
+    answer(admin.post("/api/v1/configs/import", json=changed))
+    try:
+        assert webui.drift(settings) == [
+            (settings, "openai.enable is true, declared false"),
+            (settings, "task.title.enable is true, declared false"),
+        ]
+    finally:
+        webui.deployment.ssh(f"{TOOL} apply-settings /etc/ollamazure/open-webui.json")
+    assert webui.drift(settings) == []
+
+
+def test_an_error_has_the_items_name_and_open_webuis_message(
+    webui: Webui, deployment: Deployment
+) -> None:
+    webui.declare("user", "nobody", user("nobody"))
+    failed = webui.apply("user", "nobody", password="long enough", fails=True)
+    assert "user-nobody: POST /api/v1/auths/add: 400 The email format" in failed
+    failed = webui.apply("user", "nobody", fails=True)
+    assert "user-nobody: a new account needs its initial password" in failed
+
+    webui.declare("user", "nobody", user(deployment.outputs["adminEmail"], state="suspended"))
+    failed = webui.apply("user", "nobody", fails=True)
+    assert "403" in failed
+    assert "The first account stays an active admin: leave it out of `users`." in failed
+
+    webui.declare("user", "nobody", user("nobody@example.org", groups=["Missing"]))
+    failed = webui.apply("user", "nobody", password="long enough", fails=True)
+    assert "there is no group Missing; declare it in `groups`." in failed
+
+
+def test_all_commands_share_one_session_that_is_no_sign_in(
+    webui: Webui, deployment: Deployment
+) -> None:
+    file = "/run/ollamazure/webui-session"
+    deployment.ssh(f"sudo rm -f {file}")
+    webui.declare("group", "sales", group("Sales"))
+    webui.apply("group", "sales")
+    shown = f"sudo stat --format '%a %U %i' {file}; findmnt --noheadings --output FSTYPE -T {file}"
+    first = deployment.ssh(shown).output
+    assert first.startswith("600 root ")
+    assert first.endswith("tmpfs\n")
+    webui.apply("group", "sales")
+    webui.drift()
+    assert deployment.ssh(shown).output == first
+
+    # Ended before its time, as by a new password of that account.
+    deployment.ssh(f"printf ended | sudo tee {file}")
+    webui.apply("group", "sales")
+    assert deployment.ssh(shown).output != first
