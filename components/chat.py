@@ -89,7 +89,7 @@ class PrivateChat(pulumi.ComponentResource):
                 vm_size=plan.vm_size.name,
                 machine_class=plan.vm_size.machine_class,
                 premium_caching=plan.vm_size.premium_caching,
-                secure_boot=not plan.gpu,
+                gpu=plan.gpu,
                 image_version=settings.image_version,
                 admin_username=settings.vm_admin_username,
                 data_disk_gib=settings.data_disk_gib,

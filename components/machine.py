@@ -29,6 +29,12 @@ FIRST_BOOT_FILES = {
     "/etc/sysctl.d/60-ollamazure.conf": "0644",
     "/etc/apt/apt.conf.d/20auto-upgrades": "0644",
 }
+# And those of a size with a GPU.
+GPU_FIRST_BOOT_FILES = {
+    "/etc/apt/sources.list.d/nvidia.sources": "0644",
+    "/etc/apt/apt.conf.d/52ollamazure-nvidia": "0644",
+    "/etc/modules-load.d/ollamazure-gpu.conf": "0644",
+}
 
 # What Azure refuses to change on a VM (409 PropertyChangeNotAllowed) although azure-native previews
 # it as an update (pulumi-azure-native issues 577 and 1117), and the machine's class, which decides
@@ -46,6 +52,12 @@ REPLACES = [
 SEEDS = ["osProfile.customData", "osProfile.linuxConfiguration.ssh"]
 
 
+_MEND = (
+    "`sshCommand` of `pulumi stack output` signs you in; "
+    "`cloud-init status --long` says what went wrong at the first boot."
+)
+
+
 @dataclass(frozen=True)
 class MachineArgs:
     """What the machine needs to know.
@@ -60,7 +72,8 @@ class MachineArgs:
         vm_size: for example `Standard_B2ms`.
         machine_class: what of the size only a new machine can change (VmSize.machine_class).
         premium_caching: whether the size may cache the OS disk.
-        secure_boot: off where a driver must be built that Debian does not sign (GPU sizes).
+        gpu: whether the size has a GPU: its driver is built at the first boot, unsigned, so Secure
+            Boot is off, and with it the vTPM, as Microsoft advises for NVIDIA's driver on Linux.
         image_version: of Debian's image; `latest` never shows as a change.
         admin_username: of the operators.
         data_disk_gib: size of the data disk, GiB.
@@ -79,7 +92,7 @@ class MachineArgs:
     vm_size: str
     machine_class: str
     premium_caching: bool
-    secure_boot: bool
+    gpu: bool
     image_version: str
     admin_username: str
     data_disk_gib: int
@@ -138,24 +151,44 @@ class Machine(pulumi.ComponentResource):
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
         ).vm_id
         booting = remote.Target(connection, identity, vm, reapply=args.reapply)
+        if args.gpu:
+            booting = dataclasses.replace(booting, ready=[self._gpu_driver(booting, args)])
+        self.target = dataclasses.replace(booting, ready=[self._ready(booting, args)])
+        self.register_outputs({"dataDiskId": self.data_disk_id})
+
+    def _gpu_driver(self, booting: remote.Target, args: MachineArgs) -> remote.Step:
+        """A step of its own, because it may end with a restart of the machine."""
+        return remote.run(
+            "gpu-driver",
+            booting,
+            script=f"{remote.TOOLS}/machine-ready\n{remote.TOOLS}/gpu-driver load\n",
+            files=[
+                *remote.machine_files(mirror=args.container_mirror),
+                *_files(GPU_FIRST_BOOT_FILES),
+                remote.File(f"{remote.TOOLS}/gpu-driver", "0755"),
+            ],
+            timeout="60m",
+            mend=_MEND,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _ready(self, booting: remote.Target, args: MachineArgs) -> remote.Step:
         size = 0 if args.data_disk_id else args.data_disk_gib  # an adopted disk has its own
-        ready = remote.run(
+        check = f"{remote.TOOLS}/gpu-driver check\n" if args.gpu else ""
+        return remote.run(
             "machine-ready",
             booting,
-            script=f"{remote.TOOLS}/machine-ready\n{remote.TOOLS}/grow-data-disk {size}\n",
+            script=f"{remote.TOOLS}/machine-ready\n{check}{remote.TOOLS}/grow-data-disk {size}\n",
             files=[
                 *remote.machine_files(mirror=args.container_mirror),
                 # There from the first boot, and here so that a change of them needs no new machine.
-                *(remote.File(path, mode) for path, mode in FIRST_BOOT_FILES.items()),
+                *_files(FIRST_BOOT_FILES),
                 remote.File(f"{remote.TOOLS}/grow-data-disk", "0755"),
             ],
             timeout="40m",
-            mend="`sshCommand` of `pulumi stack output` signs you in; "
-            "`cloud-init status --long` says what went wrong at the first boot.",
-            opts=child,
+            mend=_MEND,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        self.target = dataclasses.replace(booting, ready=[ready])
-        self.register_outputs({"dataDiskId": self.data_disk_id})
 
     def _data_disk(self, args: MachineArgs) -> pulumi.Output[str]:
         if args.data_disk_id is not None:
@@ -188,7 +221,7 @@ class Machine(pulumi.ComponentResource):
     ) -> compute.VirtualMachine:
         user_data: pulumi.Output[str] = pulumi.Output.all(
             private=host_key.private_key_openssh, public=host_key.public_key_openssh
-        ).apply(lambda key: _base64(render_user_data(key["private"], key["public"])))
+        ).apply(lambda key: _base64(render_user_data(key["private"], key["public"], gpu=args.gpu)))
         custom_data: pulumi.Output[str] = pulumi.Output.secret(user_data)
         authorized_key = {
             "path": f"/home/{args.admin_username}/.ssh/authorized_keys",
@@ -250,8 +283,8 @@ class Machine(pulumi.ComponentResource):
             security_profile={
                 "security_type": compute.SecurityTypes.TRUSTED_LAUNCH,
                 "uefi_settings": {
-                    "secure_boot_enabled": args.secure_boot,
-                    "v_tpm_enabled": True,
+                    "secure_boot_enabled": not args.gpu,
+                    "v_tpm_enabled": not args.gpu,
                 },
             },
             diagnostics_profile={"boot_diagnostics": {"enabled": True}},
@@ -265,8 +298,8 @@ class Machine(pulumi.ComponentResource):
         )
 
 
-def render_user_data(host_private_key: str, host_public_key: str) -> str:
-    """The cloud-config of the first boot.
+def render_user_data(host_private_key: str, host_public_key: str, *, gpu: bool = False) -> str:
+    """The cloud-config of the first boot, with NVIDIA's driver where the size has a GPU.
 
     `host_private_key` is PEM in OpenSSH's form, `host_public_key` one `ssh-ed25519 …` line.
     """
@@ -278,11 +311,18 @@ def render_user_data(host_private_key: str, host_public_key: str) -> str:
     )
     files = [
         {"path": path, "mode": mode, "content": remote.render_file(path)}
-        for path, mode in FIRST_BOOT_FILES.items()
+        for path, mode in {**FIRST_BOOT_FILES, **(GPU_FIRST_BOOT_FILES if gpu else {})}.items()
     ]
     return environment.get_template("user-data.yaml.j2").render(
-        host_private_key=host_private_key, host_public_key=host_public_key.strip(), files=files
+        host_private_key=host_private_key,
+        host_public_key=host_public_key.strip(),
+        files=files,
+        gpu=gpu,
     )
+
+
+def _files(modes: Mapping[str, str]) -> list[remote.File]:
+    return [remote.File(path, mode) for path, mode in modes.items()]
 
 
 def _base64(text: str) -> str:

@@ -7,7 +7,6 @@ the stack files of the tree are never written to.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import subprocess
@@ -54,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "another one could reach the real Azure. Remove the folder and run this again."
             )
         if needs_stack(arguments):
-            pulumi.ensure_stack(stack, project)
+            if recovery.state_file(instance, stack) is None:
+                pulumi.make_stack(stack, project)
+            pulumi.give_placeholders(stack, project)
         if set(arguments) & _CHANGES_STATE:
             recovery.recover(instance, pulumi.run_quietly, stack)
     except RefusalError as refusal:
@@ -176,16 +177,21 @@ class Pulumi:
             raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{said}")
         return done.stdout
 
-    def ensure_stack(self, stack: str, project: ScratchProject) -> None:
-        """Make the stack on first use, when the project has a file for it."""
-        known = {entry["name"] for entry in json.loads(self.run_quietly("stack", "ls", "--json"))}
-        if stack not in known:
-            if stack not in project.stacks():
-                raise RefusalError(
-                    f"there is no stack {stack!r}: the project has no Pulumi.{stack}.yaml. "
-                    f"Stacks are {', '.join(project.stacks())}; choose one with -s."
-                )
-            self.run_quietly("stack", "init", stack, "--no-select")
+    def make_stack(self, stack: str, project: ScratchProject) -> None:
+        """Make a stack that the project has a file for.
+
+        Raises:
+            RefusalError: the project has no such file.
+        """
+        if stack not in project.stacks():
+            raise RefusalError(
+                f"there is no stack {stack!r}: the project has no Pulumi.{stack}.yaml. "
+                f"Stacks are {', '.join(project.stacks())}; choose one with -s."
+            )
+        self.run_quietly("stack", "init", stack, "--no-select")
+
+    def give_placeholders(self, stack: str, project: ScratchProject) -> None:
+        """Give every secret setting that only the real backend can read a value of its own."""
         for setting in project.unreadable_secrets(stack):
             set_secret = ("config", "set", "--stack", stack, "--secret", "--path", setting)
             self.run_quietly(*set_secret, stdin=SECRET_PLACEHOLDER)

@@ -44,6 +44,11 @@ def mend_backend(instance: Instance) -> None:
             beside.unlink()
 
 
+def state_file(instance: Instance, stack: str) -> Path | None:
+    """Where Pulumi's file backend keeps a stack; None when there is no such stack."""
+    return next(instance.backend.glob(f".pulumi/stacks/*/{stack}.json"), None)
+
+
 def remove_dead_locks(instance: Instance, stack: str) -> None:
     """Remove the locks whose owners, processes of this host, are gone."""
     for lock in instance.backend.glob(f".pulumi/locks/**/{stack}/*.json"):
@@ -71,11 +76,9 @@ def settle(exported: dict[str, Any], instance: Instance) -> dict[str, Any]:
 
 
 def _has_pending_operations(instance: Instance, stack: str) -> bool:
-    for file in instance.backend.glob(f".pulumi/stacks/**/{stack}.json"):
-        checkpoint = json.loads(file.read_text()).get("checkpoint", {})
-        if (checkpoint.get("latest") or {}).get("pending_operations"):
-            return True
-    return False
+    file = state_file(instance, stack)
+    checkpoint = json.loads(file.read_text()).get("checkpoint", {}) if file else {}
+    return bool((checkpoint.get("latest") or {}).get("pending_operations"))
 
 
 def _is_alive(pid: Any) -> bool:

@@ -155,7 +155,7 @@ class Azure:
         self, state: State, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
     ) -> Body:
         """The body that will be stored: checked and completed."""
-        body = _without_nulls(copy.deepcopy(body))
+        body = without_nulls(copy.deepcopy(body))
         for name in ("id", "name", "type", "etag"):
             body.pop(name, None)
         check_body(type_, body)
@@ -245,10 +245,11 @@ def _raise_early(hit: Sequence[Fault], id_: ResourceId, region: str) -> None:
             raise CODES[fault.code](id_, region)
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """The value without the properties that are null, which to Azure are as if left out."""
     if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def _check_location(type_: ResourceType, id_: ResourceId, body: Body, old: Body | None) -> None:

@@ -22,7 +22,7 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from emulator.azure.errors import AzureError
-from emulator.azure.service import POLL, Azure
+from emulator.azure.service import POLL, Azure, without_nulls
 from emulator.instance import Instance
 from emulator.plugins.azure_refresh import refreshed_inputs
 from emulator.plugins.azure_types import (
@@ -37,10 +37,10 @@ from emulator.plugins.provider import (
     Kind,
     Operation,
     Properties,
-    Secret,
     Servicer,
     Unknown,
     decode_map,
+    diff_response,
     differences,
     encode_map,
     plain,
@@ -123,7 +123,7 @@ class AzureNative(Servicer):
         self, request: provider_pb2.CheckRequest, context: Context
     ) -> provider_pb2.CheckResponse:
         native = await self._native(request.urn, context)
-        olds, news = plain(decode_map(request.olds)), _without_nulls(decode_map(request.news))
+        olds, news = plain(decode_map(request.olds)), without_nulls(decode_map(request.news))
         self._set_name(native, request, olds, news)
         if "location!" in native.shape and news.get("location") is None:
             location = self._default_location(olds, news)
@@ -180,29 +180,15 @@ class AzureNative(Servicer):
     ) -> provider_pb2.DiffResponse:
         native = await self._native(request.urn, context)
         old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
-        detailed: dict[str, provider_pb2.PropertyDiff] = {}
-        changed, replaces = set(), set()
-        for path, how in differences(old, new):
-            name = path.partition(".")[0].partition("[")[0]
-            if name == "location" and _same_location(old.get(name), new.get(name)):
-                continue
-            changed.add(name)
-            replacing = name in native.path or name in native.replaces
-            if replacing:
-                replaces.add(name)
-            detailed[path] = provider_pb2.PropertyDiff(
-                kind=provider_pb2.PropertyDiff.Kind.Value(f"{how}_REPLACE" if replacing else how),
-                inputDiff=True,
-            )
-        some = provider_pb2.DiffResponse.DIFF_SOME
-        return provider_pb2.DiffResponse(
-            changes=some if changed else provider_pb2.DiffResponse.DIFF_NONE,
-            diffs=sorted(changed),
-            replaces=sorted(replaces),
-            deleteBeforeReplace=bool(replaces) and old.get(CREATE_BEFORE_DELETE) is not True,
-            detailedDiff=detailed,
-            hasDetailedDiff=True,
+        moved = not _same_location(old.get("location"), new.get("location"))
+        response = diff_response(
+            (found for found in differences(old, new) if moved or found[0] != "location"),
+            lambda name: name in native.path or name in native.replaces,
         )
+        response.deleteBeforeReplace = (
+            bool(response.replaces) and old.get(CREATE_BEFORE_DELETE) is not True
+        )
+        return response
 
     async def Create(
         self, request: provider_pb2.CreateRequest, context: Context
@@ -464,14 +450,6 @@ def _same_location(old: Any, new: Any) -> bool:
     if not isinstance(old, str) or not isinstance(new, str):
         return False
     return old.replace(" ", "").lower() == new.replace(" ", "").lower()
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return Secret(_without_nulls(value.value))
-    if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import secrets
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 
@@ -340,6 +340,32 @@ def _at(values: Sequence[Any], index: int) -> Any:
     return values[index] if index < len(values) else None
 
 
+def diff_response(
+    differing: Iterable[tuple[str, str]], replaces: Callable[[str], bool]
+) -> provider_pb2.DiffResponse:
+    """What the engine is told of `differences`; `replaces` says which properties replace."""
+    detailed, changed, replacing = {}, set(), set()
+    for path, how in differing:
+        name = path.partition(".")[0].partition("[")[0]
+        changed.add(name)
+        if replaces(name):
+            replacing.add(name)
+        detailed[path] = provider_pb2.PropertyDiff(
+            kind=provider_pb2.PropertyDiff.Kind.Value(
+                f"{how}_REPLACE" if name in replacing else how
+            ),
+            inputDiff=True,
+        )
+    some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
+    return provider_pb2.DiffResponse(
+        changes=some if changed else none,
+        diffs=sorted(changed),
+        replaces=sorted(replacing),
+        detailedDiff=detailed,
+        hasDetailedDiff=True,
+    )
+
+
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """Answers the engine for one plugin."""
 
@@ -416,24 +442,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         kind = await self._kind(request.urn, context)
         old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
-        detailed, changed, replaces = {}, set(), set()
-        for path, how in differences(old, new):
-            name = path.split(".")[0].split("[")[0]
-            changed.add(name)
-            replacing = name in kind.inputs and kind.inputs[name].replaces
-            if replacing:
-                replaces.add(name)
-            detailed[path] = provider_pb2.PropertyDiff(
-                kind=provider_pb2.PropertyDiff.Kind.Value(f"{how}_REPLACE" if replacing else how),
-                inputDiff=True,
-            )
-        some = provider_pb2.DiffResponse.DIFF_SOME
-        return provider_pb2.DiffResponse(
-            changes=some if changed else provider_pb2.DiffResponse.DIFF_NONE,
-            diffs=sorted(changed),
-            replaces=sorted(replaces),
-            detailedDiff=detailed,
-            hasDetailedDiff=True,
+        return diff_response(
+            differences(old, new),
+            lambda name: name in kind.inputs and kind.inputs[name].replaces,
         )
 
     async def Create(

@@ -59,9 +59,9 @@ class Stack:
         """`pulumi config set` of one setting, a path into it allowed."""
         self.run("config", "set", "--path", f"ollamazure:{key}", value)
 
-    def preview(self) -> list[Step]:
+    def preview(self, *arguments: str) -> list[Step]:
         """What `pulumi up` would do, unchanged resources left out."""
-        printed = self.run("preview", "--json")
+        printed = self.run("preview", "--json", *arguments)
         steps = json.loads(printed[printed.index("{\n") :])["steps"]
         return [_step(step) for step in steps if step["op"] not in ("same", "read")]
 

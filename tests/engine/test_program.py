@@ -170,10 +170,10 @@ def test_credentials_of_the_real_azure_are_refused(
     assert variable in said and "Unset it" in said
 
 
-@pytest.mark.parametrize("name", ["dev", "small", "team", "prod"])
+@pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])
 def test_each_stack_previews(name: str, deployed: Stack) -> None:
-    """Beside a deployed stack of the same emulated Azure."""
-    steps = Stack(deployed.home, name).preview()
+    """Beside a deployed stack of the same emulated Azure, and holding to the policies."""
+    steps = Stack(deployed.home, name).preview("--policy-pack", "policy")
     assert {step.op for step in steps} == {"create"}
     assert "vm" in names(steps, "create")
 
@@ -222,6 +222,15 @@ def test_another_azure_native_is_refused(tmp_path: Path) -> None:
     other.mkdir(parents=True)
     (other / "pulumi-resource-azure-native").write_text("#!/bin/sh\necho official\n")
     assert "could reach the real Azure" in stack.run("preview", code=2)
+
+
+def test_a_stack_is_made_on_first_use_and_again_after_its_removal(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "emulator")
+    for _ in range(2):
+        assert "Current stack is local" in stack.run("stack")
+        stack.run("stack", "rm", "--yes")
+    refused = Stack(stack.home, "other").run("stack", code=2)
+    assert "there is no stack 'other'" in refused and "Stacks are dev, local" in refused
 
 
 def test_a_state_that_a_kill_cut_off_is_mended(tmp_path: Path) -> None:

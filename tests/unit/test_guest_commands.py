@@ -22,9 +22,9 @@ from tests.unit.components.test_cloud import whole_program
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST = PROJECT / "guest"
 _TABLE = yaml.safe_load((PROJECT / "tests/unit/packages_of_commands.yaml").read_text())
-PACKAGES: dict[str, str] = _TABLE["commands"]
+PACKAGES: dict[str, str] = _TABLE["commands"] | _TABLE["gpu"]
 ESSENTIAL, BUILTIN = frozenset(_TABLE["essential"]), frozenset(_TABLE["builtin"])
-FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key"))
+FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key", gpu=True))
 OURS = {path.name.removesuffix(".j2") for path in GUEST.rglob("*") if path.is_file()}
 _BASH = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 

@@ -30,5 +30,6 @@ def test_a_shipped_stack_is_right(file: Path) -> None:
     assert plan.memory_need_gib > sizing.MACHINE_GIB
 
 
-def test_the_guides_stack_and_the_emulators_are_shipped() -> None:
-    assert {"Pulumi.dev.yaml", "Pulumi.local.yaml"} <= {file.name for file in STACKS}
+def test_there_is_a_stack_for_each_size_of_model() -> None:
+    names = {file.name.split(".")[1] for file in STACKS}
+    assert {"dev", "small", "team", "gpu", "prod", "local"} <= names

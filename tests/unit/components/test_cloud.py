@@ -174,6 +174,26 @@ def test_the_vm_is_the_guides_made_safe(program: Recorder) -> None:
     assert (disk["lun"], disk["createOption"], disk["deleteOption"]) == (0, "Attach", "Detach")
 
 
+def test_a_gpu_has_its_driver_before_anything_else_and_no_secure_boot_against_it() -> None:
+    program = whole_program("gpu")
+    uefi = program.named("vm").inputs["securityProfile"]
+    assert uefi["securityType"] == "TrustedLaunch"
+    assert uefi["uefiSettings"] == {"secureBootEnabled": False, "vTpmEnabled": False}
+    first_boot = base64.b64decode(program.named("vm").inputs["osProfile"]["customData"]).decode()
+    assert "linux-headers-cloud-amd64" in first_boot
+    assert "gpu-driver" in program.named("machine-ready").dependencies
+    assert "gpu-driver load\n" in program.named("gpu-driver").inputs["stdin"]
+    assert "gpu-driver check\n" in program.named("machine-ready").inputs["stdin"]
+    ollama = program.named("ollama").inputs["stdin"]
+    assert " gpu\n" in ollama and "DeviceAllow=char-nvidia* rw" in ollama
+
+
+def test_a_size_without_a_gpu_has_secure_boot_and_no_step_for_a_driver(program: Recorder) -> None:
+    uefi = program.named("vm").inputs["securityProfile"]["uefiSettings"]
+    assert uefi == {"secureBootEnabled": True, "vTpmEnabled": True}
+    assert "gpu-driver" not in [resource.name for resource in program.resources]
+
+
 def test_everything_in_azure_has_the_tags(program: Recorder) -> None:
     for resource in program.resources:
         if resource.type.startswith("azure-native:"):

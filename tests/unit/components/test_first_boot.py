@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHpz"
 CUSTOM_DATA_LIMIT = 65535
 
 
+@pytest.fixture(params=[False, True], ids=["cpu", "gpu"])
+def gpu(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
-def user_data() -> str:
-    return machine.render_user_data(PRIVATE, PUBLIC + "\n")
+def user_data(gpu: bool) -> str:
+    return machine.render_user_data(PRIVATE, PUBLIC + "\n", gpu=gpu)
 
 
 @pytest.fixture
@@ -40,10 +46,11 @@ def test_installs_the_pinned_host_key(config: dict[str, Any]) -> None:
     assert config["ssh_deletekeys"] is True
 
 
-def test_writes_each_file_of_the_guest_tree_whole(config: dict[str, Any]) -> None:
+def test_writes_each_file_of_the_guest_tree_whole(config: dict[str, Any], gpu: bool) -> None:
     written = {entry["path"]: entry for entry in config["write_files"]}
-    assert written.keys() == machine.FIRST_BOOT_FILES.keys()
-    for path, mode in machine.FIRST_BOOT_FILES.items():
+    files = machine.FIRST_BOOT_FILES | (machine.GPU_FIRST_BOOT_FILES if gpu else {})
+    assert written.keys() == files.keys()
+    for path, mode in files.items():
         source = Path("guest") / path.removeprefix("/")
         assert written[path]["content"] == source.read_text(), path
         assert written[path]["permissions"] == mode
@@ -58,6 +65,16 @@ def test_leaves_users_and_disks_to_azure(config: dict[str, Any]) -> None:
 def test_no_step_of_the_first_boot_is_empty(config: dict[str, Any]) -> None:
     """A null item drops the whole runcmd (cloud-init issue 3498)."""
     assert config["runcmd"] and all(config["runcmd"])
+
+
+def test_a_gpu_only_adds_its_driver() -> None:
+    """Headers of the cloud kernel, and the driver from the parts of Debian that hold it."""
+    cpu, gpu = (machine.render_user_data(PRIVATE, PUBLIC, gpu=gpu) for gpu in (False, True))
+    added = [line[2:] for line in ndiff(cpu.splitlines(), gpu.splitlines()) if line[0] in "+-"]
+    assert len(added) == len(gpu.splitlines()) - len(cpu.splitlines())
+    assert {"  - linux-headers-cloud-amd64", "  - nvidia-kernel-dkms"} <= set(added)
+    assert "      Components: contrib non-free non-free-firmware" in added
+    assert "nvidia" not in cpu
 
 
 def test_configures_no_application(user_data: str) -> None:
