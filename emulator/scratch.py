@@ -41,6 +41,9 @@ class ScratchProject:
                 link.unlink()
         for name, entry in wanted.items():
             link = self.folder / name
+            # Another tree may have used this instance before: the one a change is compared with.
+            if link.is_symlink() and link.readlink() != entry:
+                link.unlink()
             if not link.is_symlink():
                 link.symlink_to(entry)
         for stack in {*self.stacks(), *(file.stem for file in self._kept.glob("*.yaml"))}:

@@ -1,0 +1,180 @@
+"""What the table cannot say in one sentence: rules' `explain` names a function of this file.
+
+Each takes the resource before and after, with the part that changed, and gives sentences; one that
+is worse than its rule says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from review.preview import SECRET, State
+from review.rules import Effect
+from review.text import Text, Value, fill, joined
+
+EVERYBODY = {"*", "0.0.0.0/0", "::/0", "Internet"}
+_PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an explanation has to go by.
+
+    Attributes:
+        old, new: the resource before and after.
+        before, after: the part that changed, as text, where it is a part of a script.
+    """
+
+    old: State | None
+    new: State | None
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, with its effect when it is not the rule's, and what the headline says of it."""
+
+    text: Text
+    effect: Effect | None = None
+    alarm: str = ""
+
+
+def protection(change: Change) -> Iterator[Sentence]:
+    """Whether a resource may be deleted, and stays in the cloud when the stack goes."""
+    if change.new and (change.new.protect or change.new.retain):
+        yield Sentence(("From now on it is protected: `pulumi destroy` keeps it.",))
+    else:
+        yield Sentence(
+            ("**Its protection is lifted: the next `pulumi destroy` deletes it.**",), "data"
+        )
+
+
+def disk_size(change: Change) -> Iterator[Sentence]:
+    """A disk that grows, or that cannot shrink."""
+    before, after = (
+        state.value("diskSizeGB") if state else None for state in (change.old, change.new)
+    )
+    values = {"before": before, "after": after}
+    if isinstance(before, int | float) and isinstance(after, int | float) and after < before:
+        refused = "From {before} to {after} GiB: **Azure shrinks no disk, so this fails.**"
+        yield Sentence(fill(refused, values), "unknown")
+    else:
+        yield Sentence(fill("It grows from {before} to {after} GiB while it is in use.", values))
+
+
+def ports(change: Change) -> Iterator[Sentence]:
+    """Which ports open and close, and to whom."""
+    before, after = (_allowed(state) for state in (change.old, change.new))
+    if before is None or after is None:
+        yield Sentence(("Rules of a kind that this table does not know; read the difference.",))
+        return
+    told = False
+    for port in sorted(before.keys() | after.keys(), key=lambda port: (len(port), port)):
+        opened = after.get(port, set()) - before.get(port, set())
+        closed = before.get(port, set()) - after.get(port, set())
+        yield from _opened(port, opened)
+        if closed:
+            yield Sentence((_port(port), " closes to ", *_clients(closed), "."))
+        told = told or bool(opened or closed)
+    if not told:
+        yield Sentence(("The same ports stay open to the same addresses.",))
+
+
+def _opened(port: str, clients: set[str]) -> Iterator[Sentence]:
+    if not clients:
+        return
+    if clients & EVERYBODY and port not in ("80", "443"):
+        yield Sentence(
+            ("**", _port(port), " opens to everybody on the internet.**"),
+            alarm="A port opens to everybody on the internet.",
+        )
+    else:
+        yield Sentence((_port(port), " opens to ", *_clients(clients), "."))
+
+
+def _port(port: str) -> str | Value:
+    return _PORTS.get(port) or Value(f"port {port}")
+
+
+def _clients(clients: set[str]) -> Text:
+    if clients & EVERYBODY:
+        return ("everybody",)
+    return joined(((Value(client),) for client in sorted(clients)), ", ")
+
+
+def _allowed(state: State | None) -> dict[str, set[str]] | None:
+    """Clients by port that may come in; None when a rule is of another kind."""
+    found: dict[str, set[str]] = {}
+    for rule in (state.inputs.get("securityRules") if state else None) or ():
+        if (rule.get("direction"), rule.get("access")) != ("Inbound", "Allow"):
+            return None
+        ports_of = rule.get("destinationPortRanges") or [rule.get("destinationPortRange")]
+        clients = rule.get("sourceAddressPrefixes") or [rule.get("sourceAddressPrefix")]
+        for port in ports_of:
+            found.setdefault(str(port), set()).update(str(client) for client in clients)
+    return found
+
+
+def settings(change: Change) -> Iterator[Sentence]:
+    """What Open WebUI's settings say differently."""
+    yield from _differences(_flat(change.before), _flat(change.after))
+
+
+def declared(change: Change) -> Iterator[Sentence]:
+    """A user, group, preset, prompt or knowledge base: what its declaration says differently.
+
+    A deleted user is worse than any other change: the chats go with the account.
+    """
+    before, after = _flat(change.before), _flat(change.after)
+    if after.get("state") == '"deleted"' != before.get("state"):
+        yield Sentence(
+            ("**The account is deleted with all its chats.** Nothing brings them back.",), "data"
+        )
+        return
+    if after.get("state") == '"suspended"' != before.get("state"):
+        yield Sentence(("The account is suspended: signed out, no way in. Its chats are kept.",))
+    elif before.get("state") not in (None, '"active"') and after.get("state") == '"active"':
+        yield Sentence(("The account may sign in again.",))
+    for of in (before, after):
+        of.pop("state", None)
+    if before:
+        yield from _differences(before, after)
+    elif after.get("role"):
+        yield Sentence(fill("A new account, role {role}.", {"role": json.loads(after["role"])}))
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Sentence]:
+    for key in sorted(before.keys() | after.keys()):
+        values = {"key": key, "before": before.get(key), "after": after.get(key)}
+        if key not in before:
+            yield Sentence(fill("{key} is set to {after}.", values))
+        elif key not in after:
+            yield Sentence(fill("{key} is no longer set.", values))
+        elif before[key] != after[key]:
+            yield Sentence(fill("{key}: {before} → {after}.", values))
+
+
+def _flat(text: str) -> dict[str, str]:
+    """A JSON object as its paths and values; empty when it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return dict(_leaves(found, ""))
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _leaves(part, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, SECRET if value == SECRET else json.dumps(value, ensure_ascii=False)
+
+
+EXPLANATIONS: Mapping[str, Callable[[Change], Iterator[Sentence]]] = {
+    function.__name__: function for function in (protection, disk_size, ports, settings, declared)
+}

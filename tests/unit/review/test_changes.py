@@ -1,0 +1,141 @@
+"""What changes mean that are not among the recorded ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from review import comment
+from review.preview import SECRET, UNKNOWN
+from review.text import plain
+from tests.unit.review.steps import COMMAND, NSG, command, reviewed, script, step, update
+
+pytestmark = pytest.mark.unit
+
+DECLARED = "/etc/ollamazure/declared"
+
+
+def meanings(*steps: dict[str, object]) -> list[str]:
+    return [plain(text) for change in reviewed(*steps).changes for text in change.meaning]
+
+
+def rule(port: str, *clients: str, access: str = "Allow") -> dict[str, object]:
+    return {
+        "direction": "Inbound",
+        "access": access,
+        "destinationPortRange": port,
+        "sourceAddressPrefixes": list(clients),
+    }
+
+
+def firewall(old: list[object], new: list[object]) -> dict[str, object]:
+    before, after = ({"securityRules": of} for of in (old, new))
+    return update(NSG, "nsg", before, after, "securityRules[0].sourceAddressPrefixes[0]")
+
+
+def test_a_port_that_opens_to_everybody_is_in_the_headline() -> None:
+    opened = firewall([rule("22", "203.0.113.7/32")], [rule("22", "203.0.113.7/32", "0.0.0.0/0")])
+    assert meanings(opened) == ["SSH (22) opens to everybody on the internet."]
+    assert "A port opens to everybody" in comment.of_review("dev", reviewed(opened))
+
+
+def test_https_for_everybody_is_no_alarm() -> None:
+    opened = firewall([], [rule("443", "*")])
+    assert meanings(opened) == ["HTTPS (443) opens to everybody."]
+    assert not reviewed(opened).changes[0].alarms
+
+
+def test_a_port_that_closes() -> None:
+    closed = firewall([rule("22", "203.0.113.7/32"), rule("443", "*")], [rule("443", "*")])
+    assert meanings(closed) == ["SSH (22) closes to 203.0.113.7/32."]
+
+
+def test_a_rule_of_another_kind_is_not_guessed() -> None:
+    (said,) = meanings(firewall([], [rule("22", "*", access="Deny")]))
+    assert "does not know" in said
+
+
+def test_a_disk_that_shall_shrink_fails() -> None:
+    shrunk = update(
+        "azure-native:compute:Disk", "data-disk", {"diskSizeGB": 64}, {"diskSizeGB": 32},
+        "diskSizeGB",
+    )  # fmt: skip
+    assert meanings(shrunk) == ["From 64 to 32 GiB: Azure shrinks no disk, so this fails."]
+
+
+def user(**changes: object) -> str:
+    said = {"email": "alice@example.com", "name": "Alice", "role": "user", "groups": []}
+    return json.dumps({**said, "state": "active", **changes}, indent=2, sort_keys=True)
+
+
+def user_step(old: str, new: str) -> dict[str, object]:
+    path = f"{DECLARED}/user/alice@example.com.json"
+    return command("user-alice@example.com", script({path: old}), script({path: new}))
+
+
+def test_a_user_who_becomes_an_administrator() -> None:
+    assert meanings(user_step(user(), user(role="admin"))) == ['role: "user" → "admin".']
+
+
+def test_a_user_who_is_suspended_and_comes_back() -> None:
+    assert meanings(user_step(user(), user(state="suspended"))) == [
+        "The account is suspended: signed out, no way in. Its chats are kept."
+    ]
+    back = meanings(user_step(user(state="suspended"), user()))
+    assert back == ["The account may sign in again."]
+
+
+def test_deleting_a_users_chats_is_data_at_risk() -> None:
+    review = reviewed(user_step(user(), user(state="deleted")))
+    assert review.effect == "data"
+    assert "all its chats" in plain(review.changes[0].meaning[0])
+
+
+def test_a_user_who_goes_keeps_the_chats() -> None:
+    review = reviewed(step("delete", COMMAND, "user-alice@example.com", oldState={"inputs": {}}))
+    assert (review.effect, plain(review.changes[0].title)) == ("none", "user alice@example.com")
+    assert "chats are kept" in plain(review.changes[0].meaning[0])
+
+
+def test_many_of_a_kind_are_one_row() -> None:
+    people = [step("create", COMMAND, f"user-{n}@example.com", newState={}) for n in range(110)]
+    text = comment.of_review("dev", reviewed(*people))
+    assert "110 users: `0@example.com`, " in text and " and 100 more" in text
+
+
+def test_files_that_a_command_brings_are_told_apart() -> None:
+    config = "/etc/nginx/nginx.conf.next"
+    old, new = script({config: "a"}, "x"), script({config: "b"}, "x")
+    assert meanings(command("nginx-config", old, new)) == [
+        "Nginx checks it and takes it up; no connection is cut."
+    ]
+
+
+def test_what_every_script_begins_with_interrupts_nobody() -> None:
+    old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
+    review = reviewed(command("open-webui", old, old.replace("    true\n", "    false\n")))
+    assert review.effect == "none"
+
+
+def test_a_secret_script_says_only_that_it_changes() -> None:
+    said = meanings(command("open-webui-admin", SECRET, SECRET))
+    assert said == ["It is brought to the declared address and password. Nobody else notices."]
+
+
+def test_what_only_the_deployment_knows_is_no_new_machine() -> None:
+    review = reviewed(command("nginx-certificate", SECRET, UNKNOWN))
+    assert not review.changes[0].again
+
+
+def test_a_resource_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
+    review = reviewed(step("create", "azure-native:storage:StorageAccount", "x", newState={}))
+    assert review.effect == "unknown"
+    assert plain(review.changes[0].title) == "azure-native:storage:StorageAccount x"
+
+
+def test_an_update_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
+    review = reviewed(
+        update("azure-native:compute:VirtualMachine", "vm", {}, {}, "licenseType"),
+    )
+    assert review.effect == "unknown"

@@ -1,0 +1,40 @@
+"""The table of what changes mean holds together, and knows the whole program."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import string
+
+import pytest
+
+from review.explain import EXPLANATIONS
+from review.rules import Rule, table
+from tests.unit.review.record import PROJECT, RECORDED
+
+pytestmark = pytest.mark.unit
+
+RULES = [*table().always, *(rule for of in table().resources for rule in of.changes)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.when} {rule.of} {rule.means[:30]}")
+def test_a_rule_can_be_told(rule: Rule) -> None:
+    names = {name for _, name, _, _ in string.Formatter().parse(rule.means) if name}
+    assert names <= {"item", "before", "after", "path"}
+    assert rule.explain is None or rule.explain in EXPLANATIONS
+    assert not (rule.means and rule.explain)
+    for word in rule.why.replace("(", " ").replace(")", " ").split():
+        assert "/" not in word or (PROJECT / word).exists(), f"{word} does not exist"
+
+
+def test_every_explanation_is_used() -> None:
+    assert {rule.explain for rule in RULES} - {None} == set(EXPLANATIONS)
+    assert all(inspect.isfunction(function) for function in EXPLANATIONS.values())
+
+
+def test_every_resource_of_the_program_is_in_the_table() -> None:
+    """Another one would be told as unknown: give it its words."""
+    said = json.loads((RECORDED / "new-environment.json").read_text())
+    for step in said["preview"]["steps"]:
+        *_, types, name = step["urn"].split("::")
+        assert table().resource(types.rpartition("$")[2], name).title != "{type} {item}", name
