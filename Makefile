@@ -45,8 +45,9 @@ check: check-packages .venv ## formatting, types and linters
 	scripts/shell-scripts.sh | xargs --null shellcheck --external-sources
 	scripts/lint-workflows.sh
 
-preview: packages artifacts ## what `make up` would change; STACK=dev shows that stack on the emulated Azure
-	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) bin/pulumi-local preview --diff --stack $(STACK)
+preview: packages artifacts ## what `make up` would change, in plain words; STACK=dev BASE=main DIFF=1
+	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) $(python) -m review.compare \
+	    --stack $(STACK) $(if $(BASE),--base $(BASE)) $(if $(DIFF),--diff)
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
 	@$(python) -m scripts.preflight --stack $(STACK)

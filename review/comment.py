@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from review import summary
 from review.changes import Review
 from review.preview import Violation
-from review.text import Text, Value, block, code, markdown
+from review.text import Text, block, code, markdown
 
 # GitHub takes 65536 characters; the rest is for what surrounds the text.
 LONGEST = 65000
@@ -83,13 +83,11 @@ def _cost(review: Review) -> Iterator[str]:
 def _violations(violations: Sequence[Violation]) -> Iterator[str]:
     if not violations:
         return
-    lines = ["**Policies that are not kept:**", ""]
+    yield "**Policies that are not kept:**"
     for violation in violations:
-        weight = "refuses" if violation.mandatory else "advises"
-        of = markdown((" on ", Value(violation.resource))) if violation.resource else ""
-        said = code(violation.message) if violation.message else ""
-        lines.append(f"- {code(violation.policy)} {weight}{of}: {said}".rstrip(": "))
-    yield "\n".join(lines)
+        weight = "refuses" if violation.mandatory else "advises against"
+        what = code(violation.resource or "the stack")
+        yield from _said(f"{code(violation.policy)} {weight} {what}:", [violation.message])
 
 
 def _said(title: str, messages: Sequence[str]) -> Iterator[str]:

@@ -19,16 +19,21 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 COST_OUTPUT = "monthlyCostEstimate"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
-_ENDED = "an unhandled error occurred: Program exited with non-zero exit code"
+_ENDS = (
+    "an unhandled error occurred: Program exited with non-zero exit code",
+    "preview failed",
+)
 
 # The line of the stack's outputs in the text: `  ~ name : "before" => "after"`.
 _COST_LINE = re.compile(
     rf'^ {{2}}(?P<op>[ ~+-]) {COST_OUTPUT} *: "(?P<first>[^"]*)"(?: => "(?P<then>[^"]*)")?$', re.M
 )
-# `    pack@v1.0.0 [mandatory]  name  (type: resource)`, then the message.
+# `    pack@v1.0.0 [mandatory]  name  (type: resource)MESSAGE`; more lines of the message begin at
+# the left, what comes after it does not.
 _VIOLATION = re.compile(
     r"^ {4}(?P<pack>[\w.-]+)@v\S+ \[(?P<level>mandatory|advisory|remediate)\]"
-    r"(?: \[severity: \w+\])?  (?P<policy>[\w-]+)(?:  \((?P<on>[^)]*)\))?(?P<message>.*)$",
+    r"(?: \[severity: \w+\])?  (?P<policy>[\w-]+)(?:  \((?P<on>[^)]*)\))?"
+    r"(?P<message>.*(?:\n(?! {4}|  [ ~+-] |Resources:|Policy ).*)*)$",
     re.M,
 )
 
@@ -130,12 +135,13 @@ def read(printed: str, diff: str = "") -> Preview:
     diagnostics = said.get("diagnostics") or ()
     steps = tuple(_step(step) for step in said.get("steps") or ())
     before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), State())
+    violations = tuple(_violations(diff))
     cost_before = before.outputs.get(COST_OUTPUT)
     return Preview(
         steps,
         warnings=tuple(_messages(diagnostics, "warning")),
-        errors=_errors(tuple(_messages(diagnostics, "error"))),
-        violations=tuple(_violations(diff)),
+        errors=_errors(tuple(_messages(diagnostics, "error")), violations),
+        violations=violations,
         cost_before=cost_before,
         cost_after=_cost_after(diff, cost_before),
         diff=diff,
@@ -187,10 +193,10 @@ def _messages(diagnostics: Any, severity: str) -> Iterator[str]:
             yield said["message"].removeprefix(f"{severity}: ").strip()
 
 
-def _errors(said: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the engine's remark that the program ended, where the program has said why."""
-    told = tuple(message for message in said if not message.startswith(_ENDED))
-    return told or said
+def _errors(said: tuple[str, ...], violations: tuple[Violation, ...]) -> tuple[str, ...]:
+    """Without the engine's remark that it ended, where somebody has said why."""
+    told = tuple(message for message in said if not message.startswith(_ENDS))
+    return told if told or violations else said
 
 
 def _cost_after(diff: str, before: str | None) -> str | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_MACHINE = re.compile(r"^# ollamazure: .* on the machine (.*)$", re.M)
+_HEAD = re.compile(r"^# ollamazure: .* on the machine (\S+?)(?:, again: (.*))?$", re.M)
 _FILE = re.compile(
     r"^put '?(?P<path>/[^\s']+)'? [^\n]*<<'(?P<end>\w+)'\n(?P<text>.*?)^(?P=end)\n", re.M | re.S
 )
@@ -24,29 +24,34 @@ class Script:
 
     Attributes:
         machine: the identity of the machine it runs on.
+        reapply: the setting that makes every command run again.
         files: content by path.
         body: its own lines.
     """
 
     machine: str
+    reapply: str
     files: Mapping[str, str]
     body: str
 
     @classmethod
     def read(cls, text: str) -> Script:
         """The parts of a script; a text of another form is all body."""
-        machine = _MACHINE.search(text)
+        head = _HEAD.search(text)
         rest = _FILE.sub("", text)
         ends = [match.end() for match in _FUNCTION_END.finditer(rest)]
         return cls(
-            machine[1] if machine else "",
+            head[1] if head else "",
+            (head[2] or "") if head else "",
             {found["path"]: found["text"] for found in _FILE.finditer(text)},
             rest[ends[-1] if ends else 0 :].strip(),
         )
 
     def differs(self, other: Script) -> list[str]:
-        """What of the two is different: `machine`, `file:PATH`, `script`."""
+        """What of the two is different: `machine`, `reapply`, `file:PATH`, `script`."""
         found = ["machine"] if self.machine != other.machine else []
+        if self.reapply != other.reapply:
+            found.append("reapply")
         for path in sorted(self.files.keys() | other.files.keys()):
             if self.files.get(path) != other.files.get(path):
                 found.append(f"file:{path}")

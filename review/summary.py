@@ -75,24 +75,26 @@ def rows(review: Review) -> list[Row]:
 
 def _together(review: Review) -> Iterator[Row]:
     if review.kind == "everything new":
-        yield from _by_layer(review.changes, "They are made.", "nobody uses it yet")
+        yield from _by_layer(review.changes, ("They are made.",), "nobody uses it yet")
         return
     if review.kind == "everything removed":
         told = [change for change in review.changes if change.kept or change.effect == "data"]
         rest = [change for change in review.changes if change not in told]
         yield from _groups(told)
-        yield from _by_layer(rest, "They are deleted.", "the chat is gone")
+        yield from _by_layer(rest, ("They are deleted.",), "the chat is gone")
         return
     yield from _groups([change for change in review.changes if not change.again])
     yield from _again([change for change in review.changes if change.again])
 
 
-def _by_layer(changes: Sequence[Change], meaning: str, notice: str) -> Iterator[Row]:
+def _by_layer(
+    changes: Sequence[Change], meaning: Text, notice: str, effect: Effect = "none"
+) -> Iterator[Row]:
     for layer, words in LAYERS.items():
         of_layer = [change for change in changes if change.layer == layer]
         if of_layer:
             what = joined((_what(group) for group in _grouped(of_layer)), ", ")
-            yield Row(words, of_layer[0].action, what, (meaning,), notice, "none")
+            yield Row(words, of_layer[0].action, what, meaning, notice, effect)
 
 
 def _groups(changes: Sequence[Change]) -> Iterator[Row]:
@@ -109,8 +111,10 @@ def _groups(changes: Sequence[Change]) -> Iterator[Row]:
 
 
 def _again(changes: Sequence[Change]) -> Iterator[Row]:
-    meaning = "They are set up again on the new machine."
-    yield from _by_layer(changes, meaning, "while the machine is rebuilt")
+    """Commands that only run again, those with one reason together."""
+    for meaning, effect in dict.fromkeys((change.meaning, change.effect) for change in changes):
+        alike = [change for change in changes if change.meaning == meaning]
+        yield from _by_layer(alike, joined(meaning, " "), table().effects[effect].short, effect)
 
 
 def _grouped(changes: Iterable[Change]) -> list[list[Change]]:

@@ -24,7 +24,8 @@ def _lines(stack: str, review: Review, notes: Sequence[Text]) -> Iterator[str]:
         yield from ("", indent(harmless(message), "  "))
     for violation in preview.violations:
         level = "mandatory" if violation.mandatory else "advisory"
-        yield f"  policy {violation.policy} ({level}) {violation.resource}: {violation.message}"
+        yield f"  policy {violation.policy} ({level}) {violation.resource}:"
+        yield indent(harmless(violation.message), "    ")
     layer = ""
     for row in summary.rows(review):
         if row.layer != layer:

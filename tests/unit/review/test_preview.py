@@ -59,12 +59,19 @@ def test_a_cost_that_nobody_says_is_unknown() -> None:
 
 def test_policies_are_in_the_difference() -> None:
     diff = (
-        "    ollamazure@v1.0.0 [mandatory]  ssh-closed  (azure-native:network:Group: nsg)\n"
-        "    ollamazure@v1.0.0 [advisory]  size-kept  (azure-native:compute:VM: vm)\n"
+        "    ollamazure@v1.0.0 [mandatory]  ssh-closed  (azure-native:network:Group: nsg)No SSH.\n"
+        "nsg: it is open.\n   Mend it: close it.\n"
+        "            + azure-native:network:NetworkSecurityGroup: (create)\n"
+        "    ollamazure@v1.0.0 [advisory]  size-kept\n"
+        "    --outputs:--\n"
     )
-    ssh, size = preview.read(printed(), diff).violations
+    failed = {"severity": "error", "message": "error: preview failed\n"}
+    read = preview.read(printed(diagnostics=[failed]), diff)
+    ssh, size = read.violations
     assert (ssh.policy, ssh.mandatory, ssh.resource) == ("ssh-closed", True, "nsg")
-    assert (size.policy, size.mandatory, size.resource) == ("size-kept", False, "vm")
+    assert ssh.message == "No SSH.\nnsg: it is open.\n   Mend it: close it."
+    assert (size.policy, size.mandatory, size.resource) == ("size-kept", False, "")
+    assert read.errors == (), "the policies have said why"
 
 
 def test_the_program_says_why_and_the_engine_need_not_repeat_that_it_ended() -> None:
