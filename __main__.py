@@ -42,6 +42,12 @@ pulumi.export("sshPrivateKey", chat.machine.private_key)
 pulumi.export(
     "readme",
     operator_page(
-        {**shown, "stack": stack, "location": settings.location, "keepData": settings.keep_data}
+        {
+            **shown,
+            "stack": stack,
+            "location": settings.location,
+            "keepData": settings.keep_data,
+            "users": [user.email for user in settings.users if user.state != "deleted"],
+        }
     ),
 )

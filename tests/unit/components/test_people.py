@@ -15,6 +15,7 @@ from pulumi_command.remote import ConnectionArgs
 
 from components import remote, team_file
 from components.declared import Document, User, UserGroup, slug
+from components.outputs import render_operator_page
 from components.people import (
     AT_ONCE,
     People,
@@ -294,3 +295,13 @@ def test_the_declaration_reaches_the_script_beside_the_secret(tmp_path: Path) ->
         check=True,
     )
     assert ran.stdout == line + "\n"
+
+
+def test_the_operators_page_says_what_to_do_about_people() -> None:
+    names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
+    values = dict.fromkeys([*names.split(), "certificateFingerprint"], "x")
+    page = render_operator_page({**values, "users": ["alice@example.com", "bob@example.com"]})
+    assert "2 declared: alice@example.com, bob@example.com." in page
+    assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
+    alone = render_operator_page({**values, "users": []})
+    assert "The administrator alone." in alone and "initialPasswords" not in alone
