@@ -71,25 +71,24 @@ with database:
 def main(arguments: list[str]) -> int:
     webui = OpenWebui()
     try:
-        match arguments:
-            case ["drift"]:
-                ready(webui)
-                print(json.dumps(drift(webui), indent=2))
-            case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
-                ready(webui)
-                with locked():
-                    return change(webui, arguments)
-            case _:
-                return usage()
+        with webui.understood():
+            return run(webui, arguments)
     except WebuiError as problem:
         say(f"Open WebUI: {problem}")
         return 1
-    except (AttributeError, IndexError, KeyError, TypeError) as surprise:
-        say(
-            f"Open WebUI answered {webui.latest} in a way that is not known here: {surprise!r}."
-            " Was its version changed? Set the former one."
-        )
-        return 1
+
+
+def run(webui: OpenWebui, arguments: list[str]) -> int:
+    match arguments:
+        case ["drift"]:
+            ready(webui)
+            print(json.dumps(drift(webui), indent=2))
+        case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
+            ready(webui)
+            with locked():
+                return change(webui, arguments)
+        case _:
+            return usage()
     return 0
 
 

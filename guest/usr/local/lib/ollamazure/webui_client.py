@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 CONTAINER = "open-webui"
+PORT = 8080
 RUN = Path("/run/ollamazure")
 SESSION_FILE = RUN / "webui-session"
 LOCK_FILE = RUN / "webui.lock"
@@ -30,7 +31,8 @@ SESSION_LASTS = 540  # seconds; Open WebUI takes it for 600
 READY_WITHIN = 900  # seconds, in which its image may have to be downloaded
 ANSWER_WITHIN = 600  # seconds; a long document is read and embedded before the answer
 AGAIN_WITHIN = 240  # seconds; Open WebUI counts sign-ins over three minutes
-BUSY_PAUSE = 20  # seconds
+AGAIN_PAUSE = 1
+BUSY_PAUSE = 20
 
 # Run by the container's Python, which has the library that Open WebUI signs with.
 SESSION = """
@@ -71,15 +73,23 @@ class UnreachableError(WebuiError):
 
 
 class OpenWebui:
-    """Open WebUI's interface, at an address of mynet.
-
-    `latest` is the call that was answered last, for a message about an answer nobody expected.
-    """
+    """Open WebUI's interface, at an address of mynet."""
 
     def __init__(self) -> None:
-        self.latest = "nothing"
+        self._latest = "nothing"
         self._address = ""
         self._renewed = False
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Says which answer has not the shape that it has in the pinned version."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError) as surprise:
+            raise WebuiError(
+                f"{self._latest} was answered in a way that is not known here ({surprise!r})."
+                " Was Open WebUI's version changed? Set the former one."
+            ) from surprise
 
     def get(self, path: str) -> Any:
         return self.call("GET", path)
@@ -168,7 +178,7 @@ class OpenWebui:
 
     def _request(self, method: str, path: str, content: bytes | None, headers: Any) -> Any:
         self._address = self._address or address()
-        connection = http.client.HTTPConnection(self._address, 8080, timeout=ANSWER_WITHIN)
+        connection = http.client.HTTPConnection(self._address, PORT, timeout=ANSWER_WITHIN)
         sent = False
         try:
             connection.connect()
@@ -181,16 +191,16 @@ class OpenWebui:
             raise UnreachableError(f"{method} {path}: {error!r}", sent=sent) from error
         finally:
             connection.close()
-        self.latest = f"{method} {path}"
+        self._latest = f"{method} {path}"
         if answer.status >= http.client.BAD_REQUEST:
-            raise RefusedError(answer.status, f"{self.latest}: {answer.status} {detail_of(text)}")
+            raise RefusedError(answer.status, f"{self._latest}: {answer.status} {detail_of(text)}")
         return parsed(text)
 
 
 def pause_before_again(method: str, problem: RefusedError | UnreachableError) -> float | None:
     """Seconds until the request can be repeated safely; None when it cannot."""
     if isinstance(problem, UnreachableError):
-        return 1 if method == "GET" or not problem.sent else None
+        return AGAIN_PAUSE if method == "GET" or not problem.sent else None
     if problem.status == http.client.TOO_MANY_REQUESTS:
         say(f"Open WebUI asks to wait ({problem}); again in {BUSY_PAUSE} s.")
         return BUSY_PAUSE
@@ -199,7 +209,7 @@ def pause_before_again(method: str, problem: RefusedError | UnreachableError) ->
         http.client.SERVICE_UNAVAILABLE,
         http.client.GATEWAY_TIMEOUT,
     ):
-        return 1
+        return AGAIN_PAUSE
     return None
 
 

@@ -43,7 +43,7 @@ def apply(webui: OpenWebui, kind: Kind, path: Path) -> None:
         WebuiError: what Open WebUI or this machine refuses, with the item's name.
     """
     declared, name = json.loads(path.read_text()), name_of(path)
-    with named(name):
+    with named(name), webui.understood():
         wanted, present = kind.wanted(declared), kind.present(webui, declared)
         found = differences(present, wanted)
         if not found:
@@ -58,7 +58,7 @@ def apply(webui: OpenWebui, kind: Kind, path: Path) -> None:
 
 def remove(webui: OpenWebui, kind: Kind, folder: str, key: str) -> None:
     """Removes the item with what declares it; one that is gone already is fine."""
-    with named(f"{folder} {key}"):
+    with named(f"{folder} {key}"), webui.understood():
         kind.remove(webui, key)
     for path in declared_files(folder):
         if kind.key(json.loads(path.read_text())) == key:
@@ -72,9 +72,10 @@ def drift(webui: OpenWebui, kinds: Mapping[str, Kind]) -> list[dict[str, str]]:
     found = []
     for folder, kind in kinds.items():
         for path in declared_files(folder):
-            declared = json.loads(path.read_text())
-            for what in differences(kind.present(webui, declared), kind.wanted(declared)):
-                found.append({"resource": name_of(path), "what": what})
+            declared, name = json.loads(path.read_text()), name_of(path)
+            with named(name), webui.understood():
+                told = differences(kind.present(webui, declared), kind.wanted(declared))
+            found += [{"resource": name, "what": what} for what in told]
     return found
 
 
