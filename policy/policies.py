@@ -181,7 +181,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     ResourceRule(
         name="trusted-launch",
-        demand="A machine starts with Trusted Launch, vTPM and, without a GPU, secure boot.",
+        demand="A machine has Trusted Launch and, without a GPU, secure boot and a vTPM.",
         reason="What was changed below the operating system is then noticed, or does not start.",
         mend="in components/machine.py, set securityProfile as it was; securityType replaces the "
         "machine.",

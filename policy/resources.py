@@ -22,6 +22,7 @@ SSH = 22
 # A single address range with more than this share of all addresses is meant for everybody.
 _WIDEST_PREFIX = {4: 8, 6: 16}
 _EVERYBODY = frozenset({"*", "any", "internet", "azurecloud"})
+_SIZE = ("hardwareProfile", "vmSize")
 _OUTPUTS = frozenset({"stdout", "stderr"})
 _PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
 # The function of components/remote.py that reads a secret from the script's own head.
@@ -113,20 +114,16 @@ def basic_or_dynamic_address(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def untrusted_launch(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A machine that boots whatever it is given. GPU drivers are built there, so unsigned."""
-    security = ("securityProfile", "securityType")
-    if differs(at(resource.props, *security), "TrustedLaunch", "ConfidentialVM"):
+    """A machine that boots whatever it is given. A GPU's driver is built there, so unsigned."""
+    security = at(resource.props, "securityProfile", "securityType")
+    if differs(security, "TrustedLaunch", "ConfidentialVM"):
         yield "securityProfile.securityType is not TrustedLaunch."
-    uefi = at(resource.props, "securityProfile", "uefiSettings")
-    if differs(at(uefi, "vTpmEnabled"), True) and uefi is not UNKNOWN:
-        yield "uefiSettings.vTpmEnabled is not true."
-    if differs(at(uefi, "secureBootEnabled"), True) and uefi is not UNKNOWN and not _gpu(resource):
-        yield "uefiSettings.secureBootEnabled is not true."
-
-
-def _gpu(resource: ResourceValidationArgs) -> bool:
     size = _size(resource)
-    return size is not None and size.gpu is not None
+    if at(resource.props, *_SIZE) is UNKNOWN or (size and size.gpu):
+        return
+    for setting in ("secureBootEnabled", "vTpmEnabled"):
+        if differs(at(resource.props, "securityProfile", "uefiSettings", setting), True):
+            yield f"securityProfile.uefiSettings.{setting} is not true."
 
 
 def missing_tags(resource: ResourceValidationArgs) -> Iterator[str]:
@@ -157,7 +154,7 @@ def retired_size(resource: ResourceValidationArgs, today: date | None = None) ->
 
 
 def _size(resource: ResourceValidationArgs) -> catalog.VmSize | None:
-    name = at(resource.props, "hardwareProfile", "vmSize")
+    name = at(resource.props, *_SIZE)
     return catalog.vm_sizes().get(name) if isinstance(name, str) else None
 
 

@@ -299,10 +299,12 @@ def test_the_data_disk_is_protected_in_production_alone() -> None:
     assert violations(named("data-disk", "dev")) == []
 
 
-def test_a_gpu_size_may_start_without_secure_boot() -> None:
+def test_a_gpu_size_may_start_without_secure_boot_and_vtpm() -> None:
     gpu = next(size.name for size in catalog.vm_sizes().values() if size.gpu)
-    unsigned = changed(named("vm").inputs, "securityProfile.uefiSettings.secureBootEnabled", False)
-    assert violations(named("vm"), changed(unsigned, "hardwareProfile.vmSize", gpu)) == []
+    unsigned = changed(named("vm").inputs, "securityProfile.uefiSettings", REMOVED)
+    assert {it.policy for it in violations(named("vm"), unsigned)} == {"trusted-launch"}
+    for size in (gpu, UNKNOWN_STRING_VALUE):
+        assert violations(named("vm"), changed(unsigned, "hardwareProfile.vmSize", size)) == []
 
 
 def test_a_size_is_refused_once_it_is_retired(monkeypatch: pytest.MonkeyPatch) -> None:
