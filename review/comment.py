@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from review import summary
 from review.changes import Review
 from review.preview import Violation
-from review.text import Text, block, code, markdown
+from review.summary import Note
+from review.text import block, code, markdown
 
 # GitHub takes 65536 characters; the rest is for what surrounds the text.
 LONGEST = 65000
@@ -21,29 +22,30 @@ def marker(stack: str) -> str:
     return f"<!-- ollamazure preview: {stack} -->"
 
 
-def of_review(stack: str, review: Review, notes: Sequence[Text] = ()) -> str:
+def of_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
     """The comment about a preview.
 
     Args:
         stack: its name.
         review: what the preview means.
-        notes: sentences on how it was made, at the end.
+        notes: on how it was made.
     """
     preview = review.preview
     broken = bool(preview.errors and not preview.violations)
     parts = [
         _head(stack, summary.headline(review)),
+        *_notes(notes),
         *_said("The program says:", preview.errors),
         *_violations(preview.violations),
         # A preview that broke off has told only a part.
         *([] if broken else [*_table(review), *_cost(review)]),
         *_said("Warnings of the program:", preview.warnings),
-        *_notes(notes),
+        *_minor(notes),
     ]
     return _with_difference(stack, "\n\n".join(parts), preview.diff)
 
 
-def of_failure(stack: str, headline: str, said: str, notes: Sequence[Text] = ()) -> str:
+def of_failure(stack: str, headline: str, said: str, notes: Sequence[Note] = ()) -> str:
     """The comment where there is no preview to tell of.
 
     Args:
@@ -52,7 +54,12 @@ def of_failure(stack: str, headline: str, said: str, notes: Sequence[Text] = ())
         said: what the failing part printed; may be empty.
         notes: as in `of_review`.
     """
-    parts = [_head(stack, headline), *_said("It says:", [said] if said else []), *_notes(notes)]
+    parts = [
+        _head(stack, headline),
+        *_said("It says:", [said] if said else []),
+        *_notes(notes),
+        *_minor(notes),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -98,9 +105,17 @@ def _said(title: str, messages: Sequence[str]) -> Iterator[str]:
         yield f"{title}\n\n{block(text, 'text')}"
 
 
-def _notes(notes: Sequence[Text]) -> Iterator[str]:
+def _notes(notes: Sequence[Note]) -> Iterator[str]:
     for note in notes:
-        yield f"<sub>{markdown(note)}</sub>"
+        if not note.minor:
+            yield markdown(note.text)
+            yield from _said("It says:", [note.said] if note.said else [])
+
+
+def _minor(notes: Sequence[Note]) -> Iterator[str]:
+    for note in notes:
+        if note.minor:
+            yield f"<sub>{markdown(note.text)}</sub>"
 
 
 def _with_difference(stack: str, text: str, diff: str) -> str:

@@ -22,10 +22,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import dedent
 
 from review import comment, preview, terminal
 from review.changes import review
 from review.stacks import GitError, git, merge_base, stacks
+from review.summary import Note
 from review.text import Text, Value
 
 POLICIES = "policy"
@@ -121,20 +123,22 @@ def against_base(stack: str, folder: Path, base: str, whole: bool = False) -> To
         GitError: git does not know `base`, or it has nothing in common with this branch.
     """
     commit = merge_base(base, folder)
-    of_base: Text = ("Compared with ", Value(commit[:10]), ", on an emulated Azure.")
+    compared = ("Compared with ", Value(commit[:10]), ", on an emulated Azure.")
+    of_base = Note(compared, minor=True)
     here, there = stack in stacks(folder), stack in stacks(folder, commit)
     if not here:
         return _not_described(stack, there, folder, commit)
     with emulated_azure(folder) as (home, environment):
         tree = Tree(folder, environment)
         if not there:
-            return _previewed(tree, stack, (_new(stack, folder, commit), of_base), whole)
+            new = Note(_new(stack, folder, commit))
+            return _previewed(tree, stack, (new, of_base), whole)
         with worktree(folder, commit, home / "base") as base_folder:
             deployed = deploy(Tree(base_folder, environment), stack)
         if deployed.code == 0:
             return _previewed(tree, stack, (of_base,), whole)
     with emulated_azure(folder) as (_, environment):
-        notes = (*_not_deployable(deployed, commit), of_base)
+        notes = (_not_deployable(deployed, commit), of_base)
         return _previewed(Tree(folder, environment), stack, notes, whole)
 
 
@@ -146,7 +150,7 @@ def deploy(tree: Tree, stack: str) -> Done:
     return tree.pulumi("up", "--yes", "--skip-preview", "--stack", stack)
 
 
-def _previewed(tree: Tree, stack: str, notes: Sequence[Text], whole: bool) -> Told:
+def _previewed(tree: Tree, stack: str, notes: Sequence[Note], whole: bool) -> Told:
     prepared = tree.prepare()
     if prepared.code:
         return _failed(stack, "The preview could not be prepared.", prepared, notes)
@@ -166,8 +170,8 @@ def _previewed(tree: Tree, stack: str, notes: Sequence[Text], whole: bool) -> To
     )
 
 
-def _failed(stack: str, headline: str, done: Done, notes: Sequence[Text]) -> Told:
-    said = f"{done.stdout}\n{done.stderr}".strip()
+def _failed(stack: str, headline: str, done: Done, notes: Sequence[Note]) -> Told:
+    said = _all(done)
     return Told(
         done.code or 2,
         comment.of_failure(stack, headline, said, notes),
@@ -185,8 +189,8 @@ def _not_described(stack: str, there: bool, folder: Path, commit: str) -> Told:
         "This environment is no longer described. Nothing is destroyed: it goes on running and "
         "costing until somebody checks out the file of before and runs pulumi destroy."
     )
-    notes: Sequence[Text] = (
-        [("Its settings went to the stack ", Value(successor), ", a new environment beside it.")]
+    notes: Sequence[Note] = (
+        [Note(("Its settings went to ", Value(successor), ", a new environment beside it."))]
         if successor
         else []
     )
@@ -212,16 +216,15 @@ def _renames(folder: Path, commit: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def _not_deployable(done: Done, commit: str) -> tuple[Text, ...]:
-    said = f"{done.stdout}\n{done.stderr}".strip()[-2000:]
-    return (
-        (
-            "**The program of ",
-            Value(commit[:10]),
-            " does not deploy, so everything is shown as new.** It says: ",
-            Value(said.splitlines()[-1] if said else "nothing"),
-        ),
-    )
+def _not_deployable(done: Done, commit: str) -> Note:
+    told = ("**The program of ", Value(commit[:10]), " does not deploy: everything shows as new.**")
+    # What the program and the engine say, without the list of what was made until then.
+    _, _, said = done.stdout.partition("Diagnostics:\n")
+    return Note(told, dedent(said.partition("Resources:\n")[0]).strip() or _all(done))
+
+
+def _all(done: Done) -> str:
+    return f"{done.stdout}\n{done.stderr}".strip()
 
 
 @contextmanager

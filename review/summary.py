@@ -41,6 +41,21 @@ class Row:
     effect: Effect
 
 
+@dataclass(frozen=True)
+class Note:
+    """A sentence on how a review came about.
+
+    Attributes:
+        text: the sentence.
+        said: what somebody printed about it.
+        minor: it belongs at the end.
+    """
+
+    text: Text
+    said: str = ""
+    minor: bool = False
+
+
 def headline(review: Review) -> str:
     """The one sentence for somebody in a hurry."""
     if review.preview.errors or any(v.mandatory for v in review.preview.violations):

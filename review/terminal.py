@@ -7,17 +7,18 @@ from textwrap import indent, wrap
 
 from review import summary
 from review.changes import Review
-from review.text import Text, harmless, plain
+from review.summary import Note
+from review.text import harmless, plain
 
 WIDTH = 100
 
 
-def of_review(stack: str, review: Review, notes: Sequence[Text] = ()) -> str:
+def of_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
     """The review for people at a terminal; see `comment.of_review`."""
     return "\n".join(_lines(stack, review, notes))
 
 
-def _lines(stack: str, review: Review, notes: Sequence[Text]) -> Iterator[str]:
+def _lines(stack: str, review: Review, notes: Sequence[Note]) -> Iterator[str]:
     preview = review.preview
     yield f"Stack {stack}: {summary.headline(review)}"
     for message in preview.errors:
@@ -44,4 +45,7 @@ def _lines(stack: str, review: Review, notes: Sequence[Text]) -> Iterator[str]:
         yield from wrap(summary.CHECKED, WIDTH)
     for message in preview.warnings:
         yield from wrap(f"Warning: {harmless(message)}", WIDTH, subsequent_indent="  ")
-    yield from (line for note in notes for line in wrap(plain(note), WIDTH))
+    for note in notes:
+        yield from wrap(plain(note.text), WIDTH)
+        if note.said:
+            yield indent(harmless(note.said), "  ")

@@ -93,6 +93,7 @@ def test_a_changed_setting_shows_as_what_it_changes(tree: Path) -> None:
     assert "| Application | added | model `qwen3:0.6b` |" in comment
     assert "a month, as before" in comment
     assert git(tree, "rev-parse", "main")[:10] in comment
+    assert "connection            : [secret]" in comment and "PRIVATE KEY" not in comment
 
 
 def test_a_new_stack_is_made_and_a_bad_setting_told(tree: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_base_that_does_not_deploy_is_said(tree: Path) -> None:
     git(tree, "checkout", "--quiet", "mended")
     (tree / "Pulumi.dev.yaml").write_text("config: {}\n")
     comment = compare(tree, "dev", base="broken", code=1)
-    assert "does not deploy, so everything is shown as new" in comment
+    assert "does not deploy: everything shows as new" in comment
     assert "the program of the base is broken" in comment
     assert "ollamazure:sshClients" in comment
 

@@ -30,7 +30,7 @@ def test_an_environment_that_is_no_longer_described_goes_on(tree: Path) -> None:
     told = compare.against_base("dev", tree, "main")
     assert told.code == 0
     assert "no longer described. Nothing is destroyed" in told.markdown
-    assert "went to the stack `talk`, a new environment beside it" in told.markdown
+    assert "went to `talk`, a new environment beside it" in told.markdown
 
 
 def test_a_renamed_file_renames_no_environment(tree: Path) -> None:
