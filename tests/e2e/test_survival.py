@@ -11,7 +11,7 @@ from emulator.azure.service import Azure
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
 from emulator.instance import Instance
-from tests.e2e.deployment import Deployment, wait_until
+from tests.e2e.deployment import Deployment, boot, wait_until
 
 TITLE = "Kept since the first machine"
 VM = "azure-native:compute:VirtualMachine"
@@ -62,9 +62,18 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
         faults.clear()
 
 
+def test_a_resized_machine_restarts_and_has_every_chat(deployment: Deployment) -> None:
+    machine, before = deployment.ssh("cat /etc/machine-id").output, boot(deployment)
+    deployment.up(vmSize="Standard_B4ms")
+    assert deployment.ssh("cat /etc/machine-id").output == machine
+    assert boot(deployment) != before
+    assert has_the_chat(deployment)
+
+
 def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
+    """Of another class, so that Azure cannot resize it in place."""
     before = deployment.ssh("cat /etc/machine-id").output
-    deployment.up(imageVersion="0.20260914.2601")
+    deployment.up(vmSize="Standard_B2as_v2")
     assert deployment.ssh("cat /etc/machine-id").output != before
     assert has_the_chat(deployment)
     deployment.pulumi("preview", "--expect-no-changes")
