@@ -156,7 +156,9 @@ def furnish(machine: Machine) -> None:
         "systemctl": f'echo "$@" >>{log}\n'
         f'case "$1" in restart) touch {active} ;; is-active) [ -e {active} ] ;; esac',
         "systemd-sysusers": ":",
+        "journalctl": f"cat {root}/journal",
     }
+    (root / "journal").write_text('msg="inference compute" id=GPU-4f name=CUDA0 library=CUDA\n')
     for name, text in commands.items():
         (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (root / "bin" / name).chmod(0o755)
@@ -179,6 +181,17 @@ def test_a_size_with_a_graphics_card_gets_those_of_nvidia(machine: Machine) -> N
     assert done.returncode == 0, done.stderr
     libraries = machine.home / "current/lib/ollama"
     assert {path.name for path in libraries.iterdir()} == {"llama-server", "cuda_v12", "cuda_v13"}
+
+
+def test_a_gpu_that_ollama_does_not_use_is_an_error(machine: Machine) -> None:
+    """Without the libraries or with an old driver it computes on the processors, and says so."""
+    (machine.root / "journal").write_text('msg="inference compute" id=cpu library=cpu\n')
+    machine.release("1.0.0")
+    assert machine.install("1.0.0").returncode == 0
+    done = machine.install("1.0.0", "gpu")
+    assert done.returncode == 1
+    assert "library=cpu" in done.stderr
+    assert "Ollama finds no GPU that it can use" in done.stderr.splitlines()[-1]
 
 
 def test_again_it_downloads_and_restarts_nothing(machine: Machine) -> None:
