@@ -32,10 +32,12 @@ def warning(former: VmSize | None, size: VmSize, settings: Settings) -> str | No
             "away for about a minute. Every chat and model stays."
         )
     else:
+        minutes = "twenty" if size.gpu else "ten"  # a driver is built at the first boot
         what = (
             f"The machine changes from {former.name} to {size.name}, which Azure does not do with "
-            "a machine that exists: it is deleted and made anew, and the chat is away for about "
-            "ten minutes. Every chat and model stays, on the data disk, and so does the address."
+            f"a machine that exists: it is deleted and made anew, and the chat is away for about "
+            f"{minutes} minutes. Every chat and model stays, on the data disk, and so does the "
+            "address."
         )
     return what + (_chosen_by_auto(former, settings) if settings.vm_size == "auto" else "")
 

@@ -23,8 +23,12 @@ def test_a_first_machine_and_one_that_stays_need_no_words() -> None:
     ("former", "size", "words"),
     [
         ("Standard_B2s_v2", "Standard_D8as_v5", "it restarts, and the chat is away for about a"),
-        ("Standard_B2ms", "Standard_B2as_v2", "it is deleted and made anew"),
-        ("Standard_D4as_v5", "Standard_NC4as_T4_v3", "it is deleted and made anew"),
+        ("Standard_B2ms", "Standard_B2as_v2", "made anew, and the chat is away for about ten"),
+        (
+            "Standard_D4as_v5",
+            "Standard_NC4as_T4_v3",
+            "the chat is away for about twenty minutes",
+        ),
     ],
 )
 def test_both_names_and_the_interruption_are_said(former: str, size: str, words: str) -> None:
