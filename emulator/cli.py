@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = pulumi.run([*arguments])
     if "config" in arguments:
         project.keep_settings(stack)
+    elif "stack" in arguments:
+        project.forget_settings()
     return code
 
 

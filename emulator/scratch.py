@@ -65,6 +65,12 @@ class ScratchProject:
         }
         replace_text(self._kept / f"{stack}.yaml", yaml.safe_dump(kept))
 
+    def forget_settings(self) -> None:
+        """What was kept for a stack goes with it: `pulumi stack rm` has removed the copy."""
+        for kept in self._kept.glob("*.yaml"):
+            if not (self.folder / f"Pulumi.{kept.name}").exists():
+                kept.unlink()
+
     def unreadable_secrets(self, stack: str) -> list[str]:
         """Settings (as paths) that are secret in the tree and have no value here yet."""
         copy, _ = self._load(stack)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.azure.fabric import FabricError
 from emulator.host.nsg import NO_GROUP, Rule, rules_of
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -53,7 +52,8 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """A virtual machine. `identity` is its vmId: another one is another machine.
+    """A virtual machine. `identity` is its vmId: another one is another machine. `name` is the one
+    it has on the host.
 
     One whose provisioning has `failed` stays as it is until it is asked for again, so that it does
     not fail every other operation as well.
@@ -92,17 +92,7 @@ class Desired:
 
     @classmethod
     def read(cls, resources: Resources) -> Desired:
-        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them. Raises FabricError."""
-        machines = [
-            _machine(arm_id, body)
-            for arm_id, body in _of_type(resources, "microsoft.compute/virtualmachines")
-        ]
-        if len({machine.name for machine in machines}) < len(machines):
-            raise FabricError(
-                "OperationNotAllowed",
-                "Two virtual machines have one name, in two resource groups; the emulator keeps "
-                "machines by their names alone. Give one of them another name.",
-            )
+        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
         return cls(
             networks=tuple(
                 _network(arm_id, body, resources)
@@ -113,8 +103,20 @@ class Desired:
                 for arm_id, body in _of_type(resources, "microsoft.compute/disks")
                 if not body["properties"].get("osType")
             ),
-            machines=tuple(machines),
+            machines=tuple(
+                _machine(arm_id, body)
+                for arm_id, body in _of_type(resources, "microsoft.compute/virtualmachines")
+            ),
         )
+
+
+def name_on_host(arm_id: str) -> str:
+    """`<resource group>.<name>`: two groups may each hold a thing of one name.
+
+    `arm_id` is in lower case.
+    """
+    group = arm_id.partition("/resourcegroups/")[2].partition("/")[0]
+    return f"{group}.{arm_id.rpartition('/')[2]}"
 
 
 def _of_type(resources: Resources, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -186,7 +188,7 @@ def _machine(arm_id: str, body: Mapping[str, Any]) -> Machine:
     return Machine(
         id=arm_id,
         identity=properties["vmId"],
-        name=arm_id.rpartition("/")[2],
+        name=name_on_host(arm_id),
         size=properties["hardwareProfile"]["vmSize"],
         host_name=profile["computerName"],
         user=profile["adminUsername"],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import run
-from emulator.host.desired import Disk
+from emulator.host.desired import Disk, name_on_host
 from emulator.host.places import Places
 
 _GIB = 1 << 30
@@ -35,10 +35,8 @@ class Disks:
             file.unlink()
 
     def file(self, disk_id: str) -> Path:
-        """Where a disk's contents lie: `<resource group>.<name>.disk`."""
-        _, _, after = disk_id.partition("/resourcegroups/")
-        group, _, _ = after.partition("/")
-        return self._places.disks / f"{group}.{disk_id.rpartition('/')[2]}.disk"
+        """Where a disk's contents lie."""
+        return self._places.disks / f"{name_on_host(disk_id)}.disk"
 
 
 def make_or_grow(file: Path, size_gib: int) -> None:

@@ -64,11 +64,19 @@ class Machines:
         self._faults = DiskFaults(places)
 
     def remove_others(self, machines: Iterable[Machine]) -> None:
-        """Remove machines that are not among these: a name with another vmId is another one."""
-        kept = {machine.name: machine.identity for machine in machines}
+        """Remove machines that are not among these: a name with another vmId is another one.
+
+        One that was moved to another resource group keeps its vmId, and its OS disk.
+        """
+        names = {machine.identity: machine.name for machine in machines}
         for folder in self._places.machines.glob("*"):
-            if folder.name not in kept or kept[folder.name] != _identity(folder):
+            name = names.get(_identity(folder) or "")
+            if name is None:
                 self.remove(folder.name)
+            elif name != folder.name:
+                self.stop(folder.name)
+                self._unplug(folder.name)
+                folder.rename(folder.with_name(name))
 
     def reconcile(self, desired: Desired, report: Report) -> None:
         """Make these machines exist and run, or not run, as they should. Raises FabricError."""
@@ -161,13 +169,17 @@ class Machines:
 
     def remove(self, name: str) -> None:
         """Remove it with its OS disk; data disks are left."""
-        container, folder = self._places.container(name), self._places.machine(name)
+        self._unplug(name)
+        remove_folder(self._places.machine(name))
+
+    def _unplug(self, name: str) -> None:
+        """Whatever it is doing; only its folder is left."""
+        container = self._places.container(name)
         self._processes.stop(_keeper(name))
         self._forget_container(container)
-        loop.detach(folder / "temp.disk")
+        loop.detach(self._places.machine(name) / "temp.disk")
         for group in group_folders(container):
             remove_group(group)
-        remove_folder(folder)
 
     def console(self, name: str) -> Path:
         """Its boot log, as Azure's boot diagnostics keep it."""

@@ -7,6 +7,7 @@ removal and its check find all of it without any other record.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,8 @@ class Places:
         return f"{self.instance.prefix}-v{number}"
 
     def container(self, machine: str) -> str:
-        return f"{self.instance.prefix}-{machine}"
+        # Azure takes more characters in the name of a resource group than Podman.
+        return f"{self.instance.prefix}-{re.sub(r'[^a-zA-Z0-9_.-]', '-', machine)}"
 
     def machine(self, name: str) -> Path:
         return self.machines / name

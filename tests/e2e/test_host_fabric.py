@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 
 from emulator.host import teardown
 from emulator.host.commands import run, wait_until
+from emulator.host.desired import name_on_host
 from emulator.host.fabric import HostFabric
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
@@ -27,6 +29,7 @@ from emulator.instance import Instance
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers"
 NETWORK, COMPUTE = f"{GROUP}/microsoft.network", f"{GROUP}/microsoft.compute"
 MACHINE = f"{COMPUTE}/virtualmachines/chat"
+NAME = name_on_host(MACHINE)
 
 BOOT = "cat /proc/sys/kernel/random/boot_id"
 CLOUD_CONFIG = """\
@@ -47,6 +50,7 @@ class Host:
     fabric: HostFabric
     key: Path
     resources: dict[str, Any] = field(default_factory=dict)
+    address_index: int = 0
 
     @property
     def init(self) -> int:
@@ -57,7 +61,7 @@ class Host:
 
     @property
     def address(self) -> str:
-        return self.instance.public_address(0)
+        return self.instance.public_address(self.address_index)
 
     def reconcile(self) -> None:
         self.fabric.reconcile(self.resources, lambda line: None)
@@ -207,7 +211,7 @@ def test_the_machine_has_its_own_disks_and_no_others(host: Host) -> None:
 def test_the_size_limits_memory_and_cores(host: Host) -> None:
     """B2ms: 8 GiB and two cores, asked where this kind of host enforces them."""
     assert host.run("nproc") == "2"
-    group = Path("/sys/fs/cgroup/memory") / f"{host.instance.prefix}-chat"
+    group = Path("/sys/fs/cgroup/memory") / f"{host.instance.prefix}-{NAME}"
     if group.exists():
         assert (group / "memory.limit_in_bytes").read_text().strip() == str(8 << 30)
         assert len((group / "cgroup.procs").read_text().split()) > 10
@@ -288,7 +292,7 @@ def test_a_reboot_from_inside_and_a_crash_come_back(host: Host) -> None:
 
 
 def test_a_power_off_from_inside_lasts(host: Host) -> None:
-    log = Processes(Places(host.instance)).log("keeper-chat")
+    log = Processes(Places(host.instance)).log(f"keeper-{NAME}")
     host.ssh("sudo poweroff")
     assert wait_until(lambda: "powered off" in log.read_text(), 60)
     assert not host.answers(22)
@@ -348,7 +352,7 @@ def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
     hardware["vmSize"] = "Standard_B2s"
     host.reconcile()
     assert host.booted_since(boot)
-    group = Path("/sys/fs/cgroup/memory") / f"{host.instance.prefix}-chat"
+    group = Path("/sys/fs/cgroup/memory") / f"{host.instance.prefix}-{NAME}"
     if group.exists():
         assert (group / "memory.limit_in_bytes").read_text().strip() == str(4 << 30)
     hardware["vmSize"] = "Standard_B2ms"
@@ -381,7 +385,7 @@ def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     host: Host, appears: str
 ) -> None:
     """The next `reconcile` completes it; the data disk is the same."""
-    file = Places(host.instance).machine("chat") / appears
+    file = Places(host.instance).machine(NAME) / appears
     host.resources[MACHINE]["properties"]["vmId"] = f"00000000-0000-0000-0001-{appears:0>12}"
     kill_reconcile_when(host, lambda: file.exists() and not host.answers(22))
     host.reconcile()
@@ -389,6 +393,24 @@ def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     assert host.run("systemctl is-system-running --wait") == "running"
     assert host.ssh("sudo ls /root/kept").returncode != 0
     host.run("sudo mount /dev/disk/azure/data/by-lun/0 /srv && ls /srv/kept")
+
+
+def test_another_group_holds_the_same_names_and_addresses_side_by_side(host: Host) -> None:
+    """As two stacks do, each with its network, its machine and its disk."""
+    here = host.run(BOOT)
+    text = json.dumps(bodies(host)).replace("/resourcegroups/rg/", "/resourcegroups/other/")
+    text = text.replace(host.address, host.instance.public_address(1))
+    theirs = json.loads(text)
+    theirs[MACHINE.replace("/rg/", "/other/")]["properties"]["vmId"] += "-other"
+    other = dataclasses.replace(host, resources=theirs | host.resources, address_index=1)
+
+    other.reconcile()
+    assert (other.run("hostname"), other.run(BOOT) == here) == ("chat", False)
+    assert other.run("lsblk --bytes --noheadings --output SIZE /dev/disk/azure/data/by-lun/0")
+
+    host.reconcile()
+    assert not other.answers(22)
+    assert host.run(BOOT) == here
 
 
 def kill_reconcile_when(host: Host, reached: Callable[[], bool]) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import pytest
-
-from emulator.azure.fabric import FabricError
 from emulator.host.desired import Desired, Disk
 from emulator.host.nsg import NO_GROUP, rules_of
 
@@ -93,7 +90,7 @@ def test_os_disks_are_part_of_their_machine() -> None:
 def test_a_machine() -> None:
     desired = Desired.read(bodies())
     (machine,) = desired.machines
-    assert (machine.name, machine.identity, machine.host_name) == ("chat", "1-2-3", "chat-host")
+    assert (machine.name, machine.identity, machine.host_name) == ("rg.chat", "1-2-3", "chat-host")
     assert (machine.user, machine.keys) == ("ollamazure", ("ssh-ed25519 AAAA",))
     assert machine.custom_data == b"#cloud-config\n"
     assert machine.disks == ((0, f"{COMPUTE}/disks/data"),)
@@ -111,9 +108,9 @@ def test_a_stopped_machine_is_not_to_run() -> None:
         assert Desired.read(resources).machines[0].running is running
 
 
-def test_two_machines_of_one_name_are_refused() -> None:
+def test_machines_of_one_name_in_two_groups_are_told_apart() -> None:
     resources = bodies()
     machine = f"{COMPUTE}/virtualmachines/chat"
     resources[machine.replace("/rg/", "/other/")] = resources[machine]
-    with pytest.raises(FabricError, match="another name"):
-        Desired.read(resources)
+    names = {each.name for each in Desired.read(resources).machines}
+    assert names == {"rg.chat", "other.chat"}
