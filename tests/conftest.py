@@ -14,6 +14,7 @@ _ONE_MACHINE = (
     "e2e/test_chat.py",
     "e2e/test_drift.py",
     "e2e/test_machine.py",
+    "e2e/test_people.py",
     "e2e/test_people_contract.py",
     "e2e/test_rotation.py",
     "e2e/test_survival.py",
