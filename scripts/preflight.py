@@ -65,7 +65,8 @@ class Az:
         """What `az` answers to these arguments.
 
         Raises:
-            AzError: `az` is missing, failed, or did not answer in JSON.
+            AzError: `az` is missing, failed, or answered in something else than JSON. Some
+                commands answer nothing, which is None.
         """
         return ask_az(*arguments, "--subscription", self.subscription)
 
@@ -96,7 +97,7 @@ def ask_az(*arguments: str) -> Any:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise AzError(said[0].removeprefix("ERROR: ") if said else f"`{shown} …` failed silently")
     try:
-        return json.loads(done.stdout)
+        return json.loads(done.stdout) if done.stdout.strip() else None
     except json.JSONDecodeError as error:
         raise AzError(f"`{shown} …` did not answer in JSON") from error
 
