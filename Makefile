@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight drift reference prices lock packages check-packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight bootstrap-azure bootstrap-azure-teardown drift reference prices lock packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
@@ -15,7 +15,7 @@ instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
 
 up: packages artifacts ## install what is missing, deploy on the emulated Azure, say where the chat is
 	@$(root) bin/pulumi-local up --yes --skip-preview --stack $(STACK)
@@ -51,6 +51,12 @@ preview: packages artifacts ## what `make up` would change, in plain words; STAC
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
 	@$(python) -m scripts.preflight --stack $(STACK)
+
+bootstrap-azure: .venv ## what workflows need on Azure to deploy a stack; STACK=dev REPOSITORY=owner/name
+	@$(python) -m scripts.bootstrap_azure --stack $(STACK) --repository "$(REPOSITORY)"
+
+bootstrap-azure-teardown: .venv ## delete that again, after `pulumi destroy`; STACK=dev
+	@$(python) -m scripts.bootstrap_azure --stack $(STACK) --teardown
 
 drift: .venv ## what on the machine is no longer as declared; only reads; STACK=dev
 	@$(if $(filter local,$(STACK)),$(root)) $(python) -m scripts.drift --stack $(STACK) --pulumi $(pulumi)

@@ -3,8 +3,8 @@
 Everything of a stack is its own and lies in the resource group `ollamazure-<stack>-state`: a
 storage account for Pulumi's state, a vault with the key that encrypts the secrets in it, and two
 managed identities that GitHub's jobs sign in as without a stored secret. One deploys; the other
-only reads, for previews and the nightly look for drift. docs/how-to/bootstrap-azure.md has who may do what, and
-docs/decisions/0016-rights-of-the-workflows.md why.
+only reads, for previews and the nightly look for drift. docs/how-to/bootstrap-azure.md has who may
+do what, and docs/decisions/0016-rights-of-the-workflows.md why.
 
 Everything is printed before it is made. What is there already stays as it is, so this may be run
 again at any time, and has to be once: the two resource groups of a deployment exist only after the
@@ -283,15 +283,13 @@ def steps(place: Place, found: Found, subject_prefix: str, person: str | None) -
             identity.name in found.principals,
             (("identity", "create", "--name", identity.name, *new),),
         )
+        trust = (*_words(TRUST_GITHUB), "--identity-name", identity.name, *here)
         for environment in identity.environments:
             subject = f"{subject_prefix}:environment:{environment}"
             yield Step(
                 f"  GitHub signs in to it as {subject}",
                 (identity.name, environment, subject) in found.credentials,
-                (
-                    (*_words(TRUST_GITHUB), "--name", environment, "--subject", subject)
-                    + ("--identity-name", identity.name, *here),
-                ),
+                ((*trust, "--name", environment, "--subject", subject),),
             )
         yield from _rights(place, found, identity)
     if person:
@@ -313,14 +311,12 @@ def _rights(place: Place, found: Found, identity: Identity) -> Iterator[Step]:
 def _right(assignee: Assignee, role: str, scope: str, found: Found) -> Step:
     who = assignee.id
     known = who if isinstance(who, str) else found.principals.get(who.identity, "")
+    to = ("--assignee-object-id", who, "--assignee-principal-type", assignee.kind)
     kind, thing = scope.split("/")[-2:]
     return Step(
         f"  {assignee.name} may act as {role} on {SCOPES[kind]} {thing}",
         (known, role, scope.lower()) in found.rights,
-        (
-            (*_words("role assignment create"), "--role", role, "--scope", scope)
-            + ("--assignee-object-id", who, "--assignee-principal-type", assignee.kind),
-        ),
+        ((*_words("role assignment create"), "--role", role, "--scope", scope, *to),),
     )
 
 
