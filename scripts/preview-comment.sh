@@ -5,14 +5,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stack=$1 file=$2
-pulumi=(pulumi preview --non-interactive --color never --refresh --policy-pack policy --stack "$stack")
+preview=(pulumi preview --non-interactive --color never --refresh --policy-pack policy --stack "$stack")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 code=0
-"${pulumi[@]}" --json --event-log "$work/events" >"$work/preview.json" || code=$?
-"${pulumi[@]}" --diff >"$work/diff" || true
+"${preview[@]}" --json --show-sames >"$work/preview.json" || code=$?
+"${preview[@]}" --diff >"$work/diff" || true
 mkdir -p "$(dirname "$file")"
-.venv/bin/python -m review --stack "$stack" --code "$code" --preview "$work/preview.json" \
-    --diff "$work/diff" --events "$work/events" --output "$file"
+.venv/bin/python -m review --stack "$stack" --preview "$work/preview.json" --diff "$work/diff" --output "$file" || true
 exit "$code"

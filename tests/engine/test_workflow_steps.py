@@ -165,3 +165,52 @@ def test_what_an_update_that_was_cut_off_opened_is_closed(shell: Shell, stack: S
 
     close_ssh(shell)
     assert admitted(stack) == COMMITTED
+
+
+def test_a_preview_on_azure_becomes_a_comment(shell: Shell, stack: Stack, tmp_path: Path) -> None:
+    stack.set("models[1]", "smollm2:360m")
+    preview = steps("preview-azure", "preview")["Preview"]
+    written = tmp_path / "comment" / "local.md"
+    shell.run(preview.replace('"comment/$STACK.md"', str(written)))
+
+    comment = written.read_text()
+    assert comment.startswith("<!-- ollamazure preview: local -->\n")
+    assert "smollm2:360m" in comment
+
+
+def drift_report(shell: Shell, file: Path) -> str:
+    """The step of the nightly look; there is no machine here, so that half of it is not known."""
+    look = steps("drift", "look")["Look at the cloud and at the machine"]
+    shell.run(look.replace('"report/$STACK.md"', str(file)))
+    return file.read_text()
+
+
+def test_drift_in_the_cloud_is_found(shell: Shell, stack: Stack, tmp_path: Path) -> None:
+    before = drift_report(shell, tmp_path / "local.md")
+    assert before.startswith("<!-- drift: unknown -->\n## local\n")
+    assert "**The cloud**: none" in before
+
+    azure = azure_of(stack)
+    group = next(
+        one
+        for one in azure.list("Microsoft.Resources/resourceGroups")
+        if one["name"] == "ollamazure-local"
+    )
+    azure.put(group["id"], {"location": group["location"], "tags": {"changed": "by-hand"}})
+    after = drift_report(shell, tmp_path / "local.md")
+    assert after.startswith("<!-- drift: found -->\n")
+    assert "by-hand" in after
+
+
+def test_the_previews_of_everybody_run_without_azure(shell: Shell, tmp_path: Path) -> None:
+    """A pull request of a stranger: compared with its base on an emulated Azure of its own."""
+    compare = steps("preview", "emulator")[
+        "The base deployed, then this pull request previewed on it"
+    ]
+    place = tmp_path / "comment"
+    script = compare.replace("mkdir comment", f"mkdir {place}").replace(
+        "comment/$STACK", f"{place}/$STACK"
+    )
+    shell.run(script, STACK="dev", BASE="HEAD")
+
+    assert (place / "dev.md").read_text().startswith("<!-- ollamazure preview: dev -->\n")
