@@ -373,6 +373,18 @@ def signed_in_person(account: dict[str, Any]) -> str | None:
     return str(ask_az("ad", "signed-in-user", "show")["id"])
 
 
+def _environment(path: str) -> list[str]:
+    """The commands that make an environment; only that of pull requests serves all branches."""
+    put = f"  gh api --method PUT {path}"
+    if path.endswith("-preview"):
+        return [put]
+    policy = "deployment_branch_policy"
+    return [
+        f"{put} -F '{policy}[protected_branches]=false' -F '{policy}[custom_branch_policies]=true'",
+        f"  gh api --method POST {path}/deployment-branch-policies -f name=main",
+    ]
+
+
 def what_is_next(az: Az, place: Place, repository: str, found: Found) -> str:
     """What a person does now: on GitHub, with Pulumi, and here again."""
     lines = [
@@ -394,7 +406,7 @@ def what_is_next(az: Az, place: Place, repository: str, found: Found) -> str:
         }
         for environment in identity.environments:
             about = f"--repo {repository} --env {environment}"
-            lines += [f"  gh api --method PUT repos/{repository}/environments/{environment}"]
+            lines += _environment(f"repos/{repository}/environments/{environment}")
             lines += [
                 f"  gh variable set {name} {about} --body '{value}'"
                 for name, value in variables.items()

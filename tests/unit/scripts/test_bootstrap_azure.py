@@ -408,6 +408,9 @@ def test_what_comes_next_is_said(bootstrap: Run) -> None:
     assert "gh variable set AZURE_CLIENT_ID --repo team/chat --env dev --body 'client-0'" in said
     assert "--env dev-preview --body 'client-1'" in said
     assert "--env dev-drift --body 'client-1'" in said
+    for environment, of_main_only in (("dev", True), ("dev-drift", True), ("dev-preview", False)):
+        rule = f"environments/{environment}/deployment-branch-policies -f name=main"
+        assert (rule in said) == of_main_only
     assert f"pulumi login '{PLACE.backend}'" in said
     assert f"--secrets-provider '{PLACE.secrets_provider}'" in said
 
