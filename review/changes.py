@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -204,7 +205,7 @@ def _item(step: Step, resource: Resource) -> str:
     if resource.item:
         for state in filter(None, (step.new, step.old)):
             if found := re.search(resource.item, str(state.inputs.get("delete"))):
-                return found[1]
+                return "".join(shlex.split(found[1]))
     prefix = resource.match.rpartition("::")[2].rstrip("*")
     return step.name.removeprefix(prefix)
 
@@ -241,11 +242,12 @@ def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
 
 
 def _parts(step: Step, aspect: str) -> tuple[str, str]:
-    """The part of the script that an aspect names, before and after; the only file where none."""
+    """The part of the script that an aspect names, before and after; else what is declared."""
     before, after = (Script.read(_text(state)) for state in (step.old, step.new))
     if aspect:
         return before.part(aspect), after.part(aspect)
-    return "", next((text for path, text in after.files.items() if path.endswith(".json")), "")
+    declared = (text for path, text in after.files.items() if path.endswith(".json"))
+    return "", after.input or next(declared, "")
 
 
 def _sentences(

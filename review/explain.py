@@ -7,11 +7,12 @@ is worse than its rule says so.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from review.preview import SECRET, State
+from review.preview import State
 from review.rules import Effect
 from review.text import Text, Value, fill, joined
 
@@ -121,58 +122,94 @@ def _allowed(state: State | None) -> dict[str, set[str]] | None:
 
 def settings(change: Change) -> Iterator[Sentence]:
     """What Open WebUI's settings say differently."""
-    yield from _differences(_flat(change.before), _flat(change.after))
+    yield from _differences(_read(change.before), _read(change.after))
 
 
 def declared(change: Change) -> Iterator[Sentence]:
-    """A user, group, preset, prompt or knowledge base: what its declaration says differently.
-
-    A deleted user is worse than any other change: the chats go with the account.
-    """
-    before, after = _flat(change.before), _flat(change.after)
-    if after.get("state") == '"deleted"' != before.get("state"):
-        yield Sentence(
-            ("**The account is deleted with all its chats.** Nothing brings them back.",), "data"
-        )
+    """A user, group, preset, prompt or knowledge base: what its declaration says differently."""
+    before, after = _read(change.before), _read(change.after)
+    former, state = before.pop("state", None), after.pop("state", None)
+    if former != state and (former or state != "active") and state in _STATES:
+        yield _STATES[state]
+    if state == "deleted":
         return
-    if after.get("state") == '"suspended"' != before.get("state"):
-        yield Sentence(("The account is suspended: signed out, no way in. Its chats are kept.",))
-    elif before.get("state") not in (None, '"active"') and after.get("state") == '"active"':
-        yield Sentence(("The account may sign in again.",))
-    for of in (before, after):
-        of.pop("state", None)
-    if before:
+    is_new = not before
+    if after.get("role") == "admin" != before.get("role"):
+        before.pop("role", None)
+        after.pop("role")
+        yield Sentence(
+            ("**An administrator, who may do everything in the chat.**",),
+            alarm="Somebody becomes an administrator.",
+        )
+    if not is_new:
         yield from _differences(before, after)
-    elif after.get("role"):
-        yield Sentence(fill("A new account, role {role}.", {"role": json.loads(after["role"])}))
+    elif "role" in after:
+        yield Sentence(fill("A new account, role {role}.", after))
+    elif "access" in after or "model" in after:
+        yield Sentence(("For ", *_whom(after.get("access", after)), "."))
 
 
-def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Sentence]:
-    for key in sorted(before.keys() | after.keys()):
-        values = {"key": key, "before": before.get(key), "after": after.get(key)}
-        if key not in before:
-            yield Sentence(fill("{key} is set to {after}.", values))
-        elif key not in after:
-            yield Sentence(fill("{key} is no longer set.", values))
-        elif before[key] != after[key]:
-            yield Sentence(fill("{key}: {before} → {after}.", values))
+_STATES = {
+    "active": Sentence(("The account may sign in again.",)),
+    "suspended": Sentence(
+        ("The account is suspended: signed out, no way in. Its chats are kept.",)
+    ),
+    # Worse than any other change: the chats go with the account.
+    "deleted": Sentence(
+        ("**The account is deleted with all its chats.** Nothing brings them back.",), "data"
+    ),
+}
 
 
-def _flat(text: str) -> dict[str, str]:
-    """A JSON object as its paths and values; empty when it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return dict(_leaves(found, ""))
+def _whom(access: Mapping[str, Any]) -> Text:
+    """Who may use something (`access_json` in components/people.py)."""
+    if access.get("everyone"):
+        return ("everybody",)
+    named = [("group ", Value(name)) for name in access.get("groups", ())]
+    named += [("user ", Value(email)) for email in access.get("users", ())]
+    return joined(named, ", ") or ("administrators only",)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Sentence]:
+    old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
+    for key in sorted(old.keys() | new.keys()):
+        values = {"key": key, "before": _shown(old.get(key)), "after": _shown(new.get(key))}
+        if key not in old:
+            yield Sentence(fill("{key} is new: {after}.", values))
+        elif key not in new:
+            yield Sentence(fill("{key} is no longer there.", values))
+        elif old[key] != new[key]:
+            is_digest = bool(re.fullmatch("[0-9a-f]{64}", str(new[key])))
+            words = "{key} has another content." if is_digest else "{key}: {before} → {after}."
+            yield Sentence(fill(words, values))
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The values of a JSON object by their paths; of a list of files, the checksum by the name."""
+    if isinstance(value, list) and value and all(_is_file(part) for part in value):
+        value = {part["name"]: part["sha256"] for part in value}
     if isinstance(value, dict) and value:
         for key, part in value.items():
             yield from _leaves(part, f"{path}.{key}" if path else str(key))
     else:
-        yield path, SECRET if value == SECRET else json.dumps(value, ensure_ascii=False)
+        yield path, value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"name", "sha256"}
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _read(text: str) -> dict[str, Any]:
+    """A JSON object; an empty one where the text is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 EXPLANATIONS: Mapping[str, Callable[[Change], Iterator[Sentence]]] = {

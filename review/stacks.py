@@ -1,21 +1,24 @@
 """Which stacks a branch touches: `python -m review.stacks --base main` prints them as JSON.
 
-A stack's own file touches that stack, the program touches all of them, and what neither Pulumi nor
-the machine ever sees touches none.
+A stack's own file touches that stack, and so do the files that its settings name; the program
+touches all of them; what neither Pulumi nor the machine ever sees touches none.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-# What no deployment sees. Everything else may be part of one: a stack can name files of its own.
+import yaml
+
+# What no deployment sees, unless a stack's settings name it. Everything else may be part of one.
 OUTSIDE = (
     ".*",
     "*.md",
@@ -33,6 +36,7 @@ OUTSIDE = (
 )
 # Nobody's environment: the one that is deployed on the machine of whoever runs `make up`.
 LOCAL = "local"
+LONGEST_PATH = 200
 _STACK_FILE = re.compile(r"Pulumi\.([^./]+)\.yaml")
 
 
@@ -84,20 +88,60 @@ def touched(base: str, folder: Path) -> list[str]:
     commit = merge_base(base, folder)
     changed = git("diff", "--name-only", "-z", "--no-renames", commit, folder=folder)
     unknown = git("ls-files", "--others", "--exclude-standard", "-z", folder=folder)
-    files = [name for name in (changed + unknown).split("\0") if name]
-    own = {found[1] for name in files if (found := _STACK_FILE.fullmatch(name))}
-    if any(_is_program(name) for name in files if not _STACK_FILE.fullmatch(name)):
-        own |= stacks(folder)
-    return sorted(own - {LOCAL})
+    mentions = {stack: _mentions(folder, f"Pulumi.{stack}.yaml") for stack in stacks(folder)}
+    found: set[str] = set()
+    for name in filter(None, (changed + unknown).split("\0")):
+        if own := _STACK_FILE.fullmatch(name):
+            found.add(own[1])
+        elif naming := {stack for stack in mentions if _is_within(name, mentions[stack])}:
+            found |= naming
+        elif _is_program(name):
+            found |= mentions.keys()
+    return sorted(found - {LOCAL})
 
 
 def _is_program(name: str) -> bool:
     return not any(
-        # A pattern without a folder is for the top alone: a page further down may be a document of
-        # a knowledge base.
+        # A pattern without a folder is for the top alone.
         fnmatchcase(name, pattern) and ("/" in pattern or pattern[0] == "." or "/" not in name)
         for pattern in OUTSIDE
     )
+
+
+def _mentions(folder: Path, name: str) -> set[str]:
+    """Files and folders of the tree that a stack's file names, and those that they name."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for text in _texts(folder / waiting.pop()):
+            path = os.path.normpath(text)
+            if path not in found and path != "." and (folder / path).exists():
+                found.add(path)
+                waiting.append(path)
+    return found
+
+
+def _texts(file: Path) -> Iterator[str]:
+    """Every text in a YAML file that could be a path."""
+    if file.suffix not in (".yaml", ".yml") or not file.is_file():
+        return
+    try:
+        root = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return  # the program will say what is wrong with it
+    waiting = [root] if root else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif len(node.value) < LONGEST_PATH and "\0" not in node.value:
+            yield node.value
+
+
+def _is_within(name: str, places: set[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}/") for place in places)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

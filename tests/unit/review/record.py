@@ -32,12 +32,31 @@ from tests.engine.clone import clone
 PROJECT = Path(__file__).resolve().parents[3]
 RECORDED = Path(__file__).parent / "recorded"
 STACK = "chat"
+ALICE = {"email": "alice@example.com", "name": "Alice", "groups": ["research"]}
+BOB = {"email": "bob@example.com", "name": "Bob"}
+CAROL = {"email": "carol@example.com", "name": "Carol", "role": "admin"}
+RESEARCH = {"name": "research", "permissions": {"chat": {"file_upload": True}}}
+COACH = {
+    "id": "writing-coach",
+    "name": "Writing coach",
+    "baseModel": "llama3.2:1b",
+    "system": "You are a kind and strict editor.",
+}
+SUMMARISE = {"command": "summarise", "title": "Summarise", "content": "Summarise: {{CLIPBOARD}}"}
+HANDBOOK = {"name": "Handbook", "files": ["SECURITY.md"]}
+# What somebody might try, to leave the place that a value has in a comment.
+EVIL = "```\n</details>\n@everyone <img src=x> | a | b"
 BASE: dict[str, Any] = {
     "location": "francecentral",
     "vmSize": "Standard_B2as_v2",
     "models": ["llama3.2:1b", "smollm2:135m"],
     "dataDiskGiB": 64,
     "sshClients": ["198.51.100.1/32"],
+    "groups": [RESEARCH],
+    "users": [ALICE, BOB],
+    "presets": [COACH],
+    "prompts": [SUMMARISE],
+    "knowledge": [HANDBOOK],
 }
 # The engine's JSON of a change, and the text of its difference.
 Said = tuple[str, str]
@@ -163,6 +182,20 @@ CHANGES: dict[str, Callable[[Tree], Said]] = {
     ),
     "open-webui-version": with_settings(webuiVersion="v0.12.5"),
     "default-model": with_settings(models=["smollm2:135m", "llama3.2:1b"]),
+    "user-added": with_settings(users=[ALICE, BOB, CAROL]),
+    "user-removed": with_settings(users=[ALICE]),
+    "user-deleted": with_settings(users=[ALICE, {**BOB, "state": "deleted"}]),
+    "user-changed": with_settings(users=[{**ALICE, "groups": []}, {**BOB, "role": "admin"}]),
+    "group-changed": with_settings(
+        groups=[{**RESEARCH, "permissions": {"chat": {"file_upload": False}}}]
+    ),
+    "preset-changed": with_settings(presets=[{**COACH, "system": "You are a poet."}]),
+    "prompt-changed": with_settings(prompts=[{**SUMMARISE, "content": EVIL}]),
+    "knowledge-changed": with_file("SECURITY.md", "# ", "# More: "),
+    "items-removed": with_settings(
+        groups=None, users=[BOB], presets=None, prompts=None, knowledge=None
+    ),
+    "model-for-a-group": with_settings(modelAccess={"smollm2:135m": {"groups": ["research"]}}),
     "resize-in-place": with_settings(vmSize="Standard_B4as_v2"),
     "resize-across-classes": with_settings(vmSize="Standard_B2ms"),
     "data-disk-size": with_settings(dataDiskGiB=128),
@@ -249,6 +282,8 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
         return None
     paths = list(step.get("detailedDiff") or step.get("diffReasons") or ())
     used = {re.split(r"[.\[]", path)[0] for path in paths} | {"delete"}
+    if step["op"] == "create" and "ollamazure:index:People$command" in step["urn"]:
+        used |= {"create", "stdin"}
     texts = [str((state.get("inputs") or {}).get("stdin", "")) for state in states]
     if texts[1] == preview.UNKNOWN:
         texts[0] = ""

@@ -75,7 +75,12 @@ def user_step(old: str, new: str) -> dict[str, object]:
 
 
 def test_a_user_who_becomes_an_administrator() -> None:
-    assert meanings(user_step(user(), user(role="admin"))) == ['role: "user" → "admin".']
+    promoted = user_step(user(), user(role="admin", name="Alicia"))
+    assert meanings(promoted) == [
+        "An administrator, who may do everything in the chat.",
+        "name: Alice → Alicia.",
+    ]
+    assert "Somebody becomes an administrator." in comment.of_review("dev", reviewed(promoted))
 
 
 def test_a_user_who_is_suspended_and_comes_back() -> None:

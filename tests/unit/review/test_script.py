@@ -34,10 +34,17 @@ def test_what_differs_is_named() -> None:
     assert made().differs(made(body="do y")) == ["script"]
 
 
+def test_what_a_secret_script_finds_on_its_input_is_in_plain_sight() -> None:
+    said = '{"name": "Dai O\'Neill"}'
+    script = Script.read(remote.command("user-x", said) + "\n[secret]")
+    assert script.input == said
+    assert script.differs(Script.read(remote.command("user-x", "{}") + "\n[secret]")) == ["input"]
+
+
 def test_what_every_script_begins_with_is_no_part() -> None:
-    other = Script("m", "", {"/etc/nginx/nginx.conf": TEXT}, "do x")
+    other = Script("m", "", "", {"/etc/nginx/nginx.conf": TEXT}, "do x")
     assert made().differs(other) == []
 
 
 def test_a_text_of_another_form_is_all_its_own() -> None:
-    assert Script.read("echo hello\n") == Script("", "", {}, "echo hello")
+    assert Script.read("echo hello\n") == Script("", "", "", {}, "echo hello")

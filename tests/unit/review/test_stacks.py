@@ -70,6 +70,27 @@ def test_a_file_touches(name: str, touched: list[str], committed: bool, tree: Pa
     assert stacks.touched("main", tree) == touched
 
 
+@pytest.mark.parametrize(
+    ("name", "touched"),
+    [
+        ("docs/team.yaml", ["prod"]),
+        ("handbook/leave/parents.md", ["prod"]),
+        ("handbook.md", []),
+    ],
+)
+def test_files_that_a_stack_names_are_its_own(name: str, touched: list[str], tree: Path) -> None:
+    run(tree, "checkout", "--quiet", "main")
+    write(tree, "Pulumi.prod.yaml", "config:\n  ollamazure:teamFile: docs/team.yaml\n")
+    write(tree, "docs/team.yaml", "knowledge:\n  - name: Handbook\n    files: [./handbook]\n")
+    write(tree, "handbook/leave/parents.md", "before\n")
+    commit(tree)
+    run(tree, "checkout", "--quiet", "-B", "change")
+    text = tree / name
+    text.parent.mkdir(parents=True, exist_ok=True)
+    text.write_text((text.read_text() if text.exists() else "") + "# changed\n")
+    assert stacks.touched("main", tree) == touched
+
+
 def test_nothing_changed_touches_nothing(tree: Path) -> None:
     assert stacks.touched("main", tree) == []
 
