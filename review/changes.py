@@ -107,16 +107,27 @@ def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
 
 
 def _changes(steps: Sequence[Step]) -> Iterator[Change]:
+    decided = _decided(steps)
     new_machine = any(
-        step.type == MACHINE_TYPE and _action(step) in ("added", "replaced") for step in steps
+        step.type == MACHINE_TYPE and _action(step) in ("added", "replaced") for step in decided
     )
-    for step in steps:
+    for step in decided:
         action = _action(step)
         resource = table().resource(step.type, step.name)
         changes = action or _protection_changes(step)
         aspects = _aspects(step, action, new_machine) if changes else []
         if aspects and resource.layer != "none":
             yield _change(step, action or "changed", resource, aspects)
+
+
+def _decided(steps: Sequence[Step]) -> list[Step]:
+    """What happens to each resource in the end: after `--refresh` the first step of one may only
+    tell how the cloud had changed, and half steps of a replacement tell nothing new."""
+    found: dict[str, Step] = {}
+    for step in steps:
+        if _action(step) or step.op == "same":
+            found[step.urn] = step
+    return list(found.values())
 
 
 def _action(step: Step) -> Action | None:

@@ -75,6 +75,7 @@ class Step:
     """What happens to one resource.
 
     Attributes:
+        urn: its name in the whole stack.
         op: the engine's word for it.
         type: for example `azure-native:compute:VirtualMachine`.
         name: for example `vm`.
@@ -82,6 +83,7 @@ class Step:
         changed: paths of the inputs that differ.
     """
 
+    urn: str
     op: str
     type: str
     name: str
@@ -167,6 +169,7 @@ def _step(step: Mapping[str, Any]) -> Step:
     *_, types, name = step["urn"].split("::")
     changed = step.get("detailedDiff") or step.get("diffReasons") or ()
     return Step(
+        step["urn"],
         step["op"],
         types.rpartition("$")[2],
         name,

@@ -133,6 +133,24 @@ def test_what_only_the_deployment_knows_is_no_new_machine() -> None:
     assert not review.changes[0].again
 
 
+def test_what_a_refresh_has_seen_is_not_what_is_done() -> None:
+    vm = "azure-native:compute:VirtualMachine"
+    gone = step("delete", vm, "vm", oldState={"inputs": {}})
+    again = step("create", vm, "vm", newState={"inputs": {}})
+    drifted = update(NSG, "nsg", {}, {}, "securityRules")
+    right = step("same", NSG, "nsg", oldState={}, newState={})
+    (change,) = reviewed(gone, drifted, right, again).changes
+    assert (change.action, plain(change.title)) == ("added", "the virtual machine")
+
+
+def test_the_halves_of_a_replacement_are_one() -> None:
+    vm = "azure-native:compute:VirtualMachine"
+    halves = [step(op, vm, "vm", oldState={}, newState={}) for op in
+              ("create-replacement", "replace", "delete-replaced")]  # fmt: skip
+    (change,) = reviewed(*halves).changes
+    assert change.action == "replaced"
+
+
 def test_a_resource_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
     review = reviewed(step("create", "azure-native:storage:StorageAccount", "x", newState={}))
     assert review.effect == "unknown"
