@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -149,7 +150,9 @@ class Deployment:
                 given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
                 return await connection.run(command, stderr=asyncssh.STDOUT, **given)
 
-        done = asyncio.run(run())
+        # In a thread of its own: Playwright keeps a loop in the test's.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            done = thread.submit(asyncio.run, run()).result()
         output = str(done.stdout or "")
         assert not check or done.exit_status == 0, f"{command}\n{output}"
         return Ran(done.exit_status or 0, output)

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, WebSocket, expect, sync_playwright
+from playwright.sync_api import Page, WebSocket, expect
 
+from tests.e2e.browser import ask, sign_in, stop
 from tests.e2e.deployment import Deployment
 
 QUESTION = "Tell me a story about a fox and a crow."
-expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(ignore_https_errors=True, locale="en-US")
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
 
 
 def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
@@ -43,26 +22,15 @@ def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
         socket.on("framereceived", lambda frame: frames.append(str(frame)))
 
     page.on("websocket", listen)
-    # What Open WebUI tells the first visitor of a new version.
-    page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
-    page.goto(deployment.outputs["url"])
-    page.locator("input[type=email]").fill(deployment.outputs["adminEmail"])
-    page.locator("input[type=password]").fill(deployment.outputs["adminPassword"])
-    page.locator("button[type=submit]").click()
-
-    model = deployment.outputs["models"][0]
-    page.locator("#model-selector-model-button").click()
-    page.get_by_role("option", name=model).click()
-    page.locator("#chat-input").click()
-    page.keyboard.type(QUESTION)
-    page.keyboard.press("Enter")
+    outputs = deployment.outputs
+    sign_in(page, deployment, outputs["adminEmail"], outputs["adminPassword"])
+    ask(page, outputs["models"][0], QUESTION)
 
     answer = page.locator(".chat-assistant")
     expect(answer).to_contain_text(re.compile(r"\w+\W+\w+\W+\w+\W+\w+"))
     pieces = [frame for frame in frames if "output_text.delta" in frame]
     assert len(pieces) > 1, "the answer did not come in pieces over the WebSocket"
-    # A small model may go on for long; what it says next is nobody's business.
-    page.evaluate("document.querySelector('[aria-label=Stop]')?.click()")
+    stop(page)
 
 
 def test_the_api_streams_an_answer(deployment: Deployment) -> None:

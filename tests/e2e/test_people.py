@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
-from tests.e2e.deployment import Deployment
+from tests.e2e.browser import ask, sign_in, stop
+from tests.e2e.deployment import Deployment, wait_until
 
 MODEL = "smollm2:135m"
 TEAM: dict[str, Any] = {
@@ -35,6 +39,8 @@ TEAM: dict[str, Any] = {
             "id": "helper",
             "name": "Helper",
             "baseModel": MODEL,
+            "system": "You are the helper of this house.",
+            "params": {"temperature": 0.25, "seed": 4711},
             "access": {"groups": ["research"], "users": ["bob@example.com"]},
         },
     ],
@@ -72,6 +78,34 @@ FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/api/v1/functions/create", {"id": "x", "name": "x", "content": "x", "meta": {}}),
     ("GET", "/api/v1/notes/", None),
 ]
+
+
+# Writes down what goes over the containers' network, where Ollama is asked without encryption.
+LISTEN = """
+import socket, sys
+network = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(0x0003))
+network.bind((sys.argv[1], 0))
+with open("/run/overheard", "wb", buffering=0) as overheard:
+    while True:
+        overheard.write(network.recv(1 << 17))
+"""
+
+
+@contextmanager
+def overhearing(deployment: Deployment) -> Iterator[list[str]]:
+    """What Ollama was asked meanwhile: there when the block ends."""
+    heard: list[str] = []
+    bridge = deployment.ssh("sudo podman network inspect mynet --format '{{.NetworkInterface}}'")
+    program = shlex.join(["python3", "-c", LISTEN, bridge.output.strip()])
+    deployment.ssh(f"sudo systemd-run --quiet --unit=overhear {program}")
+    wait_until(
+        lambda: deployment.ssh("sudo test -e /run/overheard", check=False).code == 0, "listening"
+    )
+    yield heard
+    deployment.ssh("sudo systemctl stop overhear")
+    printable = "tr --complement --delete '[:print:]' </run/overheard"
+    heard.append(deployment.ssh(f"sudo sh -c {shlex.quote(printable)}").output)
+    deployment.ssh("sudo rm /run/overheard")
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +175,35 @@ def test_an_ordinary_user_is_refused(
     # Each interface has its own way of saying it.
     assert answer.status_code in (400, 401, 403), answer.text
     assert re.search("permission|401 Unauthorized", answer.json()["detail"])
+
+
+def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
+    """Sees the models offered, no administration and no workspace, and chats with a preset."""
+    sign_in(page, team, "bob@example.com", team.outputs["initialPasswords"]["bob@example.com"])
+    page.locator("#model-selector-model-button").click()
+    options = page.get_by_role("option")
+    expect(options).to_have_count(2)
+    assert sorted(text.split()[0] for text in options.all_inner_texts()) == ["Helper", MODEL]
+    page.keyboard.press("Escape")
+
+    with overhearing(team) as heard:
+        ask(page, "Helper", "Who are you?")
+        expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
+        stop(page)
+    (question,) = re.findall(r"POST /api/chat .*?(\{.*?\"stream\":true\})", heard[0])
+    asked = json.loads(question)
+    assert asked["messages"][0] == {
+        "role": "system",
+        "content": "You are the helper of this house.",
+    }
+    assert asked["options"] == {"temperature": 0.25, "seed": 4711}
+
+    for forbidden in ("/admin/users", "/workspace/models"):
+        page.goto(team.outputs["url"] + forbidden)
+        page.wait_for_url(f"{team.outputs['url']}/")
+    page.locator("#sidebar").get_by_role("button").last.click()
+    expect(page.get_by_role("menuitem", name="Settings")).to_be_visible()
+    expect(page.get_by_text("Admin Panel")).to_have_count(0)
 
 
 def test_a_group_allows_what_it_says(team: Deployment, tokens: dict[str, str]) -> None:

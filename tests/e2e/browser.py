@@ -1,0 +1,33 @@
+"""A person in front of Chromium."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.deployment import Deployment
+
+expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
+
+
+def sign_in(page: Page, deployment: Deployment, email: str, password: str) -> None:
+    """Open the chat and sign in."""
+    # What Open WebUI tells the first visitor of a new version.
+    page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
+    page.goto(deployment.outputs["url"])
+    page.locator("input[type=email]").fill(email)
+    page.locator("input[type=password]").fill(password)
+    page.locator("button[type=submit]").click()
+
+
+def ask(page: Page, model: str, question: str) -> None:
+    """Choose a model by its name in the list and send a question."""
+    page.locator("#model-selector-model-button").click()
+    page.get_by_role("option", name=model).click()
+    page.locator("#chat-input").click()
+    page.keyboard.type(question)
+    page.keyboard.press("Enter")
+
+
+def stop(page: Page) -> None:
+    """A small model may go on for long; what it says next is nobody's business."""
+    page.evaluate("document.querySelector('[aria-label=Stop]')?.click()")
