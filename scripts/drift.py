@@ -19,7 +19,7 @@ from typing import Any
 import asyncssh
 
 LOOK = "sudo /usr/local/lib/ollamazure/drift.py"
-OUTPUTS = ("sshCommand", "sshPrivateKey", "hostKey")
+OUTPUTS = ("sshCommand", "sshPrivateKey", "hostKey", "adminEmail", "adminPassword")
 PATIENCE_SECONDS = 60
 
 
@@ -56,6 +56,7 @@ async def look(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
     Raises:
         TroubleError: the machine is not reached, is another one, or does not answer.
     """
+    admin = {"email": outputs["adminEmail"], "password": outputs["adminPassword"]}
     user, _, address = str(outputs["sshCommand"]).split()[-1].partition("@")
     try:
         async with asyncssh.connect(
@@ -67,7 +68,7 @@ async def look(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
             config=None,
             connect_timeout=PATIENCE_SECONDS,
         ) as connection:
-            done = await connection.run(LOOK)
+            done = await connection.run(LOOK, input=json.dumps(admin))
     except (OSError, asyncssh.Error) as error:
         raise TroubleError(
             f"the machine at {address} is not reached by SSH: {error}. Is it running, and is your "

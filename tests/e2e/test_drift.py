@@ -43,6 +43,7 @@ FOUND = {
         r"/etc/nginx/preparing.html is gone",
     ],
     "ollama": [r"/etc/systemd/system/ollama.service was changed \(.* UTC\)"],
+    "open-webui-admin": [r"the declared administrator does not sign in with the declared password"],
     "open-webui-settings": [r".*ui.enable_signup.*"],
 }
 
@@ -78,6 +79,12 @@ def test_what_was_changed_by_hand_is_named_and_set_right(deployment: Deployment)
     with deployment.client(deployment.token) as client:
         body = {"config": {"ui.enable_signup": True}}
         assert client.post("/api/v1/configs/import", json=body).status_code == 200
+        passwords = {
+            "password": deployment.outputs["adminPassword"],
+            "new_password": "set in the browser",
+        }
+        changed_to = client.post("/api/v1/auths/update/password", json=passwords)
+        assert changed_to.status_code == 200
     before = started(deployment)
 
     changed = drift(deployment)

@@ -9,7 +9,13 @@ import pytest
 
 from scripts import drift
 
-OUTPUTS = {"sshCommand": "ssh -i chat.key a@192.0.2.1", "sshPrivateKey": "k", "hostKey": "h"}
+OUTPUTS = {
+    "sshCommand": "ssh -i chat.key a@192.0.2.1",
+    "sshPrivateKey": "key",
+    "hostKey": "ssh-ed25519 AAAA",
+    "adminEmail": "admin@chat.local",
+    "adminPassword": "secret",
+}
 
 
 def pulumi(folder: Path, script: str) -> str:
@@ -32,7 +38,7 @@ def test_reads_the_outputs_of_the_stack(tmp_path: Path) -> None:
     ("script", "said"),
     [
         ("echo no such stack >&2; exit 255", "the outputs of the stack dev cannot be read"),
-        ("echo '{}'", "has no output sshCommand, sshPrivateKey, hostKey"),
+        ("echo '{}'", "has no output sshCommand, sshPrivateKey, hostKey, admin"),
     ],
 )
 def test_trouble_is_not_drift(

@@ -24,7 +24,17 @@ def make(*arguments: str) -> str:
 
 def test_help_is_the_default_and_names_what_people_run() -> None:
     offered = {line.split()[0] for line in make().splitlines()}
-    assert offered >= {"up", "down", "test", "check", "clean", "preview", "preflight", "help"}
+    assert offered >= {
+        "up",
+        "down",
+        "test",
+        "check",
+        "clean",
+        "preview",
+        "preflight",
+        "drift",
+        "help",
+    }
 
 
 @pytest.mark.parametrize("target", ["up", "down", "clean", "test"])

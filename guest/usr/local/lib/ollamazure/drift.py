@@ -3,6 +3,7 @@
 
     drift.py        [{"resource": "nginx-config", "what": "/etc/nginx/nginx.conf is gone"}, …]
 
+{"email": …, "password": …} of the administrator may be on standard input, and is compared, too.
 Only reads. A resource is a command of the program; what no command has declared is no drift. Each
 command remembers what it did in a folder of its own: `files`, a line `MODE SHA256 PATH` for each
 file that it installed, and `model`, which model it pulled.
@@ -43,7 +44,10 @@ def main() -> int:
         for folder in sorted(INSTALLED.iterdir())
         for what in drift_of(folder)
     ]
-    found += drift_of_webui() if is_active("open-webui.service") else []
+    admin = sys.stdin.read()
+    if is_active("open-webui.service"):
+        found += asked_of_webui("drift")
+        found += asked_of_webui("drift-of-admin", admin) if admin else []
     json.dump(found, sys.stdout)
     return 0
 
@@ -137,9 +141,11 @@ def drift_of_model(name: str, digest: str) -> Iterator[str]:
         yield f"{name} is another model than was pulled"
 
 
-def drift_of_webui() -> list[dict[str, str]]:
+def asked_of_webui(question: str, text: str = "") -> list[dict[str, str]]:
     """What Open WebUI's own tool finds in the application."""
-    asked = subprocess.run([WEBUI, "drift"], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [WEBUI, question], input=text, capture_output=True, text=True, check=False
+    )
     if asked.returncode:
         what = f"Open WebUI cannot be asked: {asked.stderr.strip()}"
         return [{"resource": "open-webui-settings", "what": what}]

@@ -7,6 +7,7 @@
     webui.py remove KIND KEY        one item, with what declares it; a user is suspended
     webui.py show MODEL             to every user
     webui.py drift                  prints what is otherwise than declared, as JSON; changes nothing
+    webui.py drift-of-admin         the same for the admin, who is given as above
 
 KIND is group, user, knowledge, access, preset or prompt. What is declared wins at each run; what is
 not declared stays the admin's. Runs as root, which alone reaches Open WebUI's port, has its key,
@@ -67,6 +68,20 @@ with database:
     )
 """
 
+# Whether the declared admin would sign in. Asked of the database, where it counts as no sign-in.
+IS_ADMIN = """
+import json, sqlite3, sys
+import bcrypt
+admin = json.load(sys.stdin)
+database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
+row = database.execute(
+    "select auth.password from user join auth on auth.id = user.id"
+    " where user.email = ? and user.role = 'admin' and auth.active",
+    [admin["email"]],
+).fetchone()
+print(json.dumps(bool(row and bcrypt.checkpw(admin["password"].encode(), row[0].encode()))))
+"""
+
 
 def main(arguments: list[str]) -> int:
     webui = OpenWebui()
@@ -83,6 +98,8 @@ def run(webui: OpenWebui, arguments: list[str]) -> int:
         case ["drift"]:
             ready(webui)
             print(json.dumps(drift(webui), indent=2))
+        case ["drift-of-admin"]:
+            print(json.dumps(drift_of_admin(sys.stdin.read())))
         case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
             ready(webui)
             with locked():
@@ -164,6 +181,14 @@ def merge(present: Any, wanted: Any) -> Any:
         return wanted
     base = present if isinstance(present, dict) else {}
     return {**base, **{key: merge(base.get(key), value) for key, value in wanted.items()}}
+
+
+def drift_of_admin(admin: str) -> list[dict[str, str]]:
+    """Whether the declared admin signs in with the declared password."""
+    if json.loads(in_container(IS_ADMIN, admin)):
+        return []
+    what = "the declared administrator does not sign in with the declared password"
+    return [{"resource": "open-webui-admin", "what": what}]
 
 
 def drift(webui: OpenWebui) -> list[dict[str, str]]:
