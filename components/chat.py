@@ -116,13 +116,15 @@ class PrivateChat(pulumi.ComponentResource):
             ),
             child,
         )
+        # They answer nothing, so no user is to choose one.
+        embedding = {*settings.models} - {*settings.chat_models}
         ollama = Ollama(
             "ollama",
             OllamaArgs(
                 target=self.machine.target,
                 version=settings.ollama_version,
                 models=settings.models,
-                restricted_models=frozenset(map(model_id, settings.model_access)),
+                restricted_models=frozenset(map(model_id, {*settings.model_access, *embedding})),
                 context_length=plan.context_length,
                 num_parallel=plan.num_parallel,
                 max_loaded_models=plan.max_loaded_models,
@@ -157,6 +159,7 @@ class PrivateChat(pulumi.ComponentResource):
                 admin_password=self.admin_password,
                 default_model=settings.new_chats_begin_with,
                 embedding_model=settings.embedding_model,
+                after=[ollama.models[name] for name in [settings.embedding_model] if name],
                 banners=settings.banners,
                 permissions=settings.default_permissions,
                 database_pool_size=plan.database_pool_size,

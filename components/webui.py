@@ -37,6 +37,7 @@ class OpenWebuiArgs:
         default_model: id of a model or preset, chosen in a new chat.
         embedding_model: of Ollama, for the search in documents; without one the model reads the
             whole text.
+        after: what must be there before documents are embedded: that model.
         banners: what stands on top of every page; none leaves that to the admin.
         permissions: what every user may do, by Open WebUI's names; none leaves it to the admin.
         database_pool_size: connections to the database, each with a cache in memory.
@@ -52,6 +53,7 @@ class OpenWebuiArgs:
     admin_password: pulumi.Input[str]
     default_model: str
     embedding_model: str | None = None
+    after: Sequence[pulumi.Resource] = ()
     banners: Sequence[Banner] = ()
     permissions: Permissions = field(default_factory=dict)
     database_pool_size: int = 8
@@ -123,7 +125,7 @@ class OpenWebui(pulumi.ComponentResource):
                 ),
             ],
             mend=MEND,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, *args.after]),
         )
         self.digest = remote.digest([self.service, self.admin, self.settings])
         self.register_outputs({})

@@ -412,6 +412,57 @@ def test_documents_of_a_knowledge_base(
     assert "preset-brief: there is no knowledge base Handbook; declare it" in failed
 
 
+def test_a_question_is_answered_from_a_document(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    """Read as a whole where nothing embeds, searched where a model does."""
+    hours = "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti."
+    travel = "A day trip is paid up to 67 euros."
+    webui.declare("user", "fay@example.org", user("fay@example.org"))
+    password = secrets.token_urlsafe()
+    webui.apply("user", "fay@example.org", password=password)
+    token = sign_in(deployment, "fay@example.org", password)
+    two = knowledge(("hours.md", hours), ("travel.md", travel))
+    webui.declare("knowledge", "handbook", two, (hours, travel))
+    webui.apply("knowledge", "handbook")
+    asked = preset(deployment, system="", knowledge=["Handbook"], params={"temperature": 0})
+    webui.declare("preset", "brief", asked)
+    webui.apply("preset", "brief")
+    seen = models_of(deployment, token)
+
+    content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    assert "Odilon Marchetti" in content
+    assert "embedding_config" not in found
+
+    settings = "sudo cat /etc/ollamazure/open-webui.json"
+    deployment.up(**{"models[1]": "all-minilm:22m"})
+    try:
+        assert '"rag.embedding_model": "all-minilm:22m"' in deployment.ssh(settings).output
+        assert models_of(deployment, token) == seen, "nobody chats with a model that embeds"
+        content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        assert "Odilon Marchetti" in content
+        assert "all-minilm:22m" in found["embedding_config"]
+        new = "The archive in Nantes opens at 11:20. Its caretaker is called Bruna Sabatini."
+        webui.declare("knowledge", "handbook", knowledge(("hours.md", new)), (new,))
+        webui.apply("knowledge", "handbook")
+        content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        assert "Bruna Sabatini" in content
+    finally:
+        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
+        deployment.up()
+    _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    assert "embedding_config" not in found
+
+
+def ask_brief(deployment: Deployment, token: str, question: str) -> tuple[str, Item]:
+    """The preset's answer, and what is said of the first document that it was given."""
+    body = {"model": "brief", "messages": [{"role": "user", "content": question}]}
+    with deployment.client(token) as client:
+        sent = body | {"stream": False, "max_tokens": 48}
+        said = answer(client.post("/api/chat/completions", json=sent))
+    return said["choices"][0]["message"]["content"], said["sources"][0]["metadata"][0]
+
+
 def files(admin: httpx.Client, base: str) -> list[Item]:
     found: list[Item] = answer(admin.get(f"/api/v1/knowledge/{base}/files"))["items"]
     return found

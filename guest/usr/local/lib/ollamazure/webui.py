@@ -26,11 +26,27 @@ import webui_items
 from webui_accounts import Groups, Users
 from webui_client import OpenWebui, RefusedError, WebuiError, in_container, locked, ready, say
 from webui_items import Kind, difference
-from webui_workspace import Access, Knowledge, Presets, Prompts, show_to_everyone
+from webui_workspace import (
+    Access,
+    Knowledge,
+    Presets,
+    Prompts,
+    documents_not_read,
+    show_to_everyone,
+)
 
 SETTINGS = Path("/etc/ollamazure/open-webui.json")
 # Says that the settings for a new instance were applied; on the data disk, as what they set.
 BEGUN = Path("/srv/data/open-webui/begun")
+# What documents were embedded with last, as the settings declare it; on the data disk, as they are.
+EMBEDDED = Path("/srv/data/open-webui/embedded-with")
+WHOLE_DOCUMENTS = "rag.bypass_embedding_and_retrieval"
+EMBEDDING = (
+    WHOLE_DOCUMENTS,
+    "rag.embedding_engine",
+    "rag.embedding_model",
+    "rag.ollama.base_url",
+)
 REFUSED = (http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN)
 
 KINDS: dict[str, Kind] = {
@@ -165,9 +181,47 @@ def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
     if changes:
         webui.post("/api/v1/configs/import", {"config": changes})
         say(f"Set: {', '.join(sorted(changes))}.")
+    if "rag.embedding_model" in wanted:
+        embed(webui, {**present, **changes}, again=not changes.keys().isdisjoint(EMBEDDING))
+    elif EMBEDDED.exists():
+        # The model that embedded is declared no more: models read whole documents again.
+        webui.post("/api/v1/configs/import", {"config": {WHOLE_DOCUMENTS: True}})
+        EMBEDDED.unlink()
     BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
     BEGUN.touch()
     say("Open WebUI has what the settings declare.")
+
+
+def embed(webui: OpenWebui, config: dict[str, Any], *, again: bool) -> None:
+    """Has all documents embedded by the declared model.
+
+    Open WebUI takes up another model when it starts or when it is told here, never by its
+    configuration alone; and what one model embedded, no other finds.
+    """
+    declared = json.dumps({key: config[key] for key in EMBEDDING}, sort_keys=True)
+    if not again and EMBEDDED.exists() and EMBEDDED.read_text() == declared:
+        return
+    webui.post(
+        "/api/v1/retrieval/embedding/update",
+        {
+            "RAG_EMBEDDING_ENGINE": config["rag.embedding_engine"],
+            "RAG_EMBEDDING_MODEL": config["rag.embedding_model"],
+            "RAG_EMBEDDING_BATCH_SIZE": config["rag.embedding_batch_size"],
+            "ENABLE_ASYNC_EMBEDDING": config["rag.enable_async_embedding"],
+            "RAG_EMBEDDING_CONCURRENT_REQUESTS": config["rag.embedding_concurrent_requests"],
+            "ollama_config": {
+                "url": config["rag.ollama.base_url"],
+                "key": config["rag.ollama.api_key"],
+            },
+        },
+    )
+    webui.post("/api/v1/knowledge/reindex", {})
+    failed = documents_not_read(webui)
+    if failed:
+        raise WebuiError(f"{config['rag.embedding_model']} cannot embed {', '.join(failed)}.")
+    EMBEDDED.parent.mkdir(mode=0o700, exist_ok=True)
+    EMBEDDED.write_text(declared)
+    say(f"Documents are embedded by {config['rag.embedding_model']}.")
 
 
 def changed_keys(present: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Presets:
             "base_model": declared["base_model"],
             "description": declared["description"],
             "system": declared["system"],
-            "params": declared["params"],
+            "params": params_of(declared),
             "suggestions": declared["suggestions"],
             "knowledge": sorted(declared["knowledge"]),
             "access": words_of_access(declared["access"]),
@@ -98,7 +98,7 @@ class Presets:
                 "name": declared["name"],
                 "base_model_id": declared["base_model"],
                 "meta": meta,
-                "params": {**declared["params"], **system},
+                "params": {**params_of(declared), **system},
                 "access_grants": grants(webui, declared["access"]),
                 "is_active": True,
             },
@@ -113,6 +113,15 @@ class Presets:
         if base is None:
             raise WebuiError(f"there is no knowledge base {name}; declare it in `knowledge`.")
         return {"id": base["id"], "name": name, "type": "collection"}
+
+
+def params_of(declared: Item) -> Item:
+    """What is declared. Only in this mode does Open WebUI put the documents before the model.
+
+    In its usual one it offers the model a tool that searches them, which a small model never calls.
+    """
+    documents = {"function_calling": "legacy"} if declared["knowledge"] else {}
+    return {**documents, **declared["params"]}
 
 
 class Prompts:
@@ -284,6 +293,16 @@ def add_file(webui: OpenWebui, base: Item, name: str, content: Path) -> None:
 def remove_file(webui: OpenWebui, base: Item, file: Item) -> None:
     path = f"/api/v1/knowledge/{base['id']}/file/remove?delete_file=true"
     webui.post(path, {"file_id": file["id"]})
+
+
+def documents_not_read(webui: OpenWebui) -> list[str]:
+    """Those of all knowledge bases, declared or not; Open WebUI tells of them in its log only."""
+    return [
+        f"{file['filename']} ({base['name']}): {file['data'].get('error')}"
+        for base in webui.pages("/api/v1/knowledge/", "items")
+        for file in webui.pages(f"/api/v1/knowledge/{base['id']}/files", "items")
+        if (file["data"] or {}).get("status") == "failed"
+    ]
 
 
 def find_model(webui: OpenWebui, model: str) -> Item | None:
