@@ -64,8 +64,8 @@ drift: .venv ## what on the machine is no longer as declared; only reads; STACK=
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
 	@$(python) -m scripts.reference
 
-prices: .venv ## bring catalog/prices.yaml up to date from Azure's public price list
-	@$(python) -m scripts.prices
+prices: .venv ## bring catalog/prices.yaml up to date from Azure's public price list; REGIONS=francecentral adds one
+	@$(python) -m scripts.prices $(REGIONS)
 
 lock: .venv ## write constraints.txt from what is installed, after a pin has changed
 	@grep -h == requirements.txt requirements-dev.txt >.venv/direct.txt
