@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 _ONE_MACHINE = (
     "e2e/test_application.py",
     "e2e/test_chat.py",
+    "e2e/test_deployment_steps.py",
     "e2e/test_drift.py",
     "e2e/test_machine.py",
     "e2e/test_people.py",
