@@ -47,7 +47,7 @@ pulumi.export(
             "stack": stack,
             "location": settings.location,
             "keepData": settings.keep_data,
-            "users": [user.email for user in settings.users if user.state != "deleted"],
+            "hasUsers": bool(settings.users),
         }
     ),
 )
