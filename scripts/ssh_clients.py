@@ -58,14 +58,16 @@ class Stack:
         return value
 
     def committed(self) -> list[str]:
-        """The addresses that the checked out commit has."""
+        """The addresses that the checked out commit has; raises ClientsError."""
         shown = subprocess.run(
             ["git", "show", f"HEAD:Pulumi.{self.name}.yaml"],
             cwd=PROJECT,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        if shown.returncode:
+            raise ClientsError(f"what is committed cannot be read: {shown.stderr.strip()}")
         settings: dict[str, Any] = yaml.safe_load(shown.stdout)
         return list(settings["config"][SETTING])
 
@@ -111,13 +113,19 @@ def own_address() -> str:
         try:
             with urllib.request.urlopen(place, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
                 answers.add(answer.read(64).decode().strip())
-        except OSError as error:
-            raise ClientsError(
-                f"{place} does not say which address this machine has: {error}"
-            ) from error
-    if len(answers) != 1:
-        raise ClientsError(f"this machine's address is not clear: {' or '.join(sorted(answers))}")
-    return answers.pop()
+        except (OSError, ValueError) as error:
+            raise ClientsError(f"{place} does not say what address this is: {error}") from error
+    address, *others = sorted(answers)
+    if others or not _is_public(address):
+        raise ClientsError(f"this machine's public address is not clear: {sorted(answers)}")
+    return address
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_global
+    except ValueError:
+        return False
 
 
 def open_ssh(stack: Stack, address: str) -> str:
