@@ -230,7 +230,7 @@ def test_a_stack_is_made_on_first_use_and_again_after_its_removal(tmp_path: Path
         assert "Current stack is local" in stack.run("stack")
         stack.run("stack", "rm", "--yes")
     refused = Stack(stack.home, "other").run("stack", code=2)
-    assert "there is no stack 'other'" in refused and "Stacks are dev, local" in refused
+    assert "there is no stack 'other'" in refused and "Stacks are dev, gpu, local" in refused
 
 
 def test_a_state_that_a_kill_cut_off_is_mended(tmp_path: Path) -> None:
