@@ -84,7 +84,7 @@ def review(preview: Preview) -> Review:
     changes = tuple(change for change in found if change.layer != "check")
     return Review(
         preview,
-        _kind(preview.steps, changes),
+        _kind(_decided(preview.steps), changes),
         changes,
         checked=any(c.layer == "check" and c.action != "removed" for c in found),
         effect=table().worst([change.effect for change in changes]),

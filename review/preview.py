@@ -30,7 +30,7 @@ _COST_LINE = re.compile(
 )
 # `    pack@v1.0.0 [mandatory]  name  (type: resource)MESSAGE`; more lines of the message begin at
 # the left, what comes after it does not.
-_VIOLATION = re.compile(
+VIOLATION = re.compile(
     r"^ {4}(?P<pack>[\w.-]+)@v\S+ \[(?P<level>mandatory|advisory|remediate)\]"
     r"(?: \[severity: \w+\])?  (?P<policy>[\w-]+)(?:  \((?P<on>[^)]*)\))?"
     r"(?P<message>.*(?:\n(?! {4}|  [ ~+-] |Resources:|Policy ).*)*)$",
@@ -213,7 +213,7 @@ def _cost_after(diff: str, before: str | None) -> str | None:
 
 
 def _violations(diff: str) -> Iterator[Violation]:
-    for found in _VIOLATION.finditer(diff):
+    for found in VIOLATION.finditer(diff):
         yield Violation(
             found["policy"],
             found["level"] == "mandatory",

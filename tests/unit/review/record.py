@@ -105,10 +105,10 @@ class Tree:
             text=True,
         ).stdout
 
-    def preview(self, stack: str = STACK) -> Said:
+    def preview(self, stack: str = STACK, *more: str) -> Said:
         return (
-            self.pulumi("preview", "--json", "--show-sames", stack=stack),
-            self.pulumi("preview", "--diff", stack=stack),
+            self.pulumi("preview", "--json", "--show-sames", *more, stack=stack),
+            self.pulumi("preview", "--diff", *more, stack=stack),
         )
 
     def destroy(self) -> Said:
@@ -162,6 +162,12 @@ def new_environment(tree: Tree) -> Said:
     return tree.preview("second")
 
 
+def refused_by_a_policy(tree: Tree) -> Said:
+    tree.settings(sshClients=["0.0.0.0/0"])
+    shutil.copy(tree.file(f"Pulumi.{STACK}.yaml"), tree.file("Pulumi.prod-two.yaml"))
+    return tree.preview("prod-two", "--policy-pack", "policy")
+
+
 def renamed(tree: Tree) -> Said:
     """`pulumi stack rename`: every name in Azure holds the stack's."""
     tree.pulumi("stack", "rename", "talk")
@@ -211,6 +217,7 @@ CHANGES: dict[str, Callable[[Tree], Said]] = {
     "keep-data-no-more": with_data_kept(with_settings(keepData=False)),
     "bad-settings": with_settings(vmSize="Standard_B3ms", contextLength=7),
     "new-environment": new_environment,
+    "refused-by-a-policy": refused_by_a_policy,
     "renamed": renamed,
     "destroy": Tree.destroy,
     "destroy-protected": with_data_kept(Tree.destroy),
@@ -263,6 +270,7 @@ def slim(printed: str, diff: str) -> dict[str, Any]:
     said = json.loads(printed[printed.index("{\n") :])
     steps = [slim_step(step) for step in said.get("steps", ())]
     outputs = [line for line in diff.splitlines() if preview.COST_OUTPUT in line[:40]]
+    outputs += [found[0] for found in preview.VIOLATION.finditer(diff)]
     kept = {
         "preview": {
             "steps": [step for step in steps if step],
