@@ -31,6 +31,8 @@ from review.summary import Note
 from review.text import Text, Value
 
 POLICIES = "policy"
+# Seconds that an interrupted command may take to end.
+PATIENCE = 30
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ class Tree:
 
     def run(self, program: str, *arguments: str) -> Done:
         """Run one of its programs in its folder, and end all that it started if we are ended."""
-        # A group of its own: the engine's plugins would outlive the engine.
         try:
             process = subprocess.Popen(
                 [self.folder / program, *arguments],
@@ -84,10 +85,20 @@ class Tree:
         try:
             stdout, stderr = process.communicate()
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
             raise
         return Done(process.returncode, stdout, stderr)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command with all that it started: the engine ends its plugins when it is interrupted,
+    and leaves them behind when it is killed."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,7 @@ def against_base(stack: str, folder: Path, base: str, whole: bool = False) -> To
     here, there = stack in stacks(folder), stack in stacks(folder, commit)
     if not here:
         return _not_described(stack, there, folder, commit)
-    with emulated_azure(folder) as (home, environment):
+    with emulated_azure() as (home, environment):
         tree = Tree(folder, environment)
         if not there:
             new = Note(_new(stack, folder, commit))
@@ -137,7 +148,7 @@ def against_base(stack: str, folder: Path, base: str, whole: bool = False) -> To
             deployed = deploy(Tree(base_folder, environment), stack)
         if deployed.code == 0:
             return _previewed(tree, stack, (of_base,), whole)
-    with emulated_azure(folder) as (_, environment):
+    with emulated_azure() as (_, environment):
         notes = (_not_deployable(deployed, commit), of_base)
         return _previewed(Tree(folder, environment), stack, notes, whole)
 
@@ -228,16 +239,12 @@ def _all(done: Done) -> str:
 
 
 @contextmanager
-def emulated_azure(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """An emulated Azure in plan mode that is there for as long as this: its folder, and the
-    environment that leads commands to it."""
+def emulated_azure() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder with an emulated Azure in plan mode, there for as long as this, and the environment
+    that leads commands to it. Without machines it is nothing but files."""
     with tempfile.TemporaryDirectory(prefix="ollamazure-review-") as name:
         home = Path(name)
-        environment = {"OLLAMAZURE_PLAN": "1", "OLLAMAZURE_EMULATOR": str(home / "emulator")}
-        try:
-            yield home, environment
-        finally:
-            Tree(folder, environment).run(".venv/bin/python", "-m", "emulator.host.teardown")
+        yield home, {"OLLAMAZURE_PLAN": "1", "OLLAMAZURE_EMULATOR": str(home / "emulator")}
 
 
 @contextmanager

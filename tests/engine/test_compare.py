@@ -59,7 +59,7 @@ def left(tree: Path) -> list[str]:
     worktrees = git(tree, "worktree", "list", "--porcelain").count("worktree ") - 1
     folders = [str(folder) for folder in temporary(tree).glob("ollamazure-review-*")]
     processes = [
-        str(entry)
+        (entry / "cmdline").read_text()
         for entry in Path("/proc").glob("[0-9]*")
         if str(temporary(tree)).encode() in environment(entry)
     ]
@@ -116,7 +116,7 @@ def test_a_base_that_does_not_deploy_is_said(tree: Path) -> None:
 def test_an_end_half_way_leaves_nothing(tree: Path) -> None:
     asked = command(tree, "dev", "main", tree.parent / "never.md")
     process = subprocess.Popen(asked, cwd=PROJECT, env=os.environ)
-    while not any(temporary(tree).glob("ollamazure-review-*/emulator/pulumi")):
+    while not any(temporary(tree).glob("ollamazure-review-*/emulator/azure/state.json")):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM

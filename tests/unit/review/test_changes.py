@@ -129,8 +129,8 @@ def test_a_secret_script_says_only_that_it_changes() -> None:
 
 
 def test_what_only_the_deployment_knows_is_no_new_machine() -> None:
-    review = reviewed(command("nginx-certificate", SECRET, UNKNOWN))
-    assert not review.changes[0].again
+    review = reviewed(command("nginx-config", script({}), UNKNOWN))
+    assert not review.changes[0].again and review.effect == "none"
 
 
 def test_what_a_refresh_has_seen_is_not_what_is_done() -> None:
