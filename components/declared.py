@@ -231,7 +231,7 @@ class User(Section):
     )
     state: Literal["active", "suspended", "deleted"] = setting(
         "active",
-        description="A suspended user cannot sign in; deleted takes the account and its chats away "
+        description="A suspended user may do nothing; deleted takes the account and its chats away "
         "for good.",
         allowed="active, suspended or deleted",
         example="active",

@@ -534,8 +534,11 @@ class Settings(Section):
             problems += own
             if file:
                 values, locate = team_file.merged(values, file), file.locate
-            else:  # what refers to its entries cannot be judged without it
-                garbled.update((*team_file.KEYS, "defaultModel"))
+            else:
+                garbled.add(team_file.KEY)
+        if garbled & {team_file.KEY, *team_file.KEYS}:
+            # Who refers to what is in there cannot be judged.
+            garbled.update((*team_file.KEYS, "defaultModel"))
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:

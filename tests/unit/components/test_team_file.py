@@ -144,6 +144,12 @@ def test_without_the_file_nothing_is_said_about_who_is_not_in_it(project: Path) 
     assert "atlantis" in told
 
 
+def test_without_a_list_nothing_is_said_about_who_is_not_in_it(project: Path) -> None:
+    told = problems(project, "users: [{email: a@example.com, name: A, groups: [b]}]\n", groups="[{")
+    assert "ollamazure:groups = " in told
+    assert "no such group" not in told
+
+
 def test_files_of_a_knowledge_base(project: Path) -> None:
     (project / "docs" / "leave").mkdir(parents=True)
     (project / "docs" / ".hidden").write_text("x")
