@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-_NUMBERS = Path("/run/ollamazure-emulator")
 
 
 def cache_folder() -> Path:
     """The user's cache: artifacts by version, shared by every instance of this user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ollamazure"
+
+
+def _numbers() -> Path:
+    """Where instances claim their numbers. Only root's have anything on the host; plan mode works
+    for everybody."""
+    return Path("/run/ollamazure-emulator") if os.geteuid() == 0 else cache_folder() / "instances"
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,17 @@ class Instance:
 
     def release(self) -> None:
         """Give the number back; called when the instance is removed."""
-        (_NUMBERS / str(self.number)).unlink(missing_ok=True)
+        (_numbers() / str(self.number)).unlink(missing_ok=True)
 
 
 def _claim(home: Path) -> int:
     """The instance's number: the one it has, else the lowest free one."""
-    _NUMBERS.mkdir(parents=True, exist_ok=True)
-    with (_NUMBERS / "lock").open("w") as lock:
+    numbers = _numbers()
+    numbers.mkdir(parents=True, exist_ok=True)
+    with (numbers / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         owners: dict[int, str] = {}
-        for entry in _NUMBERS.iterdir():
+        for entry in numbers.iterdir():
             if entry.name.isdigit() and entry.is_file():
                 owner = entry.read_text()
                 if owner and Path(owner).is_dir():
@@ -86,6 +92,6 @@ def _claim(home: Path) -> int:
                 return number
         for number in range(256):
             if number not in owners:
-                (_NUMBERS / str(number)).write_text(str(home))
+                (numbers / str(number)).write_text(str(home))
                 return number
     raise RuntimeError("256 emulated Azures exist on this host; remove one with `make down`")
