@@ -18,6 +18,7 @@ import yaml
 
 from components import machine
 from tests.unit.components.test_cloud import whole_program
+from tests.unit.guest import tree
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST = PROJECT / "guest"
@@ -25,7 +26,7 @@ _TABLE = yaml.safe_load((PROJECT / "tests/unit/packages_of_commands.yaml").read_
 PACKAGES: dict[str, str] = _TABLE["commands"] | _TABLE["gpu"]
 ESSENTIAL, BUILTIN = frozenset(_TABLE["essential"]), frozenset(_TABLE["builtin"])
 FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key", gpu=True))
-OURS = {path.name.removesuffix(".j2") for path in GUEST.rglob("*") if path.is_file()}
+OURS = {path.name.removesuffix(".j2") for path in tree.files()}
 _BASH = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
@@ -72,9 +73,7 @@ def scripts() -> dict[str, set[str]]:
     """Everything that runs on the machine, with the commands it uses."""
     found: dict[str, set[str]] = {}
     functions = functions_of((GUEST / "usr/local/lib/ollamazure/lib.sh").read_text())
-    for path in sorted(GUEST.rglob("*")):
-        if not path.is_file():
-            continue
+    for path in tree.files():
         text = path.read_text()
         if re.match(r"#!.*\b(ba)?sh\b", text) or path.suffix == ".sh":
             found[str(path.relative_to(PROJECT))] = commands_of_shell(text)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from components import remote
+from tests.unit.guest import tree
 
 TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
 
@@ -24,11 +25,11 @@ OLLAMA = {
 
 
 def scripts() -> list[Path]:
-    return sorted(
+    return [
         path
-        for path in remote.GUEST.rglob("*")
-        if path.is_file() and (path.suffix == ".sh" or path.read_text().startswith("#!/bin/bash"))
-    )
+        for path in tree.files()
+        if path.suffix == ".sh" or path.read_text().startswith("#!/bin/bash")
+    ]
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
