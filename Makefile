@@ -45,7 +45,7 @@ check: check-packages .venv ## formatting, types and linters
 	scripts/shell-scripts.sh | xargs --null shellcheck --external-sources
 	scripts/lint-workflows.sh
 
-preview: packages artifacts ## what `make up` would change, in plain words; STACK=dev BASE=main DIFF=1
+preview: packages $(if $(filter local,$(STACK)),artifacts,.venv) ## what `make up` would change, in plain words; STACK=dev BASE=main DIFF=1
 	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) $(python) -m review.compare \
 	    --stack $(STACK) $(if $(BASE),--base $(BASE)) $(if $(DIFF),--diff)
 

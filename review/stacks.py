@@ -37,7 +37,8 @@ OUTSIDE = (
 # Nobody's environment: the one that is deployed on the machine of whoever runs `make up`.
 LOCAL = "local"
 LONGEST_PATH = 200
-_STACK_FILE = re.compile(r"Pulumi\.([^./]+)\.yaml")
+# Pulumi allows no other names; one with markup in it would be shown.
+_STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_-]+)\.yaml")
 
 
 class GitError(Exception):
@@ -115,7 +116,8 @@ def _mentions(folder: Path, name: str) -> set[str]:
     while waiting:
         for text in _texts(folder / waiting.pop()):
             path = os.path.normpath(text)
-            if path not in found and path != "." and (folder / path).exists():
+            inside = path != "." and not path.startswith(("..", "/"))
+            if inside and path not in found and (folder / path).exists():
                 found.add(path)
                 waiting.append(path)
     return found

@@ -128,6 +128,7 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "resource-group": {"name": "chat"},
     "data-group": {"name": "chat-data"},
     "admin-password": {"result": "correct-horse-battery-staple"},
+    "initial-passwords": {"result": "a-seed-of-passwords"},
 }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import json
 import string
 
 import pytest
 
 from review.explain import EXPLANATIONS
 from review.rules import Rule, table
-from tests.unit.review.record import PROJECT, RECORDED
+from tests.unit.components.test_cloud import whole_program
+from tests.unit.review.record import BASE, PROJECT
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,9 @@ def test_every_explanation_is_used() -> None:
 
 def test_every_resource_of_the_program_is_in_the_table() -> None:
     """Another one would be told as unknown: give it its words."""
-    said = json.loads((RECORDED / "new-environment.json").read_text())
-    for step in said["preview"]["steps"]:
-        *_, types, name = step["urn"].split("::")
-        assert table().resource(types.rpartition("$")[2], name).title != "{type} {item}", name
+    restricted = {"smollm2:135m": {"groups": ["research"]}}
+    declared = {key: value for key, value in BASE.items() if key != "vmSize"}
+    program = whole_program("dev", **declared, modelAccess=restricted)
+    assert {"access-smollm2-135m", "user-bob@example.com"} <= {of.name for of in program.resources}
+    for of in program.resources:
+        assert table().resource(of.type, of.name).title != "{type} {item}", of.name

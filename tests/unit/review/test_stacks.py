@@ -45,6 +45,7 @@ def write(folder: Path, name: str, text: str = "changed\n") -> None:
         ("Pulumi.dev.yaml", ["dev"]),
         ("Pulumi.local.yaml", []),
         ("Pulumi.new.yaml", ["new"]),
+        ("Pulumi.<img src=x>.yaml", ["dev", "prod"]),
         ("__main__.py", ["dev", "prod"]),
         ("Pulumi.yaml", ["dev", "prod"]),
         ("components/network.py", ["dev", "prod"]),
