@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+import pulumi_azure_native
 import pytest
 from pulumi._types import input_type_types, is_input_type
 
@@ -44,6 +45,8 @@ FILES = {
 def _sdk(token: str, prefix: str = "") -> Any:
     """The SDK's file of a type, or of the function that reads one (`prefix` get_)."""
     package, _, name = FILES[token].partition(".")
+    # The SDK loads a package when it is first used, and never rightly when a part of it came first.
+    _ = getattr(getattr(pulumi_azure_native, package), token.rpartition(":")[2])
     return importlib.import_module(f"pulumi_azure_native.{package}.{prefix}{name}")
 
 
