@@ -127,7 +127,9 @@ def test_a_preview_on_azure_becomes_a_comment(runner: Runner, stack: Stack, tmp_
 def drift_report(runner: Runner, file: Path) -> str:
     """The step of the nightly look; there is no machine here, so that half of it is not known."""
     look = steps("drift", "look")["Look at the cloud and at the machine"]
-    runner.run(look.replace('"report/$STACK.md"', str(file)))
+    summary = file.with_name("summary.md")
+    runner.run(look.replace('"report/$STACK.md"', str(file)), GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.read_text().endswith(file.read_text())
     return file.read_text()
 
 
