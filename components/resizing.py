@@ -16,9 +16,14 @@ def former_size() -> VmSize | None:
 
     The engine reads the stack's own outputs from whatever backend it uses. A StackReference would
     tell the same, but stand in every preview and copy all outputs, secrets too, into the state.
+    Where they cannot be read, there is nothing to say: no reason to stop a run.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    found = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
+    try:
+        found = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
+    except Exception as error:  # the SDK raises nothing narrower
+        pulumi.log.debug(f"The former size is not known: {error}")
+        return None
     return catalog.vm_sizes().get(found.value["outputs"].get("vmSize"))
 
 

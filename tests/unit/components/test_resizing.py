@@ -48,3 +48,13 @@ def test_both_names_and_the_interruption_are_said(former: str, size: str, words:
 def test_a_size_that_auto_chose_is_said_to_be(models: str, words: str) -> None:
     said = warning("Standard_B2as_v2", "Standard_B4as_v2", vmSize="auto", models=models)
     assert said and said.endswith(words)
+
+
+def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen with the file backend, while the same run wrote its first state."""
+
+    def cut_off(*_: object) -> None:
+        raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
+
+    monkeypatch.setattr(resizing, "invoke", cut_off)
+    assert resizing.former_size() is None
