@@ -41,9 +41,7 @@ def main() -> None:
             first = measured(azure)
             second = measured(azure)
         finally:
-            azure.pulumi("config", "rm", "ollamazure:teamFile")
             (PROJECT / TEAM_FILE).unlink(missing_ok=True)
-            azure.up()
     items = USERS + GROUPS + PRESETS + PROMPTS
     print(f"{'':34}{f'{items} items':>14}{'once more':>14}")
     for what, value in first.items():
@@ -54,7 +52,12 @@ def main() -> None:
 def deployment() -> Iterator[Deployment]:
     """The stack `local`, running: of its own, or the one that is deployed already."""
     if home := os.environ.get("OLLAMAZURE_E2E_HOME"):
-        yield Deployment(Path(home).resolve())
+        azure = Deployment(Path(home).resolve())
+        try:
+            yield azure
+        finally:
+            azure.pulumi("config", "rm", "ollamazure:teamFile")
+            azure.up()
         return
     with tempfile.TemporaryDirectory() as folder:
         azure = Deployment(Path(folder) / "emulator")

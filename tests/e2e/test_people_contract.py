@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from components import catalog
 from tests.e2e.deployment import Deployment
 
 TOOL = "sudo /usr/local/lib/ollamazure/webui.py"
@@ -496,6 +497,16 @@ def test_settings_changed_by_hand_are_told(webui: Webui, admin: httpx.Client) ->
     finally:
         webui.deployment.ssh(f"{TOOL} apply-settings /etc/ollamazure/open-webui.json")
     assert webui.drift(settings) == []
+
+
+def test_the_catalog_has_exactly_open_webuis_permissions(admin: httpx.Client) -> None:
+    """Their names are checked at preview, so they must be the application's."""
+
+    def names(tree: Item) -> dict[str, set[str]]:
+        return {branch: set(leaves) for branch, leaves in tree.items()}
+
+    real = answer(admin.get("/api/v1/users/default/permissions/defaults"))
+    assert names(catalog.webui_permissions().defaults) == names(real)
 
 
 def test_an_error_has_the_items_name_and_open_webuis_message(
