@@ -9,7 +9,7 @@ import difflib
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -96,6 +96,19 @@ class Wrong:
     instead: str | None = None
     superfluous: tuple[str | int, ...] | None = None
 
+    def at(self, places: Sequence[int]) -> Wrong:
+        """The same, found in a list that had only the items at these places of the whole one."""
+
+        def moved(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+            key, index, *rest = path
+            return (key, places[int(index)], *rest)
+
+        return replace(
+            self,
+            path=moved(self.path),
+            superfluous=self.superfluous and moved(self.superfluous),
+        )
+
     @property
     def details(self) -> InitErrorDetails:
         """The same for pydantic."""
@@ -109,15 +122,27 @@ class Wrong:
         return InitErrorDetails(type=error, loc=(), input=self.given)
 
 
-def refuse(found: Iterable[Wrong]) -> None:
+def refuse(found: Iterable[Wrong], beside: ValidationError | None = None) -> None:
     """End a validator with all that was found; nothing found is no error.
+
+    Args:
+        found: what is wrong.
+        beside: what pydantic has found by itself.
 
     Raises:
         ValidationError: pydantic takes each of its parts for one of its own.
     """
     details = [wrong.details for wrong in found]
     if details:
-        raise ValidationError.from_exception_data("settings", details)
+        former = [_again(one) for one in beside.errors()] if beside else []
+        raise ValidationError.from_exception_data("settings", [*former, *details])
+
+
+def _again(details: ErrorDetails) -> InitErrorDetails:
+    context = details.get("ctx", {})
+    refused = PydanticCustomError("refused", "{reason}", context)
+    kind = refused if details["type"] == "refused" else details["type"]
+    return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,13 @@ from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi.runtime import config as raw_config
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from components import catalog, references, team_file
@@ -429,11 +435,25 @@ class Settings(Section):
         example={"chat": {"file_upload": True}},
     )
 
-    @field_validator(*references.CHECKS)
+    @field_validator(*references.CHECKS, mode="wrap")
     @classmethod
-    def _fits_the_rest(cls, value: Any, info: ValidationInfo) -> Any:
-        refuse(references.CHECKS[str(info.field_name)](value, info.data))
-        return value
+    def _fits_the_rest(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        """The value itself, and then what it refers to; one bad entry hides nothing of the rest."""
+        name = str(info.field_name)
+        check = references.CHECKS[name]
+        try:
+            right = handler(value)
+        except ValidationError as error:
+            if isinstance(value, list):
+                bad = {details["loc"][0] for details in error.errors()}
+                good = [index for index in range(len(value)) if index not in bad]
+                found = check(handler([value[index] for index in good]), info.data)
+                refuse((wrong.at(good) for wrong in found if wrong.path[0] == name), beside=error)
+            raise
+        refuse(check(right, info.data))
+        return right
 
     @field_validator("models")
     @classmethod

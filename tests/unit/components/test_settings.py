@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -247,6 +248,29 @@ def test_problems_of_several_entries_are_told_at_once() -> None:
     assert message.startswith("4 settings to mend")
     for key in ("groups[0].permissions.chat.x", "users[1].email", "presets[0].baseModel"):
         assert f"ollamazure:{key} " in message
+
+
+def test_a_bad_entry_hides_nothing_of_the_others() -> None:
+    with pytest.raises(SettingsError) as error:
+        parsed(
+            groups='[{"name": "a", "members": ["x@example.com"]}]',
+            users='[{"email": "x@example.com", "name": "", "role": "boss"},'
+            ' {"email": "alice@example.com", "name": "A", "groups": ["b"]}, 7,'
+            ' {"email": "alice@example.com", "name": "B"}]',
+            knowledge='[{"name": "K", "files": ["nowhere"]}, {"name": "L"},'
+            ' {"name": "M", "files": ["README.md"]}, {"name": "M", "files": ["README.md"]}]',
+        )
+    told = re.findall(r"^\d+\. ollamazure:(\S+)", str(error.value), re.M)
+    assert told == [
+        "users[0].name",
+        "users[0].role",
+        "users[2]",
+        "users[3].email",
+        "users[1].groups[0]",
+        "knowledge[0].files[0]",
+        "knowledge[1].files",
+        "knowledge[3].name",
+    ]
 
 
 def test_what_is_lost_for_good_is_seen_before() -> None:
