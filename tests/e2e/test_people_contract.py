@@ -215,6 +215,8 @@ def test_a_removed_user_is_suspended_and_keeps_the_chats(
     assert "is as declared" in webui.apply("user", email)
     webui.declare("user", email, user(email))
     assert "state is suspended, declared active" in webui.apply("user", email)
+    with deployment.client(token) as client:
+        assert client.get("/api/v1/chats/").status_code == 401, "a session from before is back"
     with deployment.client(sign_in(deployment, email, password)) as client:
         assert answer(client.get(f"/api/v1/chats/{chat}"))["title"] == "Kept"
 

@@ -127,3 +127,15 @@ def test_an_answer_of_another_shape_is_told_with_the_call(
 
     told = capsys.readouterr().err
     assert "group-sales: GET /api/v1/groups/ was answered in a way that is not known here" in told
+
+
+def test_one_command_at_a_time_changes_anything(server: Server) -> None:
+    server.answers = [(200, {}), (200, [])]
+    removing = threading.Thread(target=webui.main, args=(["remove", "group", "Sales"],))
+    with webui_client.locked():
+        removing.start()
+        removing.join(0.2)  # it would end here if it did not wait
+        asked = [path for _, path, _, _ in server.requests]
+    removing.join()
+    assert asked == ["/ready"]
+    assert [path for _, path, _, _ in server.requests] == ["/ready", "/api/v1/groups/"]
