@@ -177,6 +177,19 @@ def test_an_ordinary_user_is_refused(
     assert re.search("permission|401 Unauthorized", answer.json()["detail"])
 
 
+def test_a_file_is_refused_by_the_page_alone(team: Deployment, tokens: dict[str, str]) -> None:
+    """What docs/how-to/users-and-groups.md says of chat.file_upload; a version that refuses is
+    better, and then the page has to say so."""
+    with team.client(tokens["bob"]) as client:
+        mine = client.post("/api/v1/files/", files={"file": ("note.txt", b"A note.")})
+        assert mine.status_code == 200, mine.text
+        note = f"/api/v1/files/{mine.json()['id']}"
+    with team.client(tokens["alice"]) as client:
+        assert client.get(note).status_code in (401, 403, 404)
+    with team.client(tokens["bob"]) as client:
+        assert client.delete(note).status_code == 200
+
+
 def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
     """Sees the models offered, no administration and no workspace, and chats with a preset."""
     sign_in(page, team, "bob@example.com", team.outputs["initialPasswords"]["bob@example.com"])
