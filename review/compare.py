@@ -280,7 +280,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--diff", action="store_true", help="print the whole difference, too")
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="the tree; here by default")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _ended)
     folder = options.folder.resolve()
     try:
         told = (
@@ -299,4 +298,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _ended)
     sys.exit(main())

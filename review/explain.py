@@ -6,6 +6,7 @@ is worse than its rule says so.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,6 @@ from review.preview import State
 from review.rules import Effect
 from review.text import Text, Value, fill, joined
 
-EVERYBODY = {"*", "0.0.0.0/0", "::/0", "Internet"}
 _PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
 
 
@@ -71,7 +71,8 @@ def ports(change: Change) -> Iterator[Sentence]:
     """Which ports open and close, and to whom."""
     before, after = (_allowed(state) for state in (change.old, change.new))
     if before is None or after is None:
-        yield Sentence(("Rules of a kind that this table does not know; read the difference.",))
+        other = "Rules of a kind that this table does not know; read the difference."
+        yield Sentence((other,), "unknown")
         return
     told = False
     for port in sorted(before.keys() | after.keys(), key=lambda port: (len(port), port)):
@@ -88,7 +89,7 @@ def ports(change: Change) -> Iterator[Sentence]:
 def _opened(port: str, clients: set[str]) -> Iterator[Sentence]:
     if not clients:
         return
-    if clients & EVERYBODY and port not in ("80", "443"):
+    if any(map(_is_everybody, clients)) and port not in ("80", "443"):
         yield Sentence(
             ("**", _port(port), " opens to everybody on the internet.**"),
             alarm="A port opens to everybody on the internet.",
@@ -102,9 +103,17 @@ def _port(port: str) -> str | Value:
 
 
 def _clients(clients: set[str]) -> Text:
-    if clients & EVERYBODY:
+    if any(map(_is_everybody, clients)):
         return ("everybody",)
     return joined(((Value(client),) for client in sorted(clients)), ", ")
+
+
+def _is_everybody(client: str) -> bool:
+    """Whether it is the internet or a large part of it: two halves are the whole."""
+    try:
+        return ipaddress.ip_network(client, strict=False).prefixlen < 8
+    except ValueError:
+        return client in ("*", "Internet", "Any")
 
 
 def _allowed(state: State | None) -> dict[str, set[str]] | None:

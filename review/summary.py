@@ -62,13 +62,15 @@ def headline(review: Review) -> str:
         return "This cannot be applied as it is: see what is said below."
     if review.kind == "nothing":
         return "Nothing changes."
+    alarms = [*dict.fromkeys(alarm for change in review.changes for alarm in change.alarms)]
     if review.kind == "everything new":
-        return "A new environment: nothing of it exists yet."
+        return " ".join(["A new environment: nothing of it exists yet.", *alarms])
     words = table().effects[review.effect].headline
     if review.kind == "everything removed":
         kept = "The data disk stays in Azure with all chats, files and models."
         return f"The environment is destroyed. {words if review.effect == 'data' else kept}"
-    alarms = dict.fromkeys(alarm for change in review.changes for alarm in change.alarms)
+    if review.effect != "unknown" and any(c.effect == "unknown" for c in review.changes):
+        alarms.append("Not all of it is known: read the difference below.")
     return " ".join([f"{_counts(review.changes)}.", words, *alarms])
 
 
@@ -127,8 +129,9 @@ def _groups(changes: Sequence[Change]) -> Iterator[Row]:
 
 def _again(changes: Sequence[Change]) -> Iterator[Row]:
     """Commands that only run again, those with one reason together."""
-    for meaning, effect in dict.fromkeys((change.meaning, change.effect) for change in changes):
+    for meaning in dict.fromkeys(change.meaning for change in changes):
         alike = [change for change in changes if change.meaning == meaning]
+        effect = alike[0].effect
         yield from _by_layer(alike, joined(meaning, " "), table().effects[effect].short, effect)
 
 

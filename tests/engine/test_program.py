@@ -13,6 +13,7 @@ from emulator import cli, scratch
 from emulator.azure.fabric import NullFabric
 from emulator.azure.service import Azure
 from emulator.instance import Instance
+from review import compare
 from tests.engine.stack import PROJECT, Stack, counted, names
 
 COMMANDS = {
@@ -62,6 +63,23 @@ def test_a_new_model_is_one_new_resource_and_the_last_check(stack: Stack) -> Non
     assert names(steps, "create") == {"model-smollm2-360m"}
     assert names(steps, "update") - {"ollamazure-local"} == {"chat-answers"}
     assert set(counted(steps)) <= {"create", "update"}
+
+
+def test_make_preview_tells_it_in_plain_words_and_keeps_the_exit_code(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLLAMAZURE_PLAN", "1")
+    monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(stack.home))
+    stack.set("models[1]", "smollm2:360m")
+    assert compare.main(["--stack", "local"]) == 0
+    said = capfd.readouterr().out
+    assert "Stack local: 1 added. Users are not interrupted." in said
+    assert "added model smollm2:360m" in said
+
+    stack.set("contextLength", "7")
+    assert compare.main(["--stack", "local", "--diff"]) == 1
+    said = capfd.readouterr().out
+    assert "cannot be applied" in said and "pulumi config set ollamazure:contextLength" in said
 
 
 def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:

@@ -34,8 +34,9 @@ def firewall(old: list[object], new: list[object]) -> dict[str, object]:
     return update(NSG, "nsg", before, after, "securityRules[0].sourceAddressPrefixes[0]")
 
 
-def test_a_port_that_opens_to_everybody_is_in_the_headline() -> None:
-    opened = firewall([rule("22", "203.0.113.7/32")], [rule("22", "203.0.113.7/32", "0.0.0.0/0")])
+@pytest.mark.parametrize("client", ["0.0.0.0/0", "128.0.0.0/1", "*", "Internet"])
+def test_a_port_that_opens_to_everybody_is_in_the_headline(client: str) -> None:
+    opened = firewall([rule("22", "203.0.113.7/32")], [rule("22", "203.0.113.7/32", client)])
     assert meanings(opened) == ["SSH (22) opens to everybody on the internet."]
     assert "A port opens to everybody" in comment.of_review("dev", reviewed(opened))
 
@@ -52,8 +53,9 @@ def test_a_port_that_closes() -> None:
 
 
 def test_a_rule_of_another_kind_is_not_guessed() -> None:
-    (said,) = meanings(firewall([], [rule("22", "*", access="Deny")]))
-    assert "does not know" in said
+    review = reviewed(firewall([], [rule("22", "*", access="Deny")]))
+    assert "does not know" in plain(review.changes[0].meaning[0])
+    assert review.effect == "unknown"
 
 
 def test_a_disk_that_shall_shrink_fails() -> None:
@@ -155,6 +157,13 @@ def test_a_resource_that_the_table_does_not_know_is_said_to_be_unknown() -> None
     review = reviewed(step("create", "azure-native:storage:StorageAccount", "x", newState={}))
     assert review.effect == "unknown"
     assert plain(review.changes[0].title) == "azure-native:storage:StorageAccount x"
+
+
+def test_what_is_not_known_is_in_the_headline_whatever_else_is_worse() -> None:
+    vm = "azure-native:compute:VirtualMachine"
+    unknown = step("create", "azure-native:storage:StorageAccount", "x", newState={})
+    known = step("delete", vm, "vm", oldState={"inputs": {}})
+    assert "Not all of it is known" in comment.of_review("dev", reviewed(unknown, known))
 
 
 def test_an_update_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
