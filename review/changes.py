@@ -19,6 +19,7 @@ from review.text import Text, fill
 KEPT = "kept"
 # Where a command's script is: in what the login shell runs, and in its standard input.
 SCRIPT = ("create", "stdin")
+MOST_SENTENCES = 8
 MACHINE_TYPE = "azure-native:compute:VirtualMachine"
 
 Kind = Literal["nothing", "changes", "everything new", "everything removed"]
@@ -189,10 +190,12 @@ def _change(step: Step, action: Action, resource: Resource, aspects: Sequence[st
     meaning: dict[Text, None] = {}
     effects: list[Effect] = []
     again, alarms = [], []
-    for aspect in aspects:
-        rule, values = _rule(step, action, resource, aspect)
+    ruled = [(aspect, *_rule(step, action, resource, aspect)) for aspect in aspects]
+    for aspect, rule, values in ruled:
         again.append(rule.again)
-        for sentence in _sentences(step, rule, aspect, {**values, "item": item}):
+        # Of files that one rule is about there is one sentence.
+        path = ", ".join(other["path"] for _, of, other in ruled if of is rule)
+        for sentence in _sentences(step, rule, aspect, {**values, "item": item, "path": path}):
             meaning.setdefault(sentence.text)
             effects.append(sentence.effect or rule.effect)
             alarms += [sentence.alarm] if sentence.alarm else []
@@ -203,12 +206,19 @@ def _change(step: Step, action: Action, resource: Resource, aspects: Sequence[st
         resource,
         item,
         fill(resource.title, {"item": item, "type": step.type}),
-        tuple(meaning),
+        _shortened(tuple(meaning)),
         table().worst(effects),
         again=all(again),
         kept=KEPT in aspects,
         alarms=tuple(alarms),
     )
+
+
+def _shortened(meaning: tuple[Text, ...]) -> tuple[Text, ...]:
+    if len(meaning) <= MOST_SENTENCES:
+        return meaning
+    more = len(meaning) - MOST_SENTENCES
+    return (*meaning[:MOST_SENTENCES], (f"And {more} more, in the difference below.",))
 
 
 def _item(step: Step, resource: Resource) -> str:
@@ -224,7 +234,7 @@ def _item(step: Step, resource: Resource) -> str:
 _UNKNOWN = Rule(
     when="*",
     effect="unknown",
-    means="This table does not know what follows; read the difference.",
+    means="What follows from {path} is not known; read the difference.",
     why="nobody has written it down",
 )
 
@@ -238,7 +248,7 @@ def _rule(
             values = _values(step, rule, aspect)
             if values is not None:
                 return rule, values
-    return _UNKNOWN, {}
+    return _UNKNOWN, {"path": aspect or action}
 
 
 def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:

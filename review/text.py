@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-LONGEST_VALUE = 120
+LONGEST_VALUE = 160
 
 
 @dataclass(frozen=True)

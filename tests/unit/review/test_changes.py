@@ -119,6 +119,21 @@ def test_files_that_a_command_brings_are_told_apart() -> None:
     ]
 
 
+def test_files_that_one_rule_is_about_are_one_sentence() -> None:
+    paths = ("/usr/local/lib/ollamazure/a", "/usr/local/lib/ollamazure/b")
+    old, new = (script(dict.fromkeys(paths, text), "x") for text in ("a", "b"))
+    assert meanings(command("machine-ready", old, new)) == [
+        f"Files of the machine change ({', '.join(paths)})."
+    ]
+
+
+def test_many_differences_are_cut() -> None:
+    path = "/etc/ollamazure/open-webui.json"
+    old, new = (script({path: json.dumps(dict.fromkeys(map(str, range(30)), n))}) for n in (1, 2))
+    said = meanings(command("open-webui-settings", old, new))
+    assert len(said) == 9 and said[-1] == "And 22 more, in the difference below."
+
+
 def test_what_every_script_begins_with_interrupts_nobody() -> None:
     old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
     review = reviewed(command("open-webui", old, old.replace("    true\n", "    false\n")))

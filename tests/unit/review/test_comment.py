@@ -7,7 +7,7 @@ import re
 import pytest
 
 from review import __main__, comment
-from review.text import block, code, harmless, shortened
+from review.text import LONGEST_VALUE, block, code, harmless, shortened
 from tests.unit.review.steps import COMMAND, command, printed, reviewed, script, step
 
 pytestmark = pytest.mark.unit
@@ -85,7 +85,7 @@ def test_a_code_span_holds_any_backticks(text: str) -> None:
 
 def test_unseen_characters_are_shown() -> None:
     assert harmless("a\x1b[31m\u202eb\u200bc\x00") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
-    assert len(shortened("x" * 500)) == 120
+    assert len(shortened("x" * 500)) == LONGEST_VALUE
     assert block("a\r\nb") == "```\na\nb\n```"
 
 
