@@ -158,6 +158,7 @@ class PrivateChat(pulumi.ComponentResource):
                 admin_name=settings.admin_name,
                 admin_password=self.admin_password,
                 default_model=settings.new_chats_begin_with,
+                document_search=settings.document_search,
                 embedding_model=settings.embedding_model,
                 after=[ollama.models[name] for name in [settings.embedding_model] if name],
                 banners=settings.banners,

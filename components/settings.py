@@ -403,6 +403,14 @@ class Settings(Section):
         allowed="a list of knowledge bases, each name once",
         example=[{"name": "Handbook", "files": ["README.md"]}],
     )
+    document_search: Literal["auto", "image", "whole"] = setting(
+        "auto",
+        description="How models read documents. auto: a declared embedding model finds what fits "
+        "the question, and without one the whole text is handed over; image: the small model of "
+        "Open WebUI's own image finds it; whole: always the whole text.",
+        allowed="auto, image or whole",
+        example="auto",
+    )
     presets: tuple[Preset, ...] = setting(
         (),
         description="Models with a task: a base model with a system prompt, parameters, knowledge.",
@@ -615,7 +623,9 @@ class Settings(Section):
 
     @property
     def embedding_model(self) -> str | None:
-        """The first of the models that turns text into numbers for the search."""
+        """The first of the models that turns text into numbers for the search, if it shall."""
+        if self.document_search != "auto":
+            return None
         others = [name for name in self.models if name not in self.chat_models]
         return others[0] if others else None
 

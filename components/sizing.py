@@ -32,6 +32,7 @@ import pulumi
 
 from components import catalog
 from components.catalog import Model, VmSize
+from components.declared import documents
 from components.problems import command
 from components.settings import Settings
 
@@ -47,6 +48,8 @@ SYSTEM_GIB = 0.6
 # Reports of Open WebUI's issues 2582, 4188 and 16596 lie between 0.65 and 1.6 GiB.
 WEBUI_GIB = 1.2
 NGINX_GIB = 0.05
+# What Open WebUI takes more where it embeds by itself: its documentation on performance.
+IMAGES_SEARCH_GIB = 0.5
 SPARE_GIB = 0.5
 MACHINE_GIB = SYSTEM_GIB + WEBUI_GIB + NGINX_GIB + SPARE_GIB
 
@@ -63,6 +66,7 @@ DATA_DISK_BASE_GIB = 16
 # 4.1 GB of weights: about 4 GB/s for each vCPU.
 GB_PER_SECOND_AND_VCPU = 4.0
 SLOW_TOKENS_PER_SECOND = 3.0
+BYTES_A_TOKEN = 4  # of prose in English; others take more tokens
 
 OS_DISK_GIB = 32
 
@@ -280,7 +284,8 @@ def usable(size: VmSize) -> float:
 def machine_need(settings: Settings, load: Load) -> float:
     """Memory, in GiB, of all but the models: former conversations are kept outside the GPU too."""
     loaded = min(load.max_loaded_models, len(settings.models))
-    return MACHINE_GIB + loaded * load.prompt_cache_mib / 1024
+    search = IMAGES_SEARCH_GIB if settings.document_search == "image" else 0.0
+    return MACHINE_GIB + search + loaded * load.prompt_cache_mib / 1024
 
 
 def models_need(settings: Settings, load: Load) -> float:
@@ -470,6 +475,31 @@ def _warnings(size: VmSize, settings: Settings, today: date) -> Iterable[str]:
                 "than people read (4 GB/s of memory for each vCPU, divided by the weights read for "
                 "a token). A smaller model or a GPU size is faster."
             )
+    yield from _longer_than_a_conversation(settings, load_on(size, settings).context_length)
+
+
+def _longer_than_a_conversation(settings: Settings, context_length: int) -> Iterable[str]:
+    """Knowledge that is handed over whole and does not fit: its end would be cut off in silence."""
+    if settings.document_search == "image" or settings.embedding_model:
+        return
+    for base in settings.knowledge:
+        # How much text a PDF or the like has, only its reader knows.
+        texts = [file.content for file in documents(base.files) if b"\0" not in file.content]
+        tokens = sum(map(len, texts)) // BYTES_A_TOKEN
+        if tokens > context_length:
+            search = next(name for name, model in catalog.models().items() if model.kind != "chat")
+            yield (
+                f"The knowledge base {base.name} has about {tokens} tokens, a conversation "
+                f"{context_length}, and the whole of it is handed over with each question: the "
+                "model sees a part. A search finds what fits: "
+                f"{_command_for_search(settings, search)}"
+            )
+
+
+def _command_for_search(settings: Settings, model: str) -> str:
+    if settings.document_search == "whole":
+        return command(("documentSearch",), "auto")
+    return command(("models", len(settings.models)), model)
 
 
 def _left(day: date, today: date) -> str:

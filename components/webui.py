@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 
@@ -21,6 +21,8 @@ OLLAMA_URL = "http://host.containers.internal:11434"
 UPLOAD_LIMIT_MB = 50
 MEND = "`journalctl --unit open-webui` on the machine tells more; `pulumi up` tries again."
 DECLARED = "/etc/ollamazure/open-webui.json"
+# What the official image brings along (its Dockerfile, USE_EMBEDDING_MODEL).
+IMAGES_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class OpenWebuiArgs:
         admin_name: what users see of the admin.
         admin_password: secret; at most 72 bytes.
         default_model: id of a model or preset, chosen in a new chat.
-        embedding_model: of Ollama, for the search in documents; without one the model reads the
-            whole text.
+        document_search: auto, image or whole; see Settings.
+        embedding_model: of Ollama, for the search in documents, where that is auto.
         after: what must be there before documents are embedded: that model.
         banners: what stands on top of every page; none leaves that to the admin.
         permissions: what every user may do, by Open WebUI's names; none leaves it to the admin.
@@ -52,6 +54,7 @@ class OpenWebuiArgs:
     admin_name: str
     admin_password: pulumi.Input[str]
     default_model: str
+    document_search: Literal["auto", "image", "whole"] = "auto"
     embedding_model: str | None = None
     after: Sequence[pulumi.Resource] = ()
     banners: Sequence[Banner] = ()
@@ -161,7 +164,7 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
             "task.query.retrieval.enable": generates,
             "models.default_metadata": {"capabilities": {"builtin_tools": args.builtin_tools}},
             "rag.file.max_size": UPLOAD_LIMIT_MB,
-            **search(args.embedding_model),
+            **search(args),
             **({"ui.banners": [*map(banner, args.banners)]} if args.banners else {}),
             **({"user.permissions": permissions(args.permissions)} if args.permissions else {}),
         },
@@ -175,14 +178,22 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
     }
 
 
-def search(embedding_model: str | None) -> dict[str, Any]:
-    """How documents are searched, where there is a model for it; else it is the admin's affair."""
-    if embedding_model is None:
+def search(args: OpenWebuiArgs) -> dict[str, Any]:
+    """How documents are read; with auto and no model for it that is the admin's affair."""
+    if args.document_search == "whole":
+        return {"rag.bypass_embedding_and_retrieval": True}
+    if args.document_search == "image":
+        return {
+            "rag.bypass_embedding_and_retrieval": False,
+            "rag.embedding_engine": "",
+            "rag.embedding_model": IMAGES_EMBEDDING_MODEL,
+        }
+    if args.embedding_model is None:
         return {}
     return {
         "rag.bypass_embedding_and_retrieval": False,
         "rag.embedding_engine": "ollama",
-        "rag.embedding_model": model_id(embedding_model),
+        "rag.embedding_model": model_id(args.embedding_model),
         "rag.ollama.base_url": OLLAMA_URL,
     }
 

@@ -257,6 +257,17 @@ def test_documents_are_searched_where_a_model_embeds() -> None:
     assert without["begin_with"]["rag.bypass_embedding_and_retrieval"] is True
 
 
+def test_documents_are_searched_by_the_images_own_model_or_never_when_told_so() -> None:
+    args = webui_args(None, "")  # type: ignore[arg-type]
+    by_itself = declared(dataclasses.replace(args, document_search="image"), "")["config"]
+    assert by_itself["rag.embedding_engine"] == ""
+    assert by_itself["rag.embedding_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert by_itself["rag.bypass_embedding_and_retrieval"] is False
+    whole = declared(dataclasses.replace(args, document_search="whole"), "")["config"]
+    assert whole["rag.bypass_embedding_and_retrieval"] is True
+    assert "rag.embedding_model" not in whole
+
+
 def test_banners_are_the_admins_until_they_are_declared() -> None:
     args = webui_args(None, "")  # type: ignore[arg-type]
     assert "ui.banners" not in declared(args, "")["config"]

@@ -303,3 +303,29 @@ def test_cost_is_machine_disks_and_address() -> None:
 def test_a_disk_is_billed_by_the_next_larger_tier() -> None:
     assert sizing.disk_price(64) == 4.8
     assert sizing.disk_price(65) == 9.6
+
+
+def test_a_search_by_open_webuis_own_model_takes_memory() -> None:
+    without = sizing.plan(settings()).memory_need_gib
+    with_it = sizing.plan(settings(documentSearch="image")).memory_need_gib
+    assert with_it - without == pytest.approx(sizing.IMAGES_SEARCH_GIB)
+
+
+@pytest.mark.parametrize(
+    ("models", "search", "mend"),
+    [
+        ('["llama3.2:1b"]', "auto", "--path 'ollamazure:models[1]' nomic-embed-text:v1.5"),
+        ('["llama3.2:1b","all-minilm:22m"]', "whole", "ollamazure:documentSearch auto"),
+        ('["llama3.2:1b","all-minilm:22m"]', "auto", None),
+        ('["llama3.2:1b"]', "image", None),
+    ],
+)
+def test_documents_that_no_conversation_holds_are_told(
+    models: str, search: str, mend: str | None
+) -> None:
+    """The guide is longer than 512 tokens, and read whole where nothing searches it."""
+    given = {"knowledge": '[{"name": "Guide", "files": ["docs/guide.md"]}]', "contextLength": "512"}
+    plan = sizing.plan(settings(models=models, documentSearch=search, **given))
+    told = [warning for warning in plan.warnings if "The knowledge base Guide has about" in warning]
+    assert len(told) == (0 if mend is None else 1)
+    assert mend is None or told[0].endswith(mend)
