@@ -415,9 +415,7 @@ def test_documents_of_a_knowledge_base(
     assert "preset-brief: there is no knowledge base Handbook; declare it" in failed
 
 
-def test_a_question_is_answered_from_a_document(
-    webui: Webui, admin: httpx.Client, deployment: Deployment
-) -> None:
+def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
     """Read as a whole where nothing embeds, searched where a model does."""
     hours = "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti."
     travel = "A day trip is paid up to 67 euros."
@@ -438,8 +436,10 @@ def test_a_question_is_answered_from_a_document(
     assert "embedding_config" not in found
 
     settings = "sudo cat /etc/ollamazure/open-webui.json"
-    deployment.up(**{"models[1]": "all-minilm:22m"})
+    up = ("up", "--yes", "--skip-preview")  # the administrator's session stays as it is
+    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
     try:
+        deployment.pulumi(*up)
         assert '"rag.embedding_model": "all-minilm:22m"' in deployment.ssh(settings).output
         assert models_of(deployment, token) == seen, "nobody chats with a model that embeds"
         content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
@@ -452,7 +452,7 @@ def test_a_question_is_answered_from_a_document(
         assert "Bruna Sabatini" in content
     finally:
         deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
-        deployment.up()
+        deployment.pulumi(*up)
     _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
     assert "embedding_config" not in found
 
