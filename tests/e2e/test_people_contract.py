@@ -392,7 +392,19 @@ def test_documents_of_a_knowledge_base(
     webui.apply("knowledge", "handbook")
     assert texts(admin, base) == {"opening.md": new, "extra.md": "Added by hand."}
     kept = deployment.ssh(f"sudo ls {DECLARED}/knowledge/handbook").output.split()
-    assert kept == [sha256(new)]
+    assert kept == [sha256(new), f"{sha256(new)}.read"]
+
+    file = next(one for one in files(admin, base) if one["filename"] == "opening.md")
+    by_hand = f"/api/v1/files/{file['id']}/data/content/update"
+    answer(admin.post(by_hand, json={"content": "We never open."}))
+    assert webui.drift() == [
+        (
+            "knowledge-handbook",
+            f"files.hours/opening.md is changed, declared {sha256(new)[:12]}",
+        )
+    ]
+    webui.apply("knowledge", "handbook")
+    assert texts(admin, base) == {"opening.md": new, "extra.md": "Added by hand."}
 
     file = next(one for one in files(admin, base) if one["filename"] == "opening.md")
     remove = f"/api/v1/knowledge/{base}/file/remove"

@@ -196,8 +196,9 @@ class Knowledge:
         if base is None:
             return None
         files: dict[str, str] = {}
+        folder = folder_of(self.key(declared))
         for name, file in our_files(webui, base, documents(declared)):
-            known = short(file["meta"]["file_hash"])
+            known = short(content_of(file, folder))
             files[name] = f"{files[name]} and {known}" if name in files else known
         return {
             "id": base["id"],
@@ -258,12 +259,24 @@ def our_files(webui: OpenWebui, base: Item, wanted: dict[str, str]) -> list[tupl
     return found
 
 
+def content_of(file: Item, folder: Path) -> str:
+    """SHA-256 of what was put there, unless somebody has written another text since."""
+    sha256 = str(file["meta"]["file_hash"])
+    read = text_read(folder / sha256)
+    return sha256 if not read.exists() or read.read_text() == file["hash"] else "changed"
+
+
+def text_read(content: Path) -> Path:
+    """Where the SHA-256 is kept of the text that Open WebUI read in a document."""
+    return content.with_suffix(".read")
+
+
 def set_files(webui: OpenWebui, base: Item, wanted: dict[str, str], folder: Path) -> None:
     """Has the documents `wanted` (SHA-256 by name), whose contents lie in `folder`."""
     there = set()
     # First away with the old: a new one may have the same text.
     for name, file in our_files(webui, base, wanted):
-        if name not in there and wanted.get(name) == file["meta"]["file_hash"]:
+        if name not in there and wanted.get(name) == content_of(file, folder):
             there.add(name)
         else:
             remove_file(webui, base, file)
@@ -271,7 +284,7 @@ def set_files(webui: OpenWebui, base: Item, wanted: dict[str, str], folder: Path
         if name not in there:
             add_file(webui, base, name, folder / sha256)
     for content in folder.glob("*"):
-        if content.name not in wanted.values():
+        if content.stem not in wanted.values():
             content.unlink()
 
 
@@ -284,10 +297,11 @@ def add_file(webui: OpenWebui, base: Item, name: str, content: Path) -> None:
         content.read_bytes(),
         {"knowledge_id": base["id"], OURS: name},
     )
-    data = webui.get(f"/api/v1/files/{added['id']}")["data"]
-    if data["status"] != "completed":
+    file = webui.get(f"/api/v1/files/{added['id']}")
+    if file["data"]["status"] != "completed":
         webui.delete(f"/api/v1/files/{added['id']}")
-        raise WebuiError(f"the document {name} cannot be read: {data.get('error')}")
+        raise WebuiError(f"the document {name} cannot be read: {file['data'].get('error')}")
+    text_read(content).write_text(file["hash"])
 
 
 def remove_file(webui: OpenWebui, base: Item, file: Item) -> None:
