@@ -3,16 +3,18 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test check clean preview preflight bootstrap-azure bootstrap-azure-teardown drift reference prices lock packages check-packages test-packages artifacts
+.PHONY: help up down test check clean preview preflight bootstrap-azure bootstrap-azure-teardown status logs ssh drift reference prices lock packages check-packages test-packages artifacts
 
 STACK ?= local
 python := .venv/bin/python
-# Of the stack: `make drift STACK=dev pulumi=bin/pulumi-local` looks at dev on the emulated Azure.
+# Of the stack: `make status STACK=dev pulumi=bin/pulumi-local` looks at dev on the emulated Azure.
 pulumi := $(if $(filter local,$(STACK)),bin/pulumi-local,pulumi)
 instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 # Machines, network namespaces and firewall rules are made by root. Under sudo the user's own cache
 # and package settings stay in force.
 root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
+# The way to the machine of a stack, for the targets that look at it.
+to_machine = $(if $(filter pulumi,$(pulumi)),,$(root)) $(python) -m scripts.$@ --stack $(STACK) --pulumi $(pulumi)
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -58,8 +60,17 @@ bootstrap-azure: .venv ## what workflows need on Azure to deploy a stack; STACK=
 bootstrap-azure-teardown: .venv ## delete that again, after `pulumi destroy`; STACK=dev
 	@$(python) -m scripts.bootstrap_azure --stack $(STACK) --teardown
 
-drift: .venv ## what on the machine is no longer as declared; only reads; STACK=dev
-	@$(if $(filter local,$(STACK)),$(root)) $(python) -m scripts.drift --stack $(STACK) --pulumi $(pulumi)
+status: .venv ## how the machine and the chat are, on one screen; STACK=dev
+	@$(to_machine)
+
+logs: .venv ## what the services have logged; STACK=dev UNIT=nginx SINCE=1h FOLLOW=1
+	@$(to_machine) $(if $(UNIT),--unit "$(UNIT)") $(if $(SINCE),--since "$(SINCE)") $(if $(FOLLOW),--follow)
+
+ssh: .venv ## a session on the machine, with keys that are in no file; STACK=dev COMMAND="uptime"
+	@$(to_machine) $(if $(COMMAND),"$$COMMAND")
+
+drift: .venv ## what is no longer as declared, in the cloud and on the machine; only reads; STACK=dev
+	@$(to_machine)
 
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
 	@$(python) -m scripts.reference

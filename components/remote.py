@@ -276,6 +276,7 @@ def machine_files(mirror: str | None) -> list[File]:
         File(f"{TOOLS}/machine-ready", "0755"),
         File(f"{TOOLS}/model.py", "0755"),
         File(f"{TOOLS}/drift.py", "0755"),
+        File(f"{TOOLS}/status.py", "0755"),
         *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),

@@ -1,127 +1,184 @@
-"""Is the machine of a stack still what the program has declared? Looks by SSH, changes nothing.
+"""Is what a stack has made still what was declared? Looks in the cloud and at the machine.
 
-Address and keys come from the stack's outputs, straight from Pulumi into memory. Exit code: 0 when
-nothing differs, 1 when something does, 2 when it cannot be told.
+Changes nothing: `pulumi refresh` in preview asks Azure, and a tool of the machine, reached by SSH,
+looks at files, units, versions, models and what Open WebUI holds. Exit code: 0 when nothing
+differs, 1 when something does, 2 when nothing was found and one of the two did not answer.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import json
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import asyncssh
+from review import preview, text
+from scripts.machine import Machine, TroubleError, outputs_of, parser, run_pulumi
 
 LOOK = "sudo /usr/local/lib/ollamazure/drift.py"
-OUTPUTS = ("sshCommand", "sshPrivateKey", "hostKey", "adminEmail", "adminPassword")
-PATIENCE_SECONDS = 60
+LONGEST_PART = 24_000  # characters: an issue holds 65536
+EXIT_CODES = {"none": 0, "found": 1, "unknown": 2}
 
 
-class TroubleError(Exception):
-    """Whether there is drift cannot be told; the message says why and what to do."""
+@dataclass(frozen=True)
+class Look:
+    """What one look has found.
+
+    Attributes:
+        place: `cloud` or `machine`.
+        found: each item names a resource, and what differs.
+        trouble: why it cannot be told, if so.
+    """
+
+    place: str
+    found: Sequence[Mapping[str, str]] = ()
+    trouble: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """In one word: found, none or unknown."""
+        return "unknown" if self.trouble else "found" if self.found else "none"
 
 
-def outputs_of(stack: str, pulumi: str) -> Mapping[str, Any]:
-    """The stack's outputs, secrets in plain.
+def look_at_cloud(stack: str, pulumi: str) -> Look:
+    """What Azure has otherwise than Pulumi's state."""
+    try:
+        return Look("cloud", [*cloud_differences(refreshed(stack, pulumi).steps)])
+    except (TroubleError, preview.PreviewError) as error:
+        return Look("cloud", trouble=f"the cloud does not say what differs: {error}")
+
+
+def refreshed(stack: str, pulumi: str) -> preview.Preview:
+    """What a refresh would change in Pulumi's state.
 
     Raises:
-        TroubleError: Pulumi has none, or not those that lead to the machine.
+        TroubleError: Azure cannot be asked.
+        preview.PreviewError: what Pulumi says is not understood.
     """
-    command = [pulumi, "stack", "output", "--json", "--show-secrets", "--stack", stack]
+    command = [pulumi, "refresh", "--preview-only", "--json", "--non-interactive"]
+    done = run_pulumi([*command, "--stack", stack])
+    if done.returncode == 0:
+        return preview.read(done.stdout)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    except FileNotFoundError as error:
-        raise TroubleError(f"{pulumi} is not installed.") from error
-    if done.returncode:
-        raise TroubleError(f"the outputs of the stack {stack} cannot be read; see above.")
-    outputs: Mapping[str, Any] = json.loads(done.stdout)
-    missing = [name for name in OUTPUTS if name not in outputs]
-    if missing:
-        raise TroubleError(
-            f"the stack {stack} has no output {', '.join(missing)}. "
-            f"`{pulumi} up --stack {stack}` makes it, with everything else."
-        )
-    return outputs
+        errors = preview.read(done.stdout).errors
+    except preview.PreviewError:
+        errors = ()
+    raise TroubleError("; ".join(errors) or f"`{' '.join(command)}` has failed; see above.")
+
+
+def cloud_differences(steps: Sequence[preview.Step]) -> Iterator[dict[str, str]]:
+    """What the steps of a refresh mean, resource by resource."""
+    for step in steps:
+        if step.op == "delete":
+            yield {"resource": step.name, "what": f"the {step.type} is gone"}
+        elif step.op not in ("same", "read", "refresh"):
+            for path in step.changed:
+                now, declared = value_of(step.new, path), value_of(step.old, path)
+                what = f"{path} is {now}, declared is {declared}"
+                yield {
+                    "resource": step.name,
+                    "what": what if now != declared else f"{path} differs",
+                }
+            if not step.changed:
+                yield {"resource": step.name, "what": f"the {step.type} differs"}
+
+
+def value_of(state: preview.State | None, path: str) -> str:
+    """An input in one short line; secrets are masked already."""
+    value = state.value(path) if state else None
+    return "absent" if value is None else text.shortened(json.dumps(value, ensure_ascii=False))
+
+
+def look_at_machine(stack: str, pulumi: str) -> Look:
+    """What the stack's machine itself finds."""
+    try:
+        outputs = outputs_of(stack, pulumi, "adminEmail", "adminPassword")
+        return Look("machine", asyncio.run(look(outputs)))
+    except TroubleError as trouble:
+        return Look("machine", trouble=str(trouble))
 
 
 async def look(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What the machine itself finds: each item names a resource, and what differs.
+    """What the machine that `outputs` lead to finds: a resource and what differs, each.
 
     Raises:
         TroubleError: the machine is not reached, is another one, or does not answer.
     """
     admin = {"email": outputs["adminEmail"], "password": outputs["adminPassword"]}
-    user, _, address = str(outputs["sshCommand"]).split()[-1].partition("@")
-    try:
-        async with asyncssh.connect(
-            address,
-            username=user,
-            client_keys=[asyncssh.import_private_key(outputs["sshPrivateKey"])],
-            known_hosts=([asyncssh.import_public_key(outputs["hostKey"])], [], []),
-            agent_path=None,
-            config=None,
-            connect_timeout=PATIENCE_SECONDS,
-        ) as connection:
-            done = await connection.run(LOOK, input=json.dumps(admin))
-    except (OSError, asyncssh.Error) as error:
-        raise TroubleError(
-            f"the machine at {address} is not reached by SSH: {error}. Is it running, and is your "
-            "address one of ollamazure:sshClients?"
-        ) from error
-    if done.exit_status:
-        raise TroubleError(
-            f"the machine at {address} does not say what differs: {str(done.stderr).strip()}. "
-            "`pulumi up` brings its tools up to date."
-        )
-    found: list[dict[str, str]] = json.loads(str(done.stdout))
+    found: list[dict[str, str]] = await Machine.of(outputs).ask(LOOK, json.dumps(admin))
     return found
 
 
-def report(stack: str, found: Sequence[Mapping[str, str]], pulumi: str, again: str) -> str:
-    """What a person reads: the differences by resource, and the command that ends them.
+def outcome(looks: Sequence[Look]) -> str:
+    """Of all looks together: what one has found counts, also where another could not look."""
+    each = {look.outcome for look in looks}
+    return next(word for word in ("found", "unknown", "none") if word in each)
+
+
+def report(stack: str, looks: Sequence[Look], pulumi: str, again: str) -> str:
+    """What a person reads: the differences by resource, and the commands that end them.
 
     Args:
-        stack: whose machine it is.
-        found: as `look` returns it.
+        stack: what was looked at.
+        looks: one for each place.
         pulumi: the command that works on the stack.
         again: a value that the setting `reapply` has not had before.
     """
-    if not found:
-        return f"No drift: the machine of the stack {stack} is as declared."
-    lines = [f"Drift on the machine of the stack {stack}:"]
-    in_order = sorted(found, key=lambda item: (item["resource"], item["what"]))
+    parts = [paragraph(look, stack) for look in looks if look.outcome == "found"]
+    for look in looks:
+        if look.outcome == "none":
+            parts.append(f"No drift: the {look.place} of the stack {stack} is as declared.")
+    mends = {
+        "cloud": f"{pulumi} up --refresh --stack {stack}",
+        "machine": f"{pulumi} config set ollamazure:reapply {again} --stack {stack} && "
+        f"{pulumi} up --stack {stack}",
+    }
+    for look in looks:
+        if look.outcome == "found":
+            parts += [f"To have the {look.place} as declared again:", f"  {mends[look.place]}"]
+    return "\n\n".join(parts)
+
+
+def paragraph(look: Look, stack: str) -> str:
+    """What was found at one place, by resource."""
+    lines = [f"Drift of the {look.place} of the stack {stack}:"]
+    in_order = sorted(look.found, key=lambda item: (item["resource"], item["what"]))
     for resource, items in itertools.groupby(in_order, key=lambda item: item["resource"]):
         lines += ["", resource, *(f"  {item['what']}" for item in items)]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "To have it as declared again, which runs every command on the machine once more:",
-            "",
-            f"  {pulumi} config set ollamazure:reapply {again} --stack {stack} && "
-            f"{pulumi} up --stack {stack}",
-        ]
-    )
+    return "\n".join(lines)
+
+
+def markdown(stack: str, looks: Sequence[Look], pulumi: str, again: str) -> str:
+    """The report for an issue; its first line says what came of it."""
+    parts = [f"<!-- drift: {outcome(looks)} -->\n## {stack}\n"]
+    for look in looks:
+        said = look.trouble or report(stack, [look], pulumi, again)
+        block = text.block(said[:LONGEST_PART], "text")
+        parts.append(f"**The {look.place}**: {look.outcome}\n\n{block}\n")
+    return "\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What differs from what was declared? Only reads.")
-    parser.add_argument("--stack", required=True, help="for example dev")
-    parser.add_argument("--pulumi", default="pulumi", help="or bin/pulumi-local")
-    options = parser.parse_args(arguments)
-    try:
-        found = asyncio.run(look(outputs_of(options.stack, options.pulumi)))
-    except TroubleError as trouble:
-        print(f"drift: {trouble}", file=sys.stderr)
-        return 2
-    print(report(options.stack, found, options.pulumi, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
-    return 1 if found else 0
+    options_of = parser("What differs from what was declared? Only reads.")
+    options_of.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there")
+    options = options_of.parse_args(arguments)
+    stack, pulumi = options.stack, options.pulumi
+    looks = [look_at_cloud(stack, pulumi), look_at_machine(stack, pulumi)]
+    again = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    for look in looks:
+        if look.trouble:
+            print(f"drift: {look.trouble}", file=sys.stderr)
+    if said := report(stack, looks, pulumi, again):
+        print(text.harmless(said))
+    if options.markdown:
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
+        options.markdown.write_text(markdown(stack, looks, pulumi, again))
+    return EXIT_CODES[outcome(looks)]
 
 
 if __name__ == "__main__":

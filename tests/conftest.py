@@ -15,6 +15,7 @@ _ONE_MACHINE = (
     "e2e/test_deployment_steps.py",
     "e2e/test_drift.py",
     "e2e/test_machine.py",
+    "e2e/test_operations.py",
     "e2e/test_people.py",
     "e2e/test_people_contract.py",
     "e2e/test_rotation.py",

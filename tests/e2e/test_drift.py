@@ -11,7 +11,8 @@ import sys
 import asyncssh
 import pytest
 
-from scripts.drift import TroubleError, look
+from scripts.drift import look
+from scripts.machine import TroubleError
 from tests.e2e.deployment import PROJECT, Deployment, Ran
 from tests.e2e.test_application import models_of_a_new_user, started
 

@@ -1,66 +1,89 @@
-"""What `make drift` says, and what it needs from the stack. The machine's side: tests/e2e."""
+"""What `make drift` says. Cloud: tests/engine/test_workflow_steps.py; machine: tests/e2e."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import drift
+from scripts.drift import Look
+from tests.unit.scripts.pulumi import pulumi
 
-OUTPUTS = {
-    "sshCommand": "ssh -i chat.key a@192.0.2.1",
-    "sshPrivateKey": "key",
-    "hostKey": "ssh-ed25519 AAAA",
-    "adminEmail": "admin@chat.local",
-    "adminPassword": "secret",
-}
-
-
-def pulumi(folder: Path, script: str) -> str:
-    """A command that answers as the Pulumi CLI would."""
-    command = folder / "pulumi"
-    command.write_text(f"#!/bin/sh\n{script}\n")
-    command.chmod(0o755)
-    return str(command)
+ON_MACHINE = [
+    {"resource": "ollama", "what": "ollama.service is not active"},
+    {"resource": "nginx", "what": "/etc/nginx/nginx.conf is gone"},
+    {"resource": "ollama", "what": "/usr/local/bin/x is gone"},
+]
+IN_CLOUD = [{"resource": "nsg", "what": "the rule is gone"}]
+AGAIN = "2027-01-31T10:15:00Z"
 
 
-def test_reads_the_outputs_of_the_stack(tmp_path: Path) -> None:
-    answer = (
-        f'[ "$*" = "stack output --json --show-secrets --stack dev" ] && cat {tmp_path}/outputs'
+def step(op: str, name: str, old: Any = None, new: Any = None, *changed: str) -> dict[str, Any]:
+    return {
+        "op": op,
+        "urn": f"urn:pulumi:dev::ollamazure::a:b:C$azure:network:Group::{name}",
+        "oldState": {"inputs": old or {}},
+        "newState": {"inputs": new or {}},
+        "detailedDiff": {path: {"kind": "update"} for path in changed},
+    }
+
+
+def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Path) -> None:
+    old = {"tags": {"stack": "dev"}, "rules": [{"port": "22"}]}
+    new = {"tags": {"stack": "x", "by": "hand"}, "rules": [{"port": "*"}]}
+    changed = ("tags.stack", "tags.by", "rules[0].port", "etag")
+    steps = [
+        step("same", "vm"),
+        step("refresh", "nic"),
+        step("update", "nsg", old, new, *changed),
+        step("delete", "disk"),
+    ]
+    (tmp_path / "seen").write_text(json.dumps({"steps": steps, "changeSummary": {}}))
+    asked = "refresh --preview-only --json --non-interactive --stack dev"
+    look = drift.look_at_cloud(
+        "dev", pulumi(tmp_path, f'[ "$*" = "{asked}" ] && cat {tmp_path}/seen')
     )
-    (tmp_path / "outputs").write_text(json.dumps(OUTPUTS))
-    assert drift.outputs_of("dev", pulumi(tmp_path, answer)) == OUTPUTS
+    assert (look.outcome, look.found) == (
+        "found",
+        [
+            {"resource": "nsg", "what": "etag differs"},
+            {"resource": "nsg", "what": 'rules[0].port is "*", declared is "22"'},
+            {"resource": "nsg", "what": 'tags.by is "hand", declared is absent'},
+            {"resource": "nsg", "what": 'tags.stack is "x", declared is "dev"'},
+            {"resource": "disk", "what": "the azure:network:Group is gone"},
+        ],
+    )
 
 
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("echo no such stack >&2; exit 255", "the outputs of the stack dev cannot be read"),
-        ("echo '{}'", "has no output sshCommand, sshPrivateKey, hostKey, admin"),
+        ("exit 255", "refresh --preview-only --json --non-interactive` has failed; see above"),
+        ("echo nothing", "not the output of"),
+        (
+            """echo '{"diagnostics": [{"severity": "error", "message": "no rights"}]}'; exit 1""",
+            "the cloud does not say what differs: no rights",
+        ),
     ],
 )
-def test_trouble_is_not_drift(
-    script: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert drift.main(["--stack", "dev", "--pulumi", pulumi(tmp_path, script)]) == 2
-    assert said in capsys.readouterr().err
+def test_a_cloud_that_does_not_answer_is_unknown(script: str, said: str, tmp_path: Path) -> None:
+    look = drift.look_at_cloud("dev", pulumi(tmp_path, script))
+    assert look.outcome == "unknown"
+    assert said in look.trouble
 
 
-def test_without_pulumi_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drift.main(["--stack", "dev", "--pulumi", str(tmp_path / "pulumi")]) == 2
-    assert "is not installed" in capsys.readouterr().err
-
-
-def test_names_each_resource_once_and_the_command_that_ends_it() -> None:
-    found = [
-        {"resource": "ollama", "what": "ollama.service is not active"},
-        {"resource": "nginx", "what": "/etc/nginx/nginx.conf is gone"},
-        {"resource": "ollama", "what": "/usr/local/bin/x is gone"},
-    ]
-    assert drift.report("dev", found, "pulumi", "2027-01-31T10:15:00Z") == (
-        "Drift on the machine of the stack dev:\n"
+def test_names_each_resource_once_and_the_commands_that_end_it() -> None:
+    looks = [Look("cloud", IN_CLOUD), Look("machine", ON_MACHINE)]
+    assert drift.report("dev", looks, "pulumi", AGAIN) == (
+        "Drift of the cloud of the stack dev:\n"
+        "\n"
+        "nsg\n"
+        "  the rule is gone\n"
+        "\n"
+        "Drift of the machine of the stack dev:\n"
         "\n"
         "nginx\n"
         "  /etc/nginx/nginx.conf is gone\n"
@@ -69,14 +92,55 @@ def test_names_each_resource_once_and_the_command_that_ends_it() -> None:
         "  /usr/local/bin/x is gone\n"
         "  ollama.service is not active\n"
         "\n"
-        "To have it as declared again, which runs every command on the machine once more:\n"
+        "To have the cloud as declared again:\n"
         "\n"
-        "  pulumi config set ollamazure:reapply 2027-01-31T10:15:00Z --stack dev"
-        " && pulumi up --stack dev"
+        "  pulumi up --refresh --stack dev\n"
+        "\n"
+        "To have the machine as declared again:\n"
+        "\n"
+        f"  pulumi config set ollamazure:reapply {AGAIN} --stack dev && pulumi up --stack dev"
     )
 
 
-def test_no_drift_is_one_line() -> None:
-    assert drift.report("dev", [], "pulumi", "x") == (
+def test_no_drift_is_one_line_each() -> None:
+    assert drift.report("dev", [Look("cloud"), Look("machine")], "pulumi", AGAIN) == (
+        "No drift: the cloud of the stack dev is as declared.\n"
+        "\n"
         "No drift: the machine of the stack dev is as declared."
     )
+
+
+@pytest.mark.parametrize(
+    ("cloud", "machine", "outcome"),
+    [
+        (Look("cloud"), Look("machine"), "none"),
+        (Look("cloud", IN_CLOUD), Look("machine"), "found"),
+        (Look("cloud", trouble="no rights"), Look("machine", ON_MACHINE), "found"),
+        (Look("cloud"), Look("machine", trouble="not reached"), "unknown"),
+    ],
+)
+def test_what_one_look_has_found_counts_where_another_could_not(
+    cloud: Look, machine: Look, outcome: str
+) -> None:
+    looks = [cloud, machine]
+    assert drift.outcome(looks) == outcome
+    written = drift.markdown("dev", looks, "pulumi", AGAIN)
+    assert written.startswith(f"<!-- drift: {outcome} -->\n## dev\n")
+    for look in looks:
+        assert f"\n**The {look.place}**: {look.outcome}\n\n```text\n" in written
+        assert look.trouble in written
+
+
+def test_what_somebody_has_named_stays_in_its_block() -> None:
+    found = [{"resource": "a-user", "what": "```\n@everyone"}, *ON_MACHINE * 1000]
+    written = drift.markdown("dev", [Look("machine", found)], "pulumi", AGAIN)
+    assert written.count("\n````") == 2
+    assert len(written) < 25_000
+
+
+def test_the_report_is_written_whatever_is_found(tmp_path: Path) -> None:
+    command = pulumi(tmp_path, "exit 255")
+    file = tmp_path / "report" / "dev.md"
+    arguments = ["--stack", "dev", "--pulumi", command, "--markdown", str(file)]
+    assert drift.main(arguments) == drift.EXIT_CODES["unknown"] == 2
+    assert file.read_text().startswith("<!-- drift: unknown -->\n")

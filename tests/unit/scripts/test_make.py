@@ -32,6 +32,9 @@ def test_help_is_the_default_and_names_what_people_run() -> None:
         "clean",
         "preview",
         "preflight",
+        "status",
+        "logs",
+        "ssh",
         "drift",
         "help",
     }

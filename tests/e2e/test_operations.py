@@ -1,0 +1,167 @@
+"""`make status`, `make logs` and `make ssh` on a running machine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from scripts import logs, ssh
+from scripts.machine import Machine
+from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
+
+
+def environment(deployment: Deployment) -> dict[str, str]:
+    return {**os.environ, "OLLAMAZURE_EMULATOR": str(deployment.home)}
+
+
+def command(deployment: Deployment, target: str, *arguments: str) -> list[str]:
+    """What `make` runs for the target."""
+    stack = ["--stack", deployment.stack, "--pulumi", "bin/pulumi-local"]
+    return [sys.executable, "-m", f"scripts.{target}", *stack, *arguments]
+
+
+def run(deployment: Deployment, target: str, *arguments: str) -> Ran:
+    done = subprocess.run(
+        command(deployment, target, *arguments),
+        cwd=PROJECT,
+        env=environment(deployment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout)
+
+
+def rows(screen: str) -> dict[str, str]:
+    """The rows of the status by their names."""
+    return {line[:13].strip(): line[13:] for line in screen.splitlines()[2:]}
+
+
+def test_a_stopped_service_is_named(deployment: Deployment) -> None:
+    well = run(deployment, "status")
+    assert well.code == 0, well.output
+    assert well.output.startswith("local: healthy\n")
+    said = rows(well.output)
+    assert said["Chat"] == f"{deployment.outputs['url']} answers"
+    for name in ("Ollama", "Open WebUI", "Nginx"):
+        version = said[name].removeprefix("runs, ")
+        assert version[-1].isdigit(), said
+    assert all(model in said["Models"] for model in deployment.outputs["models"])
+    assert said["Data disk"].endswith(" GiB free")
+
+    deployment.ssh("sudo systemctl stop nginx && sudo touch /run/reboot-required")
+    try:
+        ill = run(deployment, "status")
+    finally:
+        deployment.ssh("sudo systemctl start nginx && sudo rm /run/reboot-required")
+    assert ill.code == 1, ill.output
+    assert "\nNginx is stopped: `make logs UNIT=nginx` tells why.\n" in ill.output
+    said = rows(ill.output)
+    assert said["Nginx"] == "is stopped"
+    assert said["Certificate"] == rows(well.output)["Certificate"]
+    assert said["Restart"].startswith("a new kernel waits")
+    wait_until(lambda: deployment.connects(443), "Nginx is back")
+
+
+@pytest.mark.parametrize("unit", logs.UNITS)
+def test_the_logs_hold_the_services_lines_and_no_secret(deployment: Deployment, unit: str) -> None:
+    assert deployment.ask("Say yes.")
+    ran = run(deployment, "logs", "--unit", unit, "--since", "12h")
+    assert ran.code == 0, ran.output
+    assert f" {unit}[" in ran.output
+    assert "POST" in ran.output
+    assert logs.MASK not in ran.output, "a service has logged what was masked"
+    assert not [secret for secret in logs.secrets_of(deployment.outputs) if secret in ran.output]
+
+
+def test_following_the_logs_ends_cleanly(deployment: Deployment) -> None:
+    following = subprocess.Popen(
+        command(deployment, "logs", "--follow", "--unit", "nginx", "--since", "1s"),
+        cwd=PROJECT,
+        env=environment(deployment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with following:
+        with deployment.client() as client:
+            wait_until(lambda: "journalctl" in journals(deployment), "the journal is read")
+            assert client.get("/health", headers={"User-Agent": "seen-by-make-logs"}).is_success
+        assert following.stdout
+        assert any("seen-by-make-logs" in line for line in following.stdout)
+        following.send_signal(signal.SIGINT)
+        assert following.wait() == 0
+        assert "Traceback" not in following.stdout.read()
+    wait_until(lambda: not journals(deployment), "the journal is no longer read")
+
+
+def journals(deployment: Deployment) -> str:
+    return deployment.ssh("pgrep --list-name journalctl", check=False).output
+
+
+def test_a_command_runs_on_the_machine_and_its_exit_code_comes_back(deployment: Deployment) -> None:
+    ran = run(deployment, "ssh", "hostname && sudo id --user && exit 7")
+    assert (ran.code, ran.output.split()) == (7, [deployment.ssh("hostname").output.strip(), "0"])
+
+
+def test_the_private_key_is_in_no_file_and_on_no_command_line(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    key = logs.secrets_of({"sshPrivateKey": deployment.outputs["sshPrivateKey"]})
+    session = subprocess.Popen(
+        command(deployment, "ssh", "echo begun; cat"),
+        cwd=PROJECT,
+        env={**environment(deployment), "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with session:
+        assert session.stdout
+        assert session.stdout.readline() == "begun\n"
+        (folder,) = tmp_path.glob("ollamazure-*")
+        assert [entry.name for entry in folder.iterdir()] == ["agent"]
+        assert (folder / "agent").is_socket()
+        told = command_lines()
+        assert f"{folder}/agent" in told
+        assert not [line for line in key if line in told]
+        session.communicate()
+    assert session.returncode == 0
+    assert str(folder) not in command_lines(), "the agent is still there"
+    left = [entry for entry in tmp_path.rglob("*") if entry.is_file()]
+    assert not [entry for entry in left for line in key if line in entry.read_text("latin-1")]
+    assert not folder.exists()
+
+
+def command_lines() -> str:
+    """Command lines and environments of all processes."""
+    told = io.StringIO()
+    for process in Path("/proc").glob("[0-9]*"):
+        for file in ("cmdline", "environ"):
+            with contextlib.suppress(OSError):
+                told.write((process / file).read_text("latin-1"))
+    return told.getvalue()
+
+
+def test_another_host_key_is_refused(deployment: Deployment) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    machine = Machine.of({**deployment.outputs, "hostKey": other})
+    assert ran(machine, ["true"]) != 0
+    assert ran(Machine.of(deployment.outputs), ["true"]) == 0
+
+
+def ran(machine: Machine, command: Sequence[str]) -> Any:
+    with ssh.agent_with(machine.private_key) as socket:
+        return subprocess.run(ssh.client(machine, socket, command), check=False).returncode
