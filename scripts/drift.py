@@ -77,21 +77,25 @@ def cloud_differences(steps: Sequence[preview.Step]) -> Iterator[dict[str, str]]
         if step.op == "delete":
             yield {"resource": step.name, "what": f"the {step.type} is gone"}
         elif step.op not in ("same", "read", "refresh"):
-            for path in step.changed:
-                now, declared = value_of(step.new, path), value_of(step.old, path)
-                what = f"{path} is {now}, declared is {declared}"
-                yield {
-                    "resource": step.name,
-                    "what": what if now != declared else f"{path} differs",
-                }
-            if not step.changed:
-                yield {"resource": step.name, "what": f"the {step.type} differs"}
+            for path in step.changed or (f"the {step.type}",):
+                yield {"resource": step.name, "what": f"{path} {difference(step, path)}"}
 
 
-def value_of(state: preview.State | None, path: str) -> str:
-    """An input in one short line; secrets are masked already."""
-    value = state.value(path) if state else None
-    return "absent" if value is None else text.shortened(json.dumps(value, ensure_ascii=False))
+def difference(step: preview.Step, path: str) -> str:
+    """What Azure has at a path of the inputs, and what was declared; secrets are masked already."""
+    declared, now = (state.value(path) if state else None for state in (step.old, step.new))
+    if declared == now:
+        return "differs"
+    if declared is None:
+        return f"is {in_short(now)} and not declared"
+    if now is None:
+        return f"is gone, declared is {in_short(declared)}"
+    return f"is {in_short(now)}, declared is {in_short(declared)}"
+
+
+def in_short(value: Any) -> str:
+    """A value on one line that is not too long."""
+    return text.shortened(json.dumps(value, ensure_ascii=False))
 
 
 def look_at_machine(stack: str, pulumi: str) -> Look:

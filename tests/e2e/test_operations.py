@@ -77,11 +77,12 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("unit", logs.UNITS)
 def test_the_logs_hold_the_services_lines_and_no_secret(deployment: Deployment, unit: str) -> None:
-    assert deployment.ask("Say yes.")
+    assert deployment.ask("Say marzipan.")
     ran = run(deployment, "logs", "--unit", unit, "--since", "12h")
     assert ran.code == 0, ran.output
     assert f" {unit}[" in ran.output
     assert "POST" in ran.output
+    assert "marzipan" not in ran.output, "questions are nobody else's business"
     assert logs.MASK not in ran.output, "a service has logged what was masked"
     assert not [secret for secret in logs.secrets_of(deployment.outputs) if secret in ran.output]
 

@@ -147,7 +147,8 @@ def test_drift_in_the_cloud_is_found(runner: Runner, stack: Stack, tmp_path: Pat
     azure.put(group["id"], {"location": group["location"], "tags": {"changed": "by-hand"}})
     after = drift_report(runner, tmp_path / "local.md")
     assert after.startswith("<!-- drift: found -->\n")
-    assert "by-hand" in after
+    assert '\nresource-group\n  tags.changed is "by-hand" and not declared\n' in after
+    assert "**The machine**: unknown" in after
 
 
 def test_the_previews_of_everybody_run_without_azure(runner: Runner, tmp_path: Path) -> None:

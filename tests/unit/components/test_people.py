@@ -299,7 +299,7 @@ def test_the_declaration_reaches_the_script_beside_the_secret(tmp_path: Path) ->
 
 def test_the_operators_page_says_what_to_do_about_people() -> None:
     names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
-    values = dict.fromkeys([*names.split(), "certificateFingerprint"], "x")
+    values = dict.fromkeys([*names.split(), "certificateFingerprint", "hostKey"], "x")
     page = render_operator_page({**values, "hasUsers": True})
     assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
     alone = render_operator_page({**values, "hasUsers": False})

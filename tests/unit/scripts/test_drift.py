@@ -32,13 +32,15 @@ def step(op: str, name: str, old: Any = None, new: Any = None, *changed: str) ->
 
 
 def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Path) -> None:
-    old = {"tags": {"stack": "dev"}, "rules": [{"port": "22"}]}
+    old: dict[str, Any] = {"tags": {"stack": "dev"}, "rules": [{"port": "22"}]}
     new = {"tags": {"stack": "x", "by": "hand"}, "rules": [{"port": "*"}]}
-    changed = ("tags.stack", "tags.by", "rules[0].port", "etag")
+    old["location"] = "francecentral"
+    changed = ("tags.stack", "tags.by", "rules[0].port", "location", "etag")
     steps = [
         step("same", "vm"),
         step("refresh", "nic"),
         step("update", "nsg", old, new, *changed),
+        step("update", "vm"),
         step("delete", "disk"),
     ]
     (tmp_path / "seen").write_text(json.dumps({"steps": steps, "changeSummary": {}}))
@@ -50,9 +52,11 @@ def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Pat
         "found",
         [
             {"resource": "nsg", "what": "etag differs"},
+            {"resource": "nsg", "what": 'location is gone, declared is "francecentral"'},
             {"resource": "nsg", "what": 'rules[0].port is "*", declared is "22"'},
-            {"resource": "nsg", "what": 'tags.by is "hand", declared is absent'},
+            {"resource": "nsg", "what": 'tags.by is "hand" and not declared'},
             {"resource": "nsg", "what": 'tags.stack is "x", declared is "dev"'},
+            {"resource": "vm", "what": "the azure:network:Group differs"},
             {"resource": "disk", "what": "the azure:network:Group is gone"},
         ],
     )
