@@ -68,7 +68,9 @@ def refreshed(stack: str, pulumi: str) -> preview.Preview:
         errors = preview.read(done.stdout).errors
     except preview.PreviewError:
         errors = ()
-    raise TroubleError("; ".join(errors) or f"`{' '.join(command)}` has failed; see above.")
+    raise TroubleError(
+        "; ".join(errors) or f"`{' '.join(command)}` has failed; Pulumi has said why."
+    )
 
 
 def cloud_differences(steps: Sequence[preview.Step]) -> Iterator[dict[str, str]]:

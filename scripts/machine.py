@@ -97,7 +97,7 @@ def outputs_of(stack: str, pulumi: str, *others: str) -> Mapping[str, Any]:
     command = [pulumi, "stack", "output", "--json", "--show-secrets", "--stack", stack]
     done = run_pulumi(command)
     if done.returncode:
-        raise TroubleError(f"the outputs of the stack {stack} cannot be read; see above.")
+        raise TroubleError(f"the outputs of the stack {stack} cannot be read; Pulumi has said why.")
     outputs: Mapping[str, Any] = json.loads(done.stdout)
     missing = [name for name in (*OUTPUTS, *others) if name not in outputs]
     if missing:

@@ -7,6 +7,7 @@ SSH takes part. Exit code: that of the command; 2 when it cannot be begun.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def agent_with(private_key: str) -> Iterator[str]:
                 added = subprocess.run(
                     ["ssh-add", "-q", "-"],
                     input=private_key.rstrip("\n") + "\n",
-                    env={"SSH_AUTH_SOCK": socket},
+                    env={**os.environ, "SSH_AUTH_SOCK": socket},
                     capture_output=True,
                     text=True,
                     check=False,

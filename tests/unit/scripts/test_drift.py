@@ -65,7 +65,10 @@ def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Pat
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("exit 255", "refresh --preview-only --json --non-interactive` has failed; see above"),
+        (
+            "exit 255",
+            "refresh --preview-only --json --non-interactive` has failed; Pulumi has said why",
+        ),
         ("echo nothing", "not the output of"),
         (
             """echo '{"diagnostics": [{"severity": "error", "message": "no rights"}]}'; exit 1""",

@@ -51,6 +51,21 @@ def test_a_dry_run_does_nothing(target: str, tmp_path: Path) -> None:
     assert instance.exists()
 
 
+@pytest.mark.parametrize("target", ["status", "logs", "ssh", "drift"])
+def test_the_stack_says_which_pulumi_leads_to_the_machine(target: str) -> None:
+    run = f"-m scripts.{target} --stack"
+    assert f"{run} local --pulumi bin/pulumi-local" in make("--dry-run", target)
+    assert f"{run} dev --pulumi pulumi" in make("--dry-run", target, "STACK=dev")
+    emulated = make("--dry-run", target, "STACK=dev", "pulumi=bin/pulumi-local")
+    assert f"{run} dev --pulumi bin/pulumi-local" in emulated
+
+
+def test_what_is_asked_of_the_logs_and_the_session_stays_one_word() -> None:
+    logs = make("--dry-run", "logs", "UNIT=nginx", "SINCE=2027-01-31 09:00", "FOLLOW=1")
+    assert logs.rstrip().endswith('--unit "nginx" --since "2027-01-31 09:00" --follow')
+    assert make("--dry-run", "ssh", "COMMAND=df /srv/data").rstrip().endswith('"$COMMAND"')
+
+
 def test_removing_what_is_not_there_says_so(tmp_path: Path) -> None:
     said = make("down", f"OLLAMAZURE_EMULATOR={tmp_path / 'none'}")
     assert said == f"Nothing to remove: there is no emulated Azure in {tmp_path / 'none'}.\n"
