@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -63,10 +64,10 @@ class Access(pulumi.ComponentResource):
 
     def _ask_here(self, args: AccessArgs) -> local.Command:
         # Relative to the project, where the engine runs it: the same words in every clone.
-        python = shlex.quote(_within_project(Path(sys.executable)))
+        python, questioner = map(_from_project, (Path(sys.executable), _questioner()))
         return local.Command(
             "chat-answers",
-            create=f"{python} guest{QUESTIONER}",
+            create=f"{python} {questioner}",
             stdin=remote.secret_json(_questions(args)),
             environment={"OLLAMAZURE_ASKS_ABOUT": _digest(args)},
             logging=local.Logging.STDOUT_AND_STDERR,
@@ -96,9 +97,14 @@ class Access(pulumi.ComponentResource):
         )
 
 
-def _within_project(path: Path) -> str:
-    project = Path.cwd()
-    return str(path.relative_to(project) if path.is_relative_to(project) else path)
+def _from_project(path: Path) -> str:
+    return shlex.quote(os.path.relpath(path))
+
+
+def _questioner() -> Path:
+    """In the project; beside the components when they are a package of another project."""
+    own = Path(f"guest{QUESTIONER}")
+    return own if own.exists() else remote.GUEST.parent / own
 
 
 def _questions(args: AccessArgs) -> dict[str, pulumi.Input[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_random as random
@@ -31,12 +31,23 @@ class PrivateChatArgs:
         settings: all that a stack can say.
         plan: what follows from the settings and the size of the machine.
         tags: on every Azure resource.
+        admin_password: stands in for that of the settings; may be known only later.
     """
 
     name: str
     settings: Settings
     plan: Sizing
     tags: Mapping[str, str]
+    admin_password: pulumi.Input[str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_stack(
+        cls, settings: Settings, plan: Sizing, admin_password: pulumi.Input[str] | None = None
+    ) -> PrivateChatArgs:
+        """Named and tagged after the stack that is being deployed."""
+        project, stack = pulumi.get_project(), pulumi.get_stack()
+        tags = {**settings.tags, "project": project, "stack": stack}
+        return cls(f"{project}-{stack}", settings, plan, tags, admin_password)
 
 
 class PrivateChat(pulumi.ComponentResource):
@@ -51,12 +62,7 @@ class PrivateChat(pulumi.ComponentResource):
         certificate: what Nginx shows.
     """
 
-    url: pulumi.Output[str]
-    admin_password: pulumi.Output[str]
-    initial_passwords: pulumi.Output[dict[str, str]]
-    network: Network
-    machine: Machine
-    certificate: Certificate
+    # Their types are in __init__: annotations here would be outputs of the package's component.
 
     def __init__(
         self, name: str, args: PrivateChatArgs, opts: pulumi.ResourceOptions | None = None
@@ -137,9 +143,12 @@ class PrivateChat(pulumi.ComponentResource):
             child,
         )
         rotation = settings.admin_password_rotation
+        password = args.admin_password
+        if password is None and settings.admin_password:
+            password = settings.admin_password.get_secret_value()
         self.admin_password = (
-            pulumi.Output.secret(settings.admin_password.get_secret_value())
-            if settings.admin_password
+            pulumi.Output.secret(password)
+            if password is not None
             else random.RandomPassword(
                 "admin-password",
                 length=24,

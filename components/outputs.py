@@ -9,6 +9,38 @@ from typing import Any
 import jinja2
 import pulumi
 
+from components.chat import PrivateChat
+from components.settings import Settings
+from components.sizing import Sizing
+
+
+def outputs_of(chat: PrivateChat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
+    """The outputs by name, of a stack and of the package's component alike."""
+    shown = {
+        "url": chat.url,
+        "adminEmail": settings.admin_email,
+        "sshCommand": ssh_command(settings.vm_admin_username, chat.network.address),
+        "hostKey": chat.machine.host_key,
+        "certificateFingerprint": chat.certificate.fingerprint,
+        "models": list(settings.models),
+        "vmSize": plan.vm_size.name,
+        "monthlyCostEstimate": str(plan.monthly_cost),
+    }
+    page = {
+        **shown,
+        "stack": pulumi.get_stack(),
+        "location": settings.location,
+        "keepData": settings.keep_data,
+        "hasUsers": bool(settings.users),
+    }
+    return {
+        **shown,
+        "adminPassword": chat.admin_password,
+        "initialPasswords": chat.initial_passwords,
+        "sshPrivateKey": chat.machine.private_key,
+        "readme": operator_page(page),
+    }
+
 
 def operator_page(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
     """The page for `pulumi stack output readme`, in Markdown; holds no secret."""

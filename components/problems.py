@@ -150,11 +150,15 @@ class Place:
     """Where a value lies that is not in the stack file: for people, and its path there."""
 
     file: str
-    line: int
+    line: int | None  # None where there are no lines
     path: tuple[str | int, ...]
 
+    @property
+    def where(self) -> str:
+        return self.file if self.line is None else f"{self.file}, line {self.line}"
+
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {dotted(self.path)}"
+        return f"{self.where}: {dotted(self.path)}"
 
 
 Locate = Callable[[tuple[str | int, ...]], Place | None]
@@ -317,7 +321,7 @@ def _mend_there(
     place: Place, path: Sequence[str | int], details: ErrorDetails, field: FieldInfo
 ) -> str:
     """What to write, or to take away, in a file that no command edits."""
-    where = f"in {place.file}, line {place.line}"
+    where = f"in {place.where}"
     extra = _superfluous(path, details, field)
     if extra:
         return f"{where}, take away {dotted(place.path[: len(extra)])}"
@@ -366,7 +370,7 @@ def _unknown(path: Sequence[str | int], model: type[BaseModel], place: Place | N
     return Problem(
         what=f"{_name(path, place)} is not a setting.{hint}",
         allowed=", ".join(names),
-        mend=f"in {place.file}, line {place.line}, take it away" if place else remove(path),
+        mend=f"in {place.where}, take it away" if place else remove(path),
     )
 
 

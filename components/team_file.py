@@ -147,7 +147,7 @@ def _unknown(place: Place, key: str) -> Problem:
     return Problem(
         what=f"{place} is not a list that this file can hold.{hint}",
         allowed=", ".join(KEYS),
-        mend=f"in {place.file}, line {place.line}, "
+        mend=f"in {place.where}, "
         + (f"write {near}" if near else "take it away; other settings lie in the stack file"),
     )
 
@@ -156,5 +156,5 @@ def _twice(place: Place) -> Problem:
     return Problem(
         what=f"{place} is in the stack file as well.",
         allowed="each model once",
-        mend=f"in {place.file}, line {place.line}, take it away, or {remove(place.path)}",
+        mend=f"in {place.where}, take it away, or {remove(place.path)}",
     )

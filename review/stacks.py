@@ -30,6 +30,8 @@ OUTSIDE = (
     "bin/*",
     "docs/*",
     "emulator/*",
+    "examples/*",
+    "package/*",
     "review/*",
     "scripts/*",
     "tests/*",

@@ -80,7 +80,7 @@ def test_settings_exist(page: Path) -> None:
 
 
 def test_outputs_exist(page: Path) -> None:
-    program = (PROJECT / "__main__.py").read_text()
+    program = (PROJECT / "components" / "outputs.py").read_text()
     for span in code(page):
         for name in re.findall(r"stack output ([a-zA-Z]+)", span):
             exported = f'"{name}"' in program

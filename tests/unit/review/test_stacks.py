@@ -59,6 +59,8 @@ def write(folder: Path, name: str, text: str = "changed\n") -> None:
         ("docs/guide.md", []),
         ("tests/unit/test_docs.py", []),
         ("emulator/cli.py", []),
+        ("examples/yaml/Pulumi.yaml", []),
+        ("package/private_chat.py", []),
         (".github/workflows/test.yml", []),
         ("Makefile", []),
     ],

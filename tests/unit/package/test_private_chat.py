@@ -1,0 +1,84 @@
+"""What the package takes is what a stack file takes, and is judged alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from components import team_file
+from components.problems import NAMESPACE, SettingsError, item, section
+from components.settings import Settings
+from package import inputs
+from package.private_chat import PrivateChat, checked
+
+ROOT = Path(__file__).parents[3]
+RIGHT = {"sshClients": ["203.0.113.7"]}
+
+
+def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """The settings and all sections within them."""
+    inner = [section(field) or item(field) for field in model.model_fields.values()]
+    return [model, *(each for found in inner if found for each in sections(found))]
+
+
+@pytest.mark.parametrize("model", {*sections(Settings)}, ids=lambda model: model.__name__)
+def test_inputs_are_the_settings(model: type[BaseModel]) -> None:
+    declared = getattr(inputs, model.__name__)
+    fields = {str(field.alias): field for field in model.model_fields.values()}
+    if model is Settings:
+        del fields[team_file.KEY]
+    assert declared.__required_keys__ == {key for key in fields if fields[key].is_required()}
+    assert declared.__required_keys__ | declared.__optional_keys__ == fields.keys()
+
+
+def sent(value: Any) -> Any:
+    """As it comes from the engine, which knows one kind of number."""
+    if isinstance(value, dict):
+        return {key: sent(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [sent(inner) for inner in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def stack_settings(file: Path) -> dict[str, Any]:
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))["config"]
+    return {key.removeprefix(f"{NAMESPACE}:"): value for key, value in config.items()}
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+def test_inputs_mean_what_the_stack_file_means(file: Path) -> None:
+    given = stack_settings(file)
+    named = given.pop(team_file.KEY, None)
+    if named:
+        given |= yaml.safe_load((ROOT / named).read_text(encoding="utf-8"))
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()
+    }
+    assert checked("chat", sent(given)) == Settings.parse(texts)
+
+
+def test_a_whole_number_is_shown_as_one() -> None:
+    with pytest.raises(SettingsError, match=r"dataDiskGiB = 2 is not allowed"):
+        checked("chat", {**RIGHT, "dataDiskGiB": 2.0})
+
+
+def test_no_message_names_a_stack_file() -> None:
+    wrong = {"locaton": "francecentral", "vmSize": "Standard_A1", "users": [{"email": "alice"}]}
+    with pytest.raises(SettingsError) as error:
+        checked("chat", {**wrong, "adminPasswordRotation": "2"}, has_password=True)
+    message = str(error.value)
+    assert "6 settings to mend" in message
+    assert "the inputs of chat: locaton is not a setting. Did you mean location?" in message
+    assert "write sshClients: " in message
+    assert "pulumi config" not in message and f"{NAMESPACE}:" not in message
+
+
+def test_every_output_is_declared() -> None:
+    """What the component does not declare as its output would be lost on the way."""
+    written = (ROOT / "components" / "outputs.py").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in written for name in PrivateChat.__annotations__)
