@@ -6,16 +6,28 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
-from components import chat, sizing
+from components import chat, sizing, team_file
 from components.checks import Password
 from components.outputs import outputs_of
-from components.problems import Locate, Place, Problem, allowed, problems_of, report
+from components.problems import (
+    Locate,
+    Place,
+    Problem,
+    allowed,
+    item,
+    problems_of,
+    report,
+    section,
+)
 from components.settings import Settings, field_of
 from package.inputs import Settings as Inputs
 
 PASSWORD: Final = "adminPassword"  # noqa: S105 - its name
+# They name models and each other: without one of them the rest cannot be judged.
+REFERRING = frozenset({*team_file.KEYS, "defaultModel"})
 
 
 class PrivateChat(chat.PrivateChat):
@@ -74,8 +86,9 @@ def checked(name: str, given: Mapping[str, Any], *, has_password: bool = False) 
         SettingsError: naming every bad input at once.
     """
     locate = _inputs_of(name)
-    later = {key for key, value in given.items() if _is_not_there(value)}
+    later = {key for key, value in given.items() if _is_not_there(value, field_of(key))}
     problems = [_known_later(locate, key) for key in sorted(later)]
+    unjudged = later | (REFERRING if later & {"models", *REFERRING} else set())
     if has_password and given.get("adminPasswordRotation"):
         problems.append(_nothing_to_rotate(locate))
     values = {key: _whole(value) for key, value in given.items() if key not in later}
@@ -83,7 +96,7 @@ def checked(name: str, given: Mapping[str, Any], *, has_password: bool = False) 
         settings = Settings.model_validate(values)
     except ValidationError as error:
         found = problems_of(error, Settings, frozenset(), locate)
-        problems += [problem for key, problem in found if key not in later]
+        problems += [problem for key, problem in found if key not in unjudged]
     if problems:
         raise report(problems)
     return settings
@@ -93,13 +106,27 @@ def _inputs_of(name: str) -> Locate:
     return lambda path: Place(f"the inputs of {name}", None, path)
 
 
-def _is_not_there(value: Any) -> bool:
+def _is_not_there(value: Any, field: FieldInfo | None = None) -> bool:
     """Whether a value, or one within, is another resource's output or a secret."""
+    if isinstance(value, pulumi.Output):
+        return True
+    group, held = (section(field), item(field)) if field else (None, None)
+    if group:
+        return _is_no_group(value, group)
+    parts = value if isinstance(value, list) else ()
     if isinstance(value, Mapping):
-        return any(map(_is_not_there, value.values()))
-    if isinstance(value, list):
-        return any(map(_is_not_there, value))
-    return isinstance(value, pulumi.Output)
+        parts = [*value.values()]
+    if held:
+        return any(_is_no_group(part, held) for part in parts)
+    return any(map(_is_not_there, parts))
+
+
+def _is_no_group(value: Any, group: type[BaseModel]) -> bool:
+    """The same of a group. Pulumi's SDK hands one over as empty when it is an output as a whole."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, pulumi.Output)
+    fields = {field.alias: field for field in group.model_fields.values()}
+    return not value or any(_is_not_there(part, fields.get(key)) for key, part in value.items())
 
 
 def _whole(value: Any) -> Any:
@@ -114,9 +141,9 @@ def _whole(value: Any) -> Any:
 def _known_later(locate: Locate, key: str) -> Problem:
     field = field_of(key)
     return Problem(
-        what=f"{locate((key,))} is not known at preview, or a secret: names, sizes and the price "
-        "follow from it, so it cannot be the output of another resource.",
-        allowed=allowed(field) if field else "a value that stands in the program",
+        what=f"{locate((key,))} is empty, a secret, or not known at preview: names, sizes and the "
+        "price follow from it, so it cannot be the output of another resource.",
+        allowed=allowed(field) if field else "only settings",
         mend=f"in the inputs, write {key} as a value",
     )
 

@@ -198,11 +198,17 @@ LATER = 'pet = random.RandomString("later", length=8).result\n'
 
 
 def test_what_is_not_known_at_preview_is_refused(consumer: Consumer) -> None:
-    before = LATER + 'inputs["dnsLabel"] = pet\ninputs["tags"] = {"team": pet}'
-    printed = refused(consumer, RIGHT, before)
-    assert "2 settings to mend" in printed
-    for key in ("dnsLabel", "tags"):
-        assert f"the inputs of chat: {key} is not known at preview, or a secret" in printed
+    before = """
+inputs["dnsLabel"] = pet
+inputs["tags"] = {"team": pet}
+inputs["certificate"] = pulumi.Output.secret({"organization": "Example"})
+inputs["tuning"] = {"keepAlive": pet}
+inputs["users"][0]["groups"] = [pet]
+"""
+    printed = refused(consumer, RIGHT, LATER + before)
+    assert "5 settings to mend" in printed
+    for key in ("dnsLabel", "tags", "certificate", "tuning", "users"):
+        assert f"the inputs of chat: {key} is empty, a secret, or not known at preview" in printed
 
 
 def test_the_password_may_be_known_later_and_is_checked_then(consumer: Consumer) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -67,12 +68,28 @@ def test_a_whole_number_is_shown_as_one() -> None:
         checked("chat", {**RIGHT, "dataDiskGiB": 2.0})
 
 
+def test_what_refers_to_something_unknown_is_not_judged() -> None:
+    preset = {"id": "coach", "name": "Coach", "baseModel": "llama3.1:8b"}
+    models = pulumi.Output.from_input(["llama3.1:8b"])
+    given = {**RIGHT, "models": models, "presets": [preset], "modelAccess": {"llama3.1:8b": {}}}
+    with pytest.raises(SettingsError) as error:
+        checked("chat", given)
+    message = str(error.value)
+    assert "2 settings to mend" in message and "presets" not in message
+    assert "chat: modelAccess is empty, a secret, or not known at preview" in message
+
+
 def test_no_message_names_a_stack_file() -> None:
-    wrong = {"locaton": "francecentral", "vmSize": "Standard_A1", "users": [{"email": "alice"}]}
+    wrong = {
+        "locaton": "francecentral",
+        "groups": 3.0,
+        "vmSize": "Standard_A1",
+        "users": [{"email": "alice"}],
+    }
     with pytest.raises(SettingsError) as error:
         checked("chat", {**wrong, "adminPasswordRotation": "2"}, has_password=True)
     message = str(error.value)
-    assert "6 settings to mend" in message
+    assert "7 settings to mend" in message
     assert "the inputs of chat: locaton is not a setting. Did you mean location?" in message
     assert "write sshClients: " in message
     assert "pulumi config" not in message and f"{NAMESPACE}:" not in message
