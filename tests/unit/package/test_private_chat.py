@@ -27,7 +27,9 @@ def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
     return [model, *(each for found in inner if found for each in sections(found))]
 
 
-@pytest.mark.parametrize("model", {*sections(Settings)}, ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", dict.fromkeys(sections(Settings)), ids=lambda model: model.__name__
+)
 def test_inputs_are_the_settings(model: type[BaseModel]) -> None:
     declared = getattr(inputs, model.__name__)
     fields = {str(field.alias): field for field in model.model_fields.values()}
