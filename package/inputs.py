@@ -221,6 +221,8 @@ class Settings(TypedDict):
     """Who may use a model, by its name. A model that is not named is every user's. Allowed: one of models, with groups, users or both; for example {"llama3.2:1b": {"groups": ["chat-only"]}}."""
     knowledge: NotRequired[list[KnowledgeBase]]
     """Documents that presets answer from. Allowed: a list of knowledge bases, each name once; for example [{"name": "Handbook", "files": ["README.md"]}]."""
+    documentSearch: NotRequired[str]
+    """How models read documents. auto: a declared embedding model finds what fits the question, and without one the whole text is handed over; image: the small model of Open WebUI's own image finds it; whole: always the whole text. Allowed: auto, image or whole; for example auto."""
     presets: NotRequired[list[Preset]]
     """Models with a task: a base model with a system prompt, parameters, knowledge. Allowed: a list of presets, each id once; for example [{"id": "writing-coach", "name": "Writing coach", "baseModel": "llama3.2:1b"}]."""
     prompts: NotRequired[list[Prompt]]
