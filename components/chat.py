@@ -172,6 +172,10 @@ class PrivateChat(pulumi.ComponentResource):
                 after=[ollama.models[name] for name in [settings.embedding_model] if name],
                 banners=settings.banners,
                 permissions=settings.default_permissions,
+                sign_in=settings.sign_in,
+                sign_in_secret=pulumi.Output.secret(settings.sign_in_secret.get_secret_value())
+                if settings.sign_in_secret
+                else None,
                 database_pool_size=plan.database_pool_size,
                 background_generation=plan.background_generation,
             ),
@@ -194,6 +198,7 @@ class PrivateChat(pulumi.ComponentResource):
                 target=self.machine.target,
                 users=settings.users,
                 groups=settings.groups,
+                filled_at_sign_in=settings.sign_in.groups if settings.sign_in else (),
                 knowledge=settings.knowledge,
                 presets=settings.presets,
                 prompts=settings.prompts,

@@ -11,6 +11,7 @@ import pulumi
 
 from components.chat import PrivateChat
 from components.settings import Settings
+from components.sign_in import CALLBACK
 from components.sizing import Sizing
 
 
@@ -32,6 +33,7 @@ def outputs_of(chat: PrivateChat, settings: Settings, plan: Sizing) -> dict[str,
         "location": settings.location,
         "keepData": settings.keep_data,
         "hasUsers": bool(settings.users),
+        "redirectUri": pulumi.Output.concat(chat.url, CALLBACK) if settings.sign_in else None,
     }
     return {
         **shown,

@@ -59,6 +59,7 @@ class PeopleArgs:
         model_access: who may use a model that is not for every user, by its name.
         models: the commands that install the models, by name.
         after: what must be there before Open WebUI is told.
+        filled_at_sign_in: names of groups whose members a provider names, and not the users.
     """
 
     target: remote.Target
@@ -70,6 +71,7 @@ class PeopleArgs:
     model_access: Mapping[str, Access]
     models: Mapping[str, remote.Step]
     after: Sequence[pulumi.Resource]
+    filled_at_sign_in: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class People(pulumi.ComponentResource):
         ).result
 
         for group in with_chat_only(args.groups):
-            self._make(Item("group", group.name, group_json(group)))
+            filled = group.name in args.filled_at_sign_in
+            self._make(Item("group", group.name, group_json(group, filled_at_sign_in=filled)))
         for user in args.users:
             self._make(self._user(user, seed))
         for base in args.knowledge:
@@ -250,12 +253,13 @@ def access_json(access: Access | None) -> dict[str, Any]:
     return {"groups": sorted({*access.groups}), "users": sorted({*access.users})}
 
 
-def group_json(group: UserGroup) -> dict[str, Any]:
-    """A group's declaration; who belongs to it, the users' say."""
+def group_json(group: UserGroup, *, filled_at_sign_in: bool = False) -> dict[str, Any]:
+    """A group's declaration; who belongs to it, the users' say, or their provider."""
     return {
         "name": group.name,
         "description": group.description,
         "permissions": group.permissions,
+        **({"filled_at_sign_in": True} if filled_at_sign_in else {}),
     }
 
 

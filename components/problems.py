@@ -88,6 +88,7 @@ class Wrong:
         reason: continues "… is not allowed: ", without a full stop.
         instead: the value that would be right; None when something can only be taken away,
         superfluous: which is this, or the value itself.
+        mend: the printed command, where it is neither of these.
     """
 
     path: tuple[str | int, ...]
@@ -95,6 +96,7 @@ class Wrong:
     reason: str
     instead: str | None = None
     superfluous: tuple[str | int, ...] | None = None
+    mend: str | None = None
 
     def at(self, places: Sequence[int]) -> Wrong:
         """The same, found in a list that had only the items at these places of the whole one."""
@@ -115,6 +117,7 @@ class Wrong:
         context = {
             "reason": self.reason,
             "instead": self.instead,
+            "mend": self.mend,
             "path": self.path,
             "superfluous": None if self.instead else self.superfluous or self.path,
         }
@@ -289,6 +292,8 @@ def _what(
         return f"{key} is not set."
     reason = REASONS.get(details["type"], details["msg"])
     sentence = reason if reason.endswith("?") else f"{reason}."
+    if details["type"] == "refused" and details["input"] is None:
+        return f"{key} is not set: {sentence}"
     return f"{key} = {shown(details['input'], secret)} is not allowed: {sentence}"
 
 

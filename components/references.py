@@ -22,7 +22,8 @@ from components.declared import (
     membership,
     slug,
 )
-from components.problems import Wrong, did_you_mean
+from components.problems import Wrong, command, did_you_mean
+from components.sign_in import SignIn
 
 CHAT_ONLY = "chat-only"
 Path = tuple[str | int, ...]
@@ -118,6 +119,24 @@ def model_access(declared: Mapping[str, Access], known: Known) -> Iterator[Wrong
         yield from _access(path, access, known)
 
 
+def sign_in(declared: SignIn | None, known: Known) -> Iterator[Wrong]:
+    """A provider that sends nobody back, and groups that somebody else fills, too."""
+    if declared is None:
+        return
+    bare = all(known.get(name, "") is None for name in ("domain", "dns_label"))
+    if declared.tenant and bare:
+        reason = "Microsoft Entra ID sends nobody back to a bare address, set dnsLabel or domain"
+        mend = command(("dnsLabel",), "our-team-chat")
+        yield Wrong(("signIn", "tenant"), declared.tenant, reason, mend=mend)
+    path: Path = ("signIn", "groups")
+    yield from _groups(path, declared.groups, known)
+    named = membership(known.get("users", ()), known.get("groups", ()))
+    for index, name in enumerate(declared.groups):
+        if any(name in of_user for of_user in named.values()):
+            reason = "the settings name its members, and at each sign-in the provider would"
+            yield Wrong((*path, index), name, reason)
+
+
 CHECKS: Mapping[str, Callable[[Any, Known], Iterator[Wrong]]] = {
     check.__name__: check
     for check in (
@@ -130,6 +149,7 @@ CHECKS: Mapping[str, Callable[[Any, Known], Iterator[Wrong]]] = {
         default_model,
         default_permissions,
         model_access,
+        sign_in,
     )
 }
 

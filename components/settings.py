@@ -18,6 +18,7 @@ import pulumi
 from pulumi.runtime import config as raw_config
 from pydantic import (
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -82,9 +83,12 @@ from components.problems import (
     shown,
 )
 from components.section import Section, setting
+from components.sign_in import ClientSecret, SignIn
 
 # Azure allows 50 tags on a resource; ten are kept for the program's own.
 TAG_LIMIT = 40
+# Refused where they lie in plain text.
+SECRETS = ("adminPassword", "signInSecret")
 
 
 class Certificate(Section):
@@ -442,6 +446,22 @@ class Settings(Section):
         allowed="true or false by Open WebUI's names; what is not named is as in the catalog",
         example={"chat": {"file_upload": True}},
     )
+    sign_in: SignIn | None = setting(
+        None,
+        description="Signing in with an account of one's organisation, besides passwords.",
+        allowed="a group of settings",
+        example={
+            "clientId": "team-chat",
+            "issuer": "https://login.example.com/realms/team",
+            "allowedDomains": ["example.com"],
+        },
+    )
+    sign_in_secret: ClientSecret | None = setting(
+        None,
+        description="The client secret that the provider of signIn has given.",
+        allowed="16 to 512 characters without blanks, set with --secret, and only with signIn",
+        example="a-long-one-that-the-provider-made",
+    )
 
     @field_validator(*references.CHECKS, mode="wrap")
     @classmethod
@@ -499,6 +519,17 @@ class Settings(Section):
                 "to change the one set by hand, set another",
                 mend=remove(("adminPasswordRotation",)),
             )
+        return value
+
+    @field_validator("sign_in_secret")
+    @classmethod
+    def _secret_of_a_provider(
+        cls, value: SecretStr | None, info: ValidationInfo
+    ) -> SecretStr | None:
+        if "sign_in" in info.data and (value is None) is not (info.data["sign_in"] is None):
+            if value is None:
+                raise refusal("signIn is set, and its provider asks for the secret")
+            raise refusal("signIn is not set", mend=remove(("signInSecret",)))
         return value
 
     @field_validator("dns_label")
@@ -678,7 +709,9 @@ def field_of(key: str) -> FieldInfo | None:
 def _unset(key: str, text: str) -> bool:
     """Pulumi.yaml declares a setting without a default as empty: the CLI demands some default."""
     field = field_of(key)
-    return text == "" or (text == "[]" and field is not None and field.is_required())
+    if text == "" or field is None:
+        return text == ""
+    return (text == "[]" and field.is_required()) or (text == "{}" and field.default is None)
 
 
 def _decoded(key: str, text: str) -> Any:
@@ -708,7 +741,7 @@ def _in_plain_text(given: Mapping[str, str], secrets: frozenset[str]) -> list[Pr
             mend=f"pulumi config set --secret {NAMESPACE}:{key} (asks for the value), "
             "and choose a new one: the old one may have been seen",
         )
-        for key in ("adminPassword",)
+        for key in SECRETS
         if key in given and key not in secrets
     ]
 

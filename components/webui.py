@@ -14,6 +14,7 @@ import pulumi
 from components import catalog, remote
 from components.checks import model_id
 from components.declared import Banner, Permissions
+from components.sign_in import SignIn
 
 OLLAMA_URL = "http://host.containers.internal:11434"
 # Open WebUI's own limit of one upload; Nginx lets a little more through, so that users see the
@@ -23,6 +24,8 @@ MEND = "`journalctl --unit open-webui` on the machine tells more; `pulumi up` tr
 DECLARED = "/etc/ollamazure/open-webui.json"
 # What the official image brings along (its Dockerfile, USE_EMBEDDING_MODEL).
 IMAGES_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+SIGN_IN = "/etc/ollamazure/sign-in.env"
+SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  where it is
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class OpenWebuiArgs:
         banners: what stands on top of every page; none leaves that to the admin.
         permissions: what every user may do, by Open WebUI's names; none leaves it to the admin.
         database_pool_size: connections to the database, each with a cache in memory.
+        sign_in: with an account of one's organisation; none is by password only.
+        sign_in_secret: of its client.
         background_generation: titles, tags and the like written by the model beside the chat.
         builtin_tools: offer the model Open WebUI's tools; small models stumble over them.
     """
@@ -60,6 +65,8 @@ class OpenWebuiArgs:
     banners: Sequence[Banner] = ()
     permissions: Permissions = field(default_factory=dict)
     database_pool_size: int = 8
+    sign_in: SignIn | None = None
+    sign_in_secret: pulumi.Input[str] | None = None
     background_generation: bool = False
     builtin_tools: bool = False
 
@@ -76,6 +83,7 @@ class OpenWebui(pulumi.ComponentResource):
         self, name: str, args: OpenWebuiArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:OpenWebui", name, None, opts)
+        secret = self._sign_in_secret(args)
         self.service = remote.run(
             "open-webui",
             args.target,
@@ -89,11 +97,17 @@ class OpenWebui(pulumi.ComponentResource):
                         "url": args.url,
                         "database_pool_size": args.database_pool_size,
                         "ollama_url": OLLAMA_URL,
+                        "sign_in": args.sign_in is not None,
                     },
+                ),
+                *(
+                    [remote.File(SIGN_IN, values={"url": args.url, **args.sign_in.values()})]
+                    if args.sign_in
+                    else []
                 ),
             ],
             mend=MEND,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=secret),
         )
         self.admin = remote.run(
             "open-webui-admin",
@@ -133,6 +147,23 @@ class OpenWebui(pulumi.ComponentResource):
         self.digest = remote.digest([self.service, self.admin, self.settings])
         self.register_outputs({})
 
+    def _sign_in_secret(self, args: OpenWebuiArgs) -> list[remote.Step]:
+        """The command for it: apart, so that a preview shows what else changes of the container."""
+        if args.sign_in_secret is None:
+            return []
+        line = pulumi.Output.concat("OAUTH_CLIENT_SECRET=", args.sign_in_secret, "\n")
+        step = remote.run(
+            "open-webui-sign-in-secret",
+            args.target,
+            script=f"secret line | put {SIGN_IN_SECRET} 0600\n{remote.TOOLS}/start-open-webui",
+            files=[remote.File(f"{remote.TOOLS}/start-open-webui", "0755")],
+            secrets={"line": line},
+            delete=f"rm -f {SIGN_IN} {SIGN_IN_SECRET}",
+            mend=MEND,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return [step]
+
 
 def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
     """What /etc/ollamazure/open-webui.json says: see guest/usr/local/lib/ollamazure/webui.py.
@@ -165,6 +196,7 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
             "models.default_metadata": {"capabilities": {"builtin_tools": args.builtin_tools}},
             "rag.file.max_size": UPLOAD_LIMIT_MB,
             **search(args),
+            **({"ui.default_user_role": args.sign_in.role_of_new_accounts} if args.sign_in else {}),
             **({"ui.banners": [*map(banner, args.banners)]} if args.banners else {}),
             **({"user.permissions": permissions(args.permissions)} if args.permissions else {}),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import pulumi
@@ -17,10 +18,12 @@ from components.checks import model_id
 from components.declared import Banner
 from components.ollama import Ollama, OllamaArgs, slug
 from components.proxy import Proxy, ProxyArgs
+from components.sign_in import SignIn, all_but
 from components.webui import OpenWebui, OpenWebuiArgs, declared
 from tests.unit.components.recorder import Recorder, record
 
 PASSWORD = "the-admin-password"
+CLIENT_SECRET = "a-secret-of-the-provider"
 KEY = "-----BEGIN PRIVATE KEY-----"
 MODELS = ["llama3.2:1b", "phi4-mini"]
 WEBUI_IMAGE = "ghcr.io/open-webui/open-webui:v0.12.4"
@@ -168,6 +171,86 @@ def test_secrets_are_in_no_command() -> None:
         assert KEY not in json.dumps(shown), resource.name
     for name in ("open-webui-admin", "nginx-certificate", "chat-answers"):
         assert "stdin" in recorder.named(name).secrets, name
+
+
+def signing_in(**changes: Any) -> Recorder:
+    """The application with an OpenID provider, `changes` of whose settings apply."""
+    given: dict[str, Any] = {"client_id": "team-chat", **changes}
+    given["allowed_domains"] = ("example.com", "example.org")
+    if "tenant" not in given:
+        given["issuer"] = "https://login.example.com"
+    return deploy(sign_in=SignIn(**given), sign_in_secret=CLIENT_SECRET)
+
+
+def file_of(recorder: Recorder, command: str, path: str) -> str:
+    """A file as a command puts it on the machine."""
+    script: str = recorder.named(command).inputs["stdin"]
+    return script.partition(f"put {path} 0644 <<'END_OF_FILE'\n")[2].partition("END_OF_FILE")[0]
+
+
+def environment(recorder: Recorder) -> dict[str, str]:
+    """What the container is told of the provider."""
+    lines = file_of(recorder, "open-webui", "/etc/ollamazure/sign-in.env").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def role_of_who_is_new(recorder: Recorder) -> str | None:
+    text = file_of(recorder, "open-webui-settings", "/etc/ollamazure/open-webui.json")
+    role: str | None = json.loads(text)["config"].get("ui.default_user_role")
+    return role
+
+
+def test_without_a_provider_nothing_is_said_of_one() -> None:
+    recorder = deploy()
+    unit = "/etc/containers/systemd/open-webui.container"
+    assert "sign-in" not in file_of(recorder, "open-webui", unit)
+    assert environment(recorder) == {}
+    assert role_of_who_is_new(recorder) is None
+
+
+def test_an_openid_provider_is_told_with_all_but_its_secret() -> None:
+    recorder = signing_in(new_accounts="user")
+    told = environment(recorder)
+    assert told["OPENID_PROVIDER_URL"] == (
+        "https://login.example.com/.well-known/openid-configuration"
+    )
+    assert told["OPENID_REDIRECT_URI"] == "https://chat.example.org/oauth/oidc/callback"
+    assert told["OAUTH_ALLOWED_DOMAINS"] == "example.com,example.org"
+    assert (told["ENABLE_OAUTH_SIGNUP"], told["OAUTH_MERGE_ACCOUNTS_BY_EMAIL"]) == ("true", "false")
+    assert told["ENABLE_OAUTH_GROUP_MANAGEMENT"] == "false"
+    assert role_of_who_is_new(recorder) == "user"
+    assert CLIENT_SECRET not in recorder.named("open-webui").inputs["stdin"]
+
+
+def test_entra_is_a_provider_of_its_tenants_people_alone() -> None:
+    tenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+    recorder = signing_in(tenant=tenant, merge_by_email=True, new_accounts="none")
+    told = environment(recorder)
+    assert told["OPENID_PROVIDER_URL"].startswith(f"https://login.microsoftonline.com/{tenant}/v2")
+    assert told["OAUTH_PROVIDER_NAME"] == "Microsoft"
+    assert (told["ENABLE_OAUTH_SIGNUP"], told["OAUTH_MERGE_ACCOUNTS_BY_EMAIL"]) == ("false", "true")
+    assert role_of_who_is_new(recorder) == "pending"
+
+
+def test_the_clients_secret_has_a_command_of_its_own_that_comes_first() -> None:
+    recorder = signing_in()
+    secret = recorder.named("open-webui-sign-in-secret")
+    assert "stdin" in secret.secrets
+    assert CLIENT_SECRET in secret.inputs["stdin"]
+    shown = {key: value for key, value in secret.inputs.items() if key != "stdin"}
+    assert CLIENT_SECRET not in json.dumps(shown)
+    assert "open-webui-sign-in-secret" in recorder.named("open-webui").dependencies
+
+
+def test_a_provider_has_no_say_in_other_groups() -> None:
+    told = environment(signing_in(groups=("research", "R&D (all)"), groups_claim="roles"))
+    assert told["OAUTH_GROUPS_CLAIM"] == "roles"
+    (alone,) = json.loads(told["OAUTH_BLOCKED_GROUPS"])
+    assert alone == all_but(["research", "R&D (all)"])
+    for other in ("chat-only", "researchers", "our research", "Research", "research\n", "R&D all"):
+        assert re.search(alone, other), other
+    for filled in ("research", "R&D (all)"):
+        assert not re.search(alone, filled), filled
 
 
 def test_models_come_from_a_mirror_when_there_is_one() -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
+from components.settings import SECRETS
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -140,7 +141,8 @@ def whole_program(stack: str, **changes: Any) -> Recorder:
         {
             key: value if isinstance(value, str) else json.dumps(value)
             for key, value in settings.items()
-        }
+        },
+        [f"ollamazure:{key}" for key in SECRETS],
     )
     try:
         return record(

@@ -20,6 +20,7 @@ from components.people import (
     AT_ONCE,
     People,
     PeopleArgs,
+    group_json,
     initial_password,
     put_document,
     with_chat_only,
@@ -131,6 +132,12 @@ def test_members_may_be_named_at_the_group() -> None:
         users=[{"email": "alice@example.com", "name": "Alice", "groups": ["sales"]}],
     )
     assert declared(items(recorder)["user-alice@example.com"])["groups"] == ["research", "sales"]
+
+
+def test_a_group_that_a_provider_fills_says_so() -> None:
+    group = UserGroup(name="research")
+    assert group_json(group, filled_at_sign_in=True)["filled_at_sign_in"] is True
+    assert "filled_at_sign_in" not in group_json(group)
 
 
 def test_a_new_user_changes_nothing_about_the_others() -> None:
@@ -300,7 +307,11 @@ def test_the_declaration_reaches_the_script_beside_the_secret(tmp_path: Path) ->
 def test_the_operators_page_says_what_to_do_about_people() -> None:
     names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
     values = dict.fromkeys([*names.split(), "certificateFingerprint", "hostKey"], "x")
-    page = render_operator_page({**values, "hasUsers": True})
+    page = render_operator_page({**values, "hasUsers": True, "redirectUri": None})
     assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
-    alone = render_operator_page({**values, "hasUsers": False})
+    alone = render_operator_page({**values, "hasUsers": False, "redirectUri": None})
     assert "The administrator alone." in alone and "initialPasswords" not in alone
+    assert "redirect URI" not in alone
+    where = "https://chat.example.com/oauth/oidc/callback"
+    page = render_operator_page({**values, "hasUsers": False, "redirectUri": where})
+    assert f"    {where}\n" in page

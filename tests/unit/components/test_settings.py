@@ -30,12 +30,18 @@ from components.problems import SettingsError, section
 from components.settings import Settings
 
 BASE = {"sshClients": '["203.0.113.7/32"]'}
+SIGN_IN: dict[str, Any] = {
+    "clientId": "team-chat",
+    "issuer": "https://login.example.com",
+    "allowedDomains": ["example.com"],
+}
+SECRET = "a-secret-of-the-provider"
 TABLE = Path(__file__).with_name("bad_settings.yaml")
 BAD = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
 
 
 def parsed(**given: str) -> Settings:
-    return Settings.parse({**BASE, **given}, frozenset({"adminPassword"}))
+    return Settings.parse({**BASE, **given}, frozenset({"adminPassword", "signInSecret"}))
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: json.dumps(case["given"])[:60])
@@ -190,8 +196,15 @@ def test_every_setting_explains_itself_with_a_right_example(
     value: Any = example
     for key in reversed(path[1:]):
         value = {key: value}
+    beside: dict[str, str] = {}
+    if path[0].startswith("signIn"):
+        whole = {**SIGN_IN, **value} if path[0] == "signIn" else SIGN_IN
+        if "tenant" in whole:
+            del whole["issuer"]
+        beside = {"signIn": json.dumps(whole), "signInSecret": SECRET, "domain": "chat.example.com"}
+        beside |= {"groups": '[{"name": "research"}]'}
     text = value if isinstance(value, str) else json.dumps(value)
-    parsed(**{path[0]: text})
+    parsed(**{path[0]: text, **beside})
 
 
 @pytest.mark.parametrize("model", [User, UserGroup, Preset, Prompt, KnowledgeBase, Banner, Access])

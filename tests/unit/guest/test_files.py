@@ -97,6 +97,7 @@ def container(unit: str) -> str:
         f"/etc/containers/systemd/{unit}.container",
         image="registry/image:tag",
         url="https://chat",
+        sign_in=False,
         database_pool_size=8,
         ollama_url="http://host.containers.internal:11434",
     )

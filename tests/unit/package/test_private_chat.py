@@ -16,14 +16,17 @@ from components.problems import NAMESPACE, SettingsError, item, section
 from components.settings import Settings
 from package import inputs
 from package.private_chat import PrivateChat, checked
+from scripts.reference import NOT_IN_THE_PACKAGE
 
 ROOT = Path(__file__).parents[3]
 RIGHT = {"sshClients": ["203.0.113.7"]}
 
 
 def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """The settings and all sections within them."""
-    inner = [section(field) or item(field) for field in model.model_fields.values()]
+    """The settings and all sections within them that the package offers."""
+    fields = model.model_fields.values()
+    offered = [field for field in fields if field.alias not in NOT_IN_THE_PACKAGE]
+    inner = [section(field) or item(field) for field in offered]
     return [model, *(each for found in inner if found for each in sections(found))]
 
 
@@ -34,7 +37,8 @@ def test_inputs_are_the_settings(model: type[BaseModel]) -> None:
     declared = getattr(inputs, model.__name__)
     fields = {str(field.alias): field for field in model.model_fields.values()}
     if model is Settings:
-        del fields[team_file.KEY]
+        for key in NOT_IN_THE_PACKAGE:
+            del fields[key]
     assert declared.__required_keys__ == {key for key in fields if fields[key].is_required()}
     assert declared.__required_keys__ | declared.__optional_keys__ == fields.keys()
 

@@ -36,7 +36,10 @@ def test_every_resource_of_the_program_is_in_the_table() -> None:
     """Another one would be told as unknown: give it its words."""
     restricted = {"smollm2:135m": {"groups": ["research"]}}
     declared = {key: value for key, value in BASE.items() if key != "vmSize"}
-    program = whole_program("dev", **declared, modelAccess=restricted)
-    assert {"access-smollm2-135m", "user-bob@example.com"} <= {of.name for of in program.resources}
+    provider = {"clientId": "chat", "issuer": "https://x.example", "allowedDomains": ["x.example"]}
+    sign_in = {"signIn": provider, "signInSecret": "a-secret-of-the-provider"}
+    program = whole_program("dev", **declared, modelAccess=restricted, **sign_in)
+    names = {of.name for of in program.resources}
+    assert {"access-smollm2-135m", "user-bob@example.com", "open-webui-sign-in-secret"} <= names
     for of in program.resources:
         assert table().resource(of.type, of.name).title != "{type} {item}", of.name

@@ -103,7 +103,7 @@ class Users:
 class Groups:
     """Groups. A group grants exactly the permissions that are declared true, beyond the default.
 
-    Who belongs to it, the users say.
+    Who belongs to it, the users say, or a provider when somebody signs in.
     """
 
     def key(self, declared: Item) -> str:
@@ -124,7 +124,9 @@ class Groups:
         }
 
     def set(self, webui: OpenWebui, declared: Item, present: Item | None) -> None:
-        form = {key: declared[key] for key in ("name", "description", "permissions")}
+        form = {key: declared[key] for key in ("name", "description")}
+        # Open WebUI gives a group without any the default ones when a provider puts somebody in it.
+        form["permissions"] = declared["permissions"] or {"chat": {}}
         path = "create" if present is None else f"id/{present['id']}/update"
         webui.post(f"/api/v1/groups/{path}", form)
 
@@ -188,7 +190,9 @@ def group_ids(webui: OpenWebui) -> dict[str, str]:
 
 
 def names_of_declared_groups() -> set[str]:
-    return {json.loads(path.read_text())["name"] for path in declared_files("group")}
+    """Without those that a provider fills when somebody signs in."""
+    declared = [json.loads(path.read_text()) for path in declared_files("group")]
+    return {group["name"] for group in declared if not group.get("filled_at_sign_in")}
 
 
 def user_ids(webui: OpenWebui) -> dict[str, str]:
