@@ -36,7 +36,7 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 	fi
 
 test: check test-packages artifacts ## all checks and all tests
-	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model
+	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex
 	@$(root) .venv/bin/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 check: check-packages .venv ## formatting, types and linters

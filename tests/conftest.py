@@ -19,6 +19,7 @@ _ONE_MACHINE = (
     "e2e/test_people.py",
     "e2e/test_people_contract.py",
     "e2e/test_rotation.py",
+    "e2e/test_sign_in.py",
     "e2e/test_survival.py",
 )
 _ORDER = ("e2e", "engine", "unit")

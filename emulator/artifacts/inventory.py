@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.artifacts import (
     actionlint,
+    dex,
     embedding_model,
     machine,
     model,
@@ -24,4 +25,5 @@ ALL: tuple[Artifact, ...] = (
     machine.LEAN,
     embedding_model.ARTIFACT,  # after Ollama, which makes it
     actionlint.ARTIFACT,
+    dex.ARTIFACT,
 )

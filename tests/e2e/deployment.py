@@ -40,7 +40,7 @@ class Deployment:
     stack: str = "local"
     environment: dict[str, str] = field(default_factory=dict)
 
-    def pulumi(self, *arguments: str, check: bool = True) -> Ran:
+    def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> Ran:
         """Run bin/pulumi-local on the stack; what it prints is kept in a log of the test run.
 
         Raises:
@@ -54,6 +54,7 @@ class Deployment:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            input=stdin,
         )
         with self.log.open("a") as log:
             log.write(f"$ pulumi {' '.join(arguments)}\n{done.stdout}\n")
@@ -138,17 +139,11 @@ class Deployment:
         """Run `command` on the machine as its administrator (with sudo where it says so)."""
 
         async def run() -> asyncssh.SSHCompletedProcess:
-            async with asyncssh.connect(
-                self.address,
-                username=self.outputs["sshCommand"].partition("@")[0].rpartition(" ")[2],
-                client_keys=[asyncssh.import_private_key(self.outputs["sshPrivateKey"])],
-                known_hosts=None,
-                agent_path=None,
-                config=None,
-            ) as connection:
+            async with await self.connect() as connection:
                 # Without any input it ends at once; asyncssh would leave it open.
                 given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
-                return await connection.run(command, stderr=asyncssh.STDOUT, **given)
+                done = await connection.run(command, stderr=asyncssh.STDOUT, **given)
+            return done  # noqa: RET504  mypy takes a connection for one that may swallow errors
 
         # In a thread of its own: Playwright keeps a loop in the test's.
         with ThreadPoolExecutor(max_workers=1) as thread:
@@ -156,6 +151,17 @@ class Deployment:
         output = str(done.stdout or "")
         assert not check or done.exit_status == 0, f"{command}\n{output}"
         return Ran(done.exit_status or 0, output)
+
+    async def connect(self) -> asyncssh.SSHClientConnection:
+        """A connection to the machine as its administrator."""
+        return await asyncssh.connect(
+            self.address,
+            username=self.outputs["sshCommand"].partition("@")[0].rpartition(" ")[2],
+            client_keys=[asyncssh.import_private_key(self.outputs["sshPrivateKey"])],
+            known_hosts=None,
+            agent_path=None,
+            config=None,
+        )
 
     def connects(self, port: int, *, source: str = "127.0.0.1") -> bool:
         """Whether a TCP connection to the public address is accepted for a client at `source`."""

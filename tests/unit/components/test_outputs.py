@@ -9,7 +9,7 @@ from components.outputs import render_operator_page
 
 PROJECT = Path(__file__).resolve().parents[3]
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateFingerprint
-    sshCommand hostKey keepData hasUsers"""
+    sshCommand hostKey keepData hasUsers redirectUri"""
 
 
 def test_the_operators_page_names_the_commands_of_this_stack() -> None:

@@ -1,0 +1,146 @@
+"""An OpenID provider for people who sign in: Dex, at the gateway of the deployment's network.
+
+Machine and browser know it by one address there: the machine reaches its gateway by itself, the
+browser through the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import bcrypt
+
+from emulator.artifacts import paths
+from emulator.host.places import Numbers, Places
+from emulator.instance import Instance
+from tests.e2e.deployment import Deployment, wait_until
+
+PORT = 5556
+TRUST = "/etc/containers/systemd/open-webui.container.d/authority.conf"
+AUTHORITY = "/etc/ollamazure-test/authority.pem"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider that runs; `proxy` is the browser's way to it (SOCKS)."""
+
+    issuer: str
+    proxy: str
+
+
+@contextmanager
+def provider(
+    deployment: Deployment, folder: Path, client: dict[str, Any], people: dict[str, str]
+) -> Iterator[Provider]:
+    """Dex with one client and people with passwords, by e-mail.
+
+    Beside them it has its own test account: Kilgore Trout (kilgore@kilgore.trout) of the group
+    `authors`, who is let in without a question.
+    """
+    gateway = deployment.ssh("ip -json route show default").output
+    address = json.loads(gateway)[0]["gateway"]
+    issuer = f"https://{address}:{PORT}"
+    make_certificate(folder, address)
+    config = folder / "dex.json"
+    config.write_text(json.dumps(dex(issuer, folder, client, people)))
+    router = ["ip", "netns", "exec", router_of(deployment)]
+    with (folder / "dex.log").open("w") as log, tunnel(deployment) as port:
+        server = subprocess.Popen(
+            [*router, str(paths.dex()), "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            listens = f"curl --silent --insecure {issuer}/.well-known/openid-configuration"
+            wait_until(lambda: issuer in deployment.ssh(listens).output, "Dex", patience=30)
+            trust(deployment, (folder / "cert.pem").read_text())
+            yield Provider(issuer, f"socks5://127.0.0.1:{port}")
+        finally:
+            deployment.ssh(f"sudo rm -rf {Path(TRUST).parent} {Path(AUTHORITY).parent}")
+            server.terminate()
+            server.wait()
+
+
+def dex(
+    issuer: str, folder: Path, client: dict[str, Any], people: dict[str, str]
+) -> dict[str, Any]:
+    """Dex's settings."""
+    return {
+        "issuer": issuer,
+        "storage": {"type": "memory"},
+        "web": {
+            "https": issuer.removeprefix("https://"),
+            "tlsCert": str(folder / "cert.pem"),
+            "tlsKey": str(folder / "key.pem"),
+        },
+        "oauth2": {"skipApprovalScreen": True},
+        "staticClients": [{"name": "The chat", **client}],
+        "connectors": [{"type": "mockCallback", "id": "mock", "name": "Kilgore"}],
+        "enablePasswordDB": True,
+        "staticPasswords": [
+            {
+                "email": email,
+                "username": email.partition("@")[0],
+                "userID": email,
+                "hash": bcrypt.hashpw(password.encode(), bcrypt.gensalt()).decode(),
+            }
+            for email, password in people.items()
+        ],
+    }
+
+
+def make_certificate(folder: Path, address: str) -> None:
+    """A certificate for the address, signed by itself."""
+    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
+    names = ["-subj", "/CN=provider", "-addext", f"subjectAltName=IP:{address}"]
+    making = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", *names, *files]
+    subprocess.run(making, check=True, capture_output=True)
+
+
+def trust(deployment: Deployment, certificate: str) -> None:
+    """Have Open WebUI trust the provider's certificate from its next start on."""
+    volume, variable = f"{AUTHORITY}:/authority.pem:ro", "SSL_CERT_FILE=/authority.pem"
+    drop_in = f"[Container]\nVolume={volume}\nEnvironment={variable}\n"
+    for path, text in ((AUTHORITY, certificate), (TRUST, drop_in)):
+        deployment.ssh(f"sudo install -D -m 0644 /dev/stdin {path}", stdin=text)
+
+
+def router_of(deployment: Deployment) -> str:
+    """The namespace of the gateway of the deployment's only network."""
+    places = Places(Instance.open(deployment.home))
+    (number,) = Numbers(places).known("network").values()
+    return places.network_namespace(number)
+
+
+@contextmanager
+def tunnel(deployment: Deployment) -> Iterator[int]:
+    """A SOCKS proxy on this host, at the port that is yielded, whose other end is the machine."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    connected = asyncio.run_coroutine_threadsafe(deployment.connect(), loop)
+    try:
+        connection = connected.result(60)
+        listening = asyncio.run_coroutine_threadsafe(forward(connection), loop)
+        yield listening.result(60).get_port()
+    finally:
+        asyncio.run_coroutine_threadsafe(close(connected.result()), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def forward(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHListener:
+    return await connection.forward_socks("127.0.0.1", 0)
+
+
+async def close(connection: asyncssh.SSHClientConnection) -> None:
+    connection.close()
+    await connection.wait_closed()

@@ -1,0 +1,138 @@
+"""People sign in with an account that a real OpenID provider vouches for."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.deployment import Deployment
+from tests.e2e.openid import Provider, provider
+from tests.e2e.test_machine import not_readable_on_the_machine, not_written_in_plain
+
+SECRET = secrets.token_urlsafe()
+PASSWORD = secrets.token_urlsafe()
+KILGORE = "kilgore@kilgore.trout"
+MALLORY = "mallory@elsewhere.example"
+
+
+@pytest.fixture(scope="module")
+def dex(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """The deployment signs people in by Dex; all of it is taken away at the end."""
+    client = {
+        "id": "team-chat",
+        "secret": SECRET,
+        "redirectURIs": [f"{deployment.outputs['url']}/oauth/oidc/callback"],
+    }
+    with provider(deployment, tmp_path_factory.mktemp("dex"), client, {MALLORY: PASSWORD}) as dex:
+        declared: dict[str, Any] = {
+            "groups": [{"name": "authors"}],
+            "signIn": {
+                "clientId": "team-chat",
+                "issuer": dex.issuer,
+                "allowedDomains": ["kilgore.trout"],
+                "scopes": ["openid", "email", "profile", "groups"],
+                "newAccounts": "user",
+                "groups": ["authors"],
+            },
+        }
+        try:
+            set_secret(deployment, SECRET)
+            deployment.up(**{key: json.dumps(value) for key, value in declared.items()})
+            yield dex
+        finally:
+            for key in ("signInSecret", *declared):
+                deployment.pulumi("config", "rm", f"ollamazure:{key}")
+    deployment.up()
+
+
+@pytest.fixture
+def page(browser: Browser, dex: Provider) -> Iterator[Page]:
+    """A browser that reaches the provider, too."""
+    context = browser.new_context(
+        ignore_https_errors=True,
+        locale="en-US",
+        proxy={"server": dex.proxy, "bypass": "127.0.0.0/8"},
+    )
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def users(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    with deployment.client(deployment.token) as client:
+        found = client.get("/api/v1/users/").json()["users"]
+    return {user["email"]: user for user in found}
+
+
+def sign_in_as_kilgore(page: Page, deployment: Deployment) -> None:
+    page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
+    page.goto(deployment.outputs["url"])
+    page.get_by_role("button", name="Continue with SSO").click()
+    page.get_by_text("Log in with Kilgore").click()
+    expect(page.locator("#chat-input")).to_be_visible()
+
+
+def test_who_is_vouched_for_gets_the_declared_role_and_group(
+    deployment: Deployment, page: Page
+) -> None:
+    """And stays in the groups that the provider has no say in."""
+    sign_in_as_kilgore(page, deployment)
+    kilgore = users(deployment)[KILGORE]
+    assert (kilgore["name"], kilgore["role"]) == ("Kilgore Trout", "user")
+    with deployment.client(deployment.token) as client:
+        groups = {group["name"]: group["id"] for group in client.get("/api/v1/groups/").json()}
+        assert kilgore["group_ids"] == [groups["authors"]]
+        form = {"name": "by hand", "description": ""}
+        by_hand = client.post("/api/v1/groups/create", json=form).json()["id"]
+        everybody = {"user_ids": [kilgore["id"]]}
+        client.post(f"/api/v1/groups/id/{by_hand}/users/add", json=everybody).raise_for_status()
+        client.post(f"/api/v1/groups/id/{groups['authors']}/users/remove", json=everybody)
+
+        page.context.clear_cookies()
+        page.evaluate("localStorage.clear()")
+        sign_in_as_kilgore(page, deployment)
+        assert {*users(deployment)[KILGORE]["group_ids"]} == {by_hand, groups["authors"]}
+        client.delete(f"/api/v1/groups/id/{by_hand}/delete").raise_for_status()
+        client.delete(f"/api/v1/users/{kilgore['id']}").raise_for_status()
+    drift = json.loads(deployment.ssh("sudo /usr/local/lib/ollamazure/drift.py").output)
+    assert drift == []
+
+
+def test_another_domain_is_refused(deployment: Deployment, page: Page) -> None:
+    page.goto(deployment.outputs["url"])
+    page.get_by_role("button", name="Continue with SSO").click()
+    page.get_by_text("Log in with Email").click()
+    page.locator("#login").fill(MALLORY)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("#submit-login").click()
+    page.wait_for_url(f"{deployment.outputs['url']}/auth?error=*")
+    assert MALLORY not in users(deployment)
+
+
+def test_the_administrator_still_signs_in_with_a_password(
+    deployment: Deployment, dex: Provider
+) -> None:
+    assert deployment.sign_in()
+
+
+def test_nobody_reads_the_clients_secret_and_another_takes_its_place(
+    deployment: Deployment, dex: Provider
+) -> None:
+    not_written_in_plain(deployment, [SECRET])
+    not_readable_on_the_machine(deployment, [SECRET])
+    other = secrets.token_urlsafe()
+    set_secret(deployment, other)
+    alone = ("--target", "**::open-webui-sign-in-secret")
+    deployment.pulumi("up", "--yes", "--skip-preview", *alone)
+    known = deployment.ssh("sudo podman exec open-webui printenv OAUTH_CLIENT_SECRET").output
+    assert known.strip() == other
+
+
+def set_secret(deployment: Deployment, secret: str) -> None:
+    """Not on a command line, as a person is told to."""
+    deployment.pulumi("config", "set", "--secret", "ollamazure:signInSecret", stdin=secret)
