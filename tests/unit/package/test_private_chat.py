@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,17 @@ def test_a_whole_number_is_shown_as_one() -> None:
         checked("chat", {**RIGHT, "dataDiskGiB": 2.0})
 
 
+@pytest.fixture
+def loop() -> Iterator[None]:
+    """What an output needs to be made, whichever tests ran before in this process."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.mark.usefixtures("loop")
 def test_what_refers_to_something_unknown_is_not_judged() -> None:
     preset = {"id": "coach", "name": "Coach", "baseModel": "llama3.1:8b"}
     models = pulumi.Output.from_input(["llama3.1:8b"])
