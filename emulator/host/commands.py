@@ -46,8 +46,11 @@ def succeeds(args: Sequence[str]) -> bool:
 def remove_folder(folder: Path) -> None:
     """Remove a folder with all that is in it, files marked immutable too. Raises FabricError."""
     remove = ["rm", "-rf", "--one-file-system", str(folder)]
-    if not succeeds(remove):
-        succeeds(["chattr", "-R", "-f", "-i", "-a", str(folder)])
+    if succeeds(remove):
+        return
+    succeeds(["chattr", "-R", "-f", "-i", "-a", str(folder)])
+    # What was killed a moment ago may not have written its last.
+    if not wait_until(lambda: succeeds(remove), 10):
         run(remove)
 
 
