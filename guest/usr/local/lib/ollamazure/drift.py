@@ -99,7 +99,7 @@ def drift_of_unit(path: Path) -> Iterator[str]:
         if override.startswith("/etc/"):
             yield f"{unit} is changed by {override}, which `systemctl revert {unit}` takes away"
     if path.suffix == ".container" and path.exists():
-        running = said(["podman", "inspect", "--format", "{{.ImageName}}", path.stem])
+        running = image(path.stem)
         if f"Image={running}" not in path.read_text().splitlines():
             yield f"{unit} runs the image {running}"
 
@@ -115,7 +115,17 @@ def unit_of(path: Path) -> str | None:
 
 
 def is_active(unit: str) -> bool:
-    return said(["systemctl", "is-active", unit]) == "active"
+    return state(unit) == "active"
+
+
+def state(unit: str) -> str:
+    """In systemd's word: active, activating, failed, inactive."""
+    return said(["systemctl", "is-active", unit])
+
+
+def image(container: str) -> str:
+    """The image of a container that runs; empty where it does not."""
+    return said(["podman", "inspect", "--format", "{{.ImageName}}", container])
 
 
 def drift_of_firewall() -> Iterator[str]:

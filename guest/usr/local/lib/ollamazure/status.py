@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import model
-from drift import is_active, said
+from drift import image, is_active, said, state
 
 DATA = Path("/srv/data")
 CERTIFICATE = "/etc/nginx/cert/server.pem"
@@ -35,8 +35,8 @@ def status() -> dict[str, Any]:
         "memory": memory(Path("/proc/meminfo").read_text()),
         "data_disk": data_disk(),
         "services": [
-            {"name": "ollama", "state": state("ollama"), "version": ollama["version"]},
-            *({"name": name, "state": state(name), "version": image(name)} for name in CONTAINERS),
+            service("ollama", ollama["version"]),
+            *(service(name, image(name) or None) for name in CONTAINERS),
         ],
         "models": ollama["models"],
         "loaded": ollama["loaded"],
@@ -65,14 +65,8 @@ def data_disk() -> dict[str, int] | None:
     return {"total": usage.total, "free": usage.free}
 
 
-def state(name: str) -> str:
-    """In systemd's word: active, activating, failed, inactive."""
-    return said(["systemctl", "is-active", f"{name}.service"])
-
-
-def image(name: str) -> str | None:
-    """The image of a container that runs."""
-    return said(["podman", "inspect", "--format", "{{.ImageName}}", name]) or None
+def service(name: str, version: str | None) -> dict[str, str | None]:
+    return {"name": name, "state": state(f"{name}.service"), "version": version}
 
 
 def asked_of_ollama() -> dict[str, Any]:
