@@ -122,15 +122,15 @@ class PrivateChat(pulumi.ComponentResource):
             ),
             child,
         )
-        # They answer nothing, so no user is to choose one.
-        embedding = {*settings.models} - {*settings.chat_models}
+        # What answers nothing, no user is to choose.
+        restricted = {*settings.model_access, *settings.embedding_models}
         ollama = Ollama(
             "ollama",
             OllamaArgs(
                 target=self.machine.target,
                 version=settings.ollama_version,
                 models=settings.models,
-                restricted_models=frozenset(map(model_id, {*settings.model_access, *embedding})),
+                restricted_models=frozenset(map(model_id, restricted)),
                 context_length=plan.context_length,
                 num_parallel=plan.num_parallel,
                 max_loaded_models=plan.max_loaded_models,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from components import catalog
+from components import catalog, team_file
 from components.checks import model_id, that_chat
 from components.declared import (
     Access,
@@ -26,6 +26,8 @@ from components.problems import Wrong, command, did_you_mean
 from components.sign_in import SignIn
 
 CHAT_ONLY = "chat-only"
+# They name models and each other: while one of them cannot be read, the rest cannot be judged.
+REFERRING = frozenset({*team_file.KEYS, "defaultModel"})
 Path = tuple[str | int, ...]
 Known = Mapping[str, Any]
 

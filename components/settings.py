@@ -596,8 +596,7 @@ class Settings(Section):
             else:
                 garbled.add(team_file.KEY)
         if garbled & {team_file.KEY, *team_file.KEYS}:
-            # Who refers to what is in there cannot be judged.
-            garbled.update((*team_file.KEYS, "defaultModel"))
+            garbled |= references.REFERRING
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
@@ -653,12 +652,16 @@ class Settings(Section):
         return named if any(preset.id == named for preset in self.presets) else model_id(named)
 
     @property
+    def embedding_models(self) -> tuple[str, ...]:
+        """The models that turn text into numbers, and answer nothing."""
+        return tuple(name for name in self.models if name not in self.chat_models)
+
+    @property
     def embedding_model(self) -> str | None:
         """The first of the models that turns text into numbers for the search, if it shall."""
         if self.document_search != "auto":
             return None
-        others = [name for name in self.models if name not in self.chat_models]
-        return others[0] if others else None
+        return next(iter(self.embedding_models), None)
 
     @property
     def public_name(self) -> str | None:

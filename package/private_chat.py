@@ -9,7 +9,7 @@ import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from components import chat, sizing, team_file
+from components import chat, sizing
 from components.checks import Password
 from components.outputs import outputs_of
 from components.problems import (
@@ -22,12 +22,11 @@ from components.problems import (
     report,
     section,
 )
+from components.references import REFERRING
 from components.settings import Settings, field_of
 from package.inputs import Settings as Inputs
 
 PASSWORD: Final = "adminPassword"  # noqa: S105 - its name
-# They name models and each other: without one of them the rest cannot be judged.
-REFERRING = frozenset({*team_file.KEYS, "defaultModel"})
 
 
 class PrivateChat(chat.PrivateChat):
