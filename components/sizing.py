@@ -203,7 +203,7 @@ def plan(settings: Settings, today: date | None = None) -> Sizing:
         gpu=size.gpu is not None,
         memory_need_gib=machine_need(settings, load) + models_need(settings, load),
         monthly_cost=monthly_cost(size, settings.location, settings.data_disk_gib),
-        warnings=tuple(_warnings(size, settings, today or date.today())),
+        warnings=tuple(_warnings(size, settings, load, today or date.today())),
     )
 
 
@@ -460,7 +460,7 @@ def _offer(size: VmSize, settings: Settings) -> str:
     return f"{size.name} ({size.vcpus} vCPU, {size.memory_gib:g} GiB{gpu}), {cost.short}"
 
 
-def _warnings(size: VmSize, settings: Settings, today: date) -> Iterable[str]:
+def _warnings(size: VmSize, settings: Settings, load: Load, today: date) -> Iterable[str]:
     if size.retires:
         yield (
             f"Microsoft retires {size.name} ({size.series}) on {size.retires}"
@@ -475,7 +475,7 @@ def _warnings(size: VmSize, settings: Settings, today: date) -> Iterable[str]:
                 "than people read (4 GB/s of memory for each vCPU, divided by the weights read for "
                 "a token). A smaller model or a GPU size is faster."
             )
-    yield from _longer_than_a_conversation(settings, load_on(size, settings).context_length)
+    yield from _longer_than_a_conversation(settings, load.context_length)
 
 
 def _longer_than_a_conversation(settings: Settings, context_length: int) -> Iterable[str]:

@@ -385,7 +385,7 @@ def _environment(path: str) -> list[str]:
     ]
 
 
-def what_is_next(az: Az, place: Place, repository: str, found: Found) -> str:
+def what_is_next(az: Az, place: Place, repository: str, tenant: str, found: Found) -> str:
     """What a person does now: on GitHub, with Pulumi, and here again."""
     lines = [
         "",
@@ -397,9 +397,7 @@ def what_is_next(az: Az, place: Place, repository: str, found: Found) -> str:
         client = az.ask("identity", "show", "--name", identity.name, *here)["clientId"]
         variables = {
             "AZURE_CLIENT_ID": client,
-            "AZURE_TENANT_ID": ask_az("account", "show", "--subscription", place.subscription)[
-                "tenantId"
-            ],
+            "AZURE_TENANT_ID": tenant,
             "AZURE_SUBSCRIPTION_ID": place.subscription,
             "PULUMI_BACKEND_URL": place.backend,
             "PULUMI_SECRETS_PROVIDER": place.secrets_provider,
@@ -469,7 +467,7 @@ def bootstrap(az: Az, place: Place, options: argparse.Namespace) -> None:
         for step in missing:
             print(f"making {step.what.strip()}", flush=True)
             make(az, place, step)
-    print(what_is_next(az, place, options.repository, found))
+    print(what_is_next(az, place, options.repository, account["tenantId"], found))
 
 
 def teardown(az: Az, place: Place, options: argparse.Namespace) -> None:
