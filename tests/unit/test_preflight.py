@@ -7,10 +7,7 @@ only with --all, a DNS answer straight from Azure.
 
 from __future__ import annotations
 
-import json
-import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,23 +16,11 @@ import pytest
 import yaml
 
 from scripts import preflight
+from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 REGION = "francecentral"
 TAIL = f"--subscription {SUBSCRIPTION} --output json"
-STAND_IN = """\
-#!{python} -IS
-import json, sys
-answers = json.load(open({answers!r}))
-with open({log!r}, "a") as log:
-    log.write(json.dumps(sys.argv[1:]) + "\\n")
-answer = answers.get(json.dumps(sys.argv[1:]))
-if answer is None:
-    sys.exit("ERROR: unrecognized arguments: " + " ".join(sys.argv[1:]))
-if "error" in answer:
-    sys.exit("ERROR: " + answer["error"])
-print(json.dumps(answer["json"]))
-"""
 
 
 def offer(
@@ -79,13 +64,11 @@ def used(counter: str, current: int, limit: int) -> dict[str, Any]:
     }
 
 
-class Azure:
+class Azure(Program):
     """What the stand-in answers; everything is as it should be until a test changes it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "az.log"
-        self.answers: dict[str, dict[str, Any]] = {}
+        super().__init__(folder, "az")
         self.account()
         self.provider("Microsoft.Compute", "Registered")
         self.provider("Microsoft.Network", "Registered")
@@ -140,24 +123,6 @@ class Azure:
             {"available": available},
         )
 
-    def answer(self, arguments: str, answer: Any) -> None:
-        self._set(arguments, {"json": answer})
-
-    def fail(self, arguments: str, error: str) -> None:
-        self._set(arguments, {"error": error})
-
-    def _set(self, arguments: str, answer: dict[str, Any]) -> None:
-        self.answers[json.dumps(shlex.split(arguments))] = answer
-
-    def install(self) -> None:
-        answers = self.folder / "answers.json"
-        answers.write_text(json.dumps(self.answers))
-        command = self.folder / "az"
-        command.write_text(
-            STAND_IN.format(python=sys.executable, answers=str(answers), log=str(self.log))
-        )
-        command.chmod(0o755)
-
 
 @pytest.fixture
 def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azure:
@@ -201,7 +166,7 @@ def test_only_reads(look: Look, azure: Azure) -> None:
     azure.label("our-chat", available=True)
     look(ollamazure__dnsLabel="our-chat")
 
-    asked = [json.loads(line)[:3] for line in azure.log.read_text().splitlines()]
+    asked = [words[:3] for words, _ in azure.calls()]
     verbs = {next(word for word in words[::-1] if not word.startswith("-")) for words in asked}
     assert verbs <= {"show", "list", "list-skus", "list-usage", "get"}
 
@@ -255,7 +220,7 @@ def test_az_is_not_led_to_register_a_provider(look: Look, azure: Azure) -> None:
     azure.provider("Microsoft.Network", "NotRegistered")
     code, said = look(ollamazure__dnsLabel="our-chat")
 
-    asked = {json.loads(line)[0] for line in azure.log.read_text().splitlines()}
+    asked = {words[0] for words, _ in azure.calls()}
     assert asked == {"account", "provider"}
     assert code == 1
     assert "size and quota: not asked yet" in said
@@ -434,7 +399,7 @@ def test_a_stack_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_make_runs_it(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     azure.fail("account show --output json", "Please run 'az login' to setup account.")
     azure.install()
-    monkeypatch.setenv("PATH", f"{azure.folder}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{azure.file.parent}:/usr/bin:/bin")
     done = subprocess.run(
         ["make", "preflight", "STACK=dev"],
         cwd=preflight.PROJECT,

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from scripts import bootstrap_azure
 from scripts.bootstrap_azure import Place
+from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 PLACE = Place(SUBSCRIPTION, "dev", "francecentral")
@@ -27,41 +26,6 @@ ON = f"--subscription {SUBSCRIPTION} --output json"
 NUMBERED = "repo:team@4711/chat@815"
 DEPLOY, PREVIEW = "ollamazure-dev-deploy", "ollamazure-dev-preview"
 DEPLOYED = ("ollamazure-dev", "ollamazure-dev-data")
-STAND_IN = """\
-#!{python} -IS
-import json, sys
-answers = json.load(open({answers!r}))
-with open({log!r}, "a") as log:
-    log.write(json.dumps(sys.argv[1:]) + "\\n")
-answer = answers.get(json.dumps(sys.argv[1:]))
-if answer is None:
-    sys.exit("ERROR: unrecognized arguments: " + " ".join(sys.argv[1:]))
-print(answer)
-"""
-
-
-class Program:
-    """A program on PATH that answers only what it was told to."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.file, self.log = folder / name, folder / f"{name}.log"
-        self.answers: dict[str, str] = {}
-
-    def answer(self, arguments: str, answer: Any) -> None:
-        said = "" if answer is None else json.dumps(answer)
-        self.answers[json.dumps(shlex.split(arguments))] = said
-
-    def install(self) -> None:
-        answers = self.file.with_suffix(".json")
-        answers.write_text(json.dumps(self.answers))
-        self.file.write_text(
-            STAND_IN.format(python=sys.executable, answers=str(answers), log=str(self.log))
-        )
-        self.file.chmod(0o755)
-
-    def asked(self) -> list[str]:
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [shlex.join(json.loads(line)) for line in lines]
 
 
 class Azure(Program):

@@ -6,8 +6,6 @@ The paths are those of GitHub's REST interface; `--paginate --slurp` gives a lis
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,29 +13,18 @@ from typing import Any
 import pytest
 
 from scripts import post
+from tests.unit.stand_in import Program
 
 SHA = "a" * 40
-STAND_IN = """\
-#!{python} -IS
-import json, sys
-answers = json.load(open({answers!r}))
-sent = "" if sys.stdin.isatty() else sys.stdin.read()
-with open({log!r}, "a") as log:
-    log.write(json.dumps([sys.argv[1:], sent]) + "\\n")
-answer = answers.get(json.dumps(sys.argv[1:]))
-if answer is None:
-    sys.exit("gh: Not Found (HTTP 404)")
-print(json.dumps(answer))
-"""
 
 
-class GitHub:
+class GitHub(Program):
     """What the stand-in answers, and what it was sent."""
 
+    unknown = "gh: Not Found (HTTP 404)"
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "gh.log"
-        self.answers: dict[str, Any] = {}
+        super().__init__(folder, "gh")
         self.pulls(pull(7))
         self.list_of("issues/7/comments?per_page=100")
         self.list_of("issues?state=open&per_page=100")
@@ -56,24 +43,11 @@ class GitHub:
         """A list on two pages, the second of them empty."""
         self.answer(f"api --paginate --slurp 'repos/team/chat/{path}'", [list(items), []])
 
-    def answer(self, arguments: str, answer: Any) -> None:
-        self.answers[json.dumps(shlex.split(arguments))] = answer
-
-    def install(self) -> None:
-        answers = self.folder / "answers.json"
-        answers.write_text(json.dumps(self.answers))
-        command = self.folder / "gh"
-        command.write_text(
-            STAND_IN.format(python=sys.executable, answers=str(answers), log=str(self.log))
-        )
-        command.chmod(0o755)
-
     def sent(self) -> list[tuple[str, str, dict[str, str]]]:
         """Method, path and body of everything that changed something."""
-        calls = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [
             (words[2], words[3].removeprefix("repos/team/chat/"), json.loads(body))
-            for words, body in calls
+            for words, body in self.calls()
             if words[1] == "--method"
         ]
 
