@@ -71,6 +71,7 @@ class Proxy(pulumi.ComponentResource):
             files=[
                 remote.File(CONFIGURE, "0755"),
                 remote.File("/etc/nginx/preparing.html"),
+                remote.File("/etc/nginx/permissions.js"),
                 remote.File(
                     "/etc/nginx/nginx.conf",
                     suffix=".next",

@@ -13,6 +13,8 @@ _PIN = pins.CATALOG["nginx"]
 _NAME: str = _PIN["repository"]
 _TAG: str = _PIN["tag"]
 _FILES = Path(__file__).parent / "nginx_image"
+# The official image has the njs module, too, and like here nothing loads it by itself.
+_PACKAGES = ("nginx", "libnginx-mod-http-js")
 # The official image's user has these numbers; its log files are the container's output.
 _HOOKS = (
     "chroot $1 groupadd --system --gid 101 nginx",
@@ -36,7 +38,7 @@ def official(work: Work, base: str) -> None:
 
 
 def build(work: Work) -> None:
-    tar = debian.root_filesystem(work, "trixie", ["nginx"], _HOOKS)
+    tar = debian.root_filesystem(work, "trixie", list(_PACKAGES), _HOOKS)
     work.say("packing the image")
     Repository(paths.mirror(), _NAME).add_image(_TAG, tar, _SETTINGS)
 
@@ -45,7 +47,7 @@ ARTIFACT = Artifact(
     name="nginx",
     lane="network",
     gib=1,
-    recipe=(_TAG, *_HOOKS, (_FILES / "nginx.conf").read_text()),
+    recipe=(_TAG, *_PACKAGES, *_HOOKS, (_FILES / "nginx.conf").read_text()),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
     official=official,

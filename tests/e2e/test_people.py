@@ -18,7 +18,10 @@ from tests.e2e.deployment import Deployment, wait_until
 MODEL = "smollm2:135m"
 TEAM: dict[str, Any] = {
     "groups": [
-        {"name": "research", "permissions": {"workspace": {"prompts": True}}},
+        {
+            "name": "research",
+            "permissions": {"workspace": {"prompts": True}, "chat": {"file_upload": True}},
+        },
         {"name": "guests", "members": ["carol@example.com"]},
     ],
     "users": [
@@ -77,7 +80,13 @@ FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/api/v1/tools/create", {"id": "x", "name": "x", "content": "x", "meta": {}}),
     ("POST", "/api/v1/functions/create", {"id": "x", "name": "x", "content": "x", "meta": {}}),
     ("GET", "/api/v1/notes/", None),
+    ("POST", "/api/v1/files/", {}),
+    ("POST", "/api/v1/retrieval/process/text", {"name": "x", "content": "x"}),
+    ("POST", "/api/v1/retrieval/process/url", {"url": "http://127.0.0.1/"}),
+    ("POST", "/api/v1/retrieval/process/web", {"url": "http://127.0.0.1/"}),
 ]
+# Other ways of writing an address that the application, or Nginx, might take for the same.
+SPELLINGS = ["", "/", "?process=false", "//", "/.", "/%2E", "/%3F", "/;x", "%2F"]
 
 
 # Writes down what goes over the containers' network, where Ollama is asked without encryption.
@@ -177,17 +186,16 @@ def test_an_ordinary_user_is_refused(
     assert re.search("permission|401 Unauthorized", answer.json()["detail"])
 
 
-def test_a_file_is_refused_by_the_page_alone(team: Deployment, tokens: dict[str, str]) -> None:
-    """What docs/how-to/users-and-groups.md says of chat.file_upload; a version that refuses is
-    better, and then the page has to say so."""
+@pytest.mark.parametrize("files", ["files", "%66iles", "/files"])
+def test_no_file_gets_in_by_another_address(
+    team: Deployment, tokens: dict[str, str], files: str
+) -> None:
     with team.client(tokens["bob"]) as client:
-        mine = client.post("/api/v1/files/", files={"file": ("note.txt", b"A note.")})
-        assert mine.status_code == 200, mine.text
-        note = f"/api/v1/files/{mine.json()['id']}"
-    with team.client(tokens["alice"]) as client:
-        assert client.get(note).status_code in (401, 403, 404)
-    with team.client(tokens["bob"]) as client:
-        assert client.delete(note).status_code == 200
+        for end in SPELLINGS:
+            address, note = f"/api/v1/{files}{end}", {"file": ("note.txt", b"A note.")}
+            answer = client.post(address, files=note, follow_redirects=True)
+            assert answer.status_code in (403, 404, 405), (address, answer.text)
+        assert client.get("/api/v1/files/").json()["items"] == []
 
 
 def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
@@ -220,6 +228,16 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
 
 
 def test_a_group_allows_what_it_says(team: Deployment, tokens: dict[str, str]) -> None:
+    with team.client(tokens["alice"]) as client:
+        note = client.post("/api/v1/files/", files={"file": ("note.txt", b"A note.")})
+        assert note.status_code == 200, note.text
+        mine = f"/api/v1/files/{note.json()['id']}"
+        assert client.get(f"{mine}/content").text == "A note."
+    with team.client(tokens["bob"]) as client:
+        assert client.get(mine).status_code in (401, 403, 404)
+    with team.client(tokens["alice"]) as client:
+        assert client.delete(mine).status_code == 200
+
     prompt = {"command": "mine", "name": "Mine", "content": "Mine:"}
     with team.client(tokens["alice"]) as client:
         answer = client.post("/api/v1/prompts/create", json=prompt)

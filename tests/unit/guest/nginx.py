@@ -20,6 +20,7 @@ def command(root: Path, folder: Path) -> list[str]:
 
 
 def configure(
+    root: Path,
     folder: Path,
     *,
     self_signed: bool = True,
@@ -27,7 +28,8 @@ def configure(
     http: int = 80,
     https: int = 443,
 ) -> str:
-    """Write the machine's configuration for `folder`; returns its text as on the machine."""
+    """Write the machine's configuration for `folder`, to be run by the Nginx of the image's tree
+    `root`; returns its text as on the machine."""
     text = remote.render_file(
         "/etc/nginx/nginx.conf",
         server_name="127.0.0.1",
@@ -35,8 +37,10 @@ def configure(
         upload_limit_mb=100,
     )
     _certificate(folder)
-    shutil.copy(remote.GUEST / "etc/nginx/preparing.html", folder)
+    for static in ("preparing.html", "permissions.js"):
+        shutil.copy(remote.GUEST / "etc/nginx" / static, folder)
     for there, here in {
+        "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",
         "pid /run/nginx.pid": f"pid {folder}/nginx.pid",
         "/dev/stdout": f"{folder}/access.log",

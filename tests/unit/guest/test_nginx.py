@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -19,6 +23,19 @@ from emulator.artifacts import chroot
 from tests.unit.guest import nginx
 
 BURST = 30
+# Who is signed in, by the session they bring, as Open WebUI says it.
+SESSIONS: dict[str, dict[str, Any]] = {
+    "admin": {
+        "role": "admin",
+        "permissions": {"chat": {"file_upload": False, "web_upload": False}},
+    },
+    "editor": {"role": "user", "permissions": {"chat": {"file_upload": True, "web_upload": False}}},
+    "surfer": {"role": "user", "permissions": {"chat": {"file_upload": False, "web_upload": True}}},
+    "reader": {
+        "role": "user",
+        "permissions": {"chat": {"file_upload": False, "web_upload": False}},
+    },
+}
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +49,7 @@ class Site:
     secure: int
     upstream: ThreadingHTTPServer
     release: threading.Event
+    reached: list[str]  # what was asked of Open WebUI: method and address
 
     def ask(
         self,
@@ -65,12 +83,17 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def site(root: Path, tmp_path: Path) -> Iterator[Site]:
     release = threading.Event()
+    reached: list[str] = []
 
     class Upstream(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            reached.append(f"{self.command} {self.path}")
+            if self.path == "/api/v1/auths/":
+                self.session()
+                return
             if self.headers.get("Upgrade"):
                 self.send_response(101)
                 self.send_header("Upgrade", self.headers["Upgrade"])
@@ -91,7 +114,20 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
                 self.chunk(json.dumps({**seen, "length": len(body)}).encode())
             self.chunk(b"")
 
-        do_GET = do_POST = answer  # noqa: N815  names of http.server
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  names of http.server
+
+        def session(self) -> None:
+            user = SESSIONS.get((self.headers["Authorization"] or "").removeprefix("Bearer "))
+            if user:
+                user = {**user, "profile_image_url": f"data:image/png;base64,{'A' * 500_000}"}
+            data = json.dumps(user or {"detail": "Not authenticated"}).encode()
+            self.send_response(200 if user else 401)
+            if "gzip" in self.headers.get("Accept-Encoding", ""):  # as Open WebUI does
+                data = gzip.compress(data)
+                self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
         def chunk(self, data: bytes) -> None:
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
@@ -106,7 +142,7 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
     thread.start()
     plain, secure = free_ports(2)
     nginx.configure(
-        tmp_path, upstream=f"127.0.0.1:{upstream.server_port}", http=plain, https=secure
+        root, tmp_path, upstream=f"127.0.0.1:{upstream.server_port}", http=plain, https=secure
     )
     command = nginx.command(root, tmp_path)
     # Without "daemon off" the command returns when the ports are open; what it leaves running would
@@ -114,7 +150,7 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
     with (tmp_path / "nginx.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     try:
-        yield Site(plain, secure, upstream, release)
+        yield Site(plain, secure, upstream, release, reached)
     finally:
         release.set()
         subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
@@ -125,7 +161,7 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.parametrize("self_signed", [True, False])
 def test_accepts_its_configuration(root: Path, tmp_path: Path, self_signed: bool) -> None:
-    text = nginx.configure(tmp_path, self_signed=self_signed)
+    text = nginx.configure(root, tmp_path, self_signed=self_signed)
     tested = subprocess.run(
         [*nginx.command(root, tmp_path), "-t", "-q"], capture_output=True, text=True, check=False
     )
@@ -180,8 +216,93 @@ def test_passes_websockets_on(site: Site) -> None:
 
 def test_lets_through_what_open_webui_may_refuse_itself(site: Site) -> None:
     sixty_mb = b"x" * 60_000_000  # more than Open WebUI's own limit
-    status, _, text = site.ask("/api/v1/files/", method="POST", body=sixty_mb)
+    status, _, text = site.ask(
+        "/api/v1/files/", method="POST", body=sixty_mb, headers={"Authorization": "Bearer editor"}
+    )
     assert (status, json.loads(text)["length"]) == (200, len(sixty_mb))
+
+
+FILE, WEB = {"admin", "editor"}, {"admin", "surfer"}
+EVERYBODY = set(SESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/api/v1/files/", FILE),
+        ("POST", "/api/v1/files", FILE),
+        ("POST", "/api/v1/files/?process=false", FILE),
+        ("POST", "/api/v1/files/17/data/content/update", FILE),
+        ("PUT", "/api/v1/files/", FILE),
+        ("POST", "/api/v1/retrieval/process/file", FILE),
+        ("POST", "/api/v1/retrieval/process/files/batch", FILE),
+        ("POST", "/api/v1/retrieval/process/text", FILE),
+        ("POST", "/api/v1/retrieval/process/what-a-later-version-has", FILE),
+        ("POST", "/api/v1/retrieval/process/url", WEB),
+        ("POST", "/api/v1/retrieval/process/web", WEB),
+        ("POST", "/api/v1/retrieval/process/web?process=false", WEB),
+        ("POST", "/api/v1/retrieval/process/youtube", WEB),
+        # Of these Open WebUI asks for the permission itself, or there is none.
+        ("POST", "/api/v1/retrieval/process/web/search", EVERYBODY),
+        ("GET", "/api/v1/files/", EVERYBODY),
+        ("GET", "/api/v1/files/17/content", EVERYBODY),
+        ("DELETE", "/api/v1/files/17", EVERYBODY),
+        ("POST", "/api/v1/retrieval/query/collection", EVERYBODY),
+        ("POST", "/api/chat/completions", EVERYBODY),
+    ],
+)
+def test_who_may_put_something_in(site: Site, method: str, path: str, allowed: set[str]) -> None:
+    passed = set()
+    for name in SESSIONS:
+        site.reached.clear()
+        headers = {"Authorization": f"Bearer {name}", "Accept-Encoding": "gzip"}
+        status, found, text = site.ask(path, method=method, body=b"{}", headers=headers)
+        if f"{method} {path}" in site.reached:
+            assert (status, json.loads(text)["length"]) == (200, 2)
+            passed.add(name)
+        else:
+            assert (status, found["content-type"]) == (403, "application/json")
+            assert re.fullmatch(
+                r"This needs the permission chat\.(file|web)_upload, "
+                r"which an administrator may grant\.",
+                json.loads(text)["detail"],
+            )
+    assert passed == allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/%66iles/",
+        "/api/v1%2Ffiles/",
+        "//api/v1/files/",
+        "/api//v1/files/",
+        "/api/v1/./files/",
+        "/api/v1/auths/../files/",
+        "/api/v1/files/%3F",
+        "/api/v1/files/;x",
+        "/API/v1/files/",
+        "/api/v1/retrieval/process/%74ext",
+        "/api/v1/retrieval/process/text/",
+        "/api/v1/retrieval/process/web/search/../../text",
+        "/api/v1/retrieval/process/url/",
+        "/permission",
+        "/session",
+    ],
+)
+def test_no_other_spelling_of_an_address_gets_past(site: Site, path: str) -> None:
+    headers = {"Authorization": "Bearer reader"}
+    site.ask(path, method="POST", body=b"{}", headers=headers)
+    taken_in = re.compile(r"POST /api/v1/(files|retrieval/process/\w+)/?")
+    assert [each for each in site.reached if taken_in.fullmatch(unquote(each))] == []
+
+
+def test_nobody_puts_anything_in_without_a_session(site: Site) -> None:
+    for headers in ({}, {"Authorization": "Bearer nobody"}):
+        site.reached.clear()
+        status, _, text = site.ask("/api/v1/files/", method="POST", body=b"{}", headers=headers)
+        assert (status, json.loads(text)) == (401, {"detail": "Not authenticated"})
+        assert site.reached == ["GET /api/v1/auths/"]
 
 
 def test_limits_sign_ins_of_one_address(site: Site) -> None:
@@ -197,11 +318,16 @@ def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
 ) -> None:
     site.upstream.shutdown()
     site.upstream.server_close()
-    status, headers, text = site.ask("/c/1")
-    assert status == 503
-    assert headers["content-type"] == "text/html"
-    assert "The chat is being prepared" in text
-    assert 'http-equiv="refresh"' in text
+    for method, path in (
+        ("GET", "/c/1"),
+        ("POST", "/api/v1/files/"),
+        ("POST", "/api/v1/chats/new"),
+    ):
+        status, headers, text = site.ask(path, method=method)
+        assert (status, headers["content-type"]) == (503, "text/html")
+        assert "The chat is being prepared" in text
+        assert 'http-equiv="refresh"' in text
+        assert "404" not in text  # nothing has a status yet
 
     (tmp_path / "status.txt").write_text("Open WebUI is being downloaded.\n")
     assert "Open WebUI is being downloaded." in site.ask("/")[2]
