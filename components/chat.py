@@ -172,6 +172,7 @@ class PrivateChat(pulumi.ComponentResource):
                 after=[ollama.models[name] for name in [settings.embedding_model] if name],
                 banners=settings.banners,
                 permissions=settings.default_permissions,
+                web_access=settings.web_access,
                 sign_in=settings.sign_in,
                 sign_in_secret=pulumi.Output.secret(settings.sign_in_secret.get_secret_value())
                 if settings.sign_in_secret

@@ -89,6 +89,8 @@ from components.sign_in import ClientSecret, SignIn
 TAG_LIMIT = 40
 # Refused where they lie in plain text.
 SECRETS = ("adminPassword", "signInSecret")
+# Permissions to use what Open WebUI fetches from the web, or sends there.
+WEB_PERMISSIONS = (("chat", "web_upload"), ("features", "web_search"), ("features", "webhooks"))
 
 
 class Certificate(Section):
@@ -662,6 +664,16 @@ class Settings(Section):
         if self.document_search != "auto":
             return None
         return next(iter(self.embedding_models), None)
+
+    @property
+    def web_access(self) -> bool:
+        """Somebody is declared to need what Open WebUI fetches from the web, or sends there."""
+        granted = [self.default_permissions, *(group.permissions for group in self.groups)]
+        return any(
+            permissions.get(branch, {}).get(name)
+            for permissions in granted
+            for branch, name in WEB_PERMISSIONS
+        )
 
     @property
     def public_name(self) -> str | None:

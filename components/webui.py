@@ -45,6 +45,7 @@ class OpenWebuiArgs:
         after: what must be there before documents are embedded: that model.
         banners: what stands on top of every page; none leaves that to the admin.
         permissions: what every user may do, by Open WebUI's names; none leaves it to the admin.
+        web_access: it may fetch pages of the web, and send to addresses there.
         database_pool_size: connections to the database, each with a cache in memory.
         sign_in: with an account of one's organisation; none is by password only.
         sign_in_secret: of its client.
@@ -64,6 +65,7 @@ class OpenWebuiArgs:
     after: Sequence[pulumi.Resource] = ()
     banners: Sequence[Banner] = ()
     permissions: Permissions = field(default_factory=dict)
+    web_access: bool = False
     database_pool_size: int = 8
     sign_in: SignIn | None = None
     sign_in_secret: pulumi.Input[str] | None = None
@@ -98,6 +100,7 @@ class OpenWebui(pulumi.ComponentResource):
                         "database_pool_size": args.database_pool_size,
                         "ollama_url": OLLAMA_URL,
                         "sign_in": args.sign_in is not None,
+                        "web_access": args.web_access,
                     },
                 ),
                 *(

@@ -69,6 +69,8 @@ FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
         {"id": MODEL, "name": MODEL, "access_grants": []},
     ),
     ("GET", "/api/v1/users/", None),
+    ("GET", "/api/v1/users/all", None),
+    ("GET", "/api/v1/users/search", None),
     ("POST", "/api/v1/auths/add", {"email": "x@example.com", "name": "x", "password": "x" * 12}),
     ("GET", "/api/v1/configs/export", None),
     ("POST", "/api/v1/configs/import", {"config": {"ui.enable_signup": True}}),
@@ -196,6 +198,21 @@ def test_no_file_gets_in_by_another_address(
             answer = client.post(address, files=note, follow_redirects=True)
             assert answer.status_code in (403, 404, 405), (address, answer.text)
         assert client.get("/api/v1/files/").json()["items"] == []
+
+
+def test_no_page_of_the_web_is_fetched_for_a_chat(team: Deployment, tokens: dict[str, str]) -> None:
+    """Nginx does not read what is asked; Open WebUI would look the name up at once."""
+    question = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "files": [{"type": "url", "url": "https://page.invalid/", "name": "page"}],
+        "stream": False,
+        "max_tokens": 4,
+    }
+    with team.client(tokens["bob"]) as client:
+        assert client.post("/api/chat/completions", json=question).status_code == 200
+    log = team.ssh("sudo journalctl --unit open-webui --output cat --grep page.invalid").output
+    assert "Blocked by filter list: page.invalid" in log
 
 
 def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:

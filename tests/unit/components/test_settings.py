@@ -293,6 +293,24 @@ def test_what_is_lost_for_good_is_seen_before() -> None:
     assert parsed(users=gone.replace("deleted", "suspended")).warnings() == []
 
 
+@pytest.mark.parametrize(
+    ("granted", "needed"),
+    [
+        ({}, False),
+        ({"chat": {"file_upload": True, "web_upload": False}}, False),
+        ({"chat": {"web_upload": True}}, True),
+        ({"features": {"web_search": True}}, True),
+        ({"features": {"webhooks": True}}, True),
+    ],
+)
+def test_the_web_is_needed_by_whom_it_is_granted_to(
+    granted: dict[str, dict[str, bool]], needed: bool
+) -> None:
+    group = {"name": "editors", "permissions": granted}
+    assert parsed(defaultPermissions=json.dumps(granted)).web_access is needed
+    assert parsed(groups=json.dumps([{"name": "others"}, group])).web_access is needed
+
+
 def test_permissions_of_another_version_are_not_checked_and_that_is_said() -> None:
     given = {"defaultPermissions": '{"chat": {"dream": true}}', "webuiVersion": "v0.13.0"}
     (warning,) = parsed(**given).warnings()

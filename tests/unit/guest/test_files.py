@@ -92,12 +92,19 @@ def test_open_webui_publishes_no_port() -> None:
     assert "Volume=open-webui:/app/backend/data\n" in text
 
 
-def container(unit: str) -> str:
+def test_pages_of_the_web_are_fetched_when_somebody_may_use_them() -> None:
+    nowhere = "Environment=WEB_FETCH_FILTER_LIST=nowhere.invalid\n"
+    assert nowhere in container("open-webui")
+    assert nowhere not in container("open-webui", web_access=True)
+
+
+def container(unit: str, *, web_access: bool = False) -> str:
     return remote.render_file(
         f"/etc/containers/systemd/{unit}.container",
         image="registry/image:tag",
         url="https://chat",
         sign_in=False,
+        web_access=web_access,
         database_pool_size=8,
         ollama_url="http://host.containers.internal:11434",
     )

@@ -25,16 +25,12 @@ from tests.unit.guest import nginx
 BURST = 30
 # Who is signed in, by the session they bring, as Open WebUI says it.
 SESSIONS: dict[str, dict[str, Any]] = {
-    "admin": {
-        "role": "admin",
-        "permissions": {"chat": {"file_upload": False, "web_upload": False}},
-    },
-    "editor": {"role": "user", "permissions": {"chat": {"file_upload": True, "web_upload": False}}},
+    "admin": {"role": "admin", "permissions": {}},
+    "editor": {"role": "user", "permissions": {"chat": {"file_upload": True}}},
     "surfer": {"role": "user", "permissions": {"chat": {"file_upload": False, "web_upload": True}}},
-    "reader": {
-        "role": "user",
-        "permissions": {"chat": {"file_upload": False, "web_upload": False}},
-    },
+    "sharer": {"role": "user", "permissions": {"access_grants": {"allow_users": True}}},
+    "reader": {"role": "user", "permissions": {"chat": {"file_upload": False}}},
+    "waiting": {"role": "pending", "permissions": {}},
 }
 
 
@@ -222,7 +218,7 @@ def test_lets_through_what_open_webui_may_refuse_itself(site: Site) -> None:
     assert (status, json.loads(text)["length"]) == (200, len(sixty_mb))
 
 
-FILE, WEB = {"admin", "editor"}, {"admin", "surfer"}
+FILE, WEB, USERS = {"admin", "editor"}, {"admin", "surfer"}, {"admin", "sharer"}
 EVERYBODY = set(SESSIONS)
 
 
@@ -242,16 +238,21 @@ EVERYBODY = set(SESSIONS)
         ("POST", "/api/v1/retrieval/process/web", WEB),
         ("POST", "/api/v1/retrieval/process/web?process=false", WEB),
         ("POST", "/api/v1/retrieval/process/youtube", WEB),
+        ("GET", "/api/v1/users/search", USERS),
+        ("GET", "/api/v1/users/search?query=a&page=1", USERS),
         # Of these Open WebUI asks for the permission itself, or there is none.
         ("POST", "/api/v1/retrieval/process/web/search", EVERYBODY),
         ("GET", "/api/v1/files/", EVERYBODY),
         ("GET", "/api/v1/files/17/content", EVERYBODY),
         ("DELETE", "/api/v1/files/17", EVERYBODY),
         ("POST", "/api/v1/retrieval/query/collection", EVERYBODY),
+        ("GET", "/api/v1/users/user/settings", EVERYBODY),
         ("POST", "/api/chat/completions", EVERYBODY),
     ],
 )
-def test_who_may_put_something_in(site: Site, method: str, path: str, allowed: set[str]) -> None:
+def test_who_may_do_what_open_webui_does_not_ask_for(
+    site: Site, method: str, path: str, allowed: set[str]
+) -> None:
     passed = set()
     for name in SESSIONS:
         site.reached.clear()
@@ -263,7 +264,7 @@ def test_who_may_put_something_in(site: Site, method: str, path: str, allowed: s
         else:
             assert (status, found["content-type"]) == (403, "application/json")
             assert re.fullmatch(
-                r"This needs the permission chat\.(file|web)_upload, "
+                r"This needs the permission (chat\.(file|web)_upload|access_grants\.allow_users), "
                 r"which an administrator may grant\.",
                 json.loads(text)["detail"],
             )
@@ -286,15 +287,20 @@ def test_who_may_put_something_in(site: Site, method: str, path: str, allowed: s
         "/api/v1/retrieval/process/text/",
         "/api/v1/retrieval/process/web/search/../../text",
         "/api/v1/retrieval/process/url/",
+        "/api/v1/users/%73earch",
+        "/api/v1/users//search",
         "/permission",
         "/session",
     ],
 )
 def test_no_other_spelling_of_an_address_gets_past(site: Site, path: str) -> None:
     headers = {"Authorization": "Bearer reader"}
-    site.ask(path, method="POST", body=b"{}", headers=headers)
-    taken_in = re.compile(r"POST /api/v1/(files|retrieval/process/\w+)/?")
-    assert [each for each in site.reached if taken_in.fullmatch(unquote(each))] == []
+    for method in ("GET", "POST"):
+        site.ask(path, method=method, body=b"{}", headers=headers)
+    refused = re.compile(
+        r"POST /api/v1/(files|retrieval/process/\w+)/?|GET /api/v1/users/search/?|.*/session"
+    )
+    assert [each for each in site.reached if refused.fullmatch(unquote(each))] == []
 
 
 def test_nobody_puts_anything_in_without_a_session(site: Site) -> None:
