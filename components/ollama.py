@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pulumi
 
 from components import remote
 from components.checks import model_id
+from components.declared import slug
 
 DOWNLOADS_AT_ONCE = 2
 RELEASES = "https://github.com/ollama/ollama/releases/download"
@@ -114,8 +114,3 @@ def _install(args: OllamaArgs) -> str:
     release = f"{(args.release_mirror or RELEASES).rstrip('/')}/v{args.version}"
     words = [args.version, release, "gpu" if args.gpu else "cpu", *filter(None, [args.sha256])]
     return f"{remote.TOOLS}/install-ollama {shlex.join(words)}"
-
-
-def slug(model: str) -> str:
-    """The model's name as part of a resource's name: `llama3.2:1b` is `llama3.2-1b`."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", model).strip("-")
