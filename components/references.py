@@ -1,6 +1,7 @@
 """Whether what a stack declares fits together: nobody named twice, nobody named who is not there.
 
-Pure; each check yields all that it finds, with the right value where one is near.
+Pure; each check yields all that it finds, with the right value where one is near. What is not
+known, because it is bad itself or could not be read, is missed by nobody.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from components import catalog, team_file
+from components import catalog
 from components.checks import model_id, that_chat
 from components.declared import (
     Access,
@@ -26,8 +27,6 @@ from components.problems import Wrong, command, did_you_mean
 from components.sign_in import SignIn
 
 CHAT_ONLY = "chat-only"
-# They name models and each other: while one of them cannot be read, the rest cannot be judged.
-REFERRING = frozenset({*team_file.KEYS, "defaultModel"})
 Path = tuple[str | int, ...]
 Known = Mapping[str, Any]
 
@@ -198,6 +197,8 @@ def _accesses(
 def _closed(path: Path, preset: Preset, known: Known) -> Iterator[Wrong]:
     """What a preset is made of and not all of its users may use: Open WebUI refuses them the answer
     or leaves the knowledge out without a word."""
+    if not {"users", "groups"} <= known.keys():
+        return
     open_to = {model_id(key): access for key, access in known.get("model_access", {}).items()}
     if not _within(preset.access, open_to.get(preset.base_model), known):
         reason = "not everybody who may use the preset may use this model, see modelAccess"

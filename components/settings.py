@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -67,6 +68,7 @@ from components.declared import (
 )
 from components.problems import (
     NAMESPACE,
+    Locate,
     Problem,
     SettingsError,
     allowed,
@@ -82,7 +84,7 @@ from components.problems import (
     section,
     shown,
 )
-from components.section import Section, setting
+from components.section import Section, key_of, setting
 from components.sign_in import ClientSecret, SignIn
 
 # Azure allows 50 tags on a resource; ten are kept for the program's own.
@@ -213,6 +215,25 @@ class Tuning(Section):
         allowed="true or false",
         example=False,
     )
+
+
+@dataclass(frozen=True)
+class Given:
+    """What somebody says the settings are, before it is judged.
+
+    Attributes:
+        values: by key, as a stack file has them.
+        locate: where a value lies, for the messages.
+        unread: keys whose value is not among the values; nothing is said of them.
+        incomplete: keys whose list may go on elsewhere; nobody is told that something is not there.
+        secrets: the keys that Pulumi keeps encrypted.
+    """
+
+    values: Mapping[str, Any]
+    locate: Locate
+    unread: Collection[str] = ()
+    incomplete: Collection[str] = ()
+    secrets: frozenset[str] = frozenset()
 
 
 class Settings(Section):
@@ -472,17 +493,21 @@ class Settings(Section):
     ) -> Any:
         """The value itself, and then what it refers to; one bad entry hides nothing of the rest."""
         name = str(info.field_name)
+        incomplete = info.context or frozenset()
+        if key_of(name) in incomplete:
+            return handler(value)
         check = references.CHECKS[name]
+        known = {at: said for at, said in info.data.items() if key_of(at) not in incomplete}
         try:
             right = handler(value)
         except ValidationError as error:
             if isinstance(value, list):
                 bad = {details["loc"][0] for details in error.errors()}
                 good = [index for index in range(len(value)) if index not in bad]
-                found = check(handler([value[index] for index in good]), info.data)
+                found = check(handler([value[index] for index in good]), known)
                 refuse((wrong.at(good) for wrong in found if wrong.path[0] == name), beside=error)
             raise
-        refuse(check(right, info.data))
+        refuse(check(right, known))
         return right
 
     @field_validator("models")
@@ -582,12 +607,13 @@ class Settings(Section):
         said = {key: text for key, text in given.items() if not _unset(key, text)}
         problems = _in_plain_text(said, secrets)
         values: dict[str, Any] = {}
-        garbled = set()
+        unread = set()
+        incomplete: Collection[str] = ()
         for key, text in said.items():
             try:
                 values[key] = _decoded(key, text)
             except ValueError as error:
-                garbled.add(key)
+                unread.add(key)
                 problems.append(_not_json(key, text, error, key in secrets))
         locate = in_stack_file
         if team_file.KEY in values:
@@ -596,16 +622,25 @@ class Settings(Section):
             if file:
                 values, locate = team_file.merged(values, file), file.locate
             else:
-                garbled.add(team_file.KEY)
-        if garbled & {team_file.KEY, *team_file.KEYS}:
-            garbled |= references.REFERRING
+                incomplete = team_file.KEYS
+        return cls.judged(Given(values, locate, unread, incomplete, secrets), problems)
+
+    @classmethod
+    def judged(cls, given: Given, problems: Sequence[Problem] = ()) -> Self:
+        """Settings from values, when they are right and `problems`, found before, are none.
+
+        Raises:
+            SettingsError: naming every bad setting at once.
+        """
+        found = [*problems]
         try:
-            settings = cls.model_validate(values)
+            context = frozenset((*given.unread, *given.incomplete))
+            settings = cls.model_validate(given.values, context=context)
         except ValidationError as error:
-            found = problems_of(error, cls, secrets, locate)
-            problems += [problem for key, problem in found if key not in garbled]
-        if problems:
-            raise report(problems)
+            told = problems_of(error, cls, given.secrets, given.locate)
+            found += [problem for key, problem in told if key not in given.unread]
+        if found:
+            raise report(found)
         return settings
 
     def warnings(self) -> list[str]:

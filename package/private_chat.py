@@ -18,12 +18,10 @@ from components.problems import (
     Problem,
     allowed,
     item,
-    problems_of,
     report,
     section,
 )
-from components.references import REFERRING
-from components.settings import Settings, field_of
+from components.settings import Given, Settings, field_of
 from package.inputs import Settings as Inputs
 
 PASSWORD: Final = "adminPassword"  # noqa: S105 - its name
@@ -87,18 +85,10 @@ def checked(name: str, given: Mapping[str, Any], *, has_password: bool = False) 
     locate = _inputs_of(name)
     later = {key for key, value in given.items() if _is_not_there(value, field_of(key))}
     problems = [_known_later(locate, key) for key in sorted(later)]
-    unjudged = later | (REFERRING if later & {"models", *REFERRING} else set())
     if has_password and given.get("adminPasswordRotation"):
         problems.append(_nothing_to_rotate(locate))
     values = {key: _whole(value) for key, value in given.items() if key not in later}
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        found = problems_of(error, Settings, frozenset(), locate)
-        problems += [problem for key, problem in found if key not in unjudged]
-    if problems:
-        raise report(problems)
-    return settings
+    return Settings.judged(Given(values, locate, unread=later), problems)
 
 
 def _inputs_of(name: str) -> Locate:

@@ -138,16 +138,25 @@ def test_without_the_file_nothing_is_said_about_who_is_not_in_it(project: Path) 
         project,
         "users: [",
         groups='[{"name": "research", "members": ["alice@example.com"]}]',
+        users='[{"email": "carol@example.com", "name": "Carol", "role": "boss"}]',
+        signIn='{"tenant": "00000000-0000-0000-0000-000000000001", "clientId": "chat-app",'
+        ' "allowedDomains": ["example.com"], "groups": ["sales"]}',
         location="atlantis",
     )
-    assert "members" not in told
-    assert "atlantis" in told
+    assert "members" not in told and "sales" not in told
+    assert "atlantis" in told and '"boss"' in told and "Entra ID sends nobody back" in told
 
 
 def test_without_a_list_nothing_is_said_about_who_is_not_in_it(project: Path) -> None:
-    told = problems(project, "users: [{email: a@example.com, name: A, groups: [b]}]\n", groups="[{")
-    assert "ollamazure:groups = " in told
-    assert "no such group" not in told
+    told = problems(
+        project,
+        "users: [{email: a@example.com, name: A, groups: [b]}]\n"
+        "presets: [{id: p, name: P, baseModel: nowhere, access: {users: [a@example.com]}}]\n"
+        "modelAccess: {llama3.2:1b: {groups: [b]}}\n",
+        groups="[{",
+    )
+    assert "ollamazure:groups = " in told and "presets[0].baseModel" in told
+    assert "no such group" not in told and "not everybody" not in told
 
 
 def test_files_of_a_knowledge_base(project: Path) -> None:
