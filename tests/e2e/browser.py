@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.e2e.deployment import Deployment
 
@@ -26,6 +26,13 @@ def ask(page: Page, model: str, question: str) -> None:
     page.locator("#chat-input").click()
     page.keyboard.type(question)
     page.keyboard.press("Enter")
+
+
+def attach(page: Page, name: str, content: bytes) -> None:
+    """Choose a file for the next question."""
+    page.locator("#chat-input").wait_for()
+    chosen = FilePayload(name=name, mimeType="text/plain", buffer=content)
+    page.locator("input[type=file]").first.set_input_files(chosen)
 
 
 def stop(page: Page) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import ask, sign_in, stop
+from tests.e2e.browser import ask, attach, sign_in, stop
 from tests.e2e.deployment import Deployment, wait_until
 
 MODEL = "smollm2:135m"
@@ -224,6 +224,9 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
     assert sorted(text.split()[0] for text in options.all_inner_texts()) == ["Helper", MODEL]
     page.keyboard.press("Escape")
 
+    attach(page, "note.txt", b"A note.")
+    expect(page.get_by_text("You do not have permission to upload files.")).to_be_visible()
+
     with overhearing(team) as heard:
         ask(page, "Helper", "Who are you?")
         expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
@@ -242,6 +245,19 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
     page.locator("#sidebar").get_by_role("button").last.click()
     expect(page.get_by_role("menuitem", name="Settings")).to_be_visible()
     expect(page.get_by_text("Admin Panel")).to_have_count(0)
+
+
+def test_who_may_upload_asks_about_a_file(team: Deployment, page: Page) -> None:
+    sign_in(page, team, "alice@example.com", team.outputs["initialPasswords"]["alice@example.com"])
+    with page.expect_response(re.compile(r"/api/v1/files/\?")) as uploaded:
+        attach(page, "note.txt", b"The word of the day is heron.")
+    assert uploaded.value.status == 200
+    expect(page.get_by_text("note.txt")).to_be_visible()
+    with overhearing(team) as heard:
+        ask(page, MODEL, "What is the word of the day?")
+        expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
+        stop(page)
+    assert "The word of the day is heron." in heard[0]
 
 
 def test_a_group_allows_what_it_says(team: Deployment, tokens: dict[str, str]) -> None:
