@@ -21,7 +21,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,13 @@ Right = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Found:
-    """What of a place is there; everything is empty while its resource group is not."""
+    """What of a place is there; everything is empty while its resource group is not.
+
+    `rights` are the role assignments of the subscription with their ARM ids.
+    """
 
     groups: frozenset[str]
-    rights: frozenset[Right]
+    rights: Mapping[Right, str]
     accounts: frozenset[str] = frozenset()
     containers: frozenset[str] = frozenset()
     vaults: frozenset[str] = frozenset()
@@ -167,9 +170,10 @@ class Found:
     def ask(cls, az: Az, place: Place) -> Found:
         groups = _names(az.ask("group", "list"))
         listed = az.ask("role", "assignment", "list", "--all", "--fill-principal-name", "false")
-        rights = frozenset(
-            (one["principalId"], one["roleDefinitionName"], one["scope"].lower()) for one in listed
-        )
+        rights = {
+            (one["principalId"], one["roleDefinitionName"], one["scope"].lower()): one["id"]
+            for one in listed
+        }
         deleted = _names(az.ask("keyvault", "list-deleted", "--resource-type", "vault"))
         if place.group not in groups:
             return cls(groups, rights, deleted_vaults=deleted)
@@ -426,17 +430,14 @@ def what_is_next(az: Az, place: Place, repository: str, tenant: str, found: Foun
     return "\n".join(lines)
 
 
-def remove(az: Az, place: Place, found: Found) -> Iterator[Step]:
+def remove(place: Place, found: Found) -> Iterator[Step]:
     """What a teardown deletes. Rights on what stays go first: nobody could tell whose they were."""
     mine = set(found.principals.values())
-    for listed in az.ask("role", "assignment", "list", "--all", "--fill-principal-name", "false"):
-        stays = f"/resourcegroups/{place.group}/" not in f"{listed['scope']}/".lower()
-        if listed["principalId"] in mine and stays:
-            yield Step(
-                f"the role {listed['roleDefinitionName']} on {listed['scope']}",
-                False,
-                (("role", "assignment", "delete", "--ids", listed["id"]),),
-            )
+    for (principal, role, scope), id_ in found.rights.items():
+        stays = f"/resourcegroups/{place.group}/".lower() not in f"{scope}/"
+        if principal in mine and stays:
+            delete = ("role", "assignment", "delete", "--ids", id_)
+            yield Step(f"the role {role} on {scope}", False, (delete,))
     yield Step(
         f"resource group {place.group} with the state, the identities, and the key "
         "(which Azure keeps for 90 days, and the next bootstrap brings back)",
@@ -480,7 +481,7 @@ def teardown(az: Az, place: Place, options: argparse.Namespace) -> None:
         )
     if place.group not in found.groups:
         raise BootstrapError(f"{place.group} is not there; nothing to delete.")
-    planned = list(remove(az, place, found))
+    planned = list(remove(place, found))
     for step in planned:
         print(f"delete  {step.what}")
     if data in found.groups:
