@@ -1,7 +1,9 @@
-"""How the tests are spread over processes (pytest-xdist): together stays what shares a machine."""
+"""How the tests run: with Ctrl-C in force, and spread over processes (pytest-xdist), where together
+stays what shares a machine."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -31,6 +33,12 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without type
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "the machine" if file.endswith(_ONE_MACHINE) else file
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that
+    they start and interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -149,14 +149,10 @@ def test_two_runs_at_once_make_it_once(tmp_path: Path) -> None:
 
 
 _KILLED = """
-import signal
 import sys
 from pathlib import Path
 from emulator.artifacts.artifact import Artifact
 from emulator.artifacts.build import Builds
-
-# Ignored where the tests run in the background of a shell.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def build(work):
     script = "exec 3>FIFO; echo started >&3; sleep 600 & wait"
