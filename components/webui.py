@@ -145,6 +145,8 @@ class OpenWebui(pulumi.ComponentResource):
                 ),
             ],
             mend=MEND,
+            # Another model for the search embeds all documents again; see EMBEDDED_WITHIN there.
+            timeout="2h",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, *args.after]),
         )
         self.digest = remote.digest([self.service, self.admin, self.settings])

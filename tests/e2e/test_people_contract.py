@@ -21,6 +21,7 @@ from tests.e2e.deployment import Deployment
 
 TOOL = "sudo /usr/local/lib/ollamazure/webui.py"
 DECLARED = "/etc/ollamazure/declared"
+SETTINGS = "/etc/ollamazure/open-webui.json"
 EVERYONE = {"everyone": True}
 Item = dict[str, Any]
 
@@ -447,7 +448,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
     assert "Odilon Marchetti" in content
     assert "embedding_config" not in found
 
-    settings = "sudo cat /etc/ollamazure/open-webui.json"
+    settings = f"sudo cat {SETTINGS}"
     up = ("up", "--yes", "--skip-preview")  # the administrator's session stays as it is
     deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
     try:
@@ -462,6 +463,19 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
         webui.apply("knowledge", "handbook")
         content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
         assert "Bruna Sabatini" in content
+        embed_again = (
+            f"sudo rm /srv/data/open-webui/embedded-with; {TOOL} apply-settings {SETTINGS}"
+        )
+        deployment.ssh("sudo systemctl stop ollama")
+        failed = deployment.ssh(embed_again, check=False)
+        deployment.ssh("sudo systemctl start ollama")
+        assert failed.code != 0
+        assert "all-minilm:22m cannot embed hours.md (Handbook): " in failed.output
+        until_it_answers = (
+            "until sudo curl --fail --silent http://127.0.0.1:11434; do sleep 0.2; done"
+        )
+        deployment.ssh(f"{until_it_answers}; {TOOL} apply-settings {SETTINGS}")
+        assert webui.drift() == []
     finally:
         deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
         deployment.pulumi(*up)
@@ -509,7 +523,7 @@ def test_settings_changed_by_hand_are_told(webui: Webui, admin: httpx.Client) ->
             (settings, "task.title.enable is true, declared false"),
         ]
     finally:
-        webui.deployment.ssh(f"{TOOL} apply-settings /etc/ollamazure/open-webui.json")
+        webui.deployment.ssh(f"{TOOL} apply-settings {SETTINGS}")
     assert webui.drift(settings) == []
 
 

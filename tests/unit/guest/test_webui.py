@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 import webui
+import webui_client
+from webui_client import OpenWebui, WebuiError
 
 
 def test_only_what_differs_is_set() -> None:
@@ -26,3 +31,87 @@ def test_of_a_mapping_what_is_not_declared_stays() -> None:
 
 def test_a_mapping_can_begin_from_nothing() -> None:
     assert webui.changed_keys({"a": None}, {"a": {"b": {"c": 1}}}) == {"a": {"b": {"c": 1}}}
+
+
+class Documents(OpenWebui):
+    """One base with one document; embedding it fails with `error`."""
+
+    def __init__(self, error: str | None) -> None:
+        super().__init__()
+        self.waits: dict[str, float] = {}
+        self.imported: dict[str, Any] = {}
+        self.answers: dict[str, Any] = {
+            "GET /api/v1/configs/export": {
+                "rag.embedding_batch_size": 1,
+                "rag.enable_async_embedding": True,
+                "rag.embedding_concurrent_requests": 0,
+                "rag.ollama.base_url": "http://localhost:11434",
+                "rag.ollama.api_key": "",
+            },
+            "POST /api/v1/configs/import": {},
+            "POST /api/v1/retrieval/embedding/update": {"status": True},
+            "POST /api/v1/knowledge/reindex": True,
+            "GET /api/v1/knowledge/?page=1": {"items": [{"id": "1", "name": "Book"}], "total": 1},
+            # As Open WebUI answers: how it went is in the document alone.
+            "GET /api/v1/knowledge/1/files?page=1": {
+                "items": [{"id": "2", "filename": "hours.md", "data": None}],
+                "total": 1,
+            },
+            "GET /api/v1/files/2": {
+                "filename": "hours.md",
+                "data": {"status": "failed" if error else "completed", "error": error},
+            },
+        }
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        answer_within: float = webui_client.ANSWER_WITHIN,
+    ) -> Any:
+        self.waits[path] = answer_within
+        if path.endswith("/import"):
+            self.imported |= body["config"]
+        return self.answers[f"{method} {path}"]
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What says which model embedded; not there yet."""
+    for name in ("BEGUN", "EMBEDDED"):
+        monkeypatch.setattr(webui, name, tmp_path / name)
+    return tmp_path / "EMBEDDED"
+
+
+def searched_by(engine: str, model: str) -> dict[str, Any]:
+    config = {"rag.embedding_engine": engine, "rag.embedding_model": model}
+    return {"config": {"rag.bypass_embedding_and_retrieval": False, **config}, "begin_with": {}}
+
+
+def test_a_document_that_no_model_embeds_fails_the_run_and_is_tried_again(embedded: Path) -> None:
+    declared = searched_by("ollama", "all-minilm:22m")
+    with pytest.raises(WebuiError, match=r"all-minilm:22m cannot embed hours\.md \(Book\): away"):
+        webui.apply_settings(Documents("away"), declared)
+    assert embedded.read_text() == ""
+
+    webui.apply_settings(Documents(None), declared)
+    assert json.loads(embedded.read_text())["rag.embedding_model"] == "all-minilm:22m"
+
+
+def test_a_search_that_failed_is_taken_back_when_it_is_declared_no_more(embedded: Path) -> None:
+    with pytest.raises(WebuiError):
+        webui.apply_settings(Documents("away"), searched_by("ollama", "all-minilm:22m"))
+    client = Documents(None)
+    webui.apply_settings(client, {"config": {}, "begin_with": {}})
+    assert client.imported == {"rag.bypass_embedding_and_retrieval": True}
+    assert not embedded.exists()
+
+
+def test_embedding_all_documents_may_take_longer_than_another_answer(embedded: Path) -> None:
+    client = Documents(None)
+    webui.apply_settings(client, searched_by("ollama", "all-minilm:22m"))
+    assert client.waits["/api/v1/knowledge/reindex"] > webui_client.ANSWER_WITHIN
+    assert embedded.exists()

@@ -40,6 +40,7 @@ SETTINGS = Path("/etc/ollamazure/open-webui.json")
 BEGUN = Path("/srv/data/open-webui/begun")
 # What documents were embedded with last, as the settings declare it; on the data disk, as they are.
 EMBEDDED = Path("/srv/data/open-webui/embedded-with")
+EMBEDDED_WITHIN = 6000  # seconds, for all documents; `pulumi up` waits for two hours
 WHOLE_DOCUMENTS = "rag.bypass_embedding_and_retrieval"
 EMBEDDING = (
     WHOLE_DOCUMENTS,
@@ -176,6 +177,10 @@ def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
     wanted = dict(declared["config"])
     if not BEGUN.exists():
         wanted = {**declared["begin_with"], **wanted}
+    BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
+    if "rag.embedding_model" in wanted:
+        # Before anything is set: what failed and is declared no more is taken back all the same.
+        EMBEDDED.touch()
     present = webui.get("/api/v1/configs/export")
     changes = changed_keys(present, wanted)
     if changes:
@@ -187,7 +192,6 @@ def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
         # The model that embedded is declared no more: models read whole documents again.
         webui.post("/api/v1/configs/import", {"config": {WHOLE_DOCUMENTS: True}})
         EMBEDDED.unlink()
-    BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
     BEGUN.touch()
     say("Open WebUI has what the settings declare.")
 
@@ -199,8 +203,9 @@ def embed(webui: OpenWebui, config: dict[str, Any], *, again: bool) -> None:
     configuration alone; and what one model embedded, no other finds.
     """
     declared = json.dumps({key: config[key] for key in EMBEDDING}, sort_keys=True)
-    if not again and EMBEDDED.exists() and EMBEDDED.read_text() == declared:
+    if not again and EMBEDDED.read_text() == declared:
         return
+    say(f"All documents are being embedded by {config['rag.embedding_model']}.")
     webui.post(
         "/api/v1/retrieval/embedding/update",
         {
@@ -215,11 +220,10 @@ def embed(webui: OpenWebui, config: dict[str, Any], *, again: bool) -> None:
             },
         },
     )
-    webui.post("/api/v1/knowledge/reindex", {})
+    webui.call("POST", "/api/v1/knowledge/reindex", {}, answer_within=EMBEDDED_WITHIN)
     failed = documents_not_read(webui)
     if failed:
         raise WebuiError(f"{config['rag.embedding_model']} cannot embed {', '.join(failed)}.")
-    EMBEDDED.parent.mkdir(mode=0o700, exist_ok=True)
     EMBEDDED.write_text(declared)
     say(f"Documents are embedded by {config['rag.embedding_model']}.")
 

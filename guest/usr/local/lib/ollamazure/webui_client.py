@@ -132,7 +132,13 @@ class OpenWebui:
         return self.call("DELETE", path)
 
     def call(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        answer_within: float = ANSWER_WITHIN,
     ) -> Any:
         """The answer as the first admin.
 
@@ -140,13 +146,17 @@ class OpenWebui:
         WebUI refuses some other things with the same status, so it is renewed once.
         """
         try:
-            return self.send(method, path, body, token=session(), headers=headers)
+            return self.send(
+                method, path, body, token=session(), headers=headers, answer_within=answer_within
+            )
         except RefusedError as refusal:
             if refusal.status != http.client.UNAUTHORIZED or self._renewed:
                 raise
         self._renewed = True
         SESSION_FILE.unlink(missing_ok=True)
-        return self.send(method, path, body, token=session(), headers=headers)
+        return self.send(
+            method, path, body, token=session(), headers=headers, answer_within=answer_within
+        )
 
     def send(  # noqa: PLR0913  what a request consists of
         self,
@@ -157,6 +167,7 @@ class OpenWebui:
         token: str | None = None,
         headers: dict[str, str] | None = None,
         patience: float = AGAIN_WITHIN,
+        answer_within: float = ANSWER_WITHIN,
     ) -> Any:
         """The answer, repeated for `patience` seconds where that cannot do anything twice."""
         sent = {"Content-Type": "application/json", **(headers or {})}
@@ -166,7 +177,7 @@ class OpenWebui:
         begun = time.monotonic()
         while True:
             try:
-                return self._request(method, path, content, sent)
+                return self._request(method, path, content, sent, answer_within)
             except (RefusedError, UnreachableError) as problem:
                 pause = pause_before_again(method, problem)
                 waited = time.monotonic() - begun
@@ -176,9 +187,11 @@ class OpenWebui:
                     raise WebuiError(f"after {waited:.0f} s still: {problem}") from problem
             time.sleep(pause)
 
-    def _request(self, method: str, path: str, content: bytes | None, headers: Any) -> Any:
+    def _request(
+        self, method: str, path: str, content: bytes | None, headers: Any, answer_within: float
+    ) -> Any:
         self._address = self._address or address()
-        connection = http.client.HTTPConnection(self._address, PORT, timeout=ANSWER_WITHIN)
+        connection = http.client.HTTPConnection(self._address, PORT, timeout=answer_within)
         sent = False
         try:
             connection.connect()

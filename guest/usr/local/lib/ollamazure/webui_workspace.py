@@ -310,11 +310,13 @@ def remove_file(webui: OpenWebui, base: Item, file: Item) -> None:
 
 
 def documents_not_read(webui: OpenWebui) -> list[str]:
-    """Those of all knowledge bases, declared or not; Open WebUI tells of them in its log only."""
+    """Those of all knowledge bases, declared or not. Open WebUI's list of a base leaves out how it
+    went, and what embeds them all again tells of failures in its log only."""
     return [
         f"{file['filename']} ({base['name']}): {file['data'].get('error')}"
         for base in webui.pages("/api/v1/knowledge/", "items")
-        for file in webui.pages(f"/api/v1/knowledge/{base['id']}/files", "items")
+        for listed in webui.pages(f"/api/v1/knowledge/{base['id']}/files", "items")
+        for file in [webui.get(f"/api/v1/files/{listed['id']}")]
         if (file["data"] or {}).get("status") == "failed"
     ]
 
