@@ -483,6 +483,43 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
     assert "embedding_config" not in found
 
 
+def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
+    webui: Webui, deployment: Deployment, admin: httpx.Client
+) -> None:
+    """The image that is built here has none; the official one has, and there it searches."""
+    models = (
+        "/app/backend/data/cache/embedding/models/models--sentence-transformers--all-MiniLM-L6-v2"
+    )
+    there = deployment.ssh(f"sudo podman exec open-webui test -e {models}", check=False).code == 0
+    hours = "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti."
+    webui.declare("user", "gus@example.org", user("gus@example.org"))
+    password = secrets.token_urlsafe()
+    webui.apply("user", "gus@example.org", password=password)
+    token = sign_in(deployment, "gus@example.org", password)
+    webui.declare("knowledge", "handbook", knowledge(("hours.md", hours)), (hours,))
+    webui.apply("knowledge", "handbook")
+    webui.declare("preset", "brief", preset(deployment, system="", knowledge=["Handbook"]))
+    webui.apply("preset", "brief")
+    models_of(deployment, token)
+    before = answer(admin.get("/api/v1/configs/export"))
+    deployment.pulumi("config", "set", "ollamazure:documentSearch", "image")
+    try:
+        ran = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+        assert (ran.code == 0) == there, ran.output
+        if not there:
+            assert "there is no sentence-transformers/all-MiniLM-L6-v2" in ran.output
+            assert answer(admin.get("/api/v1/configs/export")) == before
+        _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        assert ("sentence-transformers" in found.get("embedding_config", "")) == there
+    finally:
+        deployment.pulumi("config", "rm", "ollamazure:documentSearch")
+        # To Pulumi an update that failed is none: only this makes it write the file again.
+        deployment.up(reapply=secrets.token_hex(4))
+    assert webui.drift("open-webui-settings") == []
+    _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    assert "embedding_config" not in found
+
+
 def ask_brief(deployment: Deployment, token: str, question: str) -> tuple[str, Item]:
     """The preset's answer, and what is said of the first document that it was given."""
     body = {"model": "brief", "messages": [{"role": "user", "content": question}]}

@@ -115,3 +115,27 @@ def test_embedding_all_documents_may_take_longer_than_another_answer(embedded: P
     webui.apply_settings(client, searched_by("ollama", "all-minilm:22m"))
     assert client.waits["/api/v1/knowledge/reindex"] > webui_client.ANSWER_WITHIN
     assert embedded.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_model_that_is_missing_is_told_before_anything_changes(
+    monkeypatch: pytest.MonkeyPatch, embedded: Path, *, there: bool
+) -> None:
+    asked: list[str] = []
+
+    def in_container(_: str, text: str) -> str:
+        asked.append(json.loads(text))
+        return json.dumps(there)
+
+    monkeypatch.setattr(webui, "in_container", in_container)
+    client = Documents(None)
+    declared = searched_by("", "sentence-transformers/all-MiniLM-L6-v2")
+    if there:
+        webui.apply_settings(client, declared)
+        assert embedded.read_text()
+    else:
+        with pytest.raises(WebuiError, match="there is no sentence-transformers/all-MiniLM-L6-v2"):
+            webui.apply_settings(client, declared)
+        assert client.waits == {}
+        assert not embedded.exists()
+    assert asked == ["sentence-transformers/all-MiniLM-L6-v2"]

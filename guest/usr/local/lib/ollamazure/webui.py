@@ -99,6 +99,21 @@ row = database.execute(
 print(json.dumps(bool(row and bcrypt.checkpw(admin["password"].encode(), row[0].encode()))))
 """
 
+# Whether Open WebUI can embed by itself. Its interface takes any model, and tells only in its log
+# that it loaded none. The slim image has no library for it; and as a volume is filled by the first
+# image it is used with, one of another image may have no model.
+CAN_EMBED = """
+import importlib.util, json, os, sys
+try:
+    from huggingface_hub import snapshot_download
+    cache = os.getenv("SENTENCE_TRANSFORMERS_HOME")
+    snapshot_download(json.load(sys.stdin), cache_dir=cache, local_files_only=True)
+    can = importlib.util.find_spec("sentence_transformers") is not None
+except (ImportError, OSError):
+    can = False
+print(json.dumps(can))
+"""
+
 
 def main(arguments: list[str]) -> int:
     webui = OpenWebui()
@@ -177,6 +192,8 @@ def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
     wanted = dict(declared["config"])
     if not BEGUN.exists():
         wanted = {**declared["begin_with"], **wanted}
+    if wanted.get("rag.embedding_engine") == "":
+        need_model(wanted["rag.embedding_model"])
     BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
     if "rag.embedding_model" in wanted:
         # Before anything is set: what failed and is declared no more is taken back all the same.
@@ -194,6 +211,15 @@ def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
         EMBEDDED.unlink()
     BEGUN.touch()
     say("Open WebUI has what the settings declare.")
+
+
+def need_model(model: str) -> None:
+    """Before anything is changed: with a model that is not there, no document would be found."""
+    if not json.loads(in_container(CAN_EMBED, json.dumps(model))):
+        raise WebuiError(
+            f"there is no {model}, which Open WebUI's official image brings along; unset"
+            " `documentSearch`, and declare an embedding model in `models`, such as all-minilm:22m."
+        )
 
 
 def embed(webui: OpenWebui, config: dict[str, Any], *, again: bool) -> None:
