@@ -60,7 +60,9 @@ umask 022
 
 on_exit() {{
     local code=$?
-    if [ "$code" != 0 ]; then
+    if [ "$code" = 0 ]; then
+        rm -f "$installed/unfinished"
+    else
         printf 'ollamazure: %s failed (code %s). %s\\n' {quoted_name} "$code" {mend} >&2
     fi
 }}
@@ -70,6 +72,8 @@ trap on_exit EXIT
 installed={installed}
 install -d -m 0755 "$installed"
 : >"$installed/files"
+# Pulumi forgets an update that failed: settings that are taken back then run nothing again.
+: >"$installed/unfinished"
 {functions}
 """
 

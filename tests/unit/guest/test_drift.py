@@ -54,6 +54,13 @@ def test_reads_what_a_command_remembers(tmp_path: Path) -> None:
     ]
 
 
+def test_a_command_that_did_not_finish(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("")
+    assert list(drift.drift_of(tmp_path)) == []
+    (tmp_path / "unfinished").touch()
+    assert list(drift.drift_of(tmp_path)) == ["its last run did not finish"]
+
+
 @pytest.mark.parametrize(
     ("file", "unit"),
     [

@@ -6,7 +6,7 @@
 {"email": …, "password": …} of the administrator may be on standard input, and is compared, too.
 Only reads. A resource is a command of the program; what no command has declared is no drift. Each
 command remembers what it did in a folder of its own: `files`, a line `MODE SHA256 PATH` for each
-file that it installed, and `model`, which model it pulled.
+file that it installed, `model`, which model it pulled, and `unfinished`, until it has done so.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def main() -> int:
 
 def drift_of(folder: Path) -> Iterator[str]:
     """What differs from what one command has left."""
+    if (folder / "unfinished").exists():
+        yield "its last run did not finish"
     for file in files_of(folder):
         yield from drift_of_file(file)
         if file.path.parent in UNITS:
