@@ -103,10 +103,17 @@ class Presets:
                 "is_active": True,
             },
         )
+        self._have_known(webui)
 
     def remove(self, webui: OpenWebui, key: str) -> None:
         if find_model(webui, key) is not None:
             webui.post("/api/v1/models/model/delete", {"id": key})
+            self._have_known(webui)
+
+    def _have_known(self, webui: OpenWebui) -> None:
+        """Open WebUI reads its presets when somebody lists the models, as its page does. A program
+        that asks one at once would be told that there is no such model."""
+        webui.get("/api/models")
 
     def _used(self, webui: OpenWebui, name: str) -> Item:
         base = find_knowledge(webui, name)
