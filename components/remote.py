@@ -63,6 +63,7 @@ on_exit() {{
     if [ "$code" = 0 ]; then
         rm -f "$installed/unfinished"
     else
+        $known || rm -rf "$installed"
         printf 'ollamazure: %s failed (code %s). %s\\n' {quoted_name} "$code" {mend} >&2
     fi
 }}
@@ -70,9 +71,11 @@ trap on_exit EXIT
 
 # What this command remembers of what it did: guest/usr/local/lib/ollamazure/drift.py reads it.
 installed={installed}
+known=$([ -d "$installed" ] && echo true || echo false)
 install -d -m 0755 "$installed"
 : >"$installed/files"
-# Pulumi forgets an update that failed: settings that are taken back then run nothing again.
+# Pulumi forgets an update that failed: settings that are taken back then run nothing again. It
+# forgets as well what failed the first time, and then there is nothing to compare.
 : >"$installed/unfinished"
 {functions}
 """

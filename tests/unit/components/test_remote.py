@@ -119,11 +119,17 @@ def test_remembers_what_it_installed_last(machine: Path) -> None:
 @pytest.mark.parametrize("ending", ["false", "exit 3", "kill -KILL $$"])
 def test_remembers_that_it_did_not_finish_until_it_does(machine: Path, ending: str) -> None:
     unfinished = installed(machine) / "unfinished"
+    execute(machine, script("true"))
     execute(machine, script(f"test -e {unfinished} && {ending}"))
     assert unfinished.exists()
 
     assert execute(machine, script("true")).returncode == 0
     assert not unfinished.exists()
+
+
+def test_forgets_what_failed_the_first_time(machine: Path) -> None:
+    assert execute(machine, script("false")).returncode == 1
+    assert not installed(machine).exists()
 
 
 def test_a_file_that_is_right_keeps_its_time_and_gets_its_mode_back(machine: Path) -> None:
