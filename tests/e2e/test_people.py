@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,21 +102,24 @@ with open("/run/overheard", "wb", buffering=0) as overheard:
 """
 
 
+# What Open WebUI asks Ollama for a chat.
+ASKED = re.compile(r"POST /api/chat .*?(\{.*?\"stream\":true\})")
+
+
 @contextmanager
-def overhearing(deployment: Deployment) -> Iterator[list[str]]:
-    """What Ollama was asked meanwhile: there when the block ends."""
-    heard: list[str] = []
+def overhearing(deployment: Deployment) -> Iterator[Callable[[], str]]:
+    """Gives what Ollama was asked meanwhile, as far as it can be printed."""
     bridge = deployment.ssh("sudo podman network inspect mynet --format '{{.NetworkInterface}}'")
     program = shlex.join(["python3", "-c", LISTEN, bridge.output.strip()])
     deployment.ssh(f"sudo systemd-run --quiet --unit=overhear {program}")
     wait_until(
         lambda: deployment.ssh("sudo test -e /run/overheard", check=False).code == 0, "listening"
     )
-    yield heard
-    deployment.ssh("sudo systemctl stop overhear")
     printable = "tr --complement --delete '[:print:]' </run/overheard"
-    heard.append(deployment.ssh(f"sudo sh -c {shlex.quote(printable)}").output)
-    deployment.ssh("sudo rm /run/overheard")
+    try:
+        yield lambda: deployment.ssh(f"sudo sh -c {shlex.quote(printable)}").output
+    finally:
+        deployment.ssh("sudo systemctl stop overhear && sudo rm /run/overheard")
 
 
 @pytest.fixture(scope="module")
@@ -229,9 +232,10 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
 
     with overhearing(team) as heard:
         ask(page, "Helper", "Who are you?")
-        expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
-        stop(page)
-    (question,) = re.findall(r"POST /api/chat .*?(\{.*?\"stream\":true\})", heard[0])
+        wait_until(lambda: bool(ASKED.search(heard())), "Ollama is asked")
+        (question,) = ASKED.findall(heard())
+    expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
+    stop(page)
     asked = json.loads(question)
     assert asked["messages"][0] == {
         "role": "system",
@@ -256,9 +260,8 @@ def test_who_may_upload_asks_about_a_file(team: Deployment, page: Page) -> None:
     expect(page.get_by_text("note.txt")).to_be_visible()
     with overhearing(team) as heard:
         ask(page, MODEL, "What is the word of the day?")
-        expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
-        stop(page)
-    assert word in heard[0]
+        wait_until(lambda: word in heard(), "Ollama reads the file")
+    stop(page)
 
 
 def test_a_group_allows_what_it_says(team: Deployment, tokens: dict[str, str]) -> None:

@@ -194,6 +194,16 @@ def test_passes_each_word_on_when_it_comes(site: Site) -> None:
     assert answer.read() == b"second"
 
 
+def test_ends_no_connection_amid_a_page(site: Site) -> None:
+    """By itself Nginx does after a thousand requests, and refuses those that are under way."""
+    connection = site.connect()
+    for _ in range(1100):
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.getheader("Connection") == "keep-alive"
+
+
 def test_passes_websockets_on(site: Site) -> None:
     connection = site.connect()
     connection.connect()
