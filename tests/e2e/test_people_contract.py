@@ -429,20 +429,33 @@ def test_documents_of_a_knowledge_base(
     assert "preset-brief: there is no knowledge base Handbook; declare it" in failed
 
 
-def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
-    """Read as a whole where nothing embeds, searched where a model does."""
-    hours = "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti."
-    travel = "A day trip is paid up to 67 euros."
-    webui.declare("user", "fay@example.org", user("fay@example.org"))
+HOURS = (
+    "hours.md",
+    "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti.",
+)
+
+
+def who_asks_about(
+    webui: Webui, deployment: Deployment, email: str, *documents: tuple[str, str]
+) -> str:
+    """The session of a user for whom there is a preset with the documents, each name and text."""
+    webui.declare("user", email, user(email))
     password = secrets.token_urlsafe()
-    webui.apply("user", "fay@example.org", password=password)
-    token = sign_in(deployment, "fay@example.org", password)
-    two = knowledge(("hours.md", hours), ("travel.md", travel))
-    webui.declare("knowledge", "handbook", two, (hours, travel))
+    webui.apply("user", email, password=password)
+    token = sign_in(deployment, email, password)
+    texts_of = tuple(text for _, text in documents)
+    webui.declare("knowledge", "handbook", knowledge(*documents), texts_of)
     webui.apply("knowledge", "handbook")
     asked = preset(deployment, system="", knowledge=["Handbook"], params={"temperature": 0})
     webui.declare("preset", "brief", asked)
     webui.apply("preset", "brief")
+    return token
+
+
+def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
+    """Read as a whole where nothing embeds, searched where a model does."""
+    travel = ("travel.md", "A day trip is paid up to 67 euros.")
+    token = who_asks_about(webui, deployment, "fay@example.org", HOURS, travel)
 
     # Nobody has listed the models yet.
     content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
@@ -493,15 +506,7 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
         "/app/backend/data/cache/embedding/models/models--sentence-transformers--all-MiniLM-L6-v2"
     )
     there = deployment.ssh(f"sudo podman exec open-webui test -e {models}", check=False).code == 0
-    hours = "The archive in Nantes opens at 10:40. Its caretaker is called Odilon Marchetti."
-    webui.declare("user", "gus@example.org", user("gus@example.org"))
-    password = secrets.token_urlsafe()
-    webui.apply("user", "gus@example.org", password=password)
-    token = sign_in(deployment, "gus@example.org", password)
-    webui.declare("knowledge", "handbook", knowledge(("hours.md", hours)), (hours,))
-    webui.apply("knowledge", "handbook")
-    webui.declare("preset", "brief", preset(deployment, system="", knowledge=["Handbook"]))
-    webui.apply("preset", "brief")
+    token = who_asks_about(webui, deployment, "gus@example.org", HOURS)
     before = answer(admin.get("/api/v1/configs/export"))
     deployment.pulumi("config", "set", "ollamazure:documentSearch", "image")
     try:

@@ -145,18 +145,15 @@ class OpenWebui:
         The session may have ended before its time, when that account's password was set. Open
         WebUI refuses some other things with the same status, so it is renewed once.
         """
+        options: dict[str, Any] = {"headers": headers, "answer_within": answer_within}
         try:
-            return self.send(
-                method, path, body, token=session(), headers=headers, answer_within=answer_within
-            )
+            return self.send(method, path, body, token=session(), **options)
         except RefusedError as refusal:
             if refusal.status != http.client.UNAUTHORIZED or self._renewed:
                 raise
         self._renewed = True
         SESSION_FILE.unlink(missing_ok=True)
-        return self.send(
-            method, path, body, token=session(), headers=headers, answer_within=answer_within
-        )
+        return self.send(method, path, body, token=session(), **options)
 
     def send(  # noqa: PLR0913  what a request consists of
         self,
