@@ -37,28 +37,28 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 
 test: check test-packages artifacts ## all checks and all tests
 	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex
-	@$(root) .venv/bin/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+	@$(root) $(python) -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 check: check-packages .venv ## formatting, types and linters
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/yamllint --strict .
-	scripts/shell-scripts.sh | xargs --null shellcheck --external-sources
-	scripts/lint-workflows.sh
+	tools/shell-scripts.sh | xargs --null shellcheck --external-sources
+	tools/lint-workflows.sh
 
 preview: packages $(if $(filter local,$(STACK)),artifacts,.venv) ## what `make up` would change, in plain words; STACK=dev BASE=main DIFF=1
-	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) $(python) -m review.compare \
+	@$(root) env OLLAMAZURE_PLAN=$(if $(filter local,$(STACK)),0,1) $(python) -m ollamazure.review.compare \
 	    --stack $(STACK) $(if $(BASE),--base $(BASE)) $(if $(DIFF),--diff)
 
 preflight: .venv ## what Azure would refuse, before a deployment there; only reads; STACK=dev
-	@$(python) -m scripts.preflight --stack $(STACK)
+	@$(python) -m ollamazure.azure.preflight --stack $(STACK)
 
 bootstrap-azure: .venv ## what workflows need on Azure to deploy a stack; STACK=dev REPOSITORY=owner/name
-	@$(python) -m scripts.bootstrap_azure --stack $(STACK) --repository "$(REPOSITORY)"
+	@$(python) -m ollamazure.azure.bootstrap --stack $(STACK) --repository "$(REPOSITORY)"
 
 bootstrap-azure-teardown: .venv ## delete that again, after `pulumi destroy`; STACK=dev
-	@$(python) -m scripts.bootstrap_azure --stack $(STACK) --teardown
+	@$(python) -m ollamazure.azure.bootstrap --stack $(STACK) --teardown
 
 status: .venv ## how the machine and the chat are, on one screen; STACK=dev
 	@$(to_machine)
@@ -73,10 +73,10 @@ drift: .venv ## what is no longer as declared, in the cloud and on the machine; 
 	@$(to_machine)
 
 reference: .venv ## write docs/reference/ and the config block of Pulumi.yaml from the settings
-	@$(python) -m scripts.reference
+	@$(python) -m tools.generate
 
-prices: .venv ## bring catalog/prices.yaml up to date from Azure's public price list; REGIONS=francecentral adds one
-	@$(python) -m scripts.prices $(REGIONS)
+prices: .venv ## bring ollamazure/catalog/prices.yaml up to date from Azure's public price list; REGIONS=francecentral adds one
+	@$(python) -m tools.prices $(REGIONS)
 
 lock: .venv ## write constraints.txt from what is installed, after a pin has changed
 	@grep -h == requirements.txt requirements-dev.txt >.venv/direct.txt
@@ -89,19 +89,19 @@ clean: down ## remove the deployment, the Python environment's link and the tool
 
 packages:
 	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
-	scripts/install-packages.sh up
+	tools/install-packages.sh up
 
 check-packages:
 	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
-	scripts/install-packages.sh check
+	tools/install-packages.sh check
 
 test-packages:
 	@$(if $(root),echo "File systems and machines and firewall rules are made by root; sudo asks.")
-	scripts/install-packages.sh test
+	tools/install-packages.sh test
 
 artifacts: .venv
 	@$(root) $(python) -m emulator.artifacts build
 
 # Made again when a pin changes; the environment itself is kept by the hash of the pins.
-.venv: requirements.txt requirements-dev.txt constraints.txt scripts/make-venv.sh
-	@scripts/make-venv.sh
+.venv: requirements.txt requirements-dev.txt constraints.txt pyproject.toml tools/make-venv.sh
+	@tools/make-venv.sh

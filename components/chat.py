@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
-from components.access import Access, AccessArgs
+from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.certificate import Certificate, CertificateArgs, renewal_period
-from components.checks import model_id
 from components.machine import Machine, MachineArgs
 from components.network import Network, NetworkArgs
+from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
-from components.people import People, PeopleArgs
-from components.proxy import Proxy, ProxyArgs
-from components.settings import Settings
-from components.sizing import Sizing
-from components.webui import OpenWebui, OpenWebuiArgs
+from components.open_webui import OpenWebui, OpenWebuiArgs
+from components.workspace import Workspace, WorkspaceArgs
+from ollamazure.settings.stack import Settings
+from ollamazure.settings.types import model_id
+from ollamazure.sizing import Sizing
 
 
 @dataclass(frozen=True)
-class PrivateChatArgs:
+class ChatArgs:
     """What a chat is made from.
 
     Attributes:
@@ -43,14 +43,14 @@ class PrivateChatArgs:
     @classmethod
     def of_stack(
         cls, settings: Settings, plan: Sizing, admin_password: pulumi.Input[str] | None = None
-    ) -> PrivateChatArgs:
+    ) -> ChatArgs:
         """Named and tagged after the stack that is being deployed."""
         project, stack = pulumi.get_project(), pulumi.get_stack()
         tags = {**settings.tags, "project": project, "stack": stack}
         return cls(f"{project}-{stack}", settings, plan, tags, admin_password)
 
 
-class PrivateChat(pulumi.ComponentResource):
+class Chat(pulumi.ComponentResource):
     """A chat that has answered a question.
 
     Attributes:
@@ -65,7 +65,7 @@ class PrivateChat(pulumi.ComponentResource):
     # Their types are in __init__: annotations here would be outputs of the package's component.
 
     def __init__(
-        self, name: str, args: PrivateChatArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ChatArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:PrivateChat", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -182,20 +182,20 @@ class PrivateChat(pulumi.ComponentResource):
             ),
             child,
         )
-        proxy = Proxy(
-            "proxy",
-            ProxyArgs(
+        nginx = Nginx(
+            "nginx",
+            NginxArgs(
                 target=self.machine.target,
                 image=settings.nginx_image,
                 server_name=host,
                 certificate=self.certificate.certificate,
                 private_key=self.certificate.private_key,
             ),
-            child,
+            _renamed(child, "proxy", "Proxy"),
         )
-        self.initial_passwords = People(
-            "people",
-            PeopleArgs(
+        self.initial_passwords = Workspace(
+            "workspace",
+            WorkspaceArgs(
                 target=self.machine.target,
                 users=settings.users,
                 groups=settings.groups,
@@ -206,22 +206,28 @@ class PrivateChat(pulumi.ComponentResource):
                 model_access=settings.model_access,
                 models=ollama.models,
                 # Nginx as well: what it opens connections for is done by then.
-                after=[webui.settings, proxy.service],
+                after=[webui.settings, nginx.service],
             ),
-            child,
+            _renamed(child, "people", "People"),
         ).initial_passwords
-        Access(
-            "access",
-            AccessArgs(
+        AnswerCheck(
+            "answer-check",
+            AnswerCheckArgs(
                 target=self.machine.target,
                 url=self.url,
                 certificate_fingerprint=self.certificate.fingerprint,
                 admin_email=settings.admin_email,
                 admin_password=self.admin_password,
                 models=settings.chat_models,
-                application=[ollama, webui, proxy],
+                application=[ollama, webui, nginx],
                 probe_from=settings.probe_from,
             ),
-            child,
+            _renamed(child, "access", "Access"),
         )
         self.register_outputs({"url": self.url})
+
+
+def _renamed(opts: pulumi.ResourceOptions, name: str, type_: str) -> pulumi.ResourceOptions:
+    """The options of a component that earlier versions deployed under another name and type."""
+    former = pulumi.Alias(name=name, type_=f"ollamazure:index:{type_}")
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[former]))

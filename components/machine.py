@@ -14,8 +14,16 @@ import pulumi_tls as tls
 from pulumi_azure_native import compute, resources
 from pulumi_command.remote import ConnectionArgs
 
-from components import remote
-from components.sizing import OS_DISK_GIB
+from components.remote_command import (
+    TOOLS,
+    File,
+    RemoteCommand,
+    Target,
+    machine_files,
+    render_file,
+    run_on_machine,
+)
+from ollamazure.sizing import OS_DISK_GIB
 
 CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
 COMPUTER_NAME = "chat"
@@ -52,7 +60,7 @@ REPLACES = [
 SEEDS = ["osProfile.customData", "osProfile.linuxConfiguration.ssh"]
 
 
-_MEND = (
+_FIX = (
     "`sshCommand` of `pulumi stack output` signs you in; "
     "`cloud-init status --long` says what went wrong at the first boot."
 )
@@ -80,7 +88,7 @@ class MachineArgs:
         data_disk_id: ARM id of a disk to adopt instead of making one.
         keep_data: protect the data disk and keep it when everything else is destroyed.
         container_mirror: `host:port` that stands in for the container registries, or None.
-        reapply: any text; another one runs every command again (remote.Target).
+        reapply: any text; another one runs every command again (Target).
         tags: on everything.
     """
 
@@ -111,7 +119,7 @@ class Machine(pulumi.ComponentResource):
     disk that holds everything worth keeping.
     """
 
-    target: remote.Target
+    target: Target
     private_key: pulumi.Output[str]
     host_key: pulumi.Output[str]
     data_disk_id: pulumi.Output[str]
@@ -150,43 +158,43 @@ class Machine(pulumi.ComponentResource):
             vm_name="vm",
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
         ).vm_id
-        booting = remote.Target(connection, identity, vm, reapply=args.reapply)
+        booting = Target(connection, identity, vm, reapply=args.reapply)
         if args.gpu:
             booting = dataclasses.replace(booting, ready=[self._gpu_driver(booting, args)])
         self.target = dataclasses.replace(booting, ready=[self._ready(booting, args)])
         self.register_outputs({"dataDiskId": self.data_disk_id})
 
-    def _gpu_driver(self, booting: remote.Target, args: MachineArgs) -> remote.Step:
+    def _gpu_driver(self, booting: Target, args: MachineArgs) -> RemoteCommand:
         """A step of its own, because it may end with a restart of the machine."""
-        return remote.run(
+        return run_on_machine(
             "gpu-driver",
             booting,
-            script=f"{remote.TOOLS}/machine-ready\n{remote.TOOLS}/gpu-driver load\n",
+            script=f"{TOOLS}/machine-ready\n{TOOLS}/gpu-driver load\n",
             files=[
-                *remote.machine_files(mirror=args.container_mirror),
+                *machine_files(mirror=args.container_mirror),
                 *_files(GPU_FIRST_BOOT_FILES),
-                remote.File(f"{remote.TOOLS}/gpu-driver", "0755"),
+                File(f"{TOOLS}/gpu-driver", "0755"),
             ],
             timeout="60m",
-            mend=_MEND,
+            fix=_FIX,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _ready(self, booting: remote.Target, args: MachineArgs) -> remote.Step:
+    def _ready(self, booting: Target, args: MachineArgs) -> RemoteCommand:
         size = 0 if args.data_disk_id else args.data_disk_gib  # an adopted disk has its own
-        check = f"{remote.TOOLS}/gpu-driver check\n" if args.gpu else ""
-        return remote.run(
+        check = f"{TOOLS}/gpu-driver check\n" if args.gpu else ""
+        return run_on_machine(
             "machine-ready",
             booting,
-            script=f"{remote.TOOLS}/machine-ready\n{check}{remote.TOOLS}/grow-data-disk {size}\n",
+            script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n",
             files=[
-                *remote.machine_files(mirror=args.container_mirror),
+                *machine_files(mirror=args.container_mirror),
                 # There from the first boot, and here so that a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
-                remote.File(f"{remote.TOOLS}/grow-data-disk", "0755"),
+                File(f"{TOOLS}/grow-data-disk", "0755"),
             ],
             timeout="40m",
-            mend=_MEND,
+            fix=_FIX,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -310,7 +318,7 @@ def render_user_data(host_private_key: str, host_public_key: str, *, gpu: bool =
         autoescape=False,  # noqa: S701 - YAML, not HTML
     )
     files = [
-        {"path": path, "mode": mode, "content": remote.render_file(path)}
+        {"path": path, "mode": mode, "content": render_file(path)}
         for path, mode in {**FIRST_BOOT_FILES, **(GPU_FIRST_BOOT_FILES if gpu else {})}.items()
     ]
     return environment.get_template("user-data.yaml.j2").render(
@@ -321,8 +329,8 @@ def render_user_data(host_private_key: str, host_public_key: str, *, gpu: bool =
     )
 
 
-def _files(modes: Mapping[str, str]) -> list[remote.File]:
-    return [remote.File(path, mode) for path, mode in modes.items()]
+def _files(modes: Mapping[str, str]) -> list[File]:
+    return [File(path, mode) for path, mode in modes.items()]
 
 
 def _base64(text: str) -> str:

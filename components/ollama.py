@@ -9,9 +9,17 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components import remote
-from components.checks import model_id
-from components.declared import slug
+from components.remote_command import (
+    TOOLS,
+    File,
+    Lanes,
+    RemoteCommand,
+    Target,
+    digest_of,
+    run_on_machine,
+)
+from ollamazure.settings.types import model_id
+from ollamazure.settings.workspace import slug
 
 DOWNLOADS_AT_ONCE = 2
 RELEASES = "https://github.com/ollama/ollama/releases/download"
@@ -37,7 +45,7 @@ class OllamaArgs:
         sha256: of the bundle (hex); None takes it from sha256sum.txt beside the bundle.
     """
 
-    target: remote.Target
+    target: Target
     version: str
     models: Sequence[str]
     context_length: int
@@ -55,22 +63,22 @@ class OllamaArgs:
 class Ollama(pulumi.ComponentResource):
     """Ollama with its models; `server` and `models` (by name) are the commands that make them."""
 
-    server: remote.Step
-    models: dict[str, remote.Step]
+    server: RemoteCommand
+    models: dict[str, RemoteCommand]
     digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: OllamaArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:Ollama", name, None, opts)
-        self.server = remote.run(
+        self.server = run_on_machine(
             "ollama",
             args.target,
             script=_install(args),
             files=[
-                remote.File(f"{remote.TOOLS}/install-ollama", "0755"),
-                remote.File("/etc/sysusers.d/ollama.conf"),
-                remote.File(
+                File(f"{TOOLS}/install-ollama", "0755"),
+                File("/etc/sysusers.d/ollama.conf"),
+                File(
                     "/etc/systemd/system/ollama.service",
                     values={
                         "context_length": args.context_length,
@@ -82,27 +90,27 @@ class Ollama(pulumi.ComponentResource):
                     },
                 ),
             ],
-            mend="`journalctl --unit ollama` on the machine tells more; `pulumi up` tries again.",
+            fix="`journalctl --unit ollama` on the machine tells more; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        lanes = remote.Lanes(DOWNLOADS_AT_ONCE, after=[self.server])
+        lanes = Lanes(DOWNLOADS_AT_ONCE, after=[self.server])
         self.models = {model: self._model(model, args, lanes) for model in args.models}
-        self.digest = remote.digest([self.server, *self.models.values()])
+        self.digest = digest_of([self.server, *self.models.values()])
         self.register_outputs({})
 
-    def _model(self, model: str, args: OllamaArgs, lanes: remote.Lanes) -> remote.Step:
-        tool, name = f"{remote.TOOLS}/model.py", shlex.quote(model_id(model))
+    def _model(self, model: str, args: OllamaArgs, lanes: Lanes) -> RemoteCommand:
+        tool, name = f"{TOOLS}/model.py", shlex.quote(model_id(model))
         mirror = urlsplit(args.model_mirror).netloc if args.model_mirror else ""
         script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
         if model_id(model) not in args.restricted_models:
-            script += [f"{remote.TOOLS}/webui.py show {name}"]
+            script += [f"{TOOLS}/webui.py show {name}"]
         return lanes.add(
-            lambda before: remote.run(
+            lambda before: run_on_machine(
                 f"model-{slug(model)}",
                 args.target,
                 script="\n".join(script),
                 delete=f"{tool} remove {name}",
-                mend="`pulumi up` goes on with the download where it stopped.",
+                fix="`pulumi up` goes on with the download where it stopped.",
                 # Tens of gigabytes over a slow line.
                 timeout="3h",
                 opts=pulumi.ResourceOptions(parent=self, depends_on=before),
@@ -113,4 +121,4 @@ class Ollama(pulumi.ComponentResource):
 def _install(args: OllamaArgs) -> str:
     release = f"{(args.release_mirror or RELEASES).rstrip('/')}/v{args.version}"
     words = [args.version, release, "gpu" if args.gpu else "cpu", *filter(None, [args.sha256])]
-    return f"{remote.TOOLS}/install-ollama {shlex.join(words)}"
+    return f"{TOOLS}/install-ollama {shlex.join(words)}"

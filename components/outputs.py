@@ -9,13 +9,13 @@ from typing import Any
 import jinja2
 import pulumi
 
-from components.chat import PrivateChat
-from components.settings import Settings
-from components.sign_in import CALLBACK
-from components.sizing import Sizing
+from components.chat import Chat
+from ollamazure.settings.sign_in import CALLBACK
+from ollamazure.settings.stack import Settings
+from ollamazure.sizing import Sizing
 
 
-def outputs_of(chat: PrivateChat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
+def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
     """The outputs by name, of a stack and of the package's component alike."""
     shown = {
         "url": chat.url,

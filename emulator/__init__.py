@@ -1,1 +1,4 @@
-"""Azure on this machine, for the few resource types the program uses; see docs/emulator.md."""
+"""Azure on this machine, for the resource types that the program uses.
+
+See docs/explanation/emulator.md.
+"""

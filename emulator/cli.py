@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_real_azure(os.environ)
         project = ScratchProject(instance)
         project.lay_out()
-        recovery.mend_backend(instance)
+        recovery.repair_backend(instance)
         environment = pulumi_environment(instance)
         install.install(instance, paths.pulumi())
         pulumi = Pulumi(paths.pulumi(), project.folder, environment)
@@ -123,7 +123,6 @@ def pulumi_environment(instance: Instance) -> dict[str, str]:
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         # A plugin on PATH would win over ours and could reach the real cloud.
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
-        "PYTHONPATH": str(PROJECT),
     }
 
 

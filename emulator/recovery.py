@@ -30,7 +30,7 @@ def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
         pulumi("stack", "import", "--stack", stack, stdin=json.dumps(settled))
 
 
-def mend_backend(instance: Instance) -> None:
+def repair_backend(instance: Instance) -> None:
     """Remove what a kill left half written beside the files of the state.
 
     Pulumi's file backend replaces each file whole, but not the `.attrs` beside it, which holds its
@@ -40,7 +40,7 @@ def mend_backend(instance: Instance) -> None:
         try:
             json.loads(beside.read_text())
         except ValueError:
-            _say(f"a former run was killed while it wrote {beside.stem}; mending that")
+            _say(f"a former run was killed while it wrote {beside.stem}; fixing that")
             beside.unlink()
 
 

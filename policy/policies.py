@@ -37,13 +37,13 @@ class Rule:
         name: of the policy, as Pulumi shows it.
         demand: what has to be so, a sentence.
         reason: why, a sentence.
-        mend: the way out, following "Mend it:".
+        fix: the way out, following "Fix it:".
     """
 
     name: str
     demand: str
     reason: str
-    mend: str
+    fix: str
 
     @property
     def description(self) -> str:
@@ -52,7 +52,7 @@ class Rule:
 
     def violation(self, what: str) -> str:
         """What Pulumi shows below the description."""
-        return f"{what}\n   Mend it: {self.mend}"
+        return f"{what}\n   Fix:      {self.fix}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class ResourceRule(Rule):
                     report(self.violation(f"{resource.name}: {what}"), None)
 
         return ResourceValidationPolicy(
-            name, self.description, validate, level, remediation_steps=self.mend
+            name, self.description, validate, level, remediation_steps=self.fix
         )
 
 
@@ -110,7 +110,7 @@ class StackRule(Rule):
                 report(self.violation(what), None)
 
         yield StackValidationPolicy(
-            self.name, self.description, validate, ERROR, remediation_steps=self.mend
+            self.name, self.description, validate, ERROR, remediation_steps=self.fix
         )
 
 
@@ -137,7 +137,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="only-web-ports-for-the-world",
         demand="Nothing but the ports 80 and 443 is open to the world.",
         reason="Whatever else is open is found and attacked within minutes.",
-        mend="in components/network.py, name the port alone, or the addresses that may reach it.",
+        fix="in components/network.py, name the port alone, or the addresses that may reach it.",
         types=_SECURITY_RULES,
         check=resources.open_ports,
     ),
@@ -145,7 +145,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="ssh-for-known-addresses",
         demand="SSH is open to known addresses only.",
         reason="An error in sshd, or a stolen key, is then nothing that the world can use.",
-        mend="list who deploys and operates, for example "
+        fix="list who deploys and operates, for example "
         "`pulumi config set --path 'ollamazure:sshClients[0]' 203.0.113.7/32`.",
         types=_SECURITY_RULES,
         check=resources.open_ssh,
@@ -155,7 +155,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="private-encrypted-disks",
         demand="Disks say that they are encrypted, and cannot be reached over the network.",
         reason="A disk of chats that can be exported needs only a leaked link to be copied.",
-        mend="in components/machine.py, set encryption.type to EncryptionAtRestWithPlatformKey, "
+        fix="in components/machine.py, set encryption.type to EncryptionAtRestWithPlatformKey, "
         "publicNetworkAccess to Disabled and networkAccessPolicy to DenyAll.",
         types=_DISK,
         check=resources.public_or_plain_disk,
@@ -164,7 +164,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="protected-data",
         demand="The data disk of a production stack is protected.",
         reason="It holds every chat; without protection one `pulumi destroy` deletes them.",
-        mend="`pulumi config set ollamazure:keepData true`.",
+        fix="`pulumi config set ollamazure:keepData true`.",
         types=_DISK,
         check=resources.unprotected_disk,
         elsewhere=NOTHING,
@@ -174,7 +174,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         demand="A public address is Standard and static.",
         reason="A Basic one is retired and open by default; a dynamic one changes, and with it "
         "the URL, the certificate and who answers there.",
-        mend="in components/network.py, set sku.name to Standard and publicIPAllocationMethod to "
+        fix="in components/network.py, set sku.name to Standard and publicIPAllocationMethod to "
         "Static.",
         types=_ADDRESS,
         check=resources.basic_or_dynamic_address,
@@ -183,7 +183,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="trusted-launch",
         demand="A machine has Trusted Launch and, without a GPU, secure boot and a vTPM.",
         reason="What was changed below the operating system is then noticed, or does not start.",
-        mend="in components/machine.py, set securityProfile as it was; securityType replaces the "
+        fix="in components/machine.py, set securityProfile as it was; securityType replaces the "
         "machine.",
         types=_MACHINE,
         check=resources.untrusted_launch,
@@ -192,7 +192,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="tagged",
         demand="Every resource has the tags project and stack.",
         reason="They say in Azure's portal and on its bill what it is for and what manages it.",
-        mend="in the component, hand `tags=args.tags` on to the resource.",
+        fix="in the component, hand `tags=args.tags` on to the resource.",
         types=_TAGGED,
         check=resources.missing_tags,
     ),
@@ -200,7 +200,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="no-password-login",
         demand="Nobody signs in to a machine with a password.",
         reason="Passwords are guessed, keys are not.",
-        mend="in components/machine.py, set disablePasswordAuthentication to true and no "
+        fix="in components/machine.py, set disablePasswordAuthentication to true and no "
         "adminPassword.",
         types=_MACHINE,
         check=resources.password_login,
@@ -209,7 +209,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="size-not-retired",
         demand="A machine has a size that Microsoft still runs.",
         reason="Machines of a retired size are stopped, and cannot be started again.",
-        mend="`pulumi config set ollamazure:vmSize auto`, or a size of docs/reference/vm-sizes.md.",
+        fix="`pulumi config set ollamazure:vmSize auto`, or a size of docs/reference/vm-sizes.md.",
         types=_MACHINE,
         check=resources.retired_size,
     ),
@@ -219,7 +219,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         "in plain.",
         reason="Command lines are in process lists, previews and error messages; outputs are in "
         "the state.",
-        mend="hand it to `remote.run` of components/remote.py in `secrets`.",
+        fix="hand it to `remote.run` of components/remote_command.py in `secrets`.",
         types=frozenset(stacks.COMMANDS),
         check=resources.shown_secrets,
     ),
@@ -227,14 +227,14 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         name="generated-secrets-not-shown",
         demand="No generated password or key is on a command line.",
         reason="Command lines are in process lists, previews and error messages.",
-        mend="hand it to `remote.run` of components/remote.py in `secrets`.",
+        fix="hand it to `remote.run` of components/remote_command.py in `secrets`.",
         check=stacks.secrets_on_command_lines,
     ),
     StackRule(
         name="models-fit",
         demand="Each model fits the machine's memory.",
         reason="Ollama does not refuse one that is too large: it swaps, or is killed.",
-        mend="take a size that fits, as named above, or a smaller model.",
+        fix="take a size that fits, as named above, or a smaller model.",
         check=stacks.models_too_large,
     ),
 )

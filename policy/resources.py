@@ -14,7 +14,7 @@ from typing import Any
 
 from pulumi_policy import ResourceValidationArgs
 
-from components import catalog
+from ollamazure import catalog
 from policy.values import UNKNOWN, at, differs, items, plain_type, project_and_stack, texts
 
 WEB = frozenset({80, 443})
@@ -25,7 +25,7 @@ _EVERYBODY = frozenset({"*", "any", "internet", "azurecloud"})
 _SIZE = ("hardwareProfile", "vmSize")
 _OUTPUTS = frozenset({"stdout", "stderr"})
 _PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
-# The function of components/remote.py that reads a secret from the script's own head.
+# The function of components/remote_command.py that reads a secret from the script's own head.
 _HOLDS_SECRETS = re.compile(r"^secret\(\) \{", re.MULTILINE)
 
 

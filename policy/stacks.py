@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from pulumi_policy import StackValidationArgs
 
-from components import catalog, sizing
-from components.settings import Settings
+from ollamazure import catalog, sizing
+from ollamazure.settings.stack import Settings
 from policy.values import at, items, texts
 
 COMMANDS = ("command:remote:Command", "command:local:Command")

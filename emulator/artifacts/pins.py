@@ -11,7 +11,7 @@ import yaml
 from emulator.instance import PROJECT
 
 CATALOG: dict[str, dict[str, Any]] = yaml.safe_load(
-    (PROJECT / "catalog" / "versions.yaml").read_text()
+    (PROJECT / "ollamazure" / "catalog" / "versions.yaml").read_text()
 )
 PULUMI: str = CATALOG["pulumi-cli"]["version"]
 OLLAMA: str = CATALOG["ollama"]["version"]

@@ -45,7 +45,8 @@ def not_emulated(what: str, target: str | None = None) -> AzureError:
     """The emulator's own limit. Its code is not Azure's, so that nobody looks it up in vain."""
     return AzureError(
         "NotEmulated",
-        f"{what}. Azure may allow it; the emulated Azure does not know it (docs/emulator.md).",
+        f"{what}. Azure may allow it; the emulated Azure does not know it "
+        "(docs/explanation/emulator.md).",
         status=501,
         target=target,
     )

@@ -1,1 +1,1 @@
-"""Answers Pulumi's wire protocol where the official plugins cannot be had; see docs/emulator.md."""
+"""Pulumi's wire protocol for the emulated Azure; see docs/explanation/emulator.md."""

@@ -25,12 +25,7 @@ from emulator.azure.errors import AzureError
 from emulator.azure.service import POLL, Azure, without_nulls
 from emulator.instance import Instance
 from emulator.plugins.azure_refresh import refreshed_inputs
-from emulator.plugins.azure_types import (
-    CREATE_BEFORE_DELETE,
-    FUNCTIONS,
-    TYPES,
-    NativeType,
-)
+from emulator.plugins.azure_types import CREATE_BEFORE_DELETE, FUNCTIONS, TYPES, NativeType
 from emulator.plugins.provider import (
     Context,
     FailedError,

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from emulator.instance import PROJECT, Instance
+from emulator.instance import Instance
 
-_MARK = "# A stand-in of the emulated Azure; see docs/emulator.md."
+_MARK = "# A stand-in of the emulated Azure; see docs/explanation/emulator.md."
 _DOWNLOAD_TIMEOUT = 60
 
 
@@ -42,9 +42,10 @@ class Plugin:
 
     @property
     def module(self) -> str:
-        """The module that stands in for it."""
-        name = self.name.replace("-", "_")
-        return f"emulator.plugins.{'language_' if self.kind == 'language' else ''}{name}"
+        """The module that answers for it where the official one does not."""
+        if self.name == "azure-native":
+            return "emulator.plugins.azure_native"
+        return f"emulator.offline.{'language_' if self.kind == 'language' else ''}{self.name}"
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,7 @@ def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
 
 def _stand_in(instance: Instance, plugin: Plugin, reason: str) -> Choice:
     """Write the executable that starts our module, with this Python, from this project."""
-    start = (
-        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); "
-        f"from emulator.plugins.start import start; start({plugin.module!r})"
-    )
+    start = f"from emulator.plugins.start import start; start({plugin.module!r})"
     script = "\n".join(
         ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")
     )

@@ -11,8 +11,8 @@ import sys
 import asyncssh
 import pytest
 
-from scripts.drift import look
-from scripts.machine import TroubleError
+from ollamazure.operate.connection import TroubleError
+from ollamazure.operate.drift import look
 from tests.e2e.deployment import PROJECT, Deployment, Ran
 from tests.e2e.test_application import models_of_a_new_user, started
 
@@ -51,7 +51,7 @@ FOUND = {
 
 def drift(deployment: Deployment) -> Ran:
     """`make drift`, without make."""
-    command = (sys.executable, "-m", "scripts.drift", "--stack", deployment.stack)
+    command = (sys.executable, "-m", "ollamazure.operate.drift", "--stack", deployment.stack)
     done = subprocess.run(
         [*command, "--pulumi", "bin/pulumi-local"],
         cwd=PROJECT,

@@ -20,10 +20,10 @@ import httpx
 import pytest
 import zstandard
 
-from components import catalog, sizing
-from components.catalog import Model
-from components.sizing import GIB, Load
 from emulator.artifacts import paths
+from ollamazure import catalog, sizing
+from ollamazure.catalog import Model
+from ollamazure.sizing import GIB, Load
 from tests.e2e import gguf
 
 pytestmark = pytest.mark.e2e

@@ -15,8 +15,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from scripts import logs, ssh
-from scripts.machine import Machine
+from ollamazure.operate import logs, ssh
+from ollamazure.operate.connection import Machine
 from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
 
 

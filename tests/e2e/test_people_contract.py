@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components import catalog
+from ollamazure import catalog
 from tests.e2e.deployment import Deployment
 from tests.e2e.test_drift import by_resource, drift
 

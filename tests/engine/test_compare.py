@@ -24,7 +24,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(place, "checkout", "--quiet", "-b", "broken")
     (place / "__main__.py").write_text("raise SystemExit('the program of the base is broken')\n")
     commit(place)
-    git(place, "checkout", "--quiet", "-B", "mended")
+    git(place, "checkout", "--quiet", "-B", "fixed")
     git(place, "checkout", "--quiet", "main", "--", "__main__.py")
     commit(place)
     return place
@@ -51,7 +51,7 @@ def compare(tree: Path, stack: str, base: str = "main", code: int = 0) -> str:
 
 def command(tree: Path, stack: str, base: str, output: Path) -> list[str]:
     asked = ["--stack", stack, "--base", base, "--folder", str(tree), "--output", str(output)]
-    return [sys.executable, "-m", "review.compare", *asked]
+    return [sys.executable, "-m", "ollamazure.review.compare", *asked]
 
 
 def left(tree: Path) -> list[str]:
@@ -105,7 +105,7 @@ def test_a_new_stack_is_made_and_a_bad_setting_told(tree: Path) -> None:
 
 
 def test_a_base_that_does_not_deploy_is_said(tree: Path) -> None:
-    git(tree, "checkout", "--quiet", "mended")
+    git(tree, "checkout", "--quiet", "fixed")
     (tree / "Pulumi.dev.yaml").write_text("config: {}\n")
     comment = compare(tree, "dev", base="broken", code=1)
     assert "does not deploy: everything shows as new" in comment

@@ -1,8 +1,8 @@
 """The components as a package, under the real engine: what a program in another language declares.
 
-The language host for YAML is not to be had here (docs/emulator.md), so the resource and the outputs
-of examples/yaml/Pulumi.yaml are declared to the engine by a few lines of Python, as remote
-component, which is all that any language does.
+The language host for YAML is not to be had here (docs/explanation/emulator.md), so the resource and
+the outputs of provider/example/Pulumi.yaml are declared to the engine by a few lines of Python, as
+a remote component, which is all that any language does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from emulator.plugins import install
 from tests.engine.pulumi_project import Project, processes_in
 from tests.engine.stack import PROJECT
 
-PACKAGE = PROJECT / "package"
-EXAMPLE = PROJECT / "examples" / "yaml"
+PACKAGE = PROJECT / "provider"
+EXAMPLE = PROJECT / "provider" / "example"
 DECLARED: dict[str, Any] = yaml.safe_load((EXAMPLE / "Pulumi.yaml").read_text())
 RIGHT: dict[str, Any] = DECLARED["resources"]["chat"]["properties"]
 PROGRAM = """
@@ -181,7 +181,7 @@ def test_every_bad_input_is_told_at_once(consumer: Consumer) -> None:
     missing = refused(consumer, wrong)
     assert "Missing required input 'sshClients' on 'PrivateChat'" in missing
     printed = refused(consumer, {**wrong, "sshClients": ["nobody"]})
-    assert "7 settings to mend" in printed
+    assert "7 settings to fix" in printed
     for key in (
         "sshClients[0]",
         "location",
@@ -206,7 +206,7 @@ inputs["tuning"] = {"keepAlive": pet}
 inputs["users"][0]["groups"] = [pet]
 """
     printed = refused(consumer, RIGHT, LATER + before)
-    assert "5 settings to mend" in printed
+    assert "5 settings to fix" in printed
     for key in ("dnsLabel", "tags", "certificate", "tuning", "users"):
         assert f"the inputs of chat: {key} is empty, a secret, or not known at preview" in printed
 

@@ -13,7 +13,7 @@ from emulator import cli, scratch
 from emulator.azure.fabric import NullFabric
 from emulator.azure.service import Azure
 from emulator.instance import Instance
-from review import compare
+from ollamazure.review import compare
 from tests.engine.stack import PROJECT, Stack, counted, names
 
 COMMANDS = {
@@ -251,7 +251,7 @@ def test_a_stack_is_made_on_first_use_and_again_after_its_removal(tmp_path: Path
     assert "there is no stack 'other'" in refused and "Stacks are dev, gpu, local" in refused
 
 
-def test_a_state_that_a_kill_cut_off_is_mended(tmp_path: Path) -> None:
+def test_a_state_that_a_kill_cut_off_is_repaired(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "emulator")
     stack.run("stack", "ls")
     beside = [*(stack.home / "backend").rglob("*.attrs")]

@@ -1,4 +1,4 @@
-"""scripts/select-stack.sh: which state and whose key a workflow works with."""
+"""tools/select-stack.sh: which state and whose key a workflow works with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from emulator.artifacts import paths
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "select-stack.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "select-stack.sh"
 KEY = "azurekeyvault://ours.vault.azure.net/keys/state"
 
 
@@ -20,8 +20,8 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "scripts").mkdir()
-        shutil.copy(SCRIPT, folder / "scripts")
+        (folder / "tools").mkdir()
+        shutil.copy(SCRIPT, folder / "tools")
         (folder / "state").mkdir()
         (folder / "Pulumi.yaml").write_text("name: chat\nruntime: yaml\n")
         self.environment = {
@@ -47,7 +47,7 @@ class Checkout:
         )
 
     def select(self, stack: str = "dev") -> tuple[int, str]:
-        done = self.run("scripts/select-stack.sh", stack)
+        done = self.run("tools/select-stack.sh", stack)
         return done.returncode, done.stdout + done.stderr
 
 

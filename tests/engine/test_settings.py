@@ -30,7 +30,7 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(tmp_path / "emulator")
 
 
-def test_all_bad_settings_are_told_at_once_and_the_printed_commands_mend_them(
+def test_all_bad_settings_are_told_at_once_and_the_printed_commands_fix_them(
     stack: Stack,
 ) -> None:
     pairs = [part for key, value in BAD.items() for part in ("--plaintext", f"{key}={value}")]
@@ -38,7 +38,7 @@ def test_all_bad_settings_are_told_at_once_and_the_printed_commands_mend_them(
 
     printed = stack.run("preview", code=PROGRAM_FAILED)
 
-    assert f"{len(BAD)} settings to mend; nothing has been created or changed." in printed
+    assert f"{len(BAD)} settings to fix; nothing has been created or changed." in printed
     assert "Traceback" not in printed
     commands = re.findall(r"pulumi (config (?:set|rm) .*)", printed)
     assert len(commands) == len(BAD)

@@ -1,6 +1,6 @@
 """What the documentation names exists: files, tests, make targets, settings, outputs, links.
 
-`python -m tests.unit.test_docs` writes the table of docs/emulator-rules.md anew.
+`python -m tests.unit.test_docs` writes the table of docs/reference/emulator-rules.md anew.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import Settings
+from ollamazure.settings.stack import Settings
 from tests.unit.emulator.azure.test_rules import RULES
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -21,9 +21,9 @@ PAGES = [
     *sorted(PROJECT.glob("*.md")),
     *(page for folder in sorted(TOP) for page in sorted((PROJECT / folder).rglob("*.md"))),
 ]
-RULES_PAGE = PROJECT / "docs" / "emulator-rules.md"
+RULES_PAGE = PROJECT / "docs" / "reference" / "emulator-rules.md"
 # Made by a command, not checked in.
-MADE = {".venv/bin/pytest", ".emulator/"}
+MADE = {".venv/bin/python", ".emulator/"}
 
 
 @pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

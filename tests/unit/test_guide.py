@@ -1,6 +1,6 @@
 """What the guide says of the machine and its parts, held by the program with the shipped settings.
 
-docs/guide.md names these tests, beside those that watch a deployed machine.
+docs/explanation/guide.md names these tests, beside those that watch a deployed machine.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components import sizing
-from components.chat import PrivateChat, PrivateChatArgs
+from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
-from components.settings import Settings
-from scripts.preflight import Stack, stack_settings
+from ollamazure import sizing
+from ollamazure.azure.preflight import Stack, stack_settings
+from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def chat(settings: Settings) -> Recorder:
 
     def program() -> None:
         plan = sizing.plan(settings)
-        PrivateChat("chat", PrivateChatArgs("ollamazure-dev", settings, plan, tags={}))
+        Chat("chat", ChatArgs("ollamazure-dev", settings, plan, tags={}))
 
     key = {
         "privateKeyOpenssh": "private",

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import sizing
-from components.problems import NAMESPACE
-from components.settings import Settings
+from ollamazure import sizing
+from ollamazure.settings.problems import NAMESPACE
+from ollamazure.settings.stack import Settings
 
 ROOT = Path(__file__).parents[2]
 STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))

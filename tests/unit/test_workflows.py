@@ -131,7 +131,7 @@ def test_who_may_write_runs_nothing_but_the_base(
     """Neither its environment nor its code is a pull request's."""
     for step in job["steps"]:
         if "run" in step:
-            assert step["run"].startswith("python3 scripts/post.py ")
+            assert step["run"].startswith("python3 tools/post.py ")
         elif step["uses"].startswith("actions/checkout@"):
             base = "${{ github.event.pull_request.base.sha }}"
             wanted = base if workflow.startswith("preview") else None
@@ -215,7 +215,7 @@ def test_the_pulumi_cli_is_the_pinned_one() -> None:
 
 
 def test_who_checks_the_workflows_is_part_of_make_check(tmp_path: Path) -> None:
-    assert "\tscripts/lint-workflows.sh\n" in (PROJECT / "Makefile").read_text()
+    assert "\ttools/lint-workflows.sh\n" in (PROJECT / "Makefile").read_text()
     unpinned = tmp_path / "unpinned.yml"
     unpinned.write_text(
         "on: push\npermissions: {}\njobs: {a: {runs-on: ubuntu-24.04, steps: [{uses: a/b@v1}]}}\n"

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from pulumi_command.remote import ConnectionArgs
 
-from components import remote
-from components.access import Access, AccessArgs
-from components.checks import model_id
-from components.declared import Banner
+from components import remote_command
+from components.answer_check import AnswerCheck, AnswerCheckArgs
+from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
-from components.proxy import Proxy, ProxyArgs
-from components.sign_in import SignIn, all_but
-from components.webui import OpenWebui, OpenWebuiArgs, declared
+from components.open_webui import OpenWebui, OpenWebuiArgs, declared
+from ollamazure.settings.sign_in import SignIn, all_but
+from ollamazure.settings.types import model_id
+from ollamazure.settings.workspace import Banner
 from tests.unit.components.recorder import Recorder, record
 
 PASSWORD = "the-admin-password"
@@ -41,20 +41,20 @@ def deploy(**changes: Any) -> Recorder:
         ready = pulumi.CustomResource("test:index:Ready", "machine-ready")
         connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
         identity = pulumi.Output.from_input(changes.get("identity", "vm-1"))
-        target = remote.Target(connection, identity, vm, ready=[ready])
+        target = remote_command.Target(connection, identity, vm, ready=[ready])
         url = "https://chat.example.org"
         ollama = Ollama(
             "ollama", changed(OllamaArgs(target, "0.34.0", MODELS, 4096, 1, 1, "24h", 256))
         )
         webui = OpenWebui("open-webui", changed(webui_args(target, url)))
-        proxy = Proxy(
+        proxy = Nginx(
             "proxy",
-            changed(ProxyArgs(target, "docker.io/library/nginx:1.30.3", "chat", "PEM", KEY)),
+            changed(NginxArgs(target, "docker.io/library/nginx:1.30.3", "chat", "PEM", KEY)),
         )
-        Access(
+        AnswerCheck(
             "access",
             changed(
-                AccessArgs(
+                AnswerCheckArgs(
                     target,
                     url,
                     "AB:CD",
@@ -69,7 +69,7 @@ def deploy(**changes: Any) -> Recorder:
     return record(program)
 
 
-def webui_args(target: remote.Target, url: str) -> OpenWebuiArgs:
+def webui_args(target: remote_command.Target, url: str) -> OpenWebuiArgs:
     return OpenWebuiArgs(
         target, WEBUI_IMAGE, url, "Admin@example.org", "Admin", PASSWORD, MODELS[0]
     )
@@ -128,7 +128,7 @@ def test_children_belong_to_their_component() -> None:
     assert recorder.named("nginx-config").parent == "proxy"
     assert {
         resource.type for resource in recorder.resources if resource.type.startswith("ollamazure:")
-    } == {f"ollamazure:index:{name}" for name in ("Ollama", "OpenWebui", "Proxy", "Access")}
+    } == {f"ollamazure:index:{name}" for name in ("Ollama", "OpenWebui", "Nginx", "AnswerCheck")}
 
 
 @pytest.mark.parametrize(
@@ -387,8 +387,8 @@ def test_two_models_are_downloaded_at_once() -> None:
 def test_the_question_is_asked_from_here_or_from_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(remote.GUEST.parent)
-    monkeypatch.setattr("sys.executable", str(remote.GUEST.parent / ".venv/bin/python"))
+    monkeypatch.chdir(remote_command.GUEST.parent)
+    monkeypatch.setattr("sys.executable", str(remote_command.GUEST.parent / ".venv/bin/python"))
     here = deploy().named("chat-answers")
     there = deploy(probe_from="machine").named("chat-answers")
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from components import remote
+from components import remote_command
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -30,7 +30,7 @@ def configure(
 ) -> str:
     """Write the machine's configuration for `folder`, to be run by the Nginx of the image's tree
     `root`; returns its text as on the machine."""
-    text = remote.render_file(
+    text = remote_command.render_file(
         "/etc/nginx/nginx.conf",
         server_name="127.0.0.1",
         self_signed=self_signed,
@@ -38,7 +38,7 @@ def configure(
     )
     _certificate(folder)
     for static in ("preparing.html", "permissions.js"):
-        shutil.copy(remote.GUEST / "etc/nginx" / static, folder)
+        shutil.copy(remote_command.GUEST / "etc/nginx" / static, folder)
     for there, here in {
         "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from components import remote
+from components import remote_command
 
-QUESTIONER = remote.GUEST / "usr/local/lib/ollamazure/chat_answers.py"
+QUESTIONER = remote_command.GUEST / "usr/local/lib/ollamazure/chat_answers.py"
 PASSWORD = "swordfish"
 Answer = tuple[int, Any]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from components import remote
+from components import remote_command
 from tests.unit.guest import tree
 
-TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
+TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 
 OLLAMA = {
     "context_length": 4096,
@@ -47,10 +47,10 @@ def test_shellcheck(script: Path) -> None:
 def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
     """What surrounds every script: the outer command, and the script with its secrets."""
     outer, inner = tmp_path / "outer.sh", tmp_path / "inner.sh"
-    outer.write_text(remote.command("step"))
-    files = [(remote.File("/etc/x"), "x\n")]
-    script = remote.render_script("step", "secret word", files, machine="vm-1")
-    inner.write_text(remote.add_secrets(script, '{"word": "x"}'))
+    outer.write_text(remote_command.command("step"))
+    files = [(remote_command.File("/etc/x"), "x\n")]
+    script = remote_command.render_script("step", "secret word", files, machine="vm-1")
+    inner.write_text(remote_command.add_secrets(script, '{"word": "x"}'))
 
     for shell, path in (("sh", outer), ("bash", inner)):
         # SC2016: what to do next is words for people, with `commands` in them.
@@ -60,7 +60,7 @@ def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_ollama_unit(tmp_path: Path, gpu: bool) -> None:
-    text = remote.render_file("/etc/systemd/system/ollama.service", gpu=gpu, **OLLAMA)
+    text = remote_command.render_file("/etc/systemd/system/ollama.service", gpu=gpu, **OLLAMA)
     unit = tmp_path / "ollama.service"
     unit.write_text(re.sub(r"/usr/(local/bin/ollama|bin/nvidia-modprobe)", "/bin/true", text))
 
@@ -70,7 +70,7 @@ def test_ollama_unit(tmp_path: Path, gpu: bool) -> None:
 
 
 def test_every_hardening_line_of_ollama_says_why() -> None:
-    text = remote.render_file("/etc/systemd/system/ollama.service", gpu=False, **OLLAMA)
+    text = remote_command.render_file("/etc/systemd/system/ollama.service", gpu=False, **OLLAMA)
     block = text.split("# It serves whoever reaches it")[1].split("[Install]")[0]
     for group in re.split(r"\n(?=#)", block)[1:]:
         assert len(group.strip().splitlines()) > 1, group
@@ -99,7 +99,7 @@ def test_pages_of_the_web_are_fetched_when_somebody_may_use_them() -> None:
 
 
 def container(unit: str, *, web_access: bool = False) -> str:
-    return remote.render_file(
+    return remote_command.render_file(
         f"/etc/containers/systemd/{unit}.container",
         image="registry/image:tag",
         url="https://chat",
@@ -112,7 +112,9 @@ def container(unit: str, *, web_access: bool = False) -> str:
 
 @pytest.mark.parametrize(("mirror", "count"), [(None, 0), ("mirrors.internal:8480", 2)])
 def test_registries(mirror: str | None, count: int) -> None:
-    text = remote.render_file("/etc/containers/registries.conf.d/ollamazure.conf", mirror=mirror)
+    text = remote_command.render_file(
+        "/etc/containers/registries.conf.d/ollamazure.conf", mirror=mirror
+    )
     registries = tomllib.loads(text).get("registry", [])
     assert len(registries) == count
     assert all(entry["mirror"][0]["location"] == mirror for entry in registries)
@@ -120,5 +122,5 @@ def test_registries(mirror: str | None, count: int) -> None:
 
 def test_declared_settings_are_json() -> None:
     value = {"config": {"a": False, "b": "<'\"&>"}}
-    text = remote.render_file("/etc/ollamazure/open-webui.json", declared=value)
+    text = remote_command.render_file("/etc/ollamazure/open-webui.json", declared=value)
     assert json.loads(text) == value

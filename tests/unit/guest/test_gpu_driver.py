@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components import remote
+from components import remote_command
 
-TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
+TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 OLD, NEW = "6.12.48+deb13-cloud-amd64", "6.12.117+deb13-cloud-amd64"
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from components import remote
+from components import remote_command
 
-TOOLS = remote.GUEST / "usr/local/lib/ollamazure"
+TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 BUNDLE = "ollama-linux-amd64.tar.zst"
 UNIT = "/etc/systemd/system/ollama.service"
 

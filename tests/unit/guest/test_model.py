@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from components import remote
+from components import remote_command
 
-TOOL = remote.GUEST / "usr/local/lib/ollamazure/model.py"
+TOOL = remote_command.GUEST / "usr/local/lib/ollamazure/model.py"
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.remote import GUEST
+from components.remote_command import GUEST
 
 
 def files() -> list[Path]:

@@ -26,7 +26,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from components import catalog, remote
+from components import remote_command
+from ollamazure import catalog
 from policy.policies import POLICIES, RULES
 from policy.values import in_production
 from tests.unit.components.recorder import Recorded
@@ -162,7 +163,7 @@ BROKEN = [
     ("vm", "tags.stack", "dev", "tagged"),
     ("nginx", "create", f"echo '{PRIVATE_KEY}'", "secrets-not-shown"),
     ("nginx", "environment", {"KEY": PRIVATE_KEY}, "secrets-not-shown"),
-    ("nginx", "stdin", remote.add_secrets("true\n", "{}"), "secrets-not-shown"),
+    ("nginx", "stdin", remote_command.add_secrets("true\n", "{}"), "secrets-not-shown"),
     ("nginx", "stdin", PRIVATE_KEY, "secrets-not-shown"),
 ]
 
@@ -190,7 +191,7 @@ def test_every_policy_is_broken_by_a_test() -> None:
 def test_a_violation_says_where_what_why_and_the_way_out() -> None:
     [found] = violations(named("public-ip"), changed(named("public-ip").inputs, "sku", REMOVED))
     assert found.message == (
-        "public-ip: sku.name is not Standard.\n   Mend it: in components/network.py, set sku.name "
+        "public-ip: sku.name is not Standard.\n   Fix:      in components/network.py, set sku.name "
         "to Standard and publicIPAllocationMethod to Static."
     )
     [policy] = [it for it in POLICIES if it.name == found.policy]
@@ -353,7 +354,7 @@ def test_a_rule_that_is_not_known_yet_hides_no_other(path: str) -> None:
 
 def test_outputs_of_commands_with_secrets_are_secret() -> None:
     command = replace(named("nginx"), secret_outputs=frozenset({"stdout", "stderr"}))
-    stdin = remote.add_secrets("true\n", "{}")
+    stdin = remote_command.add_secrets("true\n", "{}")
     assert violations(command, changed(command.inputs, "stdin", stdin)) == []
 
 

@@ -22,15 +22,7 @@ from emulator.azure.service import Azure
 from emulator.azure.store import Store
 from emulator.azure.worker import Worker, _fabric
 from emulator.instance import PROJECT, Instance
-from tests.unit.emulator.azure.cloud import (
-    BODIES,
-    DISKS,
-    GROUP,
-    INTERFACES,
-    MACHINES,
-    Cloud,
-    disk,
-)
+from tests.unit.emulator.azure.cloud import BODIES, DISKS, GROUP, INTERFACES, MACHINES, Cloud, disk
 
 pytestmark = pytest.mark.unit
 

@@ -266,7 +266,7 @@ def test_an_id_survives_parsing(resource_id: str) -> None:
 
 
 def _catalogue(name: str) -> Any:
-    return yaml.safe_load((Path(__file__).parents[4] / "catalog" / name).read_text())
+    return yaml.safe_load((Path(__file__).parents[4] / "ollamazure" / "catalog" / name).read_text())
 
 
 def test_every_region_of_the_catalogue_is_offered() -> None:

@@ -1,4 +1,7 @@
-"""Every rule, with the code and the words that Azure refuses with. docs/emulator.md lists them."""
+"""Every rule, with the code and the words that Azure refuses with.
+
+docs/reference/emulator-rules.md lists them.
+"""
 
 from __future__ import annotations
 
@@ -1016,7 +1019,7 @@ RULES: list[tuple[str, Try, str, str]] = [
     ),
     # What Azure may allow and the emulator does not know
     *(
-        (f"not-emulated-{what}", attempt, "NotEmulated", "docs/emulator.md")
+        (f"not-emulated-{what}", attempt, "NotEmulated", "docs/explanation/emulator.md")
         for what, attempt in [
             (
                 "global-address",

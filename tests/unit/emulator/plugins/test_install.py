@@ -93,7 +93,7 @@ def test_an_official_plugin_on_the_path(
     # When it goes, the stand-in is back.
     official.unlink()
     assert not chosen(install(instance, cli))["command"]
-    assert "emulator.plugins.command" in installed.read_text()
+    assert "emulator.offline.command" in installed.read_text()
 
 
 def test_a_plugin_that_the_user_has(instance: Instance, cli: Path, tmp_path: Path) -> None:

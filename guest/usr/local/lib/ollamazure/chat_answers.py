@@ -35,8 +35,8 @@ SIGN_IN_PAUSE = 20  # seconds; Open WebUI forgets sign-ins after three minutes
 class HopError(Exception):
     """A hop that does not work: which one, what happened, what to do."""
 
-    def __init__(self, hop: str, what: str, mend: str) -> None:
-        super().__init__(f"{hop}: {what}\n{mend}")
+    def __init__(self, hop: str, what: str, fix: str) -> None:
+        super().__init__(f"{hop}: {what}\n{fix}")
 
 
 @dataclass(frozen=True)

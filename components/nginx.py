@@ -1,0 +1,94 @@
+"""Nginx on the machine: HTTPS in front of Open WebUI."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+import pulumi
+
+from components.open_webui import UPLOAD_LIMIT_MB
+from components.remote_command import TOOLS, File, RemoteCommand, Target, digest_of, run_on_machine
+
+CERTIFICATE = "/etc/nginx/cert/server.pem"
+CONFIGURE = f"{TOOLS}/configure-nginx"
+
+
+@dataclass(frozen=True)
+class NginxArgs:
+    """What Nginx needs to know.
+
+    Attributes:
+        target: the machine.
+        image: full reference, for example `docker.io/library/nginx:1.30.3`.
+        server_name: address or domain in the URL.
+        certificate: PEM, with the certificates that lead to a trusted one, if any.
+        private_key: PEM, secret.
+        self_signed: browsers do not trust the certificate, so they are not told to insist on it.
+    """
+
+    target: Target
+    image: str
+    server_name: pulumi.Input[str]
+    certificate: pulumi.Input[str]
+    private_key: pulumi.Input[str]
+    self_signed: bool = True
+
+
+class Nginx(pulumi.ComponentResource):
+    """Nginx; `service` runs it. A new configuration or certificate reloads it, no more."""
+
+    service: RemoteCommand
+    digest: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: NginxArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("ollamazure:index:Nginx", name, None, opts)
+        config = self._config(args)
+        certificate = self._certificate(args, config)
+        self.service = run_on_machine(
+            "nginx",
+            args.target,
+            script=f"{TOOLS}/start-nginx {shlex.quote(args.image)}",
+            files=[
+                File(f"{TOOLS}/start-nginx", "0755"),
+                File("/etc/containers/systemd/nginx.container", values={"image": args.image}),
+            ],
+            fix="`journalctl --unit nginx` on the machine tells more; `pulumi up` tries again.",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[config, certificate]),
+        )
+        self.digest = digest_of([config, certificate, self.service])
+        self.register_outputs({})
+
+    def _config(self, args: NginxArgs) -> RemoteCommand:
+        return run_on_machine(
+            "nginx-config",
+            args.target,
+            script=f"{CONFIGURE} nginx.conf",
+            files=[
+                File(CONFIGURE, "0755"),
+                File("/etc/nginx/preparing.html"),
+                File("/etc/nginx/permissions.js"),
+                File(
+                    "/etc/nginx/nginx.conf",
+                    suffix=".next",
+                    values={
+                        "server_name": args.server_name,
+                        "self_signed": args.self_signed,
+                        "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
+                    },
+                ),
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _certificate(self, args: NginxArgs, config: RemoteCommand) -> RemoteCommand:
+        return run_on_machine(
+            "nginx-certificate",
+            args.target,
+            script=f"secret pem | put {CERTIFICATE} 0600 .next\n{CONFIGURE} cert/server.pem",
+            # One file for both: a certificate and a key of two different moments do not fit.
+            secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),
+        )

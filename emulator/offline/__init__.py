@@ -1,0 +1,1 @@
+"""Stand-ins for official plugins of Pulumi, for machines that cannot download them."""

@@ -1,0 +1,262 @@
+"""A stand-in for pulumi-command 1.2.1: commands on this machine and, over SSH, on others.
+
+Its semantics are the official source's: `triggers` alone replaces; any other change runs
+`update`, else `create` again; `delete` is the command of the state, run over its connection; a
+command that fails is shown with all its output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from emulator.offline import recorder, ssh
+from emulator.plugins.provider import (
+    UNKNOWN,
+    FailedError,
+    Input,
+    InvalidInputsError,
+    Kind,
+    Operation,
+    Properties,
+    Secret,
+    holds,
+    plain,
+    serve,
+    unique_hex,
+)
+
+VERSION = "1.2.1"
+
+# Of a failing command's output this much, in bytes, goes to the engine, which takes 16 MiB at most.
+_SHOWN = 1 << 20
+
+_LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
+_PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
+
+_COMMON: Mapping[str, Input] = {
+    "create": Input("string"),
+    "update": Input("string"),
+    "delete": Input("string"),
+    "environment": Input("map"),
+    "stdin": Input("string"),
+    "triggers": Input("list", replaces=True),
+    "logging": Input("string"),
+    "addPreviousOutputInEnv": Input("boolean"),
+}
+_HOST: Mapping[str, Input] = {
+    "host": Input("string", required=True),
+    "port": Input("number", default=22),
+    "user": Input("string", default="root"),
+    "password": Input("string"),
+    "privateKey": Input("string"),
+    "privateKeyPassword": Input("string"),
+    "agentSocketPath": Input("string"),
+    "hostKey": Input("string"),
+    "dialErrorLimit": Input("integer", default=10),
+    "perDialTimeout": Input("integer", default=15),
+}
+
+
+class Command(Kind):
+    """What local and remote commands have in common."""
+
+    token: ClassVar[str]
+
+    def check(self, given: Properties) -> Properties:
+        inputs = super().check(given)
+        logging = plain(inputs.get("logging"))
+        if logging is not None and logging is not UNKNOWN and logging not in _LOGGING:
+            raise InvalidInputsError(("logging", f"not one of {', '.join(_LOGGING)}"))
+        return inputs
+
+    def preview(self, inputs: Properties) -> Properties:
+        return inputs | {"stdout": UNKNOWN, "stderr": UNKNOWN}
+
+    async def create(self, operation: Operation, inputs: Properties) -> tuple[str, Properties]:
+        outputs = inputs | {"stdout": "", "stderr": ""}
+        ran = await self._run(operation, "create", inputs.get("create"), outputs)
+        return unique_hex(operation.name), outputs | ran
+
+    async def update(self, operation: Operation, old: Properties, inputs: Properties) -> Properties:
+        outputs = inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
+        command = inputs.get("update") or inputs.get("create")
+        return outputs | await self._run(operation, "update", command, outputs)
+
+    def preview_update(self, old: Properties, inputs: Properties) -> Properties:
+        return inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
+
+    async def delete(self, operation: Operation, old: Properties) -> None:
+        await self._run(operation, "delete", old.get("delete"), old)
+
+    async def _run(
+        self, operation: Operation, what: str, command: str | Secret | None, state: Properties
+    ) -> Properties:
+        """Run a command of the resource; its output as new outputs, nothing where none is run."""
+        if recorder.in_plan_mode():
+            recorder.record(what, self.token, operation.name, command, state)
+            return {}
+        if command is None:
+            return {}
+        output, told = ssh.Output(), _Log(operation, plain(state.get("logging")))
+
+        async def took(stream: str, piece: bytes) -> None:
+            output.take(stream, piece)
+            await told.take(stream, piece)
+
+        problem = await self.run(operation, plain(command), plain(state), took)
+        await told.end()
+        if problem:
+            quoted = json.dumps(plain(command), ensure_ascii=False)
+            raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
+        secret = any(
+            holds(value, Secret)
+            for name, value in state.items()
+            if name in self.inputs and name != "connection"
+        )
+        texts = {
+            stream: getattr(output, stream).decode(errors="replace").removesuffix("\n")
+            for stream in _PREVIOUS
+        }
+        return {stream: Secret(text) if secret else text for stream, text in texts.items()}
+
+    @abstractmethod
+    async def run(
+        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+    ) -> str:
+        """Run a command to its end; how it failed, or nothing. `state` is plain."""
+
+
+def _end_of(output: bytearray) -> str:
+    """What is shown of a failed command's output: all of it, unless it is very long."""
+    left_out = max(len(output) - _SHOWN, 0)
+    text = output[left_out:].decode(errors="replace")
+    return f"[the first {left_out} bytes are left out]\n{text}" if left_out else text
+
+
+def _previous(state: Properties) -> dict[str, str]:
+    """The variables that carry the former output to an update or a delete."""
+    if state.get("addPreviousOutputInEnv") is False:
+        return {}
+    return {name: state[stream] for stream, name in _PREVIOUS.items() if state.get(stream)}
+
+
+class _Log:
+    """Shows a command's output line by line while it comes, so far as `logging` allows."""
+
+    def __init__(self, operation: Operation, logging: str | None) -> None:
+        self._operation = operation
+        self._streams = {
+            "stdout": ("stdout",),
+            "stderr": ("stderr",),
+            "none": (),
+        }.get(logging or "", ("stdout", "stderr"))
+        self._rest = dict.fromkeys(_PREVIOUS, b"")
+
+    async def take(self, stream: str, piece: bytes) -> None:
+        if stream not in self._streams:
+            return
+        *lines, self._rest[stream] = (self._rest[stream] + piece).split(b"\n")
+        for line in lines:
+            await self._show(line)
+
+    async def end(self) -> None:
+        for rest in self._rest.values():
+            if rest:
+                await self._show(rest)
+
+    async def _show(self, line: bytes) -> None:
+        await self._operation.log("info", line.decode(errors="replace"), passing=True)
+
+
+class RemoteCommand(Command):
+    token = "command:remote:Command"  # noqa: S105
+    inputs: ClassVar[Mapping[str, Input]] = {
+        **_COMMON,
+        "connection": Input({**_HOST, "proxy": Input(_HOST)}, required=True, secret=True),
+    }
+
+    async def run(
+        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+    ) -> str:
+        task = ssh.Task(
+            command, state.get("environment", {}), _previous(state), state.get("stdin", "")
+        )
+        return await ssh.run(operation, state["connection"], task, took)
+
+
+class LocalCommand(Command):
+    token = "command:local:Command"  # noqa: S105
+    inputs: ClassVar[Mapping[str, Input]] = {
+        **_COMMON,
+        "interpreter": Input("list"),
+        "dir": Input("string"),
+        "assetPaths": Input("list"),
+        "archivePaths": Input("list"),
+    }
+
+    def check(self, given: Properties) -> Properties:
+        for name in ("assetPaths", "archivePaths"):
+            if given.get(name):
+                raise InvalidInputsError((name, "only the official plugin can do this"))
+        return super().check(given)
+
+    async def run(
+        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+    ) -> str:
+        interpreter = state.get("interpreter") or ["/bin/sh", "-c"]
+        given = state.get("stdin", "")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *interpreter,
+                command,
+                cwd=state.get("dir"),
+                env={**os.environ, **state.get("environment", {}), **_previous(state)},
+                stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            return f"cannot start {interpreter[0]} in {state.get('dir') or '.'}: {error.strerror}"
+        try:
+            await asyncio.gather(
+                _feed(process.stdin, given),
+                _read(process.stdout, "stdout", took),
+                _read(process.stderr, "stderr", took),
+            )
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        finally:
+            code = await process.wait()
+        if code < 0:
+            return f"signal: {signal.strsignal(-code)}"
+        return f"exit status {code}" if code else ""
+
+
+async def _feed(stdin: asyncio.StreamWriter | None, given: str) -> None:
+    if stdin is None:
+        return
+    # A command need not read what it is given; how it ends tells the rest.
+    with contextlib.suppress(ConnectionError):
+        stdin.write(given.encode())
+        await stdin.drain()
+    stdin.close()
+
+
+async def _read(reader: asyncio.StreamReader | None, stream: str, took: ssh.Took) -> None:
+    while reader and (piece := await reader.read(65536)):
+        await took(stream, piece)
+
+
+KINDS: Mapping[str, Kind] = {kind.token: kind for kind in (RemoteCommand(), LocalCommand())}
+
+if __name__ == "__main__":
+    serve(VERSION, KINDS)

@@ -1,0 +1,1 @@
+"""What operators prepare and query on Azure, through the Azure CLI."""

@@ -1,0 +1,220 @@
+"""The project's data (the YAML files beside this one) as typed, frozen objects.
+
+Nothing is computed here but what a record says of itself: what fits where is in sizing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+FOLDER = Path(__file__).parent
+
+
+class Record(BaseModel):
+    """A record of the catalog: camelCase in YAML, snake_case here; an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
+    )
+
+
+class Pin(Record):
+    """A pinned version and why it is the one."""
+
+    version: str
+    reason: str
+    source: str
+
+
+class Bundle(Pin):
+    """A pinned release of several files below `<download>/v<version>/`."""
+
+    download: str
+    file: str
+    checksums: str
+
+
+class ContainerImage(Pin):
+    """A pinned container image."""
+
+    registry: str
+    repository: str
+    tag: str
+    digest: str
+
+    def reference(self, *, tag: str | None = None) -> str:
+        """The image as Podman takes it, with another tag on request.
+
+        The catalog's digest belongs to the catalog's tag, so another tag goes without it.
+        """
+        chosen = tag or self.tag
+        digest = f"@{self.digest}" if self.digest and chosen == self.tag else ""
+        return f"{self.registry}/{self.repository}:{chosen}{digest}"
+
+
+class Versions(Record):
+    """ollamazure/catalog/versions.yaml."""
+
+    pulumi_cli: Bundle = Field(alias="pulumi-cli")
+    ollama: Bundle
+    open_webui: ContainerImage = Field(alias="open-webui")
+    nginx: ContainerImage
+
+
+class SlidingWindow(Record):
+    """Layers that remember the last `window` tokens only."""
+
+    layers: int
+    window: int
+
+
+class Model(Record):
+    """A model of Ollama's library; sizes as ollamazure/catalog/models.yaml explains them."""
+
+    name: str
+    kind: Literal["chat", "embedding"]
+    aliases: tuple[str, ...] = ()
+    parameters: float
+    active: float | None = None
+    download_gb: float
+    layers: int
+    kv_heads: int
+    key_length: int
+    value_length: int
+    sliding: SlidingWindow | None = None
+    embedding: int
+    vocabulary: int
+    context_limit: int
+    licence: str
+    source: str
+    unverified: frozenset[Literal["download", "dimensions"]]
+
+
+class Gpu(Record):
+    """The GPUs of a size; memory in GiB, of all of them together."""
+
+    count: int
+    memory_gib: float
+
+
+class VmSize(Record):
+    """A VM size as Microsoft documents it; memory and disks in GiB.
+
+    `unsupported` says why the program refuses it.
+    """
+
+    name: str
+    series: str
+    use: str
+    vcpus: int
+    memory_gib: float
+    temp_disk_gib: int
+    max_data_disks: int
+    gpu: Gpu | None = None
+    architecture: Literal["x64", "Arm64"]
+    disk_controller: Literal["SCSI", "NVMe"]
+    premium_caching: bool
+    accelerated_networking: bool
+    trusted_launch: bool
+    retires: date | None = None
+    unsupported: str | None = None
+    source: str
+    verified: bool
+
+    @property
+    def machine_class(self) -> str:
+        """What a running machine cannot change: a size of another class needs a new one."""
+        temp = "temp" if self.temp_disk_gib else "notemp"
+        gpu = "-gpu" if self.gpu else ""
+        return f"{self.architecture}-{self.disk_controller}-{temp}{gpu}".lower()
+
+
+class MonthlyPrices(Record):
+    """What stands beside the machine, in dollars a month."""
+
+    public_address: float
+    standard_ssd: dict[int, float]
+
+
+class Prices(Record):
+    """ollamazure/catalog/prices.yaml: dollars, and how far they can be trusted."""
+
+    currency: str
+    date: date
+    verified: bool
+    source: str
+    hourly: dict[str, dict[str, float]]
+    monthly: MonthlyPrices
+
+
+class WebuiPermissions(Record):
+    """ollamazure/catalog/open-webui-permissions.yaml: by Open WebUI's names."""
+
+    version: str
+    defaults: dict[str, dict[str, bool]]
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+
+
+@cache
+def versions() -> Versions:
+    """Every pinned version."""
+    return Versions.model_validate(_read("versions.yaml"))
+
+
+@cache
+def locations() -> tuple[str, ...]:
+    """Azure's public regions, by the name the API takes."""
+    return tuple(_read("locations.yaml"))
+
+
+@cache
+def models() -> Mapping[str, Model]:
+    """Models by name, and by each of their other names."""
+    found = [
+        Model.model_validate({"name": name, **entry})
+        for name, entry in _read("models.yaml").items()
+    ]
+    return {name: model for model in found for name in (model.name, *model.aliases)}
+
+
+@cache
+def vm_sizes() -> Mapping[str, VmSize]:
+    """VM sizes by name."""
+    sizes: dict[str, VmSize] = {}
+    for series, entry in _read("vm_sizes.yaml")["series"].items():
+        common = {key: value for key, value in entry.items() if key not in ("sizes", "unverified")}
+        for name, own in entry["sizes"].items():
+            verified = name not in entry["unverified"]
+            sizes[name] = VmSize.model_validate(
+                {**common, **own, "name": name, "series": series, "verified": verified}
+            )
+    return sizes
+
+
+@cache
+def rank() -> tuple[VmSize, ...]:
+    """The sizes `vmSize: auto` tries, in this order."""
+    return tuple(vm_sizes()[name] for name in _read("vm_sizes.yaml")["rank"])
+
+
+@cache
+def prices() -> Prices:
+    """The prices estimates are made with."""
+    return Prices.model_validate(_read("prices.yaml"))
+
+
+@cache
+def webui_permissions() -> WebuiPermissions:
+    """What Open WebUI can allow its users, and what it does allow unless the settings say more."""
+    return WebuiPermissions.model_validate(_read("open-webui-permissions.yaml"))

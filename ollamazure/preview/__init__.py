@@ -1,0 +1,1 @@
+"""Reads what Pulumi's preview prints, as JSON and as text."""

@@ -1,0 +1,1 @@
+"""The settings of a stack: fields, loading, checks, and the words of their problems."""

@@ -1,0 +1,260 @@
+"""What single values may be: pure checks, and the types made of them.
+
+A check answers with the value put in its usual form, or refuses it in words that continue
+"… is not allowed: ".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
+
+from ollamazure import catalog
+from ollamazure.settings.problems import command, did_you_mean, refusal, remove
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Names that Azure refuses for a Linux administrator (REST reference of virtual machines,
+# osProfile.adminUsername), and accounts the machine already has.
+FORBIDDEN_BY_AZURE = _words(
+    """
+    administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2
+    aspnet backup console david guest john owner root server sql support support_388945a0 sys
+    test2 test3 user4 user5
+    """
+)
+ACCOUNTS_OF_THE_MACHINE = _words(
+    """
+    bin daemon games irc list lp mail man messagebus news nobody ollama open-webui proxy sshd
+    sync systemd-network systemd-resolve systemd-timesync uucp uuidd www-data _apt
+    """
+)
+
+# X.509's upper bound for a common name (RFC 5280, appendix A.1), in characters.
+COMMON_NAME_LIMIT = 64
+# bcrypt, which Open WebUI hashes passwords with, reads no further.
+PASSWORD_LIMIT_BYTES = 72
+
+
+def matching(pattern: str, reason: str) -> AfterValidator:
+    """A check that the whole text matches; the reason says what is wrong when it does not."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise refusal(reason)
+        return value
+
+    return AfterValidator(check)
+
+
+def one_of(known: Callable[[], Sequence[str]], kind: str) -> AfterValidator:
+    """A check against a list of the catalog, in any case, with the nearest name as a hint."""
+
+    def check(value: str) -> str:
+        by_lower_case = {name.lower(): name for name in known()}
+        found = by_lower_case.get(value.lower())
+        if found:
+            return found
+        near = did_you_mean(value.lower(), by_lower_case) or _ending_in(value, by_lower_case)
+        if near:
+            right = by_lower_case[near]
+            raise refusal(f"no such {kind}, did you mean {right}?", instead=right)
+        raise refusal(f"no such {kind}")
+
+    return AfterValidator(check)
+
+
+def _ending_in(value: str, names: Iterable[str]) -> str | None:
+    """B2ms for Standard_B2ms is what people say."""
+    return next((name for name in names if name.endswith(f"_{value.lower()}")), None)
+
+
+def that_chat(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the models that answer questions; embedding models only serve the search."""
+    known = catalog.models()
+    return tuple(name for name in names if name not in known or known[name].kind == "chat")
+
+
+def _without_v(value: Any) -> Any:
+    return value.removeprefix("v") if isinstance(value, str) else value
+
+
+def _location(value: Any) -> Any:
+    """France Central is the region's other name, which Azure's tools take too."""
+    return value.replace(" ", "").lower() if isinstance(value, str) else value
+
+
+def _client(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value.strip(), strict=False)
+    except ValueError:
+        raise refusal("it is neither an IPv4 address nor a range such as 203.0.113.0/24") from None
+    if network.version != 4:
+        raise refusal("the machine has an IPv4 address only, so an IPv6 client never reaches it")
+    return str(network)
+
+
+def model_id(value: str) -> str:
+    """A model's name with its tag written out, as Ollama and Open WebUI list it."""
+    return value if ":" in value.rsplit("/", 1)[-1] else f"{value}:latest"
+
+
+def _model_name(value: str) -> str:
+    part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+    if not re.fullmatch(rf"({part}(:\d+)?/)?({part}/)?{part}(:{part})?", value):
+        raise refusal("it is not the name of a model in Ollama's library")
+    return model_id(value)
+
+
+def _domain(value: str) -> str:
+    name = value.rstrip(".").lower()
+    if "://" in name or "/" in name:
+        raise refusal("it is an address of a page; give the bare name, without https:// and path")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"({label}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-9]", name):
+        raise refusal("it is not a full domain name")
+    if name.endswith(".cloudapp.azure.com"):
+        label = command(("dnsLabel",), name.partition(".")[0])
+        fix = f"{remove(('domain',))} && {label}"
+        raise refusal("names below cloudapp.azure.com are Azure's, see dnsLabel", fix=fix)
+    if len(name) > COMMON_NAME_LIMIT:
+        raise refusal(f"a certificate holds {COMMON_NAME_LIMIT} characters, it has {len(name)}")
+    return name
+
+
+def _password(value: SecretStr) -> SecretStr:
+    length = len(value.get_secret_value().encode())
+    if length < 12:
+        raise refusal(f"it has {length} bytes, fewer than 12")
+    if length > PASSWORD_LIMIT_BYTES:
+        raise refusal(f"it has {length} bytes, and Open WebUI reads {PASSWORD_LIMIT_BYTES} only")
+    return value
+
+
+def _text_of(value: Any) -> Any:
+    """`--path` stores true, false and whole numbers as such, and a tag is text all the same."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _administrator(value: str) -> str:
+    if value in FORBIDDEN_BY_AZURE:
+        raise refusal("Azure refuses this name for an administrator")
+    if value in ACCOUNTS_OF_THE_MACHINE:
+        raise refusal("the machine has an account of this name already")
+    return value
+
+
+def _tag_name(value: str) -> str:
+    if re.search(r"[<>%&\\?/]", value):
+        raise refusal(r"Azure refuses < > % & \ ? / in the name of a tag")
+    if value.lower().startswith(("microsoft", "azure", "windows")):
+        raise refusal("Azure keeps tags that begin with microsoft, azure or windows for itself")
+    return value
+
+
+def _ollama_version(value: str) -> str:
+    if tuple(int(part) for part in value.partition("-")[0].split(".")) < (0, 30, 0):
+        raise refusal(
+            "before 0.30 another engine ran the models and the memory estimate does not hold",
+            instead=catalog.versions().ollama.version,
+        )
+    return value
+
+
+# Azure
+Location = Annotated[
+    str, BeforeValidator(_location), one_of(catalog.locations, "region of Azure's public cloud")
+]
+VmSizeName = Annotated[
+    str, one_of(lambda: ("auto", *catalog.vm_sizes()), "size in ollamazure/catalog/vm_sizes.yaml")
+]
+ImageVersion = Annotated[
+    str, matching(r"latest|\d+\.\d{8}\.\d+", "it is not a version of Debian's image")
+]
+DnsLabel = Annotated[
+    str,
+    matching(
+        r"[a-z][a-z0-9-]{1,61}[a-z0-9]",
+        "Azure wants 3 to 63 lower-case letters, digits and -, a letter first, no - last",
+    ),
+]
+DiskId = Annotated[
+    str,
+    matching(
+        r"(?i)/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        r"/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.Compute/disks/[\w.-]{1,80}",
+        "it is not the ARM id of a managed disk",
+    ),
+]
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_tag_name)]
+TagValue = Annotated[str, BeforeValidator(_text_of), StringConstraints(max_length=256)]
+
+# The machine and who reaches it
+Client = Annotated[str, AfterValidator(_client)]
+UserName = Annotated[
+    str,
+    matching(
+        r"[a-z_][a-z0-9_-]{0,31}",
+        "it is not a Linux user name: lower-case letters, digits, - and _, a letter or _ first",
+    ),
+    AfterValidator(_administrator),
+]
+DomainName = Annotated[str, AfterValidator(_domain)]
+WebAddress = Annotated[
+    str,
+    AfterValidator(lambda value: value.rstrip("/")),
+    matching(
+        r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[^\s?#]*)?",
+        "it is not an http:// or https:// address",
+    ),
+]
+Registry = Annotated[
+    str,
+    AfterValidator(lambda value: value.rstrip("/")),
+    matching(
+        r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[a-z0-9._/-]+)?",
+        "it is not a registry's host name, without http:// or https://",
+    ),
+]
+
+# The certificate
+CountryCode = Annotated[str, matching(r"[A-Z]{2}", "it is not two capital letters")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+LongLine = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+
+# Models and the chat
+ModelName = Annotated[str, AfterValidator(_model_name)]
+Gibibytes = Annotated[float, Field(gt=0, le=1024)]
+Duration = Annotated[str, matching(r"-1|\d+(ms|s|m|h)", "it is not a duration")]
+EmailAddress = Annotated[
+    str,
+    AfterValidator(str.lower),
+    matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{1,63}", "it is not an e-mail address"),
+    Field(max_length=254),
+]
+Password = Annotated[SecretStr, AfterValidator(_password)]
+OllamaVersion = Annotated[
+    str,
+    BeforeValidator(_without_v),
+    matching(r"\d+\.\d+\.\d+(-rc\d+)?", "it is not a version of Ollama"),
+    AfterValidator(_ollama_version),
+]
+WebuiVersion = Annotated[
+    str,
+    AfterValidator(lambda value: value if value.startswith("v") else f"v{value}"),
+    matching(r"v\d+\.\d+\.\d+", "it is not a version of Open WebUI"),
+]
+NginxVersion = Annotated[
+    str,
+    BeforeValidator(_without_v),
+    matching(r"\d+\.\d+\.\d+", "it is not a version of Nginx"),
+]

@@ -1,0 +1,319 @@
+"""Users, groups, presets, prompts and knowledge: what they register, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_command.remote import ConnectionArgs
+
+from components import remote_command
+from components.outputs import render_operator_page
+from components.workspace import (
+    AT_ONCE,
+    Workspace,
+    WorkspaceArgs,
+    group_json,
+    initial_password,
+    put_document,
+    with_chat_only,
+)
+from ollamazure.settings import team_file
+from ollamazure.settings.stack import Settings
+from ollamazure.settings.workspace import Document, User, UserGroup, slug
+from tests.unit.components.recorder import Recorded, Recorder, record
+
+MODELS = ("llama3.2:1b",)
+SEED = "the-seed-of-all-passwords"
+BASE = {"sshClients": '["203.0.113.7"]'}
+TEAM = {"teamFile": "docs/how-to/team.yaml"}
+
+
+def deploy(**given: Any) -> Recorder:
+    """People on a machine whose model is there, with the settings given."""
+    texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
+    settings = Settings.parse({**BASE, **texts})
+
+    def program() -> None:
+        vm = pulumi.CustomResource("test:index:Vm", "vm")
+        ready = pulumi.CustomResource("test:index:Ready", "webui-ready")
+        connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
+        target = remote_command.Target(connection, pulumi.Output.from_input("vm-1"), vm)
+        models = {
+            name: remote_command.run_on_machine(f"model-{name}", target, script="true")
+            for name in settings.models
+        }
+        people = Workspace(
+            "people",
+            WorkspaceArgs(
+                target,
+                settings.users,
+                settings.groups,
+                settings.knowledge,
+                settings.presets,
+                settings.prompts,
+                settings.model_access,
+                models,
+                after=[ready],
+            ),
+        )
+        pulumi.export("initialPasswords", people.initial_passwords)
+
+    return record(program, outputs={"initial-passwords": {"result": SEED}})
+
+
+def items(recorder: Recorder) -> dict[str, Recorded]:
+    commands = recorder.of("command:remote:Command")
+    return {it.name: it for it in commands if not it.name.startswith("model-")}
+
+
+def declared(command: Recorded) -> dict[str, Any]:
+    """What the command declares, from wherever it stands."""
+    create, stdin = command.inputs["create"], command.inputs["stdin"]
+    if create.startswith("input="):
+        text = shlex.split(create.splitlines()[0])[0].removeprefix("input=")
+    else:
+        text = stdin.partition("<<'END_OF_FILE'\n")[2].partition("END_OF_FILE\n")[0]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_one_resource_for_each_and_the_ready_made_group() -> None:
+    assert items(deploy()).keys() == {"group-chat-only"}
+    assert items(deploy(**TEAM)).keys() == {
+        "group-chat-only",
+        "group-editors",
+        "user-alice@example.com",
+        "user-bob@example.com",
+        "user-carol@example.com",
+        "user-dave@example.com",
+        "knowledge-House-rules",
+        "preset-house-rules",
+        "preset-writing-coach",
+        "prompt-summarise",
+        "prompt-letter",
+    }
+
+
+def test_each_is_declared_in_the_words_of_the_machines_tool() -> None:
+    found = {name: declared(command) for name, command in items(deploy(**TEAM)).items()}
+    assert found["group-editors"] == {
+        "name": "editors",
+        "description": "Write texts, and may hand files to the model.",
+        "permissions": {"chat": {"file_upload": True}},
+    }
+    assert found["user-dave@example.com"] == {
+        "email": "dave@example.com",
+        "name": "Dave",
+        "role": "user",
+        "groups": ["editors"],
+        "state": "suspended",
+    }
+    coach = found["preset-writing-coach"]
+    assert (coach["base_model"], coach["params"]) == ("llama3.2:1b", {"temperature": 0.3})
+    assert coach["access"] == {"groups": ["editors"], "users": []}
+    assert found["preset-house-rules"]["access"] == {"everyone": True}
+    assert found["prompt-letter"]["access"] == {"groups": ["editors"], "users": ["bob@example.com"]}
+    files = found["knowledge-House-rules"]["files"]
+    text = (team_file.PROJECT / "docs/how-to/read-the-password.md").read_bytes()
+    assert files[0] == {
+        "name": "read-the-password.md",
+        "sha256": hashlib.sha256(text).hexdigest(),
+    }
+
+
+def test_members_may_be_named_at_the_group() -> None:
+    recorder = deploy(
+        groups=[{"name": "research", "members": ["alice@example.com"]}, {"name": "sales"}],
+        users=[{"email": "alice@example.com", "name": "Alice", "groups": ["sales"]}],
+    )
+    assert declared(items(recorder)["user-alice@example.com"])["groups"] == ["research", "sales"]
+
+
+def test_a_group_that_a_provider_fills_says_so() -> None:
+    group = UserGroup(name="research")
+    assert group_json(group, filled_at_sign_in=True)["filled_at_sign_in"] is True
+    assert "filled_at_sign_in" not in group_json(group)
+
+
+def test_a_new_user_changes_nothing_about_the_others() -> None:
+    bob = {"email": "bob@example.com", "name": "Bob"}
+    before = items(deploy(users=[bob]))
+    after = items(deploy(users=[{"email": "alice@example.com", "name": "Alice"}, bob]))
+    assert after.keys() - before.keys() == {"user-alice@example.com"}
+    assert {name: after[name].inputs for name in before} == {
+        name: command.inputs for name, command in before.items()
+    }
+
+
+def test_a_user_is_suspended_when_taken_away_and_other_things_are_removed() -> None:
+    found = items(deploy(**TEAM))
+    assert (
+        "webui.py remove user alice@example.com "
+        in found["user-alice@example.com"].inputs["delete"]
+    )
+    removal = found["knowledge-House-rules"].inputs["delete"]
+    assert "webui.py remove knowledge 'House rules' " in removal
+
+
+def test_the_password_is_only_where_the_engine_hides_it() -> None:
+    recorder = deploy(users=[{"email": "alice@example.com", "name": "Alice"}])
+    password = initial_password(SEED, "alice@example.com")
+    alice = recorder.named("user-alice@example.com")
+    assert "stdin" in alice.secrets
+    assert password in alice.inputs["stdin"]
+    assert (
+        "secret password | /usr/local/lib/ollamazure/webui.py apply user" in alice.inputs["stdin"]
+    )
+    for command in recorder.of("command:remote:Command"):
+        shown = {key: value for key, value in command.inputs.items() if key not in command.secrets}
+        assert password not in json.dumps(shown) and SEED not in json.dumps(shown)
+
+
+def test_passwords_are_long_differ_and_stay() -> None:
+    alice, bob = (initial_password(SEED, f"{name}@example.com") for name in ("alice", "bob"))
+    assert alice != bob
+    assert alice == initial_password(SEED, "alice@example.com")
+    assert alice != initial_password("another seed", "alice@example.com")
+    assert 12 <= len(alice.encode()) <= 72
+
+
+def big_team() -> dict[str, Any]:
+    groups = [f"group {number}" for number in range(10)]
+    users = [f"user{number}@example.com" for number in range(50)]
+    return {
+        "groups": [{"name": name} for name in groups],
+        "users": [
+            {"email": email, "name": email, "groups": [groups[index % 10]]}
+            for index, email in enumerate(users)
+        ],
+        "knowledge": [{"name": "Handbook", "files": ["README.md"]}],
+        "presets": [
+            {
+                "id": f"preset{number}",
+                "name": f"Preset {number}",
+                "baseModel": "llama3.2:1b",
+                "knowledge": ["Handbook"],
+                "access": {"groups": [groups[number % 10]]},
+            }
+            for number in range(20)
+        ],
+        "prompts": [
+            {"command": f"prompt{number}", "title": "A prompt", "content": "Say it shorter."}
+            for number in range(30)
+        ],
+    }
+
+
+def test_no_more_commands_run_at_once_than_there_are_connections_for() -> None:
+    """Taken as far as their dependencies let them, never more than six of 112 are under way."""
+    found = items(deploy(**big_team()))
+    assert len(found) == 112
+    done, most = {"webui-ready", "model-llama3.2:1b", "initial-passwords"}, 0
+    while waiting := found.keys() - done:
+        under_way = {name for name in waiting if found[name].dependencies <= done}
+        most = max(most, len(under_way))
+        done |= under_way
+    assert most == AT_ONCE
+
+
+def test_what_is_referred_to_comes_first() -> None:
+    found = items(deploy(**big_team()))
+
+    def before(name: str) -> set[str]:
+        return set(found[name].dependencies)
+
+    assert "group-group-7" in before("user-user17@example.com")
+    assert {"knowledge-Handbook", "group-group-3", "model-llama3.2:1b"} <= before("preset-preset3")
+    assert "webui-ready" in before("group-chat-only")
+
+
+def test_a_model_for_some_waits_for_them_and_for_the_model() -> None:
+    recorder = deploy(
+        models=["mistral", "llama3.2:1b"],
+        vmSize="auto",
+        modelAccess={"mistral": {"groups": ["chat-only"]}},
+    )
+    access = recorder.named("access-mistral-latest")
+    assert declared(access) == {"model": "mistral:latest", "groups": ["chat-only"], "users": []}
+    assert {"model-mistral:latest", "group-chat-only"} <= access.dependencies
+
+
+def test_the_ready_made_group_grants_what_chatting_needs_and_may_be_declared() -> None:
+    (ready_made,) = with_chat_only([])
+    assert ready_made.permissions["chat"]["edit"] is True
+    assert "file_upload" not in ready_made.permissions["chat"]
+    assert not {"workspace", "sharing", "access_grants"} & ready_made.permissions.keys()
+    own = UserGroup(name="chat-only", description="ours")
+    assert with_chat_only([own]) == [own]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("alice@example.com", "alice@example.com"),
+        ("House rules", "House-rules"),
+        ("llama3.2:1b", "llama3.2-1b"),
+        ("Équipe", "quipe-"),
+        ("研究", ""),
+        ("../../etc", "..-..-etc-"),
+    ],
+)
+def test_a_key_becomes_a_name_of_files_and_resources(key: str, expected: str) -> None:
+    assert slug(key).startswith(expected)
+    assert "/" not in slug(key) and slug(key)
+    assert (slug(key) == expected) == (expected != "" and not expected.endswith("-"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Twelve weeks.\n",
+        b"no end of line",
+        b"\x89PNG\r\n\x1a\n\0",
+        b"END_OF_FILE\n",
+        b"$(reboot)\n",
+    ],
+)
+def test_a_document_arrives_as_it_is(content: bytes, tmp_path: Path) -> None:
+    document = Document("a.md", content)
+    put = 'put() { mkdir -p "${1%/*}"; cat >"$1"; }\n'
+    script = put + put_document(str(tmp_path / "it's here"), document)
+    subprocess.run(["bash", "-eu"], input=script.encode(), check=True)
+    assert (tmp_path / "it's here" / document.sha256).read_bytes() == content
+
+
+def test_the_declaration_reaches_the_script_beside_the_secret(tmp_path: Path) -> None:
+    """As the machine's shell runs it, with stand-ins for what only root may do."""
+    user = User(email="o'brien@example.com", name='Pat "$HOME" O\'Brien `x`')
+    line = json.dumps({"name": user.name})
+    (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1" = flock ] || exit 0\nshift 3\nexec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    ran = subprocess.run(
+        ["bash", "-c", remote_command.command("user-x", line)],
+        input="cat\n",
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == line + "\n"
+
+
+def test_the_operators_page_says_what_to_do_about_people() -> None:
+    names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
+    values = dict.fromkeys([*names.split(), "certificateFingerprint", "hostKey"], "x")
+    page = render_operator_page({**values, "hasUsers": True, "redirectUri": None})
+    assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
+    alone = render_operator_page({**values, "hasUsers": False, "redirectUri": None})
+    assert "The administrator alone." in alone and "initialPasswords" not in alone
+    assert "redirect URI" not in alone
+    where = "https://chat.example.com/oauth/oidc/callback"
+    page = render_operator_page({**values, "hasUsers": False, "redirectUri": where})
+    assert f"    {where}\n" in page

@@ -1,0 +1,128 @@
+"""Keys and certificates, read with another library's eyes: OpenSSL's and OpenSSH's own tools."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from emulator.offline.tls import PrivateKey, SelfSignedCert
+from emulator.plugins.provider import FailedError, InvalidInputsError, Properties
+
+pytestmark = pytest.mark.unit
+
+
+def key(**inputs: Any) -> Properties:
+    return PrivateKey().generate(PrivateKey().check(inputs))[1]
+
+
+def certificate(pem: str, **inputs: Any) -> x509.Certificate:
+    asked = {"privateKeyPem": pem, "allowedUses": ["server_auth"], "validityPeriodHours": 1}
+    kind = SelfSignedCert()
+    checked = kind.check(asked | inputs)
+    checked["privateKeyPem"] = pem
+    return x509.load_pem_x509_certificate(kind.generate(checked)[1]["certPem"].encode())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "header"),
+    [
+        ({"algorithm": "RSA"}, "BEGIN RSA PRIVATE KEY"),
+        ({"algorithm": "ECDSA", "ecdsaCurve": "P384"}, "BEGIN EC PRIVATE KEY"),
+        ({"algorithm": "ED25519"}, "BEGIN PRIVATE KEY"),
+    ],
+)
+def test_every_form_of_a_key_is_the_same_key(
+    tmp_path: Path, inputs: dict[str, Any], header: str
+) -> None:
+    values = key(**inputs)
+    assert header in values["privateKeyPem"]
+    assert "BEGIN PRIVATE KEY" in values["privateKeyPemPkcs8"]
+    for form in ("privateKeyPem", "privateKeyPemPkcs8"):
+        public = subprocess.run(
+            ["openssl", "pkey", "-pubout"],
+            input=values[form],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert public == values["publicKeyPem"]
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_text(values["privateKeyOpenssh"])
+    told = ["ssh-keygen", "-y", "-f", str(file)]
+    public = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    assert public.split()[:2] == values["publicKeyOpenssh"].split()
+    for kind, name in (("md5", "Md5"), ("sha256", "Sha256")):
+        told = ["ssh-keygen", "-l", "-E", kind, "-f", str(file)]
+        listed = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+        assert values[f"publicKeyFingerprint{name}"] in listed
+
+
+def test_the_default_curve_is_unknown_to_openssh() -> None:
+    values = key(algorithm="ECDSA")
+    assert values["privateKeyOpenssh"] == values["publicKeyOpenssh"] == ""
+    assert load_pem_private_key(values["privateKeyPem"].encode(), None)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "curve", "digest"),
+    [
+        ("RSA", "P224", "sha256"),
+        ("ECDSA", "P256", "sha256"),
+        ("ECDSA", "P521", "sha512"),
+        ("ED25519", "P224", None),
+    ],
+)
+def test_a_certificate_is_signed_by_its_key(algorithm: str, curve: str, digest: str | None) -> None:
+    made = certificate(key(algorithm=algorithm, ecdsaCurve=curve)["privateKeyPem"])
+    made.verify_directly_issued_by(made)
+    used = made.signature_hash_algorithm
+    assert (used.name if used else None) == digest
+
+
+def test_the_extensions_of_a_certificate() -> None:
+    pem = key(algorithm="ED25519")["privateKeyPem"]
+    plain = certificate(pem)
+    assert {extension.oid._name for extension in plain.extensions} == {
+        "extendedKeyUsage",
+        "basicConstraints",
+    }
+    full = certificate(
+        pem,
+        allowedUses=["cert_signing", "client_auth"],
+        isCaCertificate=True,
+        maxPathLength=1,
+        setAuthorityKeyId=True,
+        uris=["https://example.org/"],
+    )
+    found = full.extensions
+    basic = found.get_extension_for_class(x509.BasicConstraints)
+    assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 1)
+    assert found.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    subject = found.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    authority = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert authority.key_identifier == subject
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"ipAddresses": ["not one"]}, "'not one' is not an IP address"),
+        ({"allowedUses": ["serving"]}, "'serving' is not a key usage"),
+        ({"validityPeriodHours": -1}, "-1 is less than 0"),
+        ({"subject": {"commonname": "x"}}, "unexpected argument 'commonname'"),
+    ],
+)
+def test_what_a_certificate_refuses(inputs: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputsError, match=said):
+        certificate("irrelevant", **inputs)
+
+
+def test_a_key_that_is_none() -> None:
+    with pytest.raises(FailedError, match="privateKeyPem: not an unencrypted private key"):
+        certificate("-----BEGIN NONSENSE-----")

@@ -1,0 +1,428 @@
+"""Against stand-ins for `az` and `gh` that answer what the real ones do.
+
+Every argument list was read by the parser of Azure CLI 2.91, which refuses a wrong one before it
+asks for a sign-in; the answers have the shapes of Azure's own.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ollamazure.azure import bootstrap
+from ollamazure.azure.bootstrap import Place
+from tests.unit.stand_in import Program
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+PLACE = Place(SUBSCRIPTION, "dev", "francecentral")
+GROUP = "ollamazure-dev-state"
+HERE = f"--resource-group {GROUP}"
+ON = f"--subscription {SUBSCRIPTION} --output json"
+NUMBERED = "repo:team@4711/chat@815"
+DEPLOY, PREVIEW = "ollamazure-dev-deploy", "ollamazure-dev-preview"
+DEPLOYED = ("ollamazure-dev", "ollamazure-dev-data")
+
+
+class Azure(Program):
+    """A subscription in which nothing of the stack is there, until a test says otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "az")
+        account = {
+            "id": SUBSCRIPTION,
+            "name": "Team",
+            "tenantId": "tenant",
+            "user": {"name": "ada@example.com", "type": "user"},
+        }
+        self.answer("account show --output json", account)
+        self.answer(f"account show {ON}", account)
+        self.answer("ad signed-in-user show --output json", {"id": "ada"})
+        self.has(groups=())
+        self.answer(f"keyvault list-deleted --resource-type vault {ON}", [])
+        self.answer(f"role assignment list --all --fill-principal-name false {ON}", [])
+        for number, name in enumerate((DEPLOY, PREVIEW)):
+            shown = {"principalId": f"principal-{number}", "clientId": f"client-{number}"}
+            self.answer(f"identity show --name {name} {HERE} {ON}", {"name": name} | shown)
+        self.takes_what_makes()
+
+    def has(self, *, groups: tuple[str, ...]) -> None:
+        self.answer(f"group list {ON}", [{"name": name} for name in groups])
+
+    def has_everything(self, *groups: str, subject: str = NUMBERED) -> None:
+        """All that a first run makes, and besides it these groups."""
+        self.has(groups=(GROUP, *groups))
+        self.answer(f"storage account list {HERE} {ON}", [{"name": PLACE.account}])
+        container = f"storage container-rm list --storage-account {PLACE.account} {HERE} {ON}"
+        self.answer(container, [{"name": "state"}])
+        self.answer(f"keyvault list {HERE} {ON}", [{"name": PLACE.vault}])
+        keys = f"rest --method get --url {PLACE.keys}?api-version=2023-07-01 --output json"
+        self.answer(keys, {"value": [{"name": "state"}]})
+        identities = [
+            {"name": DEPLOY, "principalId": "principal-0"},
+            {"name": PREVIEW, "principalId": "principal-1"},
+        ]
+        self.answer(f"identity list {HERE} {ON}", identities)
+        for name, environments in (
+            (DEPLOY, ("dev",)),
+            (PREVIEW, ("dev-preview", "dev-drift")),
+        ):
+            self.answer(
+                f"identity federated-credential list --identity-name {name} {HERE} {ON}",
+                [{"name": one, "subject": f"{subject}:environment:{one}"} for one in environments],
+            )
+
+    def has_rights(self, *rights: tuple[str, str, str]) -> None:
+        self.answer(
+            f"role assignment list --all --fill-principal-name false {ON}",
+            [
+                {
+                    "id": f"/assignments/{number}",
+                    "principalId": principal,
+                    "roleDefinitionName": role,
+                    # Azure does not keep the case of a scope.
+                    "scope": scope.replace("resourceGroups", "resourcegroups"),
+                }
+                for number, (principal, role, scope) in enumerate(rights)
+            ],
+        )
+
+    def takes_what_makes(self) -> None:
+        """The commands that make something, as they have to be."""
+        labels = "--tags project=ollamazure stack=dev"
+        new = f"{HERE} --location francecentral {labels}"
+        account, vault = PLACE.account, PLACE.vault
+        key = {"properties": {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}}
+        commands = [
+            f"group create --name {GROUP} --location francecentral {labels}",
+            "storage account create --kind StorageV2 --sku Standard_LRS --https-only true "
+            "--min-tls-version TLS1_2 --allow-blob-public-access false "
+            f"--allow-shared-key-access false --name {account} {new}",
+            "storage account blob-service-properties update --enable-versioning true "
+            "--enable-delete-retention true --delete-retention-days 30 "
+            f"--account-name {account} {HERE}",
+            f"storage container-rm create --name state --storage-account {account} {HERE}",
+            "keyvault create --enable-rbac-authorization true --enable-purge-protection true "
+            f"--retention-days 90 --name {vault} {new}",
+            f"keyvault recover --name {vault}",
+            f"identity create --name {DEPLOY} {new}",
+            f"identity create --name {PREVIEW} {new}",
+            *(f"role assignment delete --ids /assignments/{number}" for number in range(9)),
+            f"group delete --name {GROUP} --yes",
+        ]
+        for identity, environment in (
+            (DEPLOY, "dev"),
+            (PREVIEW, "dev-preview"),
+            (PREVIEW, "dev-drift"),
+        ):
+            for prefix in (NUMBERED, "repo:team/chat"):
+                commands.append(
+                    "identity federated-credential create "
+                    "--issuer https://token.actions.githubusercontent.com "
+                    f"--audiences api://AzureADTokenExchange --identity-name {identity} {HERE} "
+                    f"--name {environment} --subject {prefix}:environment:{environment}"
+                )
+        for principal, role, scope in all_rights(*DEPLOYED):
+            kind = "User" if principal == "ada" else "ServicePrincipal"
+            commands.append(
+                f"role assignment create --role '{role}' --scope {scope} "
+                f"--assignee-object-id {principal} --assignee-principal-type {kind}"
+            )
+        for command in commands:
+            self.answer(f"{command} {ON}", None if " delete " in command else {})
+        self.answer(
+            f"rest --method put --url {PLACE.key_scope}?api-version=2023-07-01 "
+            f"--body {shlex.quote(json.dumps(key))} --output json",
+            {},
+        )
+
+    def made(self) -> list[str]:
+        """The commands that changed something, in their order."""
+        return [
+            asked.partition(" --subscription")[0]
+            for asked in self.asked()
+            if {"create", "update", "recover", "delete", "put"} & set(shlex.split(asked)[:5])
+        ]
+
+
+def all_rights(*groups: str) -> list[tuple[str, str, str]]:
+    """Who may do what, in full: the table of docs/how-to/bootstrap-azure.md."""
+    container, key = PLACE.container_scope, PLACE.key_scope
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
+    return [
+        ("principal-0", "Storage Blob Data Contributor", container),
+        ("principal-0", "Key Vault Crypto User", key),
+        *(("principal-0", "Contributor", f"{group}/{name}") for name in groups),
+        ("principal-1", "Storage Blob Data Reader", container),
+        ("principal-1", "Key Vault Crypto User", key),
+        *(("principal-1", "Reader", f"{group}/{name}") for name in groups),
+        ("ada", "Storage Blob Data Contributor", container),
+        ("ada", "Key Vault Crypto User", key),
+    ]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
+    return folder
+
+
+@pytest.fixture
+def azure(programs: Path) -> Azure:
+    return Azure(programs)
+
+
+@pytest.fixture
+def github(programs: Path) -> Program:
+    github = Program(programs, "gh")
+    github.answer(
+        "api repos/team/chat/actions/oidc/customization/sub",
+        {"use_default": True, "use_immutable_subject": True, "sub_claim_prefix": NUMBERED},
+    )
+    return github
+
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(azure: Azure, github: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    settings = {
+        "ollamazure:location": "francecentral",
+        "ollamazure:sshClients": ["203.0.113.7/32"],
+    }
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": settings}))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        azure.install()
+        github.install()
+        code = bootstrap.main(["--stack", "dev", "--folder", str(tmp_path), *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def bootstrapped(run: Run) -> Run:
+    return lambda *more: run("--repository", "team/chat", "--yes", *more)
+
+
+def test_a_first_run_makes_everything_in_order(bootstrapped: Run, azure: Azure) -> None:
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    made = [" ".join(command.split()[:3]) for command in azure.made()]
+    assert made == [
+        "group create --name",
+        "storage account create",
+        "storage account blob-service-properties",
+        "storage container-rm create",
+        "keyvault create --enable-rbac-authorization",
+        "rest --method put",
+        "identity create --name",
+        "identity federated-credential create",
+        *["role assignment create"] * 2,
+        "identity create --name",
+        *["identity federated-credential create"] * 2,
+        *["role assignment create"] * 2,
+        *["role assignment create"] * 2,
+    ]
+
+
+def test_the_second_run_makes_nothing(bootstrapped: Run, azure: Azure) -> None:
+    azure.has_everything()
+    azure.has_rights(*all_rights())
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert azure.made() == []
+    assert "make " not in said
+
+
+def test_after_the_first_deployment_the_identities_get_its_groups(
+    bootstrapped: Run, azure: Azure
+) -> None:
+    azure.has_everything(*DEPLOYED)
+    azure.has_rights(*all_rights())
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    given = {
+        (words[words.index("--assignee-object-id") + 1], words[4], words[6].rpartition("/")[2])
+        for words in map(shlex.split, azure.made())
+    }
+    assert given == {
+        ("principal-0", "Contributor", "ollamazure-dev"),
+        ("principal-0", "Contributor", "ollamazure-dev-data"),
+        ("principal-1", "Reader", "ollamazure-dev"),
+        ("principal-1", "Reader", "ollamazure-dev-data"),
+    }
+    assert "The first deployment is yours" not in said
+
+
+def test_no_right_reaches_beyond_one_thing(bootstrapped: Run, azure: Azure) -> None:
+    azure.has(groups=(*DEPLOYED, "somebody-elses"))
+    bootstrapped()
+    scopes = {
+        shlex.split(command)[6] for command in azure.made() if command.startswith("role assignment")
+    }
+
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
+    assert scopes == {
+        PLACE.container_scope,
+        PLACE.key_scope,
+        *(f"{group}/{name}" for name in DEPLOYED),
+    }
+
+
+def test_what_a_killed_run_left_is_completed(bootstrapped: Run, azure: Azure) -> None:
+    azure.has_everything()
+    azure.has_rights(*all_rights()[:-3])
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert len(azure.made()) == 3
+
+
+def test_a_repository_that_now_has_numbers_gets_its_new_subject(
+    bootstrapped: Run, azure: Azure
+) -> None:
+    azure.has_everything(subject="repo:team/chat")
+    azure.has_rights(*all_rights())
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert len(azure.made()) == 3
+    assert all(f"--subject {NUMBERED}:environment:" in command for command in azure.made())
+
+
+def test_an_older_repository_has_no_numbers(bootstrapped: Run, github: Program) -> None:
+    github.answer("api repos/team/chat/actions/oidc/customization/sub", {"use_default": True})
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert "GitHub signs in to it as repo:team/chat:environment:dev\n" in said
+
+
+def test_a_repository_with_a_form_of_its_own_is_not_guessed(
+    bootstrapped: Run, github: Program, azure: Azure
+) -> None:
+    github.answer(
+        "api repos/team/chat/actions/oidc/customization/sub",
+        {"use_default": False, "include_claim_keys": ["actor"]},
+    )
+    code, said = bootstrapped()
+
+    assert code == 1
+    assert "--subject-prefix" in said
+    assert azure.made() == []
+
+
+def test_without_gh_the_subject_can_be_given(
+    bootstrapped: Run, github: Program, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(github, "install", lambda: None)
+    code, said = bootstrapped()
+    assert code == 1
+    assert "gh command is not installed" in said
+
+    code, said = bootstrapped("--subject-prefix", NUMBERED)
+    assert code == 0, said
+
+
+def test_a_deleted_vault_comes_back(bootstrapped: Run, azure: Azure) -> None:
+    azure.answer(f"keyvault list-deleted --resource-type vault {ON}", [{"name": PLACE.vault}])
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert f"keyvault recover --name {PLACE.vault}" in azure.made()
+    assert not any(command.startswith("keyvault create") for command in azure.made())
+
+
+def test_nothing_is_made_without_a_yes(run: Run, azure: Azure) -> None:
+    code, said = run("--repository", "team/chat")
+
+    assert code == 1
+    assert "make   storage account" in said, "it is told all the same"
+    assert "--yes" in said
+    assert azure.made() == []
+
+
+def test_a_service_principal_gets_no_rights_of_a_person(bootstrapped: Run, azure: Azure) -> None:
+    account = {"id": SUBSCRIPTION, "name": "Team", "tenantId": "tenant"}
+    who = {"user": {"name": "app", "type": "servicePrincipal"}}
+    azure.answer(f"account show {ON}", account | who)
+    code, said = bootstrapped()
+
+    assert code == 0, said
+    assert "you may" not in said
+
+
+def test_what_comes_next_is_said(bootstrapped: Run) -> None:
+    _, said = bootstrapped()
+
+    assert "gh variable set AZURE_CLIENT_ID --repo team/chat --env dev --body 'client-0'" in said
+    assert "--env dev-preview --body 'client-1'" in said
+    assert "--env dev-drift --body 'client-1'" in said
+    for environment, of_main_only in (("dev", True), ("dev-drift", True), ("dev-preview", False)):
+        rule = f"environments/{environment}/deployment-branch-policies -f name=main"
+        assert (rule in said) == of_main_only
+    assert f"pulumi login '{PLACE.backend}'" in said
+    assert f"--secrets-provider '{PLACE.secrets_provider}'" in said
+
+
+@pytest.mark.parametrize("stack", ["dev", "production-of-a-team", "p"])
+def test_names_are_what_azure_takes(stack: str) -> None:
+    place = Place(SUBSCRIPTION, stack, "francecentral")
+    assert place.account.isalnum()
+    assert place.account.islower()
+    assert 3 <= len(place.account) <= 24
+    assert 3 <= len(place.vault) <= 24
+    assert place.account != PLACE.account or stack == "dev"
+
+
+def test_a_teardown_tells_and_deletes(run: Run, azure: Azure) -> None:
+    azure.has_everything("ollamazure-dev-data")
+    azure.has_rights(*all_rights("ollamazure-dev-data"), ("somebody", "Reader", PLACE.scope("x")))
+    code, said = run("--teardown", "--yes")
+
+    assert code == 0, said
+    assert azure.made() == [
+        "role assignment delete --ids /assignments/2",
+        "role assignment delete --ids /assignments/5",
+        f"group delete --name {GROUP} --yes",
+    ]
+    assert "stays   resource group ollamazure-dev-data with the chats" in said
+
+
+def test_no_teardown_while_the_deployment_needs_its_state(run: Run, azure: Azure) -> None:
+    azure.has_everything(*DEPLOYED)
+    code, said = run("--teardown", "--yes")
+
+    assert code == 1
+    assert "pulumi destroy --stack dev" in said
+    assert azure.made() == []
+
+
+def test_a_teardown_asks(run: Run, azure: Azure) -> None:
+    azure.has_everything()
+    code, said = run("--teardown")
+
+    assert code == 1
+    assert f"delete  resource group {GROUP}" in said
+    assert azure.made() == []
+
+
+def test_a_teardown_of_nothing_says_so(run: Run, azure: Azure) -> None:
+    code, said = run("--teardown", "--yes")
+
+    assert code == 1
+    assert "nothing to delete" in said

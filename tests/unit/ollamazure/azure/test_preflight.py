@@ -1,0 +1,413 @@
+"""Against a stand-in for `az` that answers only what the real one answers.
+
+The argument lists were tried on Azure CLI 2.91 (a wrong one is refused before it asks for a
+sign-in); the answers have the shapes its source gives them: quota numbers as text, restricted sizes
+only with --all, a DNS answer straight from Azure.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ollamazure.azure import preflight
+from tests.unit.stand_in import Program
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+REGION = "francecentral"
+TAIL = f"--subscription {SUBSCRIPTION} --output json"
+
+
+def offer(
+    name: str, family: str, *, cores: int = 2, restricted: str | None = None
+) -> dict[str, Any]:
+    """One item of `az vm list-skus`; `restricted` is None, "Location" or "Zone"."""
+    restriction = {
+        "reasonCode": "NotAvailableForSubscription",
+        "restrictionInfo": {
+            "locations": [REGION],
+            "zones": ["1", "2", "3"] if restricted == "Zone" else None,
+        },
+        "type": restricted,
+        "values": [REGION],
+    }
+    return {
+        "capabilities": [
+            {"name": "MaxDataDiskCount", "value": "4"},
+            {"name": "vCPUs", "value": str(cores)},
+            {"name": "MemoryGB", "value": "8"},
+        ],
+        "family": family,
+        "locationInfo": [{"location": REGION, "zoneDetails": [], "zones": ["1", "2", "3"]}],
+        "locations": [REGION],
+        "name": name,
+        "resourceType": "virtualMachines",
+        "restrictions": [restriction] if restricted else [],
+        "size": name.removeprefix("Standard_"),
+        "tier": "Standard",
+    }
+
+
+def used(counter: str, current: int, limit: int) -> dict[str, Any]:
+    """One item of `az vm list-usage`."""
+    return {
+        "currentValue": str(current),
+        "limit": str(limit),
+        "localName": f"{counter} vCPUs",
+        "name": {"localizedValue": f"{counter} vCPUs", "value": counter},
+        "unit": "Count",
+    }
+
+
+class Azure(Program):
+    """What the stand-in answers; everything is as it should be until a test changes it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "az")
+        self.account()
+        self.provider("Microsoft.Compute", "Registered")
+        self.provider("Microsoft.Network", "Registered")
+        self.offers(
+            offer("Standard_B2ms", "standardBSFamily"),
+            offer("Standard_B2s_v2", "standardBsv2Family"),
+            offer("Standard_B2as_v2", "standardBasv2Family"),
+        )
+        self.usage(
+            used("cores", 0, 10),
+            used("standardBSFamily", 0, 10),
+            used("standardBSv2Family", 0, 10),
+            used("standardBasv2Family", 0, 10),
+        )
+        self.answer(f"vm list {TAIL}", [])
+        self.answer(f"network public-ip list {TAIL}", [])
+
+    def account(self, arguments: str = "", state: str = "Enabled") -> None:
+        account = {
+            "environmentName": "AzureCloud",
+            "homeTenantId": "tenant",
+            "id": SUBSCRIPTION,
+            "isDefault": True,
+            "managedByTenants": [],
+            "name": "Team",
+            "state": state,
+            "tenantId": "tenant",
+            "user": {"name": "ada@example.com", "type": "user"},
+        }
+        self.answer(f"account show {arguments} --output json", account)
+
+    def provider(self, namespace: str, state: str) -> None:
+        self.answer(
+            f"provider show --namespace {namespace} {TAIL}",
+            {"namespace": namespace, "registrationState": state},
+        )
+
+    def offers(self, *offers: dict[str, Any], region: str = REGION) -> None:
+        self.answer(
+            f"vm list-skus --location {region} --resource-type virtualMachines --all {TAIL}",
+            list(offers),
+        )
+
+    def usage(self, *usage: dict[str, Any]) -> None:
+        self.answer(f"vm list-usage --location {REGION} {TAIL}", list(usage))
+
+    def label(self, label: str, *, available: bool) -> None:
+        path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/locations/{REGION}"
+        query = f"domainNameLabel={label}&api-version=2023-09-01"
+        self.answer(
+            f"rest --method get --url '{path}/CheckDnsNameAvailability?{query}' --output json",
+            {"available": available},
+        )
+
+
+@pytest.fixture
+def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azure:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID", raising=False)
+    return Azure(folder)
+
+
+@pytest.fixture
+def look(
+    azure: Azure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Runs preflight on a stack with these settings: its exit code and what it printed."""
+
+    def run(**settings: Any) -> tuple[int, str]:
+        config = {"ollamazure:sshClients": ["203.0.113.7/32"]}
+        config |= {key.replace("__", ":"): value for key, value in settings.items()}
+        (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
+        azure.install()
+        code = preflight.main(["--stack", "dev", "--folder", str(tmp_path)])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+Look = Callable[..., tuple[int, str]]
+
+
+def test_all_is_well(look: Look) -> None:
+    code, said = look()
+
+    assert code == 0
+    assert "ada@example.com, subscription Team" in said
+    assert "Standard_B2ms is offered in francecentral" in said
+    assert "PROBLEM" not in said
+
+
+def test_only_reads(look: Look, azure: Azure) -> None:
+    azure.label("our-chat", available=True)
+    look(ollamazure__dnsLabel="our-chat")
+
+    asked = [words[:3] for words, _ in azure.calls()]
+    verbs = {next(word for word in words[::-1] if not word.startswith("-")) for words in asked}
+    assert verbs <= {"show", "list", "list-skus", "list-usage", "get"}
+
+
+def test_without_az_it_says_how_to_get_it(look: Look, azure: Azure) -> None:
+    azure.install = lambda: None  # type: ignore[method-assign]
+    code, said = look()
+
+    assert code == 1
+    assert "the az command is not installed" in said
+    assert "install-azure-cli" in said
+
+
+def test_not_signed_in(look: Look, azure: Azure) -> None:
+    azure.fail("account show --output json", "Please run 'az login' to setup account.")
+    code, said = look()
+
+    assert code == 1
+    assert "-> az login" in said
+
+
+def test_a_disabled_subscription(look: Look, azure: Azure) -> None:
+    azure.account(state="Disabled")
+    code, said = look()
+
+    assert code == 1
+    assert "is Disabled, not Enabled" in said
+
+
+def test_asks_about_the_subscription_the_stack_names(look: Look, azure: Azure) -> None:
+    azure.account(f"--subscription {SUBSCRIPTION}")
+    azure.fail("account show --output json", "the default subscription was asked for")
+    code, said = look(**{"azure-native__subscriptionId": SUBSCRIPTION})
+
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("state", ["NotRegistered", "Registering", "Unregistered"])
+def test_a_provider_that_is_not_registered(look: Look, azure: Azure, state: str) -> None:
+    azure.provider("Microsoft.Network", state)
+    code, said = look()
+
+    assert code == 1
+    assert f"Microsoft.Network: {state}" in said
+    assert "-> az provider register --namespace Microsoft.Network --wait" in said
+
+
+def test_az_is_not_led_to_register_a_provider(look: Look, azure: Azure) -> None:
+    """It does so by itself when asked about what is not registered."""
+    azure.provider("Microsoft.Compute", "NotRegistered")
+    azure.provider("Microsoft.Network", "NotRegistered")
+    code, said = look(ollamazure__dnsLabel="our-chat")
+
+    asked = {words[0] for words, _ in azure.calls()}
+    assert asked == {"account", "provider"}
+    assert code == 1
+    assert "size and quota: not asked yet" in said
+    assert "DNS label: not asked yet" in said
+
+
+def test_a_restricted_size_names_the_ones_that_can_be_had(look: Look, azure: Azure) -> None:
+    azure.offers(
+        offer("Standard_B2ms", "standardBSFamily", restricted="Location"),
+        offer("Standard_B2s_v2", "standardBsv2Family"),
+        offer("Standard_B2as_v2", "standardBasv2Family"),
+    )
+    code, said = look()
+
+    assert code == 1
+    assert "Standard_B2ms in francecentral is restricted for this subscription" in said
+    assert "-> pulumi config set ollamazure:vmSize Standard_B2s_v2\n" in said
+    assert "-> pulumi config set ollamazure:vmSize Standard_B2as_v2\n" in said
+
+
+def test_a_size_that_is_restricted_too_is_not_named(look: Look, azure: Azure) -> None:
+    azure.offers(
+        offer("Standard_B2s_v2", "standardBsv2Family", restricted="Location"),
+        offer("Standard_B2as_v2", "standardBasv2Family"),
+    )
+    code, said = look()
+
+    assert code == 1
+    assert "Standard_B2ms in francecentral is not offered" in said
+    assert "Standard_B2s_v2" not in said
+    assert "vmSize Standard_B2as_v2" in said
+
+
+def test_restricted_zones_do_not_matter(look: Look, azure: Azure) -> None:
+    azure.offers(offer("Standard_B2ms", "standardBSFamily", restricted="Zone"))
+    code, said = look()
+
+    assert code == 0, said
+
+
+def test_a_region_without_machines(look: Look, azure: Azure) -> None:
+    azure.offers(region="brazilsoutheast")
+    code, said = look(ollamazure__location="brazilsoutheast")
+
+    assert code == 1
+    assert "Azure offers no machines in brazilsoutheast" in said
+    assert "az account list-locations" in said
+
+
+@pytest.mark.parametrize("counter", ["cores", "standardBSFamily"])
+def test_a_quota_that_is_used_up(look: Look, azure: Azure, counter: str) -> None:
+    counters = {"cores": 0, "standardBSFamily": 0} | {counter: 9}
+    azure.usage(*(used(name, current, 10) for name, current in counters.items()))
+    code, said = look()
+
+    assert code == 1
+    assert f"needs 2 cores in francecentral; 9 of 10 {counter} vCPUs are used" in said
+    assert "Quotas, Compute, region francecentral" in said
+
+
+def test_a_family_without_quota_is_named_with_a_warning(look: Look, azure: Azure) -> None:
+    azure.offers(
+        offer("Standard_B2ms", "standardBSFamily", restricted="Location"),
+        offer("Standard_B2s_v2", "standardBsv2Family"),
+    )
+    azure.usage(used("cores", 0, 10), used("standardBSv2Family", 0, 0))
+    _, said = look()
+
+    assert "vmSize Standard_B2s_v2  (ask for quota first)" in said
+
+
+def test_the_cores_of_the_stacks_own_machine_count_as_free(look: Look, azure: Azure) -> None:
+    azure.usage(used("cores", 10, 10), used("standardBSFamily", 10, 10))
+    azure.answer(
+        f"vm list {TAIL}",
+        [
+            {
+                "hardwareProfile": {"vmSize": "Standard_B2ms"},
+                "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/OLLAMAZURE-DEV"
+                "/providers/Microsoft.Compute/virtualMachines/vm",
+            }
+        ],
+    )
+    code, said = look()
+
+    assert code == 0, said
+
+
+def test_a_dns_label_that_is_taken(look: Look, azure: Azure) -> None:
+    azure.label("our-chat", available=False)
+    code, said = look(ollamazure__dnsLabel="our-chat")
+
+    assert code == 1
+    assert "our-chat.francecentral.cloudapp.azure.com is taken" in said
+    assert "-> another one: pulumi config set ollamazure:dnsLabel" in said
+
+
+def test_a_dns_label_of_the_stack_itself(look: Look, azure: Azure) -> None:
+    azure.label("our-chat", available=False)
+    azure.answer(
+        f"network public-ip list {TAIL}",
+        [
+            {
+                "dnsSettings": {"fqdn": "our-chat.francecentral.cloudapp.azure.com"},
+                "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev"
+                "/providers/Microsoft.Network/publicIPAddresses/public-ip",
+            }
+        ],
+    )
+    code, said = look(ollamazure__dnsLabel="our-chat")
+
+    assert code == 0, said
+    assert "is this stack's" in said
+
+
+def test_all_problems_at_once(look: Look, azure: Azure) -> None:
+    azure.offers(offer("Standard_B2ms", "standardBSFamily", restricted="Location"))
+    azure.label("our-chat", available=False)
+    azure.account(state="Warned")
+    code, said = look(ollamazure__dnsLabel="our-chat")
+
+    assert code == 1
+    assert said.count("PROBLEM") == 3
+    assert "3 problems" in said
+
+
+def test_bad_settings_do_not_hide_the_rest(look: Look, azure: Azure) -> None:
+    azure.provider("Microsoft.Compute", "NotRegistered")
+    code, said = look(ollamazure__dataDiskGiB="many")
+
+    assert code == 1
+    assert "ollamazure:dataDiskGiB" in said
+    assert "az provider register --namespace Microsoft.Compute" in said
+
+
+def test_a_model_that_does_not_fit_is_told_and_the_rest_too(look: Look, azure: Azure) -> None:
+    azure.provider("Microsoft.Compute", "NotRegistered")
+    code, said = look(ollamazure__models=["llama3.1:8b"])
+
+    assert code == 1
+    assert "does not fit Standard_B2ms" in said
+    assert "az provider register --namespace Microsoft.Compute" in said
+
+
+def test_the_size_that_auto_chooses_is_the_one_asked_about(look: Look, azure: Azure) -> None:
+    azure.offers(offer("Standard_B2as_v2", "standardBasv2Family"))
+    code, said = look(ollamazure__vmSize="auto")
+
+    assert code == 0, said
+    assert "Standard_B2as_v2 is offered" in said
+
+
+def test_an_encrypted_setting_is_neither_shown_nor_a_problem(look: Look) -> None:
+    code, said = look(ollamazure__adminPassword={"secure": "v1:abcdefgh:ijklmnop"})
+
+    assert code == 0, said
+    assert "v1:" not in said
+
+
+def test_what_az_says_when_it_fails_half_way_is_passed_on(look: Look, azure: Azure) -> None:
+    azure.fail(
+        f"vm list-usage --location {REGION} {TAIL}",
+        "(AuthorizationFailed) The client does not have authorization to perform action",
+    )
+    code, said = look()
+
+    assert code == 1
+    assert "AuthorizationFailed" in said
+
+
+def test_a_stack_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert preflight.main(["--stack", "prod", "--folder", str(tmp_path)]) == 1
+    assert "pulumi stack init prod" in capsys.readouterr().out
+
+
+def test_make_runs_it(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    azure.fail("account show --output json", "Please run 'az login' to setup account.")
+    azure.install()
+    monkeypatch.setenv("PATH", f"{azure.file.parent}:/usr/bin:/bin")
+    done = subprocess.run(
+        ["make", "preflight", "STACK=dev"],
+        cwd=preflight.PROJECT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "Pulumi.dev.yaml is valid" in done.stdout
+    assert "-> az login" in done.stdout

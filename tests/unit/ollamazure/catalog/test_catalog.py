@@ -1,0 +1,122 @@
+"""The catalog's data: complete, consistent, and honest about what was not looked up."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from ollamazure import catalog
+from ollamazure.catalog import Model
+
+ISSUE_MODELS = [
+    "llama3.2:1b", "llama3.2:3b", "llama3.1:8b", "gemma3:1b", "gemma3:4b", "gemma3:12b",
+    "gemma3:27b", "qwen3:0.6b", "qwen3:1.7b", "qwen3:4b", "qwen3:8b", "qwen3:14b", "qwen3:30b",
+    "qwen3:32b", "phi4-mini:latest", "phi4:latest", "mistral:7b", "mistral-small:latest",
+    "deepseek-r1:1.5b", "deepseek-r1:7b", "deepseek-r1:8b", "deepseek-r1:14b", "deepseek-r1:32b",
+    "gpt-oss:20b", "smollm2:135m", "smollm2:360m", "smollm2:1.7b", "nomic-embed-text:latest",
+    "all-minilm:latest",
+]  # fmt: skip
+
+
+def test_the_models_people_run_are_known() -> None:
+    known = catalog.models()
+    assert set(ISSUE_MODELS) <= set(known)
+    assert len({model.name for model in known.values()}) >= 25
+
+
+@pytest.mark.parametrize("model", {m.name: m for m in catalog.models().values()}.values())
+def test_a_models_figures_fit_together(model: Model) -> None:
+    assert ":" in model.name
+    if model.sliding:
+        assert 0 < model.sliding.layers < model.layers
+        assert model.sliding.window < model.context_limit
+    assert (model.active or 0) < model.parameters
+    bits_for_a_weight = model.download_gb * 8 / model.parameters
+    assert 3.5 < bits_for_a_weight < 17, "the file is between 4-bit and 16-bit weights"
+
+
+def test_other_names_of_a_model_lead_to_it() -> None:
+    assert catalog.models()["mistral:latest"] is catalog.models()["mistral:7b"]
+
+
+@pytest.mark.parametrize(
+    ("size", "vcpus", "memory", "machine_class"),
+    [
+        ("Standard_B2ms", 2, 8, "x64-scsi-temp"),
+        ("Standard_B2s_v2", 2, 8, "x64-scsi-notemp"),
+        ("Standard_B2as_v2", 2, 8, "x64-scsi-notemp"),
+        ("Standard_D4as_v5", 4, 16, "x64-scsi-notemp"),
+        ("Standard_E4as_v5", 4, 32, "x64-scsi-notemp"),
+        ("Standard_NC4as_T4_v3", 4, 28, "x64-scsi-temp-gpu"),
+        ("Standard_NV36ads_A10_v5", 36, 440, "x64-scsi-temp-gpu"),
+        ("Standard_NC24ads_A100_v4", 24, 220, "x64-scsi-temp-gpu"),
+    ],
+)
+def test_sizes_are_those_of_microsofts_pages(
+    size: str, vcpus: int, memory: float, machine_class: str
+) -> None:
+    found = catalog.vm_sizes()[size]
+    assert (found.vcpus, found.memory_gib, found.machine_class) == (vcpus, memory, machine_class)
+
+
+def test_b2ms_has_neither_premium_caching_nor_accelerated_networking() -> None:
+    b2ms = catalog.vm_sizes()["Standard_B2ms"]
+    assert not b2ms.premium_caching
+    assert not b2ms.accelerated_networking
+
+
+def test_every_size_has_a_price() -> None:
+    assert set(catalog.vm_sizes()) == set(catalog.prices().hourly["eastus"])
+
+
+def test_the_series_of_the_guide_and_those_offered_beside_it_are_whole() -> None:
+    counted = Counter(size.series for size in catalog.vm_sizes().values())
+    assert counted == {
+        "Bv1": 10, "Bsv2": 11, "Basv2": 11, "Dasv5": 8, "Easv5": 10,
+        "NCasT4_v3": 4, "NVadsA10_v5": 6, "NCA100v4": 3,
+    }  # fmt: skip
+    assert all(size.verified for size in catalog.vm_sizes().values())
+
+
+def test_other_regions_are_priced_too() -> None:
+    for prices in catalog.prices().hourly.values():
+        assert set(prices) <= set(catalog.vm_sizes())
+        assert {size.name for size in catalog.rank()} <= set(prices)
+
+
+def test_the_rank_is_fixed_apart_from_prices_and_offers_nothing_that_retires() -> None:
+    rank = catalog.rank()
+    assert len(set(rank)) == len(rank)
+    assert not any(size.retires or size.unsupported for size in rank)
+    gpus = [size.gpu is not None for size in rank]
+    assert gpus == sorted(gpus), "GPUs come last"
+    prices = yaml.safe_load((catalog.FOLDER / "prices.yaml").read_text(encoding="utf-8"))
+    assert "rank" not in prices
+
+
+def test_every_pin_says_why_and_where_from() -> None:
+    versions = catalog.versions()
+    pins = (versions.pulumi_cli, versions.ollama, versions.open_webui, versions.nginx)
+    for pin in pins:
+        assert pin.reason.endswith(".")
+        assert pin.source.startswith("https://")
+
+
+def test_the_cli_and_the_python_sdk_are_of_one_release() -> None:
+    requirements = (catalog.FOLDER.parents[1] / "requirements.txt").read_text(encoding="utf-8")
+    assert f"pulumi=={catalog.versions().pulumi_cli.version}\n" in requirements
+
+
+def test_a_digest_belongs_to_the_catalogs_tag_alone() -> None:
+    image = catalog.versions().nginx.model_copy(update={"digest": "sha256:abc"})
+    assert image.reference() == f"docker.io/library/nginx:{image.tag}@sha256:abc"
+    assert image.reference(tag="1.31.0") == "docker.io/library/nginx:1.31.0"
+
+
+def test_a_misspelt_key_of_the_catalog_is_an_error() -> None:
+    record = catalog.models()["llama3.2:1b"].model_dump(by_alias=True)
+    with pytest.raises(ValidationError, match="kvHead"):
+        Model.model_validate({**record, "kvHead": 8})

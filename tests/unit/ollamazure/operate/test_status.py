@@ -1,0 +1,95 @@
+"""What `make status` says of a machine, in words. The machine: tests/e2e/test_operations.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ollamazure.operate import status
+
+NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
+GIB = 2**30
+OUTPUTS = {
+    "url": "https://chat.example",
+    "vmSize": "Standard_B2ms",
+    "models": ["llama3.2:1b", "smollm2:135m"],
+}
+WELL: dict[str, Any] = {
+    "booted": datetime(2027, 1, 28, 9, 12, tzinfo=UTC).timestamp(),
+    "load": 0.421,
+    "processors": 2,
+    "memory": {"total": 8 * GIB, "free": 3 * GIB},
+    "data_disk": {"total": 64 * GIB, "free": 41 * GIB},
+    "services": [
+        {"name": "ollama", "state": "active", "version": "0.34.0"},
+        {"name": "open-webui", "state": "active", "version": "ghcr.io/o/open-webui:v0.12.4"},
+        {"name": "nginx", "state": "active", "version": "docker.io/library/nginx:1.30.3"},
+    ],
+    "models": ["llama3.2:1b", "smollm2:135m"],
+    "loaded": ["llama3.2:1b"],
+    "certificate_ends": "2027-06-01 09:12:00Z",
+    "reboot_pending": False,
+}
+
+
+def test_all_is_well_on_one_screen() -> None:
+    assert status.screen("dev", OUTPUTS, None, WELL, NOW) == (
+        "dev: healthy\n"
+        "\n"
+        "Chat         https://chat.example answers\n"
+        "Machine      Standard_B2ms, up 4 days, since 2027-01-28 09:12 UTC\n"
+        "Load         0.42 of 2 processors, over five minutes\n"
+        "Memory       3.0 of 8.0 GiB free\n"
+        "Data disk    41.0 of 64.0 GiB free\n"
+        "Ollama       runs, 0.34.0\n"
+        "Open WebUI   runs, ghcr.io/o/open-webui:v0.12.4\n"
+        "Nginx        runs, docker.io/library/nginx:1.30.3\n"
+        "Models       llama3.2:1b (in memory), smollm2:135m\n"
+        "Certificate  until 2027-06-01, 119 days from now\n"
+        "Restart      none pending"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data_disk": None}, "The data disk is not mounted."),
+        ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
+        ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is gone"),
+        ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate has ended on 2027-01-31"),
+        ({"certificate_ends": None}, "The certificate cannot be read."),
+        (
+            {"services": [{"name": "nginx", "state": "failed", "version": None}]},
+            "Nginx is failed: `make logs UNIT=nginx` tells why.",
+        ),
+    ],
+)
+def test_what_is_not_well_is_named(change: dict[str, Any], said: str) -> None:
+    (named,) = status.problems(OUTPUTS, None, WELL | change, NOW)
+    assert named.startswith(said)
+    screen = status.screen("dev", OUTPUTS, None, WELL | change, NOW)
+    assert screen.startswith("dev: not healthy\n")
+    assert screen.endswith(f"\n\n{named}")
+
+
+def test_a_kernel_that_waits_for_a_restart_is_told_and_is_no_fault() -> None:
+    screen = status.screen("dev", OUTPUTS, None, WELL | {"reboot_pending": True}, NOW)
+    assert screen.startswith("dev: healthy\n")
+    assert 'make ssh STACK=dev COMMAND="sudo reboot"' in screen
+
+
+def test_a_stopped_ollama_hides_no_model() -> None:
+    stopped = {"name": "ollama", "state": "inactive", "version": None}
+    silent = WELL | {"models": None, "loaded": None, "services": [stopped]}
+    (named,) = status.problems(OUTPUTS, None, silent, NOW)
+    assert named.startswith("Ollama is stopped")
+    assert "Models       Ollama does not tell\n" in status.screen("x", OUTPUTS, None, silent, NOW)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(1, "1 min"), (119, "119 min"), (120, "2 hours"), (2 * 1440, "2 days")]
+)
+def test_spans(minutes: int, words: str) -> None:
+    assert status.span(timedelta(minutes=minutes, seconds=59)) == words

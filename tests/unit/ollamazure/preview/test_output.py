@@ -1,0 +1,82 @@
+"""What is read from the engine: its JSON, and the text of the difference."""
+
+from __future__ import annotations
+
+import pytest
+
+from ollamazure.preview import output
+from ollamazure.preview.output import PreviewError
+from tests.unit.ollamazure.review.steps import COMMAND, printed, reviewed, step
+
+pytestmark = pytest.mark.unit
+
+OUTPUTS = """\
+Previewing update (dev):
+    --outputs:--
+  ~ monthlyCostEstimate   : "about 72 USD a month (as of x)" => "about 139 USD a month (as of y)"
+  ~ readme                :
+        ...
+      - | Machine | monthlyCostEstimate: "about 1 USD a month" |
+"""
+
+
+def test_lines_of_a_log_may_come_before_the_json() -> None:
+    text = "warning: {not json\n{\n" + printed(step("create", COMMAND, "model-x"))
+    (found,) = output.read(text).steps
+    assert (found.op, found.type, found.name) == ("create", COMMAND, "model-x")
+
+
+def test_what_is_no_preview_is_said_with_its_end() -> None:
+    with pytest.raises(PreviewError, match="there is no stack 'x'"):
+        output.read("pulumi-local: there is no stack 'x'")
+
+
+def test_json_that_was_cut_off_is_no_preview() -> None:
+    with pytest.raises(PreviewError):
+        output.read(printed(step("create", COMMAND, "model-x"))[:-40])
+
+
+def test_an_unknown_operation_is_an_error_that_names_it() -> None:
+    with pytest.raises(PreviewError, match=r"'teleport' for command:remote:Command 'model-x'"):
+        reviewed(step("teleport", COMMAND, "model-x"))
+
+
+def test_the_cost_afterwards_is_in_the_difference() -> None:
+    read = output.read(printed(), OUTPUTS)
+    assert read.cost_after == "about 139 USD a month (as of y)"
+
+
+def test_a_cost_that_does_not_change_is_that_of_before() -> None:
+    before = {"outputs": {"monthlyCostEstimate": "about 72 USD a month"}}
+    stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState=before)
+    assert output.read(printed(stack), "Resources:").cost_after == "about 72 USD a month"
+    assert output.read(printed(stack), "").cost_after is None
+
+
+def test_a_cost_that_nobody_says_is_unknown() -> None:
+    assert reviewed(diff="Resources:").cost.after is None
+
+
+def test_policies_are_in_the_difference() -> None:
+    diff = (
+        "    ollamazure@v1.0.0 [mandatory]  ssh-closed  (azure-native:network:Group: nsg)No SSH.\n"
+        "nsg: it is open.\n   Fix:      close it.\n"
+        "            + azure-native:network:NetworkSecurityGroup: (create)\n"
+        "    ollamazure@v1.0.0 [advisory]  size-kept\n"
+        "    --outputs:--\n"
+    )
+    failed = {"severity": "error", "message": "error: preview failed\n"}
+    read = output.read(printed(diagnostics=[failed]), diff)
+    ssh, size = read.violations
+    assert (ssh.policy, ssh.mandatory, ssh.resource) == ("ssh-closed", True, "nsg")
+    assert ssh.message == "No SSH.\nnsg: it is open.\n   Fix:      close it."
+    assert (size.policy, size.mandatory, size.resource) == ("size-kept", False, "")
+    assert read.errors == (), "the policies have said why"
+
+
+def test_the_program_says_why_and_the_engine_need_not_repeat_that_it_ended() -> None:
+    words = "error: an unhandled error occurred: Program exited with non-zero exit code: 1\n"
+    ended = {"severity": "error", "message": words}
+    told = {"severity": "error", "message": "error: 1 setting to fix\n"}
+    assert output.read(printed(diagnostics=[told, ended])).errors == ("1 setting to fix",)
+    assert len(output.read(printed(diagnostics=[ended])).errors) == 1

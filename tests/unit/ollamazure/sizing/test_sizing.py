@@ -1,0 +1,334 @@
+"""Sizing: the formula, which size fits, what follows from it, and what is said when none does."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from ollamazure import catalog, sizing
+from ollamazure.catalog import MonthlyPrices, Prices
+from ollamazure.settings.stack import Settings
+from ollamazure.sizing import Load, SizingError
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices of the day must not change what these tests expect."""
+    sizes = catalog.vm_sizes().values()
+    made_up = Prices(
+        currency="USD",
+        date=date(2026, 11, 23),
+        verified=False,
+        source="made up",
+        hourly={"eastus": {s.name: (s.vcpus * 4 + s.memory_gib) / 200 for s in sizes}},
+        monthly=MonthlyPrices(
+            public_address=3.65, standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)}
+        ),
+    )
+    monkeypatch.setattr(catalog, "prices", lambda: made_up)
+
+
+def settings(**given: str) -> Settings:
+    return Settings.parse({"sshClients": "203.0.113.7", **given})
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "parallel", "mebibytes"),
+    [
+        # layers x KV heads x (key + value) x 2 bytes x tokens
+        ("smollm2:135m", 4096, 1, 90),
+        ("llama3.2:1b", 4096, 1, 128),
+        ("llama3.2:1b", 8192, 1, 256),
+        ("llama3.2:1b", 4096, 4, 512),
+        ("qwen3:0.6b", 4096, 1, 448),
+        ("mistral:7b", 4096, 1, 512),
+        ("qwen3:32b", 8192, 1, 2048),
+        # 4 layers see it all, 22 a window of 512 and one batch: 26 x 4096 would be 104
+        ("gemma3:1b", 4096, 1, 38),
+        # beyond the model's limit there is nothing to remember
+        ("all-minilm:22m", 4096, 1, 6 * 12 * 64 * 2 * 512 / MIB),
+    ],
+)
+def test_cache_of_a_model(model: str, context: int, parallel: int, mebibytes: float) -> None:
+    found = sizing.cache_bytes(catalog.models()[model], context, parallel)
+    assert found / MIB == pytest.approx(mebibytes, abs=0.5)
+
+
+def test_need_of_a_model_is_the_sum_of_its_parts() -> None:
+    need = sizing.need(catalog.models()["llama3.2:1b"], Load(4096, 1, 1))
+    assert need.weights == pytest.approx(1.3e9 / 2**30)
+    assert need.cache == pytest.approx(0.125)
+    assert need.buffers == pytest.approx(4 * 512 * (18 * 2048 + 2 * 4096) / 2**30)
+    assert need.runner == pytest.approx((10 * MIB + 512 * 128256) / 2**30)
+    assert need.total == pytest.approx(need.weights + need.cache + need.buffers + need.runner)
+
+
+@pytest.mark.parametrize(
+    ("model", "smallest"),
+    [
+        ("smollm2:135m", "Standard_B2as_v2"),
+        ("llama3.2:1b", "Standard_B2as_v2"),
+        ("qwen3:4b", "Standard_B2as_v2"),
+        ("llama3.1:8b", "Standard_B4as_v2"),
+        ("gemma3:12b", "Standard_B4as_v2"),
+        ("qwen3:32b", "Standard_B8as_v2"),
+        ("llama3.3:70b", "Standard_B16as_v2"),
+    ],
+)
+def test_auto_takes_the_first_of_the_rank_that_fits(model: str, smallest: str) -> None:
+    plan = sizing.plan(settings(models=model, vmSize="auto", dataDiskGiB="128"))
+    assert plan.vm_size.name == smallest
+    assert plan.memory_need_gib <= sizing.usable(plan.vm_size)
+
+
+def test_prices_never_change_what_auto_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = sizing.plan(settings(vmSize="auto")).vm_size
+    dear = catalog.prices().model_copy(
+        update={"hourly": {"eastus": dict.fromkeys(catalog.vm_sizes(), 9.0) | {chosen.name: 99}}}
+    )
+    monkeypatch.setattr(catalog, "prices", lambda: dear)
+    assert sizing.plan(settings(vmSize="auto")).vm_size == chosen
+
+
+def test_a_model_that_does_not_fit_is_refused_with_three_ways_out() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="llama3.1:8b"))
+    assert str(error.value) == (
+        "llama3.1:8b does not fit Standard_B2ms; nothing has been created or changed.\n"
+        "   Need:     7.9 GiB = llama3.1:8b 5.3 (file 4.6, cache 0.5 for 1 x 4096 tokens, "
+        "buffers and runner 0.2) + system, Open WebUI, Nginx and former conversations 2.6\n"
+        "   There is: 7.8 GiB usable of 8 GiB memory\n"
+        "   Fits:     Standard_E2as_v5 (2 vCPU, 16 GiB), about 98 USD a month\n"
+        "             Standard_B4as_v2 (4 vCPU, 16 GiB), about 128 USD a month\n"
+        "             Standard_B4s_v2 (4 vCPU, 16 GiB), about 128 USD a month\n"
+        "             (pay as you go, prices of eastus as of 2026-11-23, not verified)\n"
+        "   Fix:      pulumi config set ollamazure:vmSize Standard_E2as_v5"
+    )
+
+
+def test_the_offered_size_fits() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="llama3.1:8b"))
+    offered = str(error.value).rsplit(" ", 1)[-1]
+    assert sizing.plan(settings(models="llama3.1:8b", vmSize=offered)).vm_size.name == offered
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"models": "qwen3:32b", "vmSize": "Standard_NC4as_T4_v3"}, "of 16 GiB GPU memory"),
+        ({"models": "x:y", "modelMemoryGiB": '{"x:y": 900}'}, "no size fits"),
+        (
+            {"models": "x:y", "modelMemoryGiB": '{"x:y": 900}', "vmSize": "auto"},
+            "x:y does not fit any size that vmSize = auto may choose",
+        ),
+        (
+            {"models": "llama3.2:3b,qwen3:4b", "tuning": '{"loadedModels": 2}'},
+            "llama3.2:3b, qwen3:4b do not fit Standard_B2ms",
+        ),
+        (
+            {"models": "llama3.2:3b", "contextLength": "65536"},
+            "for 1 x 65536 tokens",
+        ),
+    ],
+)
+def test_what_is_too_large_is_said(given: dict[str, str], words: str) -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(dataDiskGiB="2048", **given))
+    assert words in str(error.value)
+
+
+def test_a_size_without_a_driver_for_debian_is_refused_and_others_with_a_gpu_are_offered() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NV36ads_A10_v5"))
+    assert str(error.value) == (
+        "Standard_NV36ads_A10_v5 is not supported: its GPU runs with Microsoft's GRID driver only, "
+        "which is not published for Debian; nothing has been created or changed.\n"
+        "   Fits:     Standard_NC4as_T4_v3 (4 vCPU, 28 GiB, GPU 16 GiB), about 171 USD a month\n"
+        "             Standard_NC8as_T4_v3 (8 vCPU, 56 GiB, GPU 16 GiB), about 332 USD a month\n"
+        "             Standard_NC16as_T4_v3 (16 vCPU, 110 GiB, GPU 16 GiB), about 646 USD a month\n"
+        "             (pay as you go, prices of eastus as of 2026-11-23, not verified)\n"
+        "   Fix:      pulumi config set ollamazure:vmSize Standard_NC4as_T4_v3"
+    )
+
+
+def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
+    plan = sizing.plan(settings(models="x:y", modelMemoryGiB='{"x:y": 5}'))
+    assert plan.memory_need_gib == pytest.approx(5 + 0.25 + sizing.MACHINE_GIB)
+
+
+@pytest.mark.parametrize(
+    ("given", "derived"),
+    [
+        (
+            {},
+            {
+                "context_length": 4096,
+                "num_parallel": 1,
+                "max_loaded_models": 3,
+                "keep_alive": "-1",
+                "prompt_cache_mib": 256,
+                "database_pool_size": 8,
+                "background_generation": False,
+                "gpu": False,
+            },
+        ),
+        ({"vmSize": "Standard_D4as_v5"}, {"context_length": 8192, "num_parallel": 2}),
+        (
+            {"vmSize": "Standard_D8as_v5"},
+            {"context_length": 8192, "num_parallel": 4, "database_pool_size": 32},
+        ),
+        (
+            {"vmSize": "Standard_NC4as_T4_v3"},
+            {"context_length": 16384, "gpu": True, "background_generation": True},
+        ),
+        # side by side while they fit, one at a time when not
+        ({"models": "llama3.2:1b,qwen3:0.6b"}, {"max_loaded_models": 3}),
+        ({"models": "llama3.2:3b,qwen3:4b"}, {"max_loaded_models": 1}),
+        # a model's own limit
+        ({"models": "smollm2:135m", "vmSize": "Standard_NC4as_T4_v3"}, {"context_length": 8192}),
+        # what is set wins
+        ({"contextLength": "2048"}, {"context_length": 2048}),
+        (
+            {
+                "tuning": json.dumps(
+                    {
+                        "parallelRequests": 2,
+                        "loadedModels": 1,
+                        "keepAlive": "30m",
+                        "promptCacheMiB": 0,
+                        "databasePoolSize": 12,
+                        "backgroundGeneration": True,
+                    }
+                )
+            },
+            {
+                "num_parallel": 2,
+                "max_loaded_models": 1,
+                "keep_alive": "30m",
+                "prompt_cache_mib": 0,
+                "database_pool_size": 12,
+                "background_generation": True,
+            },
+        ),
+    ],
+)
+def test_what_follows_from_the_size(given: dict[str, str], derived: dict[str, Any]) -> None:
+    plan = sizing.plan(settings(**given))
+    assert {name: getattr(plan, name) for name in derived} == derived
+
+
+def test_memory_shortens_what_speed_would_allow() -> None:
+    plan = sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NC4as_T4_v3"))
+    assert (plan.context_length, plan.num_parallel) != (16384, 4)
+    load = sizing.Load(plan.context_length, plan.num_parallel, 1)
+    need = sizing.need(catalog.models()["qwen3:14b"], load)
+    assert need.total <= 16 * sizing.GPU_USABLE_SHARE
+
+
+def test_a_model_that_comes_or_goes_leaves_ollamas_service_as_it_is() -> None:
+    """Only where memory leaves no choice does another model change what Ollama is told."""
+    alone, more = (sizing.plan(settings(models=m)) for m in ("qwen3:0.6b", "qwen3:0.6b,gemma3:1b"))
+    told = ("context_length", "num_parallel", "max_loaded_models", "keep_alive", "prompt_cache_mib")
+    assert [getattr(alone, name) for name in told] == [getattr(more, name) for name in told]
+
+
+def test_former_conversations_are_counted_for_each_loaded_model() -> None:
+    one, two = (sizing.plan(settings(models=m)) for m in ("gemma3:1b", "gemma3:1b,qwen3:0.6b"))
+    other = sizing.need(catalog.models()["qwen3:0.6b"], Load(4096, 1, 3)).total
+    assert two.memory_need_gib - one.memory_need_gib == pytest.approx(other + 0.25)
+
+
+def test_a_data_disk_too_small_for_the_models_is_refused() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="32"))
+    assert str(error.value) == (
+        "The data disk is too small; nothing has been created or changed.\n"
+        "   Need:     35 GiB = models 18.6 + images, chats and files 16\n"
+        "   There is: 32 GiB (ollamazure:dataDiskGiB)\n"
+        "   Fix:      pulumi config set ollamazure:dataDiskGiB 64"
+    )
+
+
+def test_a_kept_disk_is_taken_as_it_is() -> None:
+    disk = (
+        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers"
+        "/Microsoft.Compute/disks/d"
+    )
+    kept = settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="4", dataDiskId=disk)
+    assert sizing.plan(kept).vm_size.name == "Standard_B8as_v2"
+
+
+def test_disk_and_memory_are_told_together() -> None:
+    with pytest.raises(SizingError) as error:
+        sizing.plan(settings(models="qwen3:32b", dataDiskGiB="20"))
+    assert "The data disk is too small" in str(error.value)
+    assert "\nqwen3:32b does not fit Standard_B2ms" in str(error.value)
+
+
+def test_the_guides_size_warns_of_its_end_and_names_what_is_alike() -> None:
+    (warning,) = sizing.plan(settings(), today=date(2026, 11, 24)).warnings
+    assert "retires Standard_B2ms (Bv1) on 2028-11-15, 24 months from now" in warning
+    assert "Standard_B2as_v2 or Standard_B2s_v2" in warning
+
+
+def test_a_slow_model_is_named_with_its_speed() -> None:
+    (warning,) = sizing.plan(settings(models="mistral:7b", vmSize="Standard_B2as_v2")).warnings
+    assert "mistral:7b will write about 1.8 tokens a second on Standard_B2as_v2" in warning
+
+
+def test_speed_is_the_published_measurement() -> None:
+    """Four vCPUs wrote 4.1 tokens/s with 7B weights of 4.1 GB, and read only what is active."""
+    four = catalog.vm_sizes()["Standard_D4as_v5"]
+    mistral = catalog.models()["mistral:7b"].model_copy(update={"download_gb": 4.1})
+    assert sizing.tokens_per_second(mistral, four) == pytest.approx(4.06, rel=0.1)
+    dense, mixture = catalog.models()["gemma3:27b"], catalog.models()["qwen3:30b"]
+    assert sizing.tokens_per_second(mixture, four) > 5 * sizing.tokens_per_second(dense, four)  # type: ignore[operator]
+    assert sizing.tokens_per_second(mistral, catalog.vm_sizes()["Standard_NC4as_T4_v3"]) is None
+
+
+def test_cost_is_machine_disks_and_address() -> None:
+    cost = sizing.plan(settings()).monthly_cost
+    assert cost.amount == pytest.approx(16 / 200 * 730 + 2.4 + 4.8 + 3.65)
+    assert str(cost) == (
+        "about 69 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
+    )
+
+
+def test_a_disk_is_billed_by_the_next_larger_tier() -> None:
+    assert sizing.disk_price(64) == 4.8
+    assert sizing.disk_price(65) == 9.6
+
+
+def test_a_search_by_open_webuis_own_model_takes_memory() -> None:
+    without = sizing.plan(settings()).memory_need_gib
+    with_it = sizing.plan(settings(documentSearch="image")).memory_need_gib
+    assert with_it - without == pytest.approx(sizing.IMAGES_SEARCH_GIB)
+
+
+@pytest.mark.parametrize(
+    ("models", "search", "fix"),
+    [
+        ('["llama3.2:1b"]', "auto", "--path 'ollamazure:models[1]' nomic-embed-text:v1.5"),
+        ('["llama3.2:1b","all-minilm:22m"]', "whole", "ollamazure:documentSearch auto"),
+        ('["llama3.2:1b","all-minilm:22m"]', "auto", None),
+        ('["llama3.2:1b"]', "image", None),
+    ],
+)
+def test_documents_that_no_conversation_holds_are_told(
+    models: str, search: str, fix: str | None
+) -> None:
+    """The guide is longer than 512 tokens, and read whole where nothing searches it."""
+    given = {
+        "knowledge": '[{"name": "Guide", "files": ["docs/explanation/guide.md"]}]',
+        "contextLength": "512",
+    }
+    plan = sizing.plan(settings(models=models, documentSearch=search, **given))
+    told = [warning for warning in plan.warnings if "The knowledge base Guide has about" in warning]
+    assert len(told) == (0 if fix is None else 1)
+    assert fix is None or told[0].endswith(fix)

@@ -1,0 +1,254 @@
+"""tools/post.py against a stand-in for `gh` that answers only what GitHub would be asked.
+
+The paths are those of GitHub's REST interface; `--paginate --slurp` gives a list of pages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.stand_in import Program
+from tools import post
+
+SHA = "a" * 40
+
+
+class GitHub(Program):
+    """What the stand-in answers, and what it was sent."""
+
+    unknown = "gh: Not Found (HTTP 404)"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "gh")
+        self.pulls(pull(7))
+        self.list_of("issues/7/comments?per_page=100")
+        self.list_of("issues?state=open&per_page=100")
+        for method, path in (
+            ("POST", "issues/7/comments"),
+            ("PATCH", "issues/comments/31"),
+            ("POST", "issues"),
+            ("PATCH", "issues/9"),
+        ):
+            self.answer(f"api --method {method} repos/team/chat/{path} --input -", {})
+
+    def pulls(self, *found: dict[str, Any], head: str = "ada:more-models") -> None:
+        self.list_of(f"pulls?state=open&head={head}", *found)
+
+    def list_of(self, path: str, *items: dict[str, Any]) -> None:
+        """A list on two pages, the second of them empty."""
+        self.answer(f"api --paginate --slurp 'repos/team/chat/{path}'", [list(items), []])
+
+    def sent(self) -> list[tuple[str, str, dict[str, str]]]:
+        """Method, path and body of everything that changed something."""
+        return [
+            (words[2], words[3].removeprefix("repos/team/chat/"), json.loads(body))
+            for words, body in self.calls()
+            if words[1] == "--method"
+        ]
+
+
+def pull(number: int, sha: str = SHA) -> dict[str, Any]:
+    return {"number": number, "head": {"sha": sha}}
+
+
+def text_of(stack: str, text: str = "| added | 1 |") -> str:
+    return f"<!-- ollamazure preview: {stack} -->\n{text}\n"
+
+
+def written(number: int, body: str, login: str = post.BOT) -> dict[str, Any]:
+    """A comment or an issue on GitHub."""
+    return {"id": number, "number": number, "body": body, "user": {"login": login}}
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/chat")
+    return GitHub(folder)
+
+
+Files = dict[str, str]
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(github: GitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(what: str, files: Files, *more: str) -> tuple[int, str]:
+        folder = tmp_path / "artifact"
+        folder.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        github.install()
+        code = post.main([what, "--folder", str(folder), *more])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def comment(run: Run) -> Callable[..., tuple[int, str]]:
+    def comment(files: Files, head: str = "ada:more-models") -> tuple[int, str]:
+        return run("comments", files, "--head", head, "--sha", SHA)
+
+    return comment
+
+
+def test_a_first_comment_is_posted_for_each_stack(comment: Run, github: GitHub) -> None:
+    code, said = comment({"dev.md": text_of("dev"), "prod.md": text_of("prod")})
+
+    assert code == 0, said
+    assert github.sent() == [
+        ("POST", "issues/7/comments", {"body": text_of("dev")}),
+        ("POST", "issues/7/comments", {"body": text_of("prod")}),
+    ]
+
+
+def test_a_later_one_takes_the_place_of_the_first(comment: Run, github: GitHub) -> None:
+    github.list_of(
+        "issues/7/comments?per_page=100",
+        written(30, text_of("prod")),
+        written(31, text_of("dev", "older")),
+    )
+    code, said = comment({"dev.md": text_of("dev")})
+
+    assert code == 0, said
+    assert github.sent() == [("PATCH", "issues/comments/31", {"body": text_of("dev")})]
+
+
+def test_nobody_elses_comment_is_touched(comment: Run, github: GitHub) -> None:
+    github.list_of("issues/7/comments?per_page=100", written(31, text_of("dev"), login="mallory"))
+    comment({"dev.md": text_of("dev")})
+
+    assert github.sent() == [("POST", "issues/7/comments", {"body": text_of("dev")})]
+
+
+def test_a_pull_request_that_moved_on_gets_nothing(comment: Run, github: GitHub) -> None:
+    github.pulls(pull(7, sha="b" * 40))
+    code, said = comment({"dev.md": text_of("dev")})
+
+    assert code == 0
+    assert "nothing to post" in said
+    assert github.sent() == []
+
+
+def test_a_branch_may_have_any_name(comment: Run, github: GitHub) -> None:
+    github.pulls(pull(7), head="ada:a%26state%3Dall%23")
+    code, said = comment({"dev.md": text_of("dev")}, head="ada:a&state=all#")
+
+    assert code == 0, said
+    assert len(github.sent()) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"dev.md": "no marker\n"},
+        {"dev.md": text_of("prod")},
+        {"DEV.md": text_of("DEV")},
+        {"dev.sh": text_of("dev")},
+        {"dev.md": text_of("dev"), "7": "8"},
+    ],
+)
+def test_what_is_not_a_comment_is_refused_whole(files: Files, comment: Run, github: GitHub) -> None:
+    code, said = comment(files)
+
+    assert code == 1, said
+    assert not github.log.exists()
+
+
+def test_a_link_out_of_the_folder_is_refused(comment: Run, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(text_of("dev"))
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact" / "dev.md").symlink_to(secret)
+
+    assert comment({})[0] == 1
+
+
+def test_a_comment_mentions_nobody(comment: Run, github: GitHub) -> None:
+    comment({"dev.md": text_of("dev", "@team/everybody, mail ada@example.com")})
+
+    ((_, _, body),) = github.sent()
+    assert "@team" not in body["body"]
+    assert "@\N{ZERO WIDTH SPACE}team/everybody" in body["body"]
+
+
+def test_a_comment_fits_what_github_takes(comment: Run, github: GitHub) -> None:
+    comment({"dev.md": text_of("dev", "@a" * 60_000)})
+
+    ((_, _, body),) = github.sent()
+    assert len(body["body"]) <= 65_536
+
+
+def test_no_artifact_is_nothing_to_post(github: GitHub, tmp_path: Path) -> None:
+    github.install()
+    missing = str(tmp_path / "none")
+
+    assert post.main(["comments", "--folder", missing, "--head", "a:b", "--sha", SHA]) == 0
+    assert not github.log.exists()
+
+
+def test_what_github_refuses_is_passed_on(comment: Run, github: GitHub) -> None:
+    github.answers.clear()
+    code, said = comment({"dev.md": text_of("dev")})
+
+    assert code == 1
+    assert "HTTP 404" in said
+
+
+def report(outcome: str, stack: str) -> Files:
+    return {f"{stack}.md": f"<!-- drift: {outcome} -->\n## {stack}\n"}
+
+
+def test_drift_opens_an_issue(run: Run, github: GitHub) -> None:
+    code, said = run("issue", report("found", "dev") | report("none", "prod"))
+
+    assert code == 0, said
+    ((method, path, body),) = github.sent()
+    assert (method, path, body["title"]) == ("POST", "issues", post.DRIFT_TITLE)
+    assert body["body"].startswith(post.DRIFT_MARKER)
+    assert "## dev" in body["body"] and "## prod" in body["body"]
+
+
+def test_there_is_only_one_issue(run: Run, github: GitHub) -> None:
+    github.list_of(
+        "issues?state=open&per_page=100",
+        written(8, f"{post.DRIFT_MARKER}\n", login="mallory"),
+        written(9, f"{post.DRIFT_MARKER}\nolder"),
+    )
+    run("issue", report("found", "dev"))
+
+    ((method, path, _),) = github.sent()
+    assert (method, path) == ("PATCH", "issues/9")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "sent"),
+    [
+        (("none", "none"), [("PATCH", "issues/9", {"state": "closed"})]),
+        (("none", "unknown"), []),
+    ],
+)
+def test_the_issue_is_closed_when_nothing_differs_for_certain(
+    outcomes: tuple[str, str], sent: list[Any], run: Run, github: GitHub
+) -> None:
+    github.list_of("issues?state=open&per_page=100", written(9, post.DRIFT_MARKER))
+    dev, prod = outcomes
+    run("issue", report(dev, "dev") | report(prod, "prod"))
+
+    assert github.sent() == sent
+
+
+def test_without_a_report_nothing_is_known(run: Run) -> None:
+    code, said = run("issue", {})
+
+    assert code == 1
+    assert "there is no report" in said

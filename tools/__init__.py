@@ -1,0 +1,1 @@
+"""What the maintainers and the workflows of this project run."""

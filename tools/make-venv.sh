@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Makes .venv: the project itself, in front of the packages that it pins.
+# The packages take half a GiB, so they are installed once into the user's cache, in a folder named by the
+# hash of the pins, and clones and comparisons share them. A plain `pulumi install` works as well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+find_python() {
+    local candidate
+    for candidate in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13 python3 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "No Python 3.11, 3.12 or 3.13 with its venv module was found; install one: apt-get install python3-venv" >&2
+    return 1
+}
+
+python=$(find_python)
+key=$({ cat requirements.txt requirements-dev.txt constraints.txt; "$python" --version; } | sha256sum | cut -c1-16)
+shared=${XDG_CACHE_HOME:-$HOME/.cache}/ollamazure/venv/$key
+mkdir -p "$shared"
+exec 9>"$shared.lock"
+flock 9
+if [ ! -e "$shared/.complete" ]; then
+    echo "python environment: installing into $shared"
+    "$python" -m venv --clear "$shared"
+    # Without `-e .`: the project differs from clone to clone.
+    sed -s '/^-e /d; /^-r /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
+    "$shared/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --requirement "$shared/pinned.txt"
+    touch "$shared/.complete"
+fi
+
+# A link is what earlier versions of this script made.
+rm -rf .venv
+"$python" -m venv --without-pip .venv
+site_packages() { "$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+# What `pip install -e .` would add, and the shared packages with their own .pth files.
+printf '%s\nimport site; site.addsitedir("%s")\n' "$PWD" "$(site_packages "$shared")" \
+    >"$(site_packages .venv)/ollamazure.pth"
+for tool in mypy ruff yamllint zizmor; do
+    ln -s "$shared/bin/$tool" ".venv/bin/$tool"
+done

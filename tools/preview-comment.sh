@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The comment that shows what a pull request would change on Azure: previewed after a refresh, with
+# the policies. The comment is written whatever comes of it; the exit code is that of the preview.
+# usage: tools/preview-comment.sh STACK FILE
+set -euo pipefail
+cd "$(dirname "$0")/.."
+stack=$1 file=$2
+preview=(pulumi preview --non-interactive --color never --refresh --policy-pack policy --stack "$stack")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+code=0
+"${preview[@]}" --json --show-sames >"$work/preview.json" || code=$?
+"${preview[@]}" --diff >"$work/diff" || true
+mkdir -p "$(dirname "$file")"
+.venv/bin/python -m review --stack "$stack" --preview "$work/preview.json" --diff "$work/diff" --output "$file" || true
+exit "$code"

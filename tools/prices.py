@@ -1,0 +1,205 @@
+"""Updates ollamazure/catalog/prices.yaml from Azure's public price list, prints the changes.
+
+    .venv/bin/python -m tools.prices [REGION…]
+
+Regions named here are added to those the file already has. The list needs no sign-in:
+https://learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ollamazure import catalog
+from ollamazure.catalog import Prices
+from ollamazure.sizing import HOURS_A_MONTH
+
+FILE = catalog.FOLDER / "prices.yaml"
+SERVICE = "https://prices.azure.com/api/retail/prices"
+# What is the same everywhere within a few per cent is priced once.
+REFERENCE_REGION = "eastus"
+SIZES_A_REQUEST = 15  # the service refuses filters of more than some 2000 characters
+DISK_TIERS = {
+    4: "E1", 8: "E2", 16: "E3", 32: "E4", 64: "E6", 128: "E10", 256: "E15", 512: "E20",
+    1024: "E30", 2048: "E40", 4096: "E50",
+}  # fmt: skip
+
+TEMPLATE = """\
+# What things cost, in US dollars, pay as you go, Linux, without tax.
+# `verified: false` marks prices that come from third-party tables or from memory, so an estimate
+# built on them is only a guide; `python -m tools.prices` fetches those of Azure's price list and
+# sets the date.
+
+currency: {currency}
+date: {date}
+verified: {verified}
+source: {source}
+
+# Dollars an hour. Another region is estimated from eastus.
+hourly:
+{hourly}
+# Dollars a month for what stands beside the machine.
+monthly:
+  publicAddress: {address:g}
+  # Standard SSD by the largest size, in GiB, that a tier holds; operations come on top.
+  standardSsd: {{{disks}}}
+"""
+
+
+class UnreachableError(Exception):
+    """The price list did not answer as documented; the message says what to do."""
+
+
+def main(regions: list[str], service: str = SERVICE, file: Path = FILE) -> int:
+    """Refreshes the file; the exit code says whether the price list answered."""
+    unknown = sorted(set(regions) - set(catalog.locations()))
+    if unknown:
+        print(
+            f"not a region of ollamazure/catalog/locations.yaml: {', '.join(unknown)}",
+            file=sys.stderr,
+        )
+        return 1
+    former = catalog.prices()
+    try:
+        current = refreshed(former, [*former.hourly, *regions], service)
+    except UnreachableError as error:
+        print(f"{error}\n{file.name} is unchanged.", file=sys.stderr)
+        return 1
+    file.write_text(rendered(current), encoding="utf-8")
+    for line in changes(former, current):
+        print(line)
+    return 0
+
+
+def refreshed(former: Prices, regions: Iterable[str], service: str) -> Prices:
+    """Today's prices; what the list does not know keeps its former price.
+
+    Raises:
+        UnreachableError: no answer, or one that is not as documented.
+    """
+    hourly = {
+        region: {**former.hourly.get(region, {}), **machines(region, service)}
+        for region in dict.fromkeys(regions)
+    }
+    monthly = former.monthly.model_copy(
+        update={
+            "public_address": address(service) or former.monthly.public_address,
+            "standard_ssd": {**former.monthly.standard_ssd, **disks(service)},
+        }
+    )
+    return former.model_copy(
+        update={
+            "date": date.today(),
+            "verified": True,
+            "source": SERVICE,
+            "hourly": hourly,
+            "monthly": monthly,
+        }
+    )
+
+
+def machines(region: str, service: str) -> dict[str, float]:
+    """Dollars an hour of each size of the catalog that the region offers with Linux."""
+    names = list(catalog.vm_sizes())
+    found: dict[str, float] = {}
+    for start in range(0, len(names), SIZES_A_REQUEST):
+        some = " or ".join(f"armSkuName eq '{n}'" for n in names[start : start + SIZES_A_REQUEST])
+        where = f"armRegionName eq '{region}' and priceType eq 'Consumption' and ({some})"
+        for item in items(f"serviceName eq 'Virtual Machines' and {where}", service):
+            if _plain_linux(item):
+                found[item["armSkuName"]] = item["retailPrice"]
+    return {name: found[name] for name in names if name in found}
+
+
+def _plain_linux(item: Mapping[str, Any]) -> bool:
+    """Neither Windows nor the cheaper kinds that Azure may take back at any time."""
+    return "Windows" not in item["productName"] and not any(
+        word in item["skuName"] for word in ("Spot", "Low Priority")
+    )
+
+
+def disks(service: str) -> dict[int, float]:
+    """Dollars a month of each tier of Standard SSD."""
+    where = (
+        "productName eq 'Standard SSD Managed Disks' and priceType eq 'Consumption' "
+        f"and armRegionName eq '{REFERENCE_REGION}'"
+    )
+    by_meter = {item["meterName"]: item["retailPrice"] for item in items(where, service)}
+    meters = {size: f"{tier} LRS Disk" for size, tier in DISK_TIERS.items()}
+    return {size: by_meter[meter] for size, meter in meters.items() if meter in by_meter}
+
+
+def address(service: str) -> float | None:
+    """Dollars a month of a static public address."""
+    where = (
+        "serviceName eq 'Virtual Network' and meterName eq 'Standard IPv4 Static Public IP' "
+        f"and priceType eq 'Consumption' and armRegionName eq '{REFERENCE_REGION}'"
+    )
+    hourly = [item["retailPrice"] for item in items(where, service)]
+    return round(max(hourly) * HOURS_A_MONTH, 2) if hourly else None
+
+
+def items(where: str, service: str) -> Iterator[Mapping[str, Any]]:
+    """What the price list has for a filter, all pages of it.
+
+    Raises:
+        UnreachableError: no answer, or one that is not as documented.
+    """
+    url: str | None = f"{service}?{urllib.parse.urlencode({'$filter': where})}"
+    while url:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - always http(s)
+                page = json.load(answer)
+            yield from page["Items"]
+            url = page["NextPageLink"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UnreachableError(
+                f"{service} did not answer as documented ({error}). Is it reachable from here? "
+                "Prices are only shown, so all else works without."
+            ) from error
+
+
+def rendered(prices: Prices) -> str:
+    """The file's text."""
+    hourly = "".join(
+        f"  {region}:\n" + "".join(f"    {name}: {price:g}\n" for name, price in sizes.items())
+        for region, sizes in prices.hourly.items()
+    )
+    return TEMPLATE.format(
+        currency=prices.currency,
+        date=prices.date,
+        verified=str(prices.verified).lower(),
+        source=prices.source,
+        hourly=hourly,
+        address=prices.monthly.public_address,
+        disks=", ".join(f"{gib}: {price:g}" for gib, price in prices.monthly.standard_ssd.items()),
+    )
+
+
+def changes(former: Prices, current: Prices) -> Iterator[str]:
+    """One line for each price that moved, is new, or was not to be had."""
+    for region, sizes in current.hourly.items():
+        before = former.hourly.get(region, {})
+        for name, price in sizes.items():
+            if before.get(name) != price:
+                yield f"{region} {name}: {before.get(name, 'new')} -> {price} an hour"
+        for name in catalog.vm_sizes():
+            if name not in sizes:
+                yield f"{region} {name}: not offered"
+    for gib, price in current.monthly.standard_ssd.items():
+        if former.monthly.standard_ssd.get(gib) != price:
+            yield f"disk of {gib} GiB: {former.monthly.standard_ssd.get(gib)} -> {price} a month"
+    if former.monthly.public_address != current.monthly.public_address:
+        before_address, now = former.monthly.public_address, current.monthly.public_address
+        yield f"public address: {before_address} -> {now} a month"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
