@@ -17,7 +17,7 @@ from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
 from components.workspace import Workspace, WorkspaceArgs
-from ollamazure.azure.names import GroupNames, group_names
+from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
 from ollamazure.sizing import Sizing

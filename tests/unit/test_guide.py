@@ -14,8 +14,8 @@ import yaml
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
 from ollamazure import sizing
-from ollamazure.azure.names import group_names
 from ollamazure.azure.preflight import Stack, stack_settings
+from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
