@@ -20,7 +20,7 @@ from components.workspace import Workspace, WorkspaceArgs
 from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
-from ollamazure.sizing import Sizing
+from ollamazure.sizing.plan import Sizing
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from components.remote_command import (
     render_file,
     run_on_machine,
 )
-from ollamazure.sizing import OS_DISK_GIB
+from ollamazure.sizing.disks import OS_DISK_GIB
 
 CLOUD_INIT = Path(__file__).resolve().parent.parent / "cloud-init"
 COMPUTER_NAME = "chat"

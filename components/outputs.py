@@ -1,4 +1,4 @@
-"""What a stack says of itself: its outputs, and the operator's page made of them."""
+"""What a stack exports, and the operator's page made of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 
 import jinja2
 import pulumi
+from pulumi.runtime import invoke
 
 from components.chat import Chat
+from ollamazure import catalog
+from ollamazure.catalog import VmSize
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
-from ollamazure.sizing import MonthlyCost, Sizing
+from ollamazure.sizing.cost import MonthlyCost
+from ollamazure.sizing.plan import Sizing
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
-    """The outputs by name, of a stack and of the package's component alike."""
+    """The outputs by name: of a stack, and of the component that the package provides."""
     shown = {
         "url": chat.url,
         "adminEmail": settings.admin_email,
@@ -43,6 +47,22 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "sshPrivateKey": chat.machine.private_key,
         "readme": operator_page(page),
     }
+
+
+def former_size() -> VmSize | None:
+    """The machine's size after the last `pulumi up`; None before the first.
+
+    The engine reads the stack's own outputs from the backend that is in use. A StackReference could
+    do it too, but it would be in every preview and copy all outputs, also secrets, into the state.
+    Outputs that cannot be read only mean that no warning is printed, which is no reason to stop.
+    """
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    try:
+        read = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
+    except Exception as error:  # the SDK raises nothing narrower
+        pulumi.log.debug(f"The former size is not known: {error}")
+        return None
+    return catalog.vm_sizes().get(read.value["outputs"].get("vmSize"))
 
 
 def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:

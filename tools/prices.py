@@ -19,7 +19,7 @@ from typing import Any
 
 from ollamazure import catalog
 from ollamazure.catalog import Prices
-from ollamazure.sizing import HOURS_A_MONTH
+from ollamazure.sizing.cost import HOURS_A_MONTH
 
 FILE = catalog.FOLDER / "prices.yaml"
 SERVICE = "https://prices.azure.com/api/retail/prices"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ollamazure import sizing
 from ollamazure.settings.problems import NAMESPACE
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.memory import MACHINE_GIB
+from ollamazure.sizing.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))
@@ -26,8 +27,8 @@ def test_a_shipped_stack_is_right(file: Path) -> None:
         key.removeprefix(f"{NAMESPACE}:"): value if isinstance(value, str) else json.dumps(value)
         for key, value in config.items()
     }
-    plan = sizing.plan(Settings.parse(given))
-    assert plan.memory_need_gib > sizing.MACHINE_GIB
+    plan = make_plan(Settings.parse(given))
+    assert plan.memory_need_gib > MACHINE_GIB
 
 
 def test_there_is_a_stack_for_each_size_of_model() -> None:

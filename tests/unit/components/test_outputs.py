@@ -6,8 +6,11 @@ import re
 from datetime import date
 from pathlib import Path
 
+import pytest
+
+from components import outputs
 from components.outputs import cost_in_numbers, render_operator_page
-from ollamazure.sizing import MonthlyCost
+from ollamazure.sizing.cost import MonthlyCost
 
 PROJECT = Path(__file__).resolve().parents[3]
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateFingerprint
@@ -31,3 +34,13 @@ def test_the_cost_is_exported_in_numbers_too() -> None:
         "asOf": "2026-11-23",
         "verified": False,
     }
+
+
+def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen with the file backend, while the same run wrote its first state."""
+
+    def cut_off(*_: object) -> None:
+        raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
+
+    monkeypatch.setattr(outputs, "invoke", cut_off)
+    assert outputs.former_size() is None
