@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pulumi
 from pulumi.runtime import invoke
 
@@ -17,6 +15,7 @@ from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cost import MonthlyCost
 from ollamazure.sizing.plan import Sizing
+from ollamazure.templates import render_template
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
@@ -77,25 +76,15 @@ def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:
 
 
 def operator_page(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
-    """The page for `pulumi stack output readme`, in Markdown; holds no secret."""
+    """The page for `pulumi stack output readme`, in Markdown; it contains no secret."""
     return pulumi.Output.all(**values).apply(render_operator_page)
 
 
 def render_operator_page(values: Mapping[str, Any]) -> str:
-    """The operator's page with all values known.
-
-    Raises:
-        jinja2.UndefinedError: the page names a value that is not there.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )
-    return environment.get_template("operator.md.j2").render(values)
+    """The operator's page with all values known."""
+    return render_template("components/operator.md.j2", **values)
 
 
 def ssh_command(user: str, address: pulumi.Input[str]) -> pulumi.Output[str]:
-    """How an operator signs in, with the private key saved as chat.key."""
+    """The command that signs an operator in, with the private key saved as chat.key."""
     return pulumi.Output.concat("ssh -i chat.key ", user, "@", address)
