@@ -6,6 +6,7 @@ import base64
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_tls as tls
@@ -209,61 +210,14 @@ class Machine(pulumi.ComponentResource):
     def _vm(
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
     ) -> compute.VirtualMachine:
-        settings, size, gpu = args.settings, args.plan.vm_size, args.plan.gpu
-        user_data: pulumi.Output[str] = pulumi.Output.all(
-            private=host_key.private_key_openssh, public=host_key.public_key_openssh
-        ).apply(
-            lambda key: _base64(render_user_data(key["private"], key["public"], gpu=args.plan.gpu))
-        )
-        custom_data: pulumi.Output[str] = pulumi.Output.secret(user_data)
-        authorized_key = {
-            "path": f"/home/{settings.vm_admin_username}/.ssh/authorized_keys",
-            "key_data": user_key.public_key_openssh.apply(str.strip),
-        }
         return compute.VirtualMachine(
             "vm",
             vm_name="vm",
             resource_group_name=args.group.name,
-            location=settings.location,
-            hardware_profile={"vm_size": size.name},
-            os_profile={
-                "computer_name": COMPUTER_NAME,
-                "admin_username": settings.vm_admin_username,
-                "allow_extension_operations": False,
-                "custom_data": custom_data,
-                "linux_configuration": {
-                    "disable_password_authentication": True,
-                    "ssh": {"public_keys": [authorized_key]},
-                },
-            },
-            storage_profile={
-                "image_reference": {
-                    "publisher": "Debian",
-                    "offer": "debian-13",
-                    "sku": "13-gen2",
-                    "version": settings.image_version,
-                },
-                "os_disk": {
-                    "create_option": compute.DiskCreateOptionTypes.FROM_IMAGE,
-                    "delete_option": compute.DiskDeleteOptionTypes.DELETE,
-                    "caching": compute.CachingTypes.READ_ONLY
-                    if size.premium_caching
-                    else compute.CachingTypes.NONE,
-                    "disk_size_gb": OS_DISK_GIB,
-                    "managed_disk": {
-                        "storage_account_type": compute.StorageAccountTypes.STANDARD_SS_D_LRS
-                    },
-                },
-                "data_disks": [
-                    {
-                        "lun": 0,
-                        "create_option": compute.DiskCreateOptionTypes.ATTACH,
-                        "delete_option": compute.DiskDeleteOptionTypes.DETACH,
-                        "caching": compute.CachingTypes.NONE,
-                        "managed_disk": {"id": self.data_disk_id},
-                    }
-                ],
-            },
+            location=args.settings.location,
+            hardware_profile={"vm_size": args.plan.vm_size.name},
+            os_profile=_os_profile(args, user_key, host_key),
+            storage_profile=_storage_profile(args, self.data_disk_id),
             network_profile={
                 "network_interfaces": [
                     {
@@ -278,12 +232,12 @@ class Machine(pulumi.ComponentResource):
                 # The first boot builds NVIDIA's driver unsigned, which Secure Boot would refuse.
                 # Microsoft advises against the vTPM with this driver on Linux.
                 "uefi_settings": {
-                    "secure_boot_enabled": not gpu,
-                    "v_tpm_enabled": not gpu,
+                    "secure_boot_enabled": not args.plan.gpu,
+                    "v_tpm_enabled": not args.plan.gpu,
                 },
             },
             diagnostics_profile={"boot_diagnostics": {"enabled": True}},
-            tags={**args.tags, "machineClass": size.machine_class},
+            tags={**args.tags, "machineClass": args.plan.vm_size.machine_class},
             opts=pulumi.ResourceOptions(
                 parent=self,
                 replace_on_changes=REPLACES,
@@ -291,6 +245,59 @@ class Machine(pulumi.ComponentResource):
                 ignore_changes=SEEDS,
             ),
         )
+
+
+def _os_profile(
+    args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
+) -> dict[str, Any]:
+    """The first boot's configuration, and the operators' account."""
+    user = args.settings.vm_admin_username
+    user_data = pulumi.Output.all(
+        private=host_key.private_key_openssh, public=host_key.public_key_openssh
+    ).apply(lambda key: render_user_data(key["private"], key["public"], gpu=args.plan.gpu))
+    authorized_key = {
+        "path": f"/home/{user}/.ssh/authorized_keys",
+        "key_data": user_key.public_key_openssh.apply(str.strip),
+    }
+    return {
+        "computer_name": COMPUTER_NAME,
+        "admin_username": user,
+        "allow_extension_operations": False,
+        "custom_data": pulumi.Output.secret(user_data.apply(_base64)),
+        "linux_configuration": {
+            "disable_password_authentication": True,
+            "ssh": {"public_keys": [authorized_key]},
+        },
+    }
+
+
+def _storage_profile(args: MachineArgs, data_disk_id: pulumi.Output[str]) -> dict[str, Any]:
+    """Debian's image on the OS disk, and the data disk, which outlives the VM."""
+    caching = compute.CachingTypes
+    return {
+        "image_reference": {
+            "publisher": "Debian",
+            "offer": "debian-13",
+            "sku": "13-gen2",
+            "version": args.settings.image_version,
+        },
+        "os_disk": {
+            "create_option": compute.DiskCreateOptionTypes.FROM_IMAGE,
+            "delete_option": compute.DiskDeleteOptionTypes.DELETE,
+            "caching": caching.READ_ONLY if args.plan.vm_size.premium_caching else caching.NONE,
+            "disk_size_gb": OS_DISK_GIB,
+            "managed_disk": {"storage_account_type": compute.StorageAccountTypes.STANDARD_SS_D_LRS},
+        },
+        "data_disks": [
+            {
+                "lun": 0,
+                "create_option": compute.DiskCreateOptionTypes.ATTACH,
+                "delete_option": compute.DiskDeleteOptionTypes.DETACH,
+                "caching": caching.NONE,
+                "managed_disk": {"id": data_disk_id},
+            }
+        ],
+    }
 
 
 def render_user_data(host_private_key: str, host_public_key: str, *, gpu: bool = False) -> str:

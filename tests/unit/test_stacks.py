@@ -1,4 +1,4 @@
-"""Every stack file that is shipped says what it is, and its settings are right and fit."""
+"""Every shipped stack file explains its purpose, and its settings are valid and fit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))
 
 
 @pytest.mark.parametrize("file", STACKS, ids=lambda file: file.name)
-def test_a_shipped_stack_is_right(file: Path) -> None:
+def test_a_shipped_stack_is_valid(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    assert text.startswith("# "), "the first line says what the stack is for"
+    assert text.startswith("# "), "the first line explains what the stack is for"
     config = yaml.safe_load(text)["config"]
     assert all(key.startswith(f"{NAMESPACE}:") for key in config)
     given = {
