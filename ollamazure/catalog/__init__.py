@@ -5,7 +5,7 @@ Nothing is computed here but what a record says of itself: what fits where is in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -186,6 +186,11 @@ def models() -> Mapping[str, Model]:
         for name, entry in _read("models.yaml").items()
     ]
     return {name: model for model in found for name in (model.name, *model.aliases)}
+
+
+def chat_models(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the models that answer questions; an unknown one is taken to be one of them."""
+    return tuple(name for name in names if name not in models() or models()[name].kind == "chat")
 
 
 @cache
