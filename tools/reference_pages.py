@@ -40,7 +40,7 @@ MODELS_HEAD = """\
 
 Memory is that of one answer at a time with {context} tokens of context, by the formula at the \
 head of ollamazure/sizing/__init__.py; the machine itself needs another {machine:.1f} GiB. Speed \
-is an estimate for Standard_B2ms. {mark} marks figures that nobody has looked up yet (file: size; \
+is an estimate for Standard_B2ms. {mark} marks figures that are not verified (file: size; \
 memory: layers and dimensions).
 
 """
@@ -52,7 +52,7 @@ SIZES_HEAD = """\
 
 Prices are in {prices.currency} for eastus, Linux, pay as you go, without tax, as of \
 {prices.date} ({prices.source}).{trust} A month is {hours} hours of the machine, its disks and \
-its address. {mark} marks sizes whose figures nobody has looked up yet.
+its address. {mark} marks sizes whose figures are not verified.
 
 A change of size within a class restarts the machine. A change between classes replaces the \
 machine; the data disk is kept, and with it every chat and model. Accelerated networking is not \

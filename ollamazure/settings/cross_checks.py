@@ -1,8 +1,8 @@
-"""Whether the settings fit together: the second pass, over settings of which every part is valid.
+"""Whether the settings fit together: the second pass, over settings whose values are all valid.
 
-Each check is a plain function of the settings that yields what it finds. Where a part is invalid by
-itself, load.py puts an example in its place and drops the findings that rest on the example; so a
-finding names, in `rests_on`, the other parts that it follows from.
+Each check is a plain function of the settings that yields what it finds. If a value is invalid by
+itself, load.py puts an example in its place and drops the findings that rest on the example. For
+that, each finding names in `rests_on` the other values that it follows from.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset
 # Names of all groups, users and so on: a reference to them rests on every one.
 GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
 KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
+# The groups of all users follow from these.
+MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
 SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
 
@@ -61,7 +63,7 @@ def models(settings: Settings) -> Iterator[Violation]:
             reason = f"ollamazure/catalog/models.yaml does not know it{hint(near)}"
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
-            yield Violation(path, name, reason, fix=fix, rests_on=rests_on)
+            yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
     if not catalog.chat_models(settings.models):
         reason = "none of them answers questions; they only turn text into numbers for the search"
         yield Violation(("models",), list(settings.models), reason)
@@ -155,19 +157,19 @@ def _provider(declared: SignIn) -> Iterator[Violation]:
 
 def _filled_groups(settings: Settings, names: Sequence[str]) -> Iterator[Violation]:
     """Groups of the provider to which the settings add members as well."""
-    members: list[tuple[Path, str]] = [
-        (("groups", index, "members"), group.name)
+    members: list[tuple[str, tuple[Path, ...]]] = [
+        (group.name, (("groups", index, "name"), ("groups", index, "members")))
         for index, group in enumerate(settings.groups)
         if group.members
     ]
     for index, user in enumerate(settings.users):
-        members += [(("users", index, "groups", g), name) for g, name in enumerate(user.groups)]
+        members += [(name, (("users", index, "groups", g),)) for g, name in enumerate(user.groups)]
     reason = "the settings name members of it, and at each sign-in the provider would change them"
     for index, name in enumerate(names):
         path: Path = ("signIn", "groups", index)
-        for evidence, group in members:
+        for group, rests_on in members:
             if group == name:
-                yield Violation(path, name, reason, remove=path, rests_on=(evidence,))
+                yield Violation(path, name, reason, remove=path, rests_on=rests_on)
 
 
 def sign_in_secret(settings: Settings) -> Iterator[Violation]:
@@ -322,19 +324,21 @@ def _closed(path: Path, preset: Preset, settings: Settings) -> Iterator[Violatio
 
     Open WebUI refuses them the answer, or leaves the knowledge out without a message.
     """
-    people = (("users",), ("groups",), (*path, "access"))
-    if not _within(preset.access, settings.model_access.get(preset.base_model), settings):
+    people = (*MEMBERSHIP, (*path, "access"))
+    base = preset.base_model
+    if not _within(preset.access, settings.model_access.get(base), settings):
         reason = "some users of the preset may not use this model, see modelAccess"
-        rests_on = (*people, ("modelAccess",))
-        item = (*path, "baseModel")
-        yield Violation(item, preset.base_model, reason, remove=path, rests_on=rests_on)
-    accesses_of = {base.name: base.access for base in settings.knowledge}
+        names = (base, base.removesuffix(":latest"))
+        rests_on = (*people, *(("modelAccess", name) for name in names))
+        yield Violation((*path, "baseModel"), base, reason, remove=path, rests_on=rests_on)
+    index_of = {each.name: index for index, each in enumerate(settings.knowledge)}
     for index, name in enumerate(preset.knowledge):
-        if not _within(preset.access, accesses_of.get(name), settings):
+        at = index_of.get(name)
+        if at is not None and not _within(preset.access, settings.knowledge[at].access, settings):
             reason = "some users of the preset may not read this knowledge base"
             item = (*path, "knowledge", index)
-            rests_on = (*people, ("knowledge",))
-            yield Violation(item, name, reason, remove=item, rests_on=rests_on)
+            knowledge = (("knowledge", at, "name"), ("knowledge", at, "access"))
+            yield Violation(item, name, reason, remove=item, rests_on=(*people, *knowledge))
 
 
 def _within(access: Access | None, other: Access | None, settings: Settings) -> bool:

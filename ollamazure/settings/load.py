@@ -150,8 +150,12 @@ def _check_each_value(raw: RawSettings) -> tuple[list[Violation], Settings]:
             found = list(violations_of(error))
             # What comes to light only now may come from an example, and waits for the next run.
             invalid = found if invalid is None else invalid
-            for violation in found:
+            for violation in sorted(found, key=_is_to_be_removed):  # removed last, with its parts
                 _put_example(values, violation)
+
+
+def _is_to_be_removed(violation: Violation) -> bool:
+    return violation.remove == violation.path
 
 
 def _put_example(values: dict[str, Any], violation: Violation) -> None:
@@ -160,8 +164,8 @@ def _put_example(values: dict[str, Any], violation: Violation) -> None:
     holder: Any = values
     for step in parents:
         holder = holder[step]
-    if isinstance(holder, dict) and violation.remove == violation.path:
-        del holder[last]
+    if isinstance(holder, dict) and _is_to_be_removed(violation):
+        holder.pop(last, None)  # the name and the value may both be invalid
     else:
         holder[last] = schema.example_at(violation.path, Settings)
 
@@ -169,15 +173,18 @@ def _put_example(values: dict[str, Any], violation: Violation) -> None:
 def _check_together(
     raw: RawSettings, settings: Settings, invalid: Sequence[Path]
 ) -> Iterator[Violation]:
-    """What does not fit together, without what rests on an invalid value; one finding a value."""
-    reported: list[Pattern] = [*invalid, *((key,) for key in raw.unread)]
-    # Of an incomplete list the items are valid, and there may be others: -1 is none of the items.
-    uncertain = [*reported, *((key, -1) for key in raw.incomplete)]
+    """What does not fit together: one finding for each value, and none that rests on an example."""
+    examples: list[Pattern] = [*invalid, *((key,) for key in raw.unread)]
+    # The items of an incomplete list are real, and others are missing: -1 is none of the items.
+    uncertain = [*examples, *((key, -1) for key in raw.incomplete)]
+    reported = set()
     for found in (*repeated_models(raw.values), *cross_check(settings)):
         violation = _as_written(found, raw.values)
-        if not _overlap([violation.path], reported) and not _overlap(violation.rests_on, uncertain):
-            reported.append(violation.path)
-            yield violation
+        path, rests_on = violation.path, violation.rests_on
+        if path in reported or _overlap([path], examples) or _overlap(rests_on, uncertain):
+            continue
+        reported.add(path)
+        yield violation
 
 
 def _overlap(some: Iterable[Pattern], others: Iterable[Pattern]) -> bool:

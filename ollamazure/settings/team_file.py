@@ -104,7 +104,8 @@ def read(name: str, stack_values: Mapping[str, Any]) -> tuple[TeamFile | None, l
         return None, [_unusable(name, reason)]
     try:
         text = path.read_text(encoding="utf-8")
-        values, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        values = _with_text_keys(yaml.safe_load(text))
+        root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return None, [_unusable(name, f"it is not YAML ({' '.join(str(error).split())})")]
     if values is not None and not isinstance(values, dict):
@@ -121,6 +122,13 @@ def read(name: str, stack_values: Mapping[str, Any]) -> tuple[TeamFile | None, l
         if inner in stack_values[key]
     ]
     return file, problems + repeated
+
+
+def _with_text_keys(value: Any) -> Any:
+    """The value with all names as text, as in JSON: YAML also has numbers and true as names."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    return [*map(_with_text_keys, value)] if isinstance(value, list) else value
 
 
 def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:

@@ -154,6 +154,28 @@ def test_only_declared_names_are_settings() -> None:
     assert parse({**BASE, "prompts": json.dumps([prompt])}).prompts[0].access is None
 
 
+def test_a_name_and_its_value_may_both_be_invalid() -> None:
+    assert keys_of_problems(modelAccess={"x y": ["chat-only"]}, tags={"azure": {}}) == [
+        *("tags.azure", "tags.azure", 'modelAccess["x y"]', 'modelAccess["x y"]'),
+    ]
+
+
+def test_a_finding_does_not_rest_on_an_example() -> None:
+    """The examples would be the group research and the model llama3.2:1b."""
+    sign_in: dict[str, Any] = {"clientId": "chat", "issuer": "https://a.example.com"}
+    sign_in |= {"allowedDomains": ["example.com"], "groups": ["research"]}
+    assert keys_of_problems(
+        frozenset({"signInSecret"}),
+        signIn=sign_in,
+        signInSecret="a-secret-of-the-provider",
+        users=[ALICE],
+        groups=[{"name": "research"}, {"name": "", "members": ["alice@example.com"]}],
+        models=["qwen3:0.6b", ""],
+        modelAccess={"qwen3:0.6b": {"groups": [True]}},
+        presets=[{"id": "coach", "name": "Coach", "baseModel": "qwen3:0.6b"}],
+    ) == ["models[1]", "groups[1].name", 'modelAccess["qwen3:0.6b"].groups[0]']
+
+
 @pytest.fixture
 def configured() -> Iterator[None]:
     yield

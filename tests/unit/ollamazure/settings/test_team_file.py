@@ -134,6 +134,12 @@ def test_a_file_that_cannot_be_read(project: Path, text: str, reason: str) -> No
     assert reason in problems(project, text)
 
 
+def test_a_name_that_is_a_number_is_no_setting(project: Path) -> None:
+    found = problems(project, "users: [{email: a@example.com, name: A, 7: x}]\n2: []\n")
+    assert "line 2: 2 cannot be in this file" in found
+    assert 'users[0]["7"] is not a setting' in found
+
+
 def test_without_the_file_references_to_its_items_are_not_checked(project: Path) -> None:
     found = problems(
         project,
