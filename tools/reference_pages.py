@@ -107,7 +107,7 @@ def settings_page() -> str:
 
 
 def _sections(
-    model: type[BaseModel], parents: schema.Path, seen: set[type[BaseModel]]
+    model: type[BaseModel], parents: schema.SettingPath, seen: set[type[BaseModel]]
 ) -> Iterator[str]:
     """A table for each section and each list of sections, once."""
     for key, field in fields_of(model):
@@ -120,14 +120,14 @@ def _sections(
             yield from _sections(inner, path, seen)
 
 
-def _first_item(field: FieldInfo) -> schema.Path:
+def _first_item(field: FieldInfo) -> schema.SettingPath:
     """The step to an item of a list or a mapping of sections, for an example."""
     if not schema.item_of(field):
         return ()
     return schema.first_value(schema.example_of(field))[0][:1]
 
 
-def _settings_table(model: type[BaseModel], parents: schema.Path) -> str:
+def _settings_table(model: type[BaseModel], parents: schema.SettingPath) -> str:
     rows = [
         (
             f"`{key}`",

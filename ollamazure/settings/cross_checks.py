@@ -15,7 +15,7 @@ from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import fault_of_all, fault_of_path
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint
-from ollamazure.settings.schema import Path
+from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings, azure_name
 from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
@@ -55,7 +55,9 @@ def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
 def models(settings: Settings) -> Iterator[Violation]:
     """Models that are unknown or repeated, and a list without one that answers questions."""
     known = (*catalog.models(), *settings.model_memory_gib)
-    located: list[tuple[Path, str]] = [(("models", i), n) for i, n in enumerate(settings.models)]
+    located: list[tuple[SettingPath, str]] = [
+        (("models", i), n) for i, n in enumerate(settings.models)
+    ]
     for index, (path, name) in enumerate(located):
         yield from _repetitions(path, name, located[:index])
         if name not in known:
@@ -157,7 +159,7 @@ def _provider(declared: SignIn) -> Iterator[Violation]:
 
 def _filled_groups(settings: Settings, names: Sequence[str]) -> Iterator[Violation]:
     """Groups of the provider to which the settings add members as well."""
-    members: list[tuple[str, tuple[Path, ...]]] = [
+    members: list[tuple[str, tuple[SettingPath, ...]]] = [
         (group.name, (("groups", index, "name"), ("groups", index, "members")))
         for index, group in enumerate(settings.groups)
         if group.members
@@ -166,7 +168,7 @@ def _filled_groups(settings: Settings, names: Sequence[str]) -> Iterator[Violati
         members += [(name, (("users", index, "groups", g),)) for g, name in enumerate(user.groups)]
     reason = "the settings name members of it, and at each sign-in the provider would change them"
     for index, name in enumerate(names):
-        path: Path = ("signIn", "groups", index)
+        path: SettingPath = ("signIn", "groups", index)
         for group, rests_on in members:
             if group == name:
                 yield Violation(path, name, reason, remove=path, rests_on=rests_on)
@@ -192,7 +194,9 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
         ("banners", "content"): [banner.content for banner in settings.banners],
     }
     for (key, field), values in names.items():
-        located: list[tuple[Path, str]] = [((key, i, field), v) for i, v in enumerate(values)]
+        located: list[tuple[SettingPath, str]] = [
+            ((key, i, field), v) for i, v in enumerate(values)
+        ]
         for index, (path, value) in enumerate(located):
             yield from _repetitions(path, value, located[:index])
     for index, user in enumerate(settings.users):
@@ -203,7 +207,7 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
 
 
 def _repetitions(
-    path: Path, value: str, earlier: Sequence[tuple[Path, str]]
+    path: SettingPath, value: str, earlier: Sequence[tuple[SettingPath, str]]
 ) -> Iterator[Violation]:
     """The repetition of each earlier value with the same slug: resources are named by it."""
     for other, former in earlier:
@@ -222,7 +226,7 @@ def references(settings: Settings) -> Iterator[Violation]:
         yield from _groups(("signIn", "groups"), settings.sign_in.groups, settings)
     bases = [base.name for base in settings.knowledge]
     for index, preset in enumerate(settings.presets):
-        path: Path = ("presets", index, "knowledge")
+        path: SettingPath = ("presets", index, "knowledge")
         yield from _undeclared(path, preset.knowledge, bases, "knowledge base", KNOWLEDGE)
     installed = _installed(settings)
     for name in settings.model_access:
@@ -235,7 +239,7 @@ def references(settings: Settings) -> Iterator[Violation]:
 
 def accesses(settings: Settings) -> Iterator[Violation]:
     """Groups and users that may use something and are not declared."""
-    held: list[tuple[Path, Access | None]] = [
+    held: list[tuple[SettingPath, Access | None]] = [
         *((("modelAccess", name), access) for name, access in settings.model_access.items()),
         *((("knowledge", i, "access"), base.access) for i, base in enumerate(settings.knowledge)),
         *((("presets", i, "access"), preset.access) for i, preset in enumerate(settings.presets)),
@@ -247,17 +251,17 @@ def accesses(settings: Settings) -> Iterator[Violation]:
             yield from _users((*path, "users"), access.users, settings)
 
 
-def _groups(path: Path, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
+def _groups(path: SettingPath, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
     declared = [CHAT_ONLY, *(group.name for group in settings.groups)]
     return _undeclared(path, names, declared, "group", GROUPS)
 
 
-def _users(path: Path, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
+def _users(path: SettingPath, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
     return _undeclared(path, names, [user.email for user in settings.users], "user", USERS)
 
 
 def _undeclared(
-    path: Path,
+    path: SettingPath,
     names: Sequence[str],
     declared: Sequence[str],
     kind: str,
@@ -279,7 +283,7 @@ def permissions(settings: Settings) -> Iterator[Violation]:
         yield from _permissions(("groups", index, "permissions"), group.permissions)
 
 
-def _permissions(path: Path, granted: Permissions) -> Iterator[Violation]:
+def _permissions(path: SettingPath, granted: Permissions) -> Iterator[Violation]:
     known = catalog.webui_permissions().defaults
     for branch, leaves in granted.items():
         if branch in known:
@@ -289,7 +293,7 @@ def _permissions(path: Path, granted: Permissions) -> Iterator[Violation]:
             yield from _permission((*path, branch), branch, [*known])
 
 
-def _permission(path: Path, name: str, known: Sequence[str]) -> Iterator[Violation]:
+def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[Violation]:
     if name not in known:
         version, near = catalog.webui_permissions().version, did_you_mean(name, known)
         suggestion = hint(near) or f", only {', '.join(known)}"
@@ -302,7 +306,7 @@ def presets(settings: Settings) -> Iterator[Violation]:
     installed = _installed(settings)
     offered = catalog.chat_models(installed)
     for index, preset in enumerate(settings.presets):
-        path: Path = ("presets", index)
+        path: SettingPath = ("presets", index)
         if model_id(preset.id) in installed:
             other = f"{preset.id}-preset"
             reason = "it is the name of a model"
@@ -319,7 +323,7 @@ def presets(settings: Settings) -> Iterator[Violation]:
         yield from _closed(path, preset, settings)
 
 
-def _closed(path: Path, preset: Preset, settings: Settings) -> Iterator[Violation]:
+def _closed(path: SettingPath, preset: Preset, settings: Settings) -> Iterator[Violation]:
     """Parts of a preset that not all of its users may use.
 
     Open WebUI refuses them the answer, or leaves the knowledge out without a message.
@@ -368,7 +372,7 @@ def default_model(settings: Settings) -> Iterator[Violation]:
 def files(settings: Settings) -> Iterator[Violation]:
     """Files of knowledge bases that are missing or too large."""
     for index, base in enumerate(settings.knowledge):
-        path: Path = ("knowledge", index, "files")
+        path: SettingPath = ("knowledge", index, "files")
         faults = [(i, fault) for i, name in enumerate(base.files) if (fault := fault_of_path(name))]
         for i, fault in faults:
             yield Violation((*path, i), base.files[i], fault)

@@ -35,7 +35,7 @@ from ollamazure.settings.problems import (
     shown,
     violations_of,
 )
-from ollamazure.settings.schema import Path
+from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.warnings import warnings_of
 
@@ -171,7 +171,7 @@ def _put_example(values: dict[str, Any], violation: Violation) -> None:
 
 
 def _check_together(
-    raw: RawSettings, settings: Settings, invalid: Sequence[Path]
+    raw: RawSettings, settings: Settings, invalid: Sequence[SettingPath]
 ) -> Iterator[Violation]:
     """What does not fit together: one finding for each value, and none that rests on an example."""
     examples: list[Pattern] = [*invalid, *((key,) for key in raw.unread)]

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ollamazure.settings import schema
-from ollamazure.settings.schema import Path
+from ollamazure.settings.schema import SettingPath
 
 NAMESPACE = "ollamazure"
 HIDDEN = "[secret]"
@@ -96,11 +96,11 @@ class Violation:
         unknown: no setting has this name.
     """
 
-    path: Path
+    path: SettingPath
     given: Any
     reason: str | None
     instead: str | None = None
-    remove: Path | None = None
+    remove: SettingPath | None = None
     fix: str | None = None
     rests_on: tuple[tuple[str | int | None, ...], ...] = ()
     unknown: bool = False
@@ -118,7 +118,7 @@ class FileLocation:
 
     file: str
     line: int | None
-    path: Path
+    path: SettingPath
 
     @property
     def where(self) -> str:
@@ -129,10 +129,10 @@ class FileLocation:
         return f"{self.where}: {dotted(self.path)}"
 
 
-Locate = Callable[[Path], FileLocation | None]
+Locate = Callable[[SettingPath], FileLocation | None]
 
 
-def in_stack_file(path: Path) -> FileLocation | None:
+def in_stack_file(path: SettingPath) -> FileLocation | None:
     """The location of every value when there is no other file than the stack's."""
     del path
     return None
@@ -168,7 +168,7 @@ def _config_set(path: Sequence[str | int], secret: bool = False) -> str:
 
 
 def example_command(
-    path: Path, model: type[BaseModel], instead: str | None = None, *, secret: bool = False
+    path: SettingPath, model: type[BaseModel], instead: str | None = None, *, secret: bool = False
 ) -> str:
     """The `pulumi config set` for a path of the model, with an example unless `instead` is given.
 
@@ -227,7 +227,7 @@ def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
     )
 
 
-def _violation(details: ErrorDetails, path: Path) -> Violation:
+def _violation(details: ErrorDetails, path: SettingPath) -> Violation:
     if details["type"] == "extra_forbidden":
         return Violation(path, details["input"], None, remove=path, unknown=True)
     if details["type"] == "missing":
@@ -244,7 +244,7 @@ def _violation(details: ErrorDetails, path: Path) -> Violation:
     )
 
 
-def _part_to_remove(details: ErrorDetails, path: Path) -> Path | None:
+def _part_to_remove(details: ErrorDetails, path: SettingPath) -> SettingPath | None:
     """A wrong name, the last of too many, or an item that is not a group of settings; or None."""
     if "[key]" in details["loc"]:
         return path

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-Path = tuple[str | int, ...]
+SettingPath = tuple[str | int, ...]
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -142,7 +142,7 @@ def default_of(field: FieldInfo) -> Any:
     return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
-def first_value(example: Any) -> tuple[Path, Any]:
+def first_value(example: Any) -> tuple[SettingPath, Any]:
     """The first value within an example, with the path to it."""
     if isinstance(example, list) and example:
         path, value = first_value(example[0])

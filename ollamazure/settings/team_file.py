@@ -21,7 +21,7 @@ from ollamazure.settings.problems import (
     remove,
     shown,
 )
-from ollamazure.settings.schema import Path as SettingPath
+from ollamazure.settings.schema import SettingPath
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "teamFile"

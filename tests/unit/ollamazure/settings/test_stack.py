@@ -180,6 +180,12 @@ def test_an_entry_takes_its_usual_form() -> None:
     )
 
 
+def test_model_access_has_the_names_that_ollama_lists() -> None:
+    access = '{"mistral": {"groups": ["chat-only"]}}'
+    settings = settings_of(models='["mistral"]', vmSize="auto", modelAccess=access)
+    assert settings.model_access.keys() == {"mistral:latest"} == {*settings.models}
+
+
 def test_users_of_a_preset_may_use_its_model() -> None:
     """By group, by name, or because a user belongs to the group."""
     settings = settings_of(
