@@ -4,11 +4,11 @@ import pulumi
 
 from components.chat import Chat, ChatArgs
 from components.outputs import former_size, outputs_of
-from ollamazure.settings.stack import Settings
+from ollamazure.settings.load import load
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import resize_warning
 
-settings = Settings.load(pulumi.Config())
+settings = load(pulumi.Config())
 plan = make_plan(settings)
 resized = resize_warning(former_size(), plan.vm_size, settings)
 for warning in filter(None, [resized, *plan.warnings]):

@@ -11,7 +11,7 @@ from datetime import date
 import pulumi
 import pulumi_tls as tls
 
-from ollamazure.settings.stack import Certificate as CertificateSettings
+from ollamazure.settings.groups import CertificateSettings
 
 RSA_BITS = 2048
 # Renewal periods are counted from this day, so that they depend on nothing but the date.

@@ -18,9 +18,9 @@ from components.remote_command import (
     run_on_machine,
 )
 from ollamazure import catalog
+from ollamazure.settings.base import slug
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
-from ollamazure.settings.workspace import slug
 from ollamazure.sizing.plan import Sizing
 
 DOWNLOADS_AT_ONCE = 2

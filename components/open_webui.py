@@ -183,7 +183,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "webui.url": url,
             "ui.enable_signup": False,
             "ui.enable_community_sharing": False,
-            "ui.default_models": settings.new_chats_begin_with,
+            "ui.default_models": settings.new_chats_start_with,
             "auth.jwt_expiry": "24h",
             "ollama.enable": True,
             "ollama.base_urls": [OLLAMA_URL],

@@ -35,7 +35,7 @@ from ollamazure.azure.preflight import (
     stack_settings,
     wanted_subscription,
 )
-from ollamazure.settings.stack import SettingsError
+from ollamazure.settings.problems import SettingsError
 
 CREATE_ACCOUNT = """
     storage account create --kind StorageV2 --sku Standard_LRS --https-only true

@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from ollamazure import catalog
-from ollamazure.settings.problems import NAMESPACE
-from ollamazure.settings.stack import Settings, SettingsError
+from ollamazure.settings.load import parse
+from ollamazure.settings.problems import NAMESPACE, SettingsError
+from ollamazure.settings.stack import Settings
 from ollamazure.sizing.plan import SizingError, make_plan
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -202,7 +203,7 @@ def stack_settings(stack: Stack) -> Settings:
             given[name] = "an encrypted value"
         else:
             given[name] = value if isinstance(value, str) else json.dumps(value)
-    return Settings.parse(given, frozenset(secrets))
+    return parse(given, frozenset(secrets))
 
 
 def wanted_subscription(stack: Stack) -> tuple[str, ...]:

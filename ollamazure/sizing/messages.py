@@ -7,9 +7,9 @@ from datetime import date
 
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
+from ollamazure.settings.documents import documents
 from ollamazure.settings.problems import command
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import documents
 from ollamazure.sizing.choice import cheapest_that_fit, choose_load, successors
 from ollamazure.sizing.cost import monthly_cost
 from ollamazure.sizing.disks import (

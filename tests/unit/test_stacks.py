@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ollamazure.settings.load import parse
 from ollamazure.settings.problems import NAMESPACE
-from ollamazure.settings.stack import Settings
 from ollamazure.sizing.memory import MACHINE_GIB
 from ollamazure.sizing.plan import make_plan
 
@@ -27,7 +27,7 @@ def test_a_shipped_stack_is_valid(file: Path) -> None:
         key.removeprefix(f"{NAMESPACE}:"): value if isinstance(value, str) else json.dumps(value)
         for key, value in config.items()
     }
-    plan = make_plan(Settings.parse(given))
+    plan = make_plan(parse(given))
     assert plan.memory_need_gib > MACHINE_GIB
 
 

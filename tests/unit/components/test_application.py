@@ -18,6 +18,7 @@ from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs, declaration
+from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
@@ -35,7 +36,7 @@ URL = "https://chat.example.org"
 def parsed(**given: Any) -> Settings:
     """Settings for the two models, with others that are given."""
     texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
-    return Settings.parse({"sshClients": "203.0.113.7", "models": json.dumps(MODELS), **texts})
+    return parse({"sshClients": "203.0.113.7", "models": json.dumps(MODELS), **texts})
 
 
 def changed_settings(**changes: Any) -> Settings:

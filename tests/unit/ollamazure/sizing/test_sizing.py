@@ -10,6 +10,7 @@ import pytest
 
 from ollamazure import catalog
 from ollamazure.catalog import MonthlyPrices, Prices
+from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import memory
 from ollamazure.sizing.choice import CONTEXT_LENGTH, PARALLEL_REQUESTS
@@ -39,7 +40,7 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(**given: str) -> Settings:
-    return Settings.parse({"sshClients": "203.0.113.7", **given})
+    return parse({"sshClients": "203.0.113.7", **given})
 
 
 @pytest.mark.parametrize(
