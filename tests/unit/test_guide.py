@@ -14,6 +14,7 @@ import yaml
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
 from ollamazure import sizing
+from ollamazure.azure.names import group_names
 from ollamazure.azure.preflight import Stack, stack_settings
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
@@ -33,7 +34,7 @@ def chat(settings: Settings) -> Recorder:
 
     def program() -> None:
         plan = sizing.plan(settings)
-        Chat("chat", ChatArgs("ollamazure-dev", settings, plan, tags={}))
+        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags={}))
 
     key = {
         "privateKeyOpenssh": "private",
