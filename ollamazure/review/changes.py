@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ollamazure.manifest import ManifestError
+from ollamazure.preview.command import CommandPlan
 from ollamazure.preview.output import (
     SECRET,
     STACK_TYPE,
@@ -17,7 +19,6 @@ from ollamazure.preview.output import (
     PreviewStep,
     ResourceState,
 )
-from ollamazure.preview.script import Script
 from ollamazure.preview.text import Text, fill
 from ollamazure.review import explain
 from ollamazure.review.cost import Cost
@@ -25,8 +26,14 @@ from ollamazure.review.rules import Action, Effect, Layer, Resource, Rule, table
 
 # The part that a removed resource leaves behind: all of it.
 KEPT = "kept"
-# Where a command's script is: in what the login shell runs, and in its standard input.
-SCRIPT = ("create", "stdin")
+REMOTE_COMMAND = "command:remote:Command"
+# Inputs that hold what a command does.
+SCRIPT = {
+    REMOTE_COMMAND: ("create", "stdin", "environment"),
+    "command:local:Command": ("create", "stdin"),
+}
+# A command whose manifest cannot be read: now, or only as it is deployed.
+UNREADABLE, UNREADABLE_BEFORE = "manifest", "manifest before"
 MOST_SENTENCES = 8
 MACHINE_TYPE = "azure-native:compute:VirtualMachine"
 
@@ -161,36 +168,48 @@ def _aspects(step: PreviewStep, action: Action | None, new_machine: bool) -> lis
     if action == "removed":
         return [KEPT if step.old and step.old.retain else ""]
     if action == "added":
-        return [""]
+        return [UNREADABLE if _is_unreadable(step.new) and step.type == REMOTE_COMMAND else ""]
     of_protection = ["protection"] if _protection_changes(step) else []
-    paths = [path for path in step.changed if path not in SCRIPT and not _leads_to(path)]
+    paths = [path for path in step.changed if not _is_of_script(step, path)]
     of_script = _of_script(step, new_machine) if len(paths) < len(step.changed) else []
     return paths + of_script + of_protection or [""]
 
 
-def _leads_to(path: str) -> bool:
-    """Whether it says where a command runs: always with what it runs, and told by the machine."""
-    return path.split(".", maxsplit=1)[0] == "connection"
+def _is_of_script(step: PreviewStep, path: str) -> bool:
+    """Whether it is in what a command runs, or where, which only follows from the machine."""
+    name = re.split(r"[.\[]", path, maxsplit=1)[0]
+    return name in (*SCRIPT.get(step.type, ()), "connection")
 
 
 def _of_script(step: PreviewStep, new_machine: bool) -> list[str]:
-    before, after = _text(step.old), _text(step.new)
     if new_machine:
         return ["machine"]
-    if UNKNOWN in after:
-        return ["secret"]  # one that the deployment makes anew
-    different = Script.read(before).differs(Script.read(after))
-    if not different and SECRET in after:
+    before, after = _plan(step.old), _plan(step.new)
+    stdin = step.new.inputs.get("stdin") if step.new else None
+    if step.type != REMOTE_COMMAND or (stdin == UNKNOWN and not after):
+        # A local command, or one whose values the deployment creates.
+        return ["secret"] if stdin in (SECRET, UNKNOWN) else ["script"]
+    if not after:
+        return [UNREADABLE]
+    if not before:
+        return [UNREADABLE_BEFORE]
+    different = before.differences(after)
+    if not different and after.manifest.secrets:
         return ["secret"]
-    # What every script begins with may change: the command runs again, and that is all.
+    # The first part of every script may change: the command runs again, and that is all.
     return different or ["head"]
 
 
-def _text(state: ResourceState | None) -> str:
-    """What a command runs: the script from standard input, and what rides in the command line."""
-    if state is None:
-        return ""
-    return "\n".join(str(state.inputs.get(name) or "") for name in SCRIPT)
+def _plan(state: ResourceState | None) -> CommandPlan | None:
+    """What a command does; None if it has no manifest that can be read."""
+    try:
+        return CommandPlan.read(state.inputs) if state else None
+    except ManifestError:
+        return None
+
+
+def _is_unreadable(state: ResourceState | None) -> bool:
+    return state is not None and state.inputs.get("stdin") != UNKNOWN and _plan(state) is None
 
 
 def _change(
@@ -274,11 +293,13 @@ def _values(step: PreviewStep, rule: Rule, aspect: str) -> dict[str, str] | None
 
 def _parts(step: PreviewStep, aspect: str) -> tuple[str, str]:
     """The part of the script that an aspect names, before and after; else what is declared."""
-    before, after = (Script.read(_text(state)) for state in (step.old, step.new))
+    before, after = _plan(step.old), _plan(step.new)
     if aspect:
-        return before.part(aspect), after.part(aspect)
-    declared = (text for path, text in after.files.items() if path.endswith(".json"))
-    return "", after.input or next(declared, "")
+        return before.part(aspect) if before else "", after.part(aspect) if after else ""
+    if after is None:
+        return "", ""
+    declared = (text for path, text in after.texts.items() if path.endswith(".json"))
+    return "", after.manifest.input or next(declared, "")
 
 
 def _sentences(
