@@ -53,6 +53,7 @@ class Nginx(pulumi.ComponentResource):
         self.service = run_on_machine(
             "nginx",
             args.target,
+            purpose="start Nginx",
             script=f"{TOOLS}/start-nginx {shlex.quote(args.image)}",
             files=[
                 File(f"{TOOLS}/start-nginx", "0755"),
@@ -68,9 +69,11 @@ class Nginx(pulumi.ComponentResource):
         return run_on_machine(
             "nginx-config",
             args.target,
+            purpose="configure Nginx",
             script=f"{CONFIGURE} nginx.conf",
             files=[
                 File(CONFIGURE, "0755"),
+                File(f"{TOOLS}/check_certificate.py", "0755"),
                 File("/etc/nginx/preparing.html"),
                 File("/etc/nginx/permissions.js"),
                 File(
@@ -89,8 +92,10 @@ class Nginx(pulumi.ComponentResource):
         return run_on_machine(
             "nginx-certificate",
             args.target,
-            script=f"secret pem | put {CERTIFICATE} 0600 .next\n{CONFIGURE} cert/server.pem",
+            purpose="install the certificate",
+            script=f"{CONFIGURE} cert/server.pem",
             # One file for both, so that Nginx never reads a certificate with another one's key.
+            files=[File(CERTIFICATE, "0600", suffix=".next", key="pem")],
             secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),
         )

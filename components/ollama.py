@@ -69,6 +69,7 @@ class Ollama(pulumi.ComponentResource):
         return run_on_machine(
             "ollama",
             args.target,
+            purpose="install Ollama",
             script=install_command(args.settings, gpu=plan.gpu),
             files=[
                 File(f"{TOOLS}/install-ollama", "0755"),
@@ -95,11 +96,12 @@ class Ollama(pulumi.ComponentResource):
         registry = urlsplit(mirror).netloc if mirror else ""
         script = [f'{tool} pull {name} "$installed/model" {registry}'.rstrip()]
         if is_for_everyone(model, args.settings):
-            script += [f"{TOOLS}/webui.py show {name}"]
+            script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(
             lambda before: run_on_machine(
                 f"model-{slug(model)}",
                 args.target,
+                purpose=f"pull the model {model}",
                 script="\n".join(script),
                 delete=f"{tool} remove {name}",
                 fix="`pulumi up` continues the download where it stopped.",

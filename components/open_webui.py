@@ -105,6 +105,7 @@ class OpenWebui(pulumi.ComponentResource):
         return run_on_machine(
             "open-webui",
             args.target,
+            purpose="start Open WebUI",
             script=f"{TOOLS}/start-open-webui {shlex.quote(settings.webui_image)}",
             files=files,
             fix=FIX,
@@ -123,8 +124,12 @@ class OpenWebui(pulumi.ComponentResource):
         command = run_on_machine(
             "open-webui-sign-in-secret",
             args.target,
-            script=f"secret line | put {SIGN_IN_SECRET} 0600\n{TOOLS}/start-open-webui",
-            files=[File(f"{TOOLS}/start-open-webui", "0755")],
+            purpose="store the secret of the sign-in",
+            script=f"{TOOLS}/start-open-webui",
+            files=[
+                File(f"{TOOLS}/start-open-webui", "0755"),
+                File(SIGN_IN_SECRET, "0600", key="line"),
+            ],
             secrets={"line": line},
             delete=f"rm -f {SIGN_IN} {SIGN_IN_SECRET}",
             fix=FIX,
@@ -141,7 +146,8 @@ class OpenWebui(pulumi.ComponentResource):
         return run_on_machine(
             "open-webui-admin",
             args.target,
-            script=f"secret admin | {TOOLS}/webui.py admin",
+            purpose="set up the administrator of Open WebUI",
+            script=f"secret admin | {TOOLS}/webui-cli admin",
             secrets={"admin": secret_json(account)},
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
@@ -156,7 +162,8 @@ class OpenWebui(pulumi.ComponentResource):
         return run_on_machine(
             "open-webui-settings",
             args.target,
-            script=f"{TOOLS}/webui.py apply-settings {DECLARED}",
+            purpose="apply the settings of Open WebUI",
+            script=f"{TOOLS}/webui-cli apply-settings {DECLARED}",
             files=[
                 # Every command finds them. Here, a change of them applies the settings again.
                 *WEBUI_TOOLS,
@@ -170,10 +177,10 @@ class OpenWebui(pulumi.ComponentResource):
 
 
 def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
-    """The content of /etc/ollamazure/open-webui.json, which `webui.py` on the machine applies.
+    """The content of /etc/ollamazure/open-webui.json, which the machine's `webui` package applies.
 
     The keys of `config` are Open WebUI's own (`/api/v1/configs/export` lists them) and are set at
-    each run. Those of `initial` are set once, on a new instance; from then on the administrator
+    each run. Those of `defaults` are set once, on a new instance; from then on the administrator
     decides.
     """
     generates = plan.background_generation
@@ -211,7 +218,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
                 else {}
             ),
         },
-        "initial": {
+        "defaults": {
             # Chat models do not embed: a file's text becomes part of the conversation as it is.
             "rag.bypass_embedding_and_retrieval": True,
             # The browser turns speech into text, rather than a second model on the machine.

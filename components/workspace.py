@@ -1,7 +1,7 @@
 """Open WebUI's workspace: each user, group, preset, prompt and knowledge base is a resource.
 
 Each command writes a declaration on the machine, as JSON that a preview shows line by line, and
-`webui.py` applies it to Open WebUI. Removing the resource undoes it. What the settings do not
+`webui-cli` applies it to Open WebUI. Removing the resource undoes it. What the settings do not
 declare is never changed.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 
-from components.remote_command import TOOLS, Lanes, RemoteCommand, Target, here, run_on_machine
+from components.remote_command import TOOLS, File, Lanes, RemoteCommand, Target, run_on_machine
 from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import Document, documents
@@ -37,7 +37,7 @@ from ollamazure.settings.workspace import (
 )
 
 DECLARED = "/etc/ollamazure/declared"
-WEBUI = f"{TOOLS}/webui.py"
+WEBUI = f"{TOOLS}/webui-cli"
 # Together with two downloads of models, eight connections to the machine at once.
 AT_ONCE = 6
 FIX = (
@@ -180,7 +180,9 @@ class Workspace(pulumi.ComponentResource):
             lambda before: run_on_machine(
                 f"{item.kind}-{slug(item.key)}",
                 self._args.target,
-                script=script(item, "" if is_secret else here(text)),
+                purpose=f"set up {item.kind} {item.key}",
+                script=script(item),
+                files=files(item, text),
                 secrets={"password": item.password} if item.password is not None else None,
                 shown_input=text if is_secret else "",
                 show_output=True,  # it never contains the password
@@ -201,23 +203,26 @@ class Workspace(pulumi.ComponentResource):
         return [*self._made_for("group", groups), *self._made_for("user", users)]
 
 
-def script(item: Item, declaration: str) -> str:
-    """The script that declares an item on the machine.
+def files(item: Item, declaration: str) -> list[File]:
+    """The declaration of an item, with its documents beside it by their checksums."""
+    place = _place(item)
+    return [
+        File(f"{place}.json", content=f"{declaration}\n".encode()),
+        *(
+            File(f"{place}/{document.sha256}", content=document.content)
+            for document in item.documents
+        ),
+    ]
 
-    Args:
-        item: what is declared.
-        declaration: its here-document; empty when the script's standard input has it.
-    """
-    path = f"{DECLARED}/{item.kind}/{slug(item.key)}"
-    put = f"put {shlex.quote(f'{path}.json')} 0644 {declaration}".rstrip()
-    apply = shlex.join([WEBUI, "apply", item.kind, f"{path}.json"])
-    return "\n".join(
-        [
-            put,
-            *(put_document(path, document) for document in item.documents),
-            apply if item.password is None else f"secret password | {apply}",
-        ]
-    )
+
+def script(item: Item) -> str:
+    """What sets up an item as its file declares it."""
+    apply = shlex.join([WEBUI, "apply", item.kind, f"{_place(item)}.json"])
+    return apply if item.password is None else f"secret password | {apply}"
+
+
+def _place(item: Item) -> str:
+    return f"{DECLARED}/{item.kind}/{slug(item.key)}"
 
 
 def initial_password(seed: str, email: str) -> str:
@@ -244,18 +249,6 @@ def with_chat_only(groups: Sequence[UserGroup]) -> list[UserGroup]:
         permissions={branch: leaves for branch, leaves in granted.items() if leaves},
     )
     return [ready_made, *groups]
-
-
-def put_document(folder: str, document: Document) -> str:
-    """The line of shell that writes a document's content on the machine."""
-    path = shlex.quote(f"{folder}/{document.sha256}")
-    try:
-        if document.text is not None:
-            return f"put {path} 0644 {here(document.text)}"
-    except ValueError:  # it contains the word that ends a here-document
-        pass
-    encoded = base64.encodebytes(document.content).decode()
-    return f"{{ base64 --decode | put {path} 0644; }} {here(encoded)}"
 
 
 def declared_access(access: Access | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ollamazure.settings.stack import Settings
 from ollamazure.sizing import choice, memory
 from ollamazure.sizing.cost import HOURS_A_MONTH, monthly_cost
 from ollamazure.sizing.speed import tokens_per_second
-from policy.policies import ERROR, NOTHING, RULES, ResourceRule, Rule
+from policy.policies import CHECKS, ERROR, NOTHING, Check, ResourceCheck
 
 MARK = "\\*"
 CONTEXT = 4096
@@ -274,7 +274,7 @@ def policies_page() -> str:
     """docs/reference/policies.md."""
     rows = [
         (f"`{rule.name}`", rule.demand, rule.reason, _elsewhere(rule), _sentence_case(rule.fix))
-        for rule in RULES
+        for rule in CHECKS
     ]
     parts = [
         GENERATED.format(source="policy/policies.py"),
@@ -285,8 +285,8 @@ def policies_page() -> str:
     return "".join(parts)
 
 
-def _elsewhere(rule: Rule) -> str:
-    level = rule.elsewhere if isinstance(rule, ResourceRule) else ERROR
+def _elsewhere(rule: Check) -> str:
+    level = rule.elsewhere if isinstance(rule, ResourceCheck) else ERROR
     return {ERROR: "an error", NOTHING: "not checked"}.get(level, "a warning")
 
 

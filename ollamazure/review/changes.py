@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ollamazure.manifest import ManifestError
+from ollamazure.preview.command import CommandPlan
 from ollamazure.preview.output import (
     SECRET,
     STACK_TYPE,
     UNKNOWN,
-    Preview,
     PreviewError,
-    State,
-    Step,
+    PreviewOutput,
+    PreviewStep,
+    ResourceState,
 )
-from ollamazure.preview.script import Script
 from ollamazure.preview.text import Text, fill
 from ollamazure.review import explain
 from ollamazure.review.cost import Cost
@@ -25,8 +26,14 @@ from ollamazure.review.rules import Action, Effect, Layer, Resource, Rule, table
 
 # The part that a removed resource leaves behind: all of it.
 KEPT = "kept"
-# Where a command's script is: in what the login shell runs, and in its standard input.
-SCRIPT = ("create", "stdin")
+REMOTE_COMMAND = "command:remote:Command"
+# Inputs that hold what a command does.
+SCRIPT = {
+    REMOTE_COMMAND: ("create", "stdin", "environment"),
+    "command:local:Command": ("create", "stdin"),
+}
+# A command whose manifest cannot be read: now, or only as it is deployed.
+UNREADABLE, UNREADABLE_BEFORE = "manifest", "manifest before"
 MOST_SENTENCES = 8
 MACHINE_TYPE = "azure-native:compute:VirtualMachine"
 
@@ -75,7 +82,7 @@ class Review:
         cost: of a month, before and after.
     """
 
-    preview: Preview
+    preview: PreviewOutput
     kind: Kind
     changes: tuple[Change, ...]
     checked: bool
@@ -83,7 +90,7 @@ class Review:
     cost: Cost
 
 
-def review(preview: Preview) -> Review:
+def review(preview: PreviewOutput) -> Review:
     """What the preview means.
 
     Raises:
@@ -106,7 +113,7 @@ def _place(change: Change) -> tuple[int, str]:
     return table().resources.index(change.resource), change.item
 
 
-def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
+def _kind(steps: Sequence[PreviewStep], changes: Sequence[Change]) -> Kind:
     if not changes:
         return "nothing"
     of_stack = next((step.op for step in steps if step.type == STACK_TYPE), None)
@@ -115,7 +122,7 @@ def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
     return "everything removed" if of_stack == "delete" else "changes"
 
 
-def _changes(steps: Sequence[Step]) -> Iterator[Change]:
+def _changes(steps: Sequence[PreviewStep]) -> Iterator[Change]:
     decided = _decided(steps)
     new_machine = any(
         step.type == MACHINE_TYPE and _action(step) in ("added", "replaced") for step in decided
@@ -129,17 +136,17 @@ def _changes(steps: Sequence[Step]) -> Iterator[Change]:
             yield _change(step, action or "changed", resource, aspects)
 
 
-def _decided(steps: Sequence[Step]) -> list[Step]:
+def _decided(steps: Sequence[PreviewStep]) -> list[PreviewStep]:
     """What happens to each resource in the end: after `--refresh` the first step of one may only
     tell how the cloud had changed, and half steps of a replacement tell nothing new."""
-    found: dict[str, Step] = {}
+    found: dict[str, PreviewStep] = {}
     for step in steps:
         if _action(step) or step.op == "same":
             found[step.urn] = step
     return list(found.values())
 
 
-def _action(step: Step) -> Action | None:
+def _action(step: PreviewStep) -> Action | None:
     operations = table().operations
     if step.op not in operations:
         raise PreviewError(
@@ -149,51 +156,65 @@ def _action(step: Step) -> Action | None:
     return operations[step.op]
 
 
-def _protection_changes(step: Step) -> bool:
+def _protection_changes(step: PreviewStep) -> bool:
     """The engine calls it the same: the cloud does not change, only what the engine refuses."""
     if not (step.old and step.new):
         return False
     return (step.old.protect, step.old.retain) != (step.new.protect, step.new.retain)
 
 
-def _aspects(step: Step, action: Action | None, new_machine: bool) -> list[str]:
+def _aspects(step: PreviewStep, action: Action | None, new_machine: bool) -> list[str]:
     """What of a resource changes; see `of` in rules.yaml."""
     if action == "removed":
         return [KEPT if step.old and step.old.retain else ""]
     if action == "added":
-        return [""]
+        return [UNREADABLE if _is_unreadable(step.new) and step.type == REMOTE_COMMAND else ""]
     of_protection = ["protection"] if _protection_changes(step) else []
-    paths = [path for path in step.changed if path not in SCRIPT and not _leads_to(path)]
+    paths = [path for path in step.changed if not _is_of_script(step, path)]
     of_script = _of_script(step, new_machine) if len(paths) < len(step.changed) else []
     return paths + of_script + of_protection or [""]
 
 
-def _leads_to(path: str) -> bool:
-    """Whether it says where a command runs: always with what it runs, and told by the machine."""
-    return path.split(".", maxsplit=1)[0] == "connection"
+def _is_of_script(step: PreviewStep, path: str) -> bool:
+    """Whether it is in what a command runs, or where, which only follows from the machine."""
+    name = re.split(r"[.\[]", path, maxsplit=1)[0]
+    return name in (*SCRIPT.get(step.type, ()), "connection")
 
 
-def _of_script(step: Step, new_machine: bool) -> list[str]:
-    before, after = _text(step.old), _text(step.new)
+def _of_script(step: PreviewStep, new_machine: bool) -> list[str]:
     if new_machine:
         return ["machine"]
-    if UNKNOWN in after:
-        return ["secret"]  # one that the deployment makes anew
-    different = Script.read(before).differs(Script.read(after))
-    if not different and SECRET in after:
+    before, after = _plan(step.old), _plan(step.new)
+    stdin = step.new.inputs.get("stdin") if step.new else None
+    if step.type != REMOTE_COMMAND or (stdin == UNKNOWN and not after):
+        # A local command, or one whose values the deployment creates.
+        return ["secret"] if stdin in (SECRET, UNKNOWN) else ["script"]
+    if not after:
+        return [UNREADABLE]
+    if not before:
+        return [UNREADABLE_BEFORE]
+    different = before.differences(after)
+    if not different and after.manifest.secrets:
         return ["secret"]
-    # What every script begins with may change: the command runs again, and that is all.
+    # The first part of every script may change: the command runs again, and that is all.
     return different or ["head"]
 
 
-def _text(state: State | None) -> str:
-    """What a command runs: the script from standard input, and what rides in the command line."""
-    if state is None:
-        return ""
-    return "\n".join(str(state.inputs.get(name) or "") for name in SCRIPT)
+def _plan(state: ResourceState | None) -> CommandPlan | None:
+    """What a command does; None if it has no manifest that can be read."""
+    try:
+        return CommandPlan.read(state.inputs) if state else None
+    except ManifestError:
+        return None
 
 
-def _change(step: Step, action: Action, resource: Resource, aspects: Sequence[str]) -> Change:
+def _is_unreadable(state: ResourceState | None) -> bool:
+    return state is not None and state.inputs.get("stdin") != UNKNOWN and _plan(state) is None
+
+
+def _change(
+    step: PreviewStep, action: Action, resource: Resource, aspects: Sequence[str]
+) -> Change:
     item = _item(step, resource)
     meaning: dict[Text, None] = {}
     effects: list[Effect] = []
@@ -229,7 +250,7 @@ def _shortened(meaning: tuple[Text, ...]) -> tuple[Text, ...]:
     return (*meaning[:MOST_SENTENCES], (f"And {more} more, in the difference below.",))
 
 
-def _item(step: Step, resource: Resource) -> str:
+def _item(step: PreviewStep, resource: Resource) -> str:
     """Which one of several: what undoing it calls it, else what its name says."""
     if resource.item:
         for state in filter(None, (step.new, step.old)):
@@ -248,7 +269,7 @@ _UNKNOWN = Rule(
 
 
 def _rule(
-    step: Step, action: Action, resource: Resource, aspect: str
+    step: PreviewStep, action: Action, resource: Resource, aspect: str
 ) -> tuple[Rule, dict[str, str]]:
     """The first rule that fits, with what its sentence needs."""
     for rule in (*table().always, *resource.changes):
@@ -259,7 +280,7 @@ def _rule(
     return _UNKNOWN, {"path": aspect or action}
 
 
-def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
+def _values(step: PreviewStep, rule: Rule, aspect: str) -> dict[str, str] | None:
     """{before}, {after} and {path} of a part; None when a rule reads a difference that is none."""
     path = aspect.removeprefix("file:")
     if rule.reads is None:
@@ -270,17 +291,19 @@ def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
     return {"before": before, "after": after, "path": path} if before != after else None
 
 
-def _parts(step: Step, aspect: str) -> tuple[str, str]:
+def _parts(step: PreviewStep, aspect: str) -> tuple[str, str]:
     """The part of the script that an aspect names, before and after; else what is declared."""
-    before, after = (Script.read(_text(state)) for state in (step.old, step.new))
+    before, after = _plan(step.old), _plan(step.new)
     if aspect:
-        return before.part(aspect), after.part(aspect)
-    declared = (text for path, text in after.files.items() if path.endswith(".json"))
-    return "", after.input or next(declared, "")
+        return before.part(aspect) if before else "", after.part(aspect) if after else ""
+    if after is None:
+        return "", ""
+    declared = (text for path, text in after.texts.items() if path.endswith(".json"))
+    return "", after.manifest.input or next(declared, "")
 
 
 def _sentences(
-    step: Step, rule: Rule, aspect: str, values: dict[str, str]
+    step: PreviewStep, rule: Rule, aspect: str, values: dict[str, str]
 ) -> Iterator[explain.Sentence]:
     if rule.means:
         yield explain.Sentence(fill(rule.means, values))

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
-from ollamazure.settings.load import SECRETS, Settings
+from ollamazure.settings.load import SECRETS
+from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]

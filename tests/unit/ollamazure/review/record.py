@@ -24,8 +24,9 @@ from typing import Any
 
 import yaml
 
+from ollamazure import manifest
+from ollamazure.manifest import InstalledFile
 from ollamazure.preview import output
-from ollamazure.preview.script import Script
 from ollamazure.review import comment
 from ollamazure.review.changes import review
 from tests.engine.clone import clone
@@ -291,17 +292,17 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
         return None
     paths = list(step.get("detailedDiff") or step.get("diffReasons") or ())
     used = {re.split(r"[.\[]", path)[0] for path in paths} | {"delete"}
-    if step["op"] == "create" and "ollamazure:index:Workspace$command" in step["urn"]:
-        used |= {"create", "stdin"}
+    if "$command:remote:Command::" in step["urn"] and (step["op"] == "create" or "stdin" in used):
+        used |= {"stdin", "environment"}
     texts = [str((state.get("inputs") or {}).get("stdin", "")) for state in states]
-    if texts[1] == output.UNKNOWN:
+    if texts[1] == output.UNKNOWN and texts[0] != output.SECRET:
         texts[0] = ""
-    same = same_files(*texts)
+    texts = slim_scripts(*texts)
     slim = {"op": step["op"], "urn": step["urn"], "detailedDiff": step.get("detailedDiff")}
     for key, state, text in zip(("oldState", "newState"), states, texts, strict=True):
         inputs = {name: v for name, v in (state.get("inputs") or {}).items() if name in used}
         if "stdin" in inputs:
-            inputs["stdin"] = without(same, text)
+            inputs["stdin"] = text
         outputs = {output.COST_OUTPUT: (state.get("outputs") or {}).get(output.COST_OUTPUT)}
         if state:
             slim[key] = {
@@ -312,15 +313,31 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
     return slim
 
 
-def same_files(before: str, after: str) -> set[str]:
-    """Contents of files that a script installs before and after."""
-    return set(Script.read(before).files.values()) & set(Script.read(after).files.values())
+def slim_scripts(*scripts: str) -> list[str]:
+    """The scripts without their first part and without the files that all of them have."""
+    read = [(manifest.read(script).files if is_script(script) else ()) for script in scripts]
+    same = {file.path for file in read[0] if all(file in files for files in read)}
+    return [slim_script(script, same) if is_script(script) else script for script in scripts]
 
 
-def without(texts: set[str], script: str) -> str:
-    for text in texts:
-        script = script.replace(text, "")
-    return script
+def is_script(text: str) -> bool:
+    return text not in ("", output.SECRET, output.UNKNOWN)
+
+
+def slim_script(script: str, left_out: set[str]) -> str:
+    described = manifest.read(script)
+    contents, own = manifest.contents(described, script)
+    files, puts = [], ""
+    for file in described.files:
+        if file.path not in left_out:
+            text = constant_address(contents[file.path].decode())
+            sha256, lines = manifest.digest(text.encode()), text.count("\n")
+            files.append(InstalledFile(path=file.path, mode=file.mode, sha256=sha256, lines=lines))
+            puts += f"put\n{text}{manifest.END_OF_FILE}\n\n"
+    own = constant_address(own)
+    sha256 = manifest.digest(own.encode())
+    changes = {"setup": 0, "files": tuple(files), "script": sha256}
+    return described.model_copy(update=changes).opening() + puts + own
 
 
 def constant(text: str) -> str:
@@ -329,6 +346,10 @@ def constant(text: str) -> str:
     found.pop(output.UNKNOWN, None)
     for index, identity in enumerate(found):
         text = text.replace(identity, f"00000000-0000-0000-0000-{index:012}")
+    return constant_address(text)
+
+
+def constant_address(text: str) -> str:
     return re.sub(r"127\.20\.\d+\.\d+", "127.20.0.4", text)
 
 

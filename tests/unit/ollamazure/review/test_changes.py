@@ -6,10 +6,20 @@ import json
 
 import pytest
 
-from ollamazure.preview.output import SECRET, UNKNOWN
+from ollamazure.preview.output import UNKNOWN
 from ollamazure.preview.text import plain
 from ollamazure.review import comment
-from tests.unit.ollamazure.review.steps import COMMAND, NSG, command, reviewed, script, step, update
+from tests.unit.ollamazure.review.steps import (
+    COMMAND,
+    NSG,
+    command,
+    new_command,
+    reviewed,
+    script,
+    secret_command,
+    step,
+    update,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -109,7 +119,7 @@ def test_a_user_who_goes_keeps_the_chats() -> None:
 
 
 def test_many_of_a_kind_are_one_row() -> None:
-    people = [step("create", COMMAND, f"user-{n}@example.com", newState={}) for n in range(110)]
+    people = [new_command(f"user-{n}@example.com") for n in range(110)]
     text = comment.of_review("dev", reviewed(*people))
     assert "110 users: `0@example.com`, " in text and " and 100 more" in text
 
@@ -139,13 +149,14 @@ def test_many_differences_are_cut() -> None:
 
 def test_what_every_script_begins_with_interrupts_nobody() -> None:
     old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
-    review = reviewed(command("open-webui", old, old.replace("    true\n", "    false\n")))
+    review = reviewed(command("open-webui", old, old.replace("umask 022", "umask 027")))
     assert review.effect == "none"
 
 
 def test_a_secret_script_says_only_that_it_changes() -> None:
-    said = meanings(command("open-webui-admin", SECRET, SECRET))
-    assert said == ["It is brought to the declared address and password. Nobody else notices."]
+    same = script({}, secrets=True)
+    changes = meanings(secret_command("open-webui-admin", same, same))
+    assert changes == ["It is brought to the declared address and password. Nobody else notices."]
 
 
 def test_what_only_the_deployment_knows_is_no_new_machine() -> None:

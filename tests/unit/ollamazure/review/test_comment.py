@@ -6,9 +6,17 @@ import re
 
 import pytest
 
-from ollamazure.preview.text import LONGEST_VALUE, block, code, harmless, shortened
+from ollamazure.preview.text import LONGEST_VALUE, block, code, mask_control_characters, shorten
 from ollamazure.review import comment, from_files
-from tests.unit.ollamazure.review.steps import COMMAND, command, printed, reviewed, script, step
+from tests.unit.ollamazure.review.steps import (
+    COMMAND,
+    command,
+    new_command,
+    printed,
+    reviewed,
+    script,
+    step,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -84,14 +92,16 @@ def test_a_code_span_holds_any_backticks(text: str) -> None:
 
 
 def test_unseen_characters_are_shown() -> None:
-    assert harmless("a\x1b[31m\u202eb\u200bc\x00") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
-    assert len(shortened("x" * 500)) == LONGEST_VALUE
+    assert (
+        mask_control_characters("a\x1b[31m\u202eb\u200bc\x00") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
+    )
+    assert len(shorten("x" * 500)) == LONGEST_VALUE
     assert block("a\r\nb") == "```\na\nb\n```"
 
 
 def test_the_command_writes_the_comment(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     given = tmp_path / "preview.json"
-    given.write_text(printed(step("create", COMMAND, "model-x", newState={})))
+    given.write_text(printed(new_command("model-x")))
     assert from_files.main(["--stack", "dev", "--preview", str(given)]) == 0
     assert "model `x`" in capsys.readouterr().out
 
