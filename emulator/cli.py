@@ -17,7 +17,7 @@ from pathlib import Path
 from emulator import recovery
 from emulator.artifacts import paths
 from emulator.host.places import replace_text
-from emulator.instance import PROJECT, Instance
+from emulator.instance import PROJECT, Instance, in_plan_mode
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pulumi.give_placeholders(stack, project)
         if set(arguments) & _CHANGES_STATE:
             recovery.recover(instance, pulumi.run_quietly, stack)
-    except RefusalError as refusal:
+    except (RefusalError, install.MissingPluginError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
     code = pulumi.run([*arguments])
@@ -75,7 +75,7 @@ class RefusalError(Exception):
 
 def open_instance() -> Instance:
     """The instance of this project, or, in plan mode, a second one that has no machines."""
-    if os.environ.get("OLLAMAZURE_PLAN") == "1" and "OLLAMAZURE_EMULATOR" not in os.environ:
+    if in_plan_mode() and "OLLAMAZURE_EMULATOR" not in os.environ:
         return Instance.open(PROJECT / ".emulator" / "plan")
     return Instance.open()
 

@@ -22,6 +22,11 @@ def cache_folder() -> Path:
     return Path(base) / "ollamazure"
 
 
+def in_plan_mode() -> bool:
+    """Whether only rules and state are emulated: no machine exists and no command runs."""
+    return os.environ.get("OLLAMAZURE_PLAN") == "1"
+
+
 def _numbers() -> Path:
     """Where instances claim their numbers. Only root's have anything on the host; plan mode works
     for everybody."""

@@ -7,16 +7,24 @@ from collections.abc import Collection
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from emulator.azure.errors import AzureError, not_emulated
-from emulator.azure.kinds import Kind, Put, keep, merge_defaults, new_guid, refer, users_of
+from emulator.azure.kinds import (
+    PutRequest,
+    ResourceKind,
+    keep,
+    merge_defaults,
+    new_guid,
+    refer,
+    users_of,
+)
 from emulator.azure.names import ADDRESS, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
 from emulator.azure.networks import allocated, subnet_prefix
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
-class NetworkInterface(Kind):
+class NetworkInterface(ResourceKind):
     """A network interface with one IP configuration."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         configurations = request.properties.get("ipConfigurations") or []
         if not configurations:
@@ -40,7 +48,7 @@ class NetworkInterface(Kind):
         )
         keep(request, "resourceGuid", new_guid)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -50,7 +58,7 @@ class NetworkInterface(Kind):
                 " more, see aka.ms/deletenic.",
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         if users:
             digits = hashlib.sha256(id_.key.encode()).hexdigest()[:6].upper()
@@ -61,7 +69,7 @@ class NetworkInterface(Kind):
             )
 
 
-def _complete_configuration(request: Put, configuration: Body) -> None:
+def _complete_configuration(request: PutRequest, configuration: Body) -> None:
     check_network_name(configuration.get("name") or "")
     properties = configuration.setdefault("properties", {})
     configuration["id"] = f"{request.id}/ipConfigurations/{configuration['name']}"
@@ -88,7 +96,7 @@ def _complete_configuration(request: Put, configuration: Body) -> None:
     properties["provisioningState"] = "Succeeded"
 
 
-def _check_public_address(request: Put, part: str, reference: Body | None) -> None:
+def _check_public_address(request: PutRequest, part: str, reference: Body | None) -> None:
     address = refer(request, reference, ADDRESS)
     if address is None:
         return
@@ -100,7 +108,7 @@ def _check_public_address(request: Put, part: str, reference: Body | None) -> No
         )
 
 
-def _private_address(request: Put, configuration: Body, subnet: Body) -> str:
+def _private_address(request: PutRequest, configuration: Body, subnet: Body) -> str:
     properties = configuration["properties"]
     id_ = ResourceId.parse(subnet["id"])
     prefix = IPv4Network(subnet_prefix(subnet))
@@ -153,7 +161,7 @@ def reserved(prefix: IPv4Network) -> set[IPv4Address]:
 
 
 def _dynamic_address(
-    request: Put, prefix: IPv4Network, subnet: ResourceId, taken: dict[IPv4Address, str]
+    request: PutRequest, prefix: IPv4Network, subnet: ResourceId, taken: dict[IPv4Address, str]
 ) -> str:
     former = (request.old_properties.get("ipConfigurations") or [{}])[0].get("properties", {})
     kept = former.get("privateIPAddress")

@@ -10,11 +10,11 @@ from typing import Any
 
 from emulator.azure.errors import AzureError, invalid_parameter
 from emulator.azure.names import GROUP, ResourceId
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
 @dataclass(frozen=True)
-class Put:
+class PutRequest:
     """A PUT whose body fits its type's shape, and what it meets.
 
     `body` may be changed; `old` is what exists under this id, if anything does. `address` gives
@@ -24,7 +24,7 @@ class Put:
     id: ResourceId
     body: Body
     old: Body | None
-    state: State
+    state: StoredState
     address: Callable[[int], str]
 
     @property
@@ -42,19 +42,19 @@ class Put:
         return region
 
 
-class Kind:
+class ResourceKind:
     """The rules of one resource type. The default is a type without rules of its own."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         """Check the request and complete its body with what Azure fills in. Raises AzureError."""
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         """Refuse to delete what something not in `leaving` uses. Raises AzureError."""
 
-    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+    def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         """Do what follows from the deletion, once it is done."""
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         """Add to a copy of the stored body what a GET shows besides."""
 
 
@@ -67,7 +67,7 @@ def merge_defaults(body: Body, defaults: Body) -> None:
             merge_defaults(body[name], value)
 
 
-def keep(request: Put, name: str, fresh: Callable[[], Any]) -> None:
+def keep(request: PutRequest, name: str, fresh: Callable[[], Any]) -> None:
     """A property that Azure chooses once and keeps: a GUID, a time."""
     request.properties[name] = request.old_properties.get(name) or fresh()
 
@@ -86,7 +86,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def required(request: Put, *path: str) -> Any:
+def required(request: PutRequest, *path: str) -> Any:
     """A property that must be there. Raises InvalidParameter, as compute does."""
     node: Any = request.properties
     for name in path:
@@ -121,7 +121,7 @@ def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
             yield from _uses_in(part, key, inner)
 
 
-def users_of(state: State, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
+def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
     """Ids of everything that refers to `target`, less the resources in `leaving`."""
     return [
         part
@@ -132,7 +132,7 @@ def users_of(state: State, target: ResourceId, leaving: Collection[str] = ()) ->
     ]
 
 
-def refer(request: Put, reference: Body | None, type_: str) -> Body | None:
+def refer(request: PutRequest, reference: Body | None, type_: str) -> Body | None:
     """The network resource a reference means. Raises InvalidResourceReference."""
     if reference is None or reference.get("id") is None:
         return None
@@ -145,7 +145,7 @@ def refer(request: Put, reference: Body | None, type_: str) -> Body | None:
     return found
 
 
-def _not_found(request: Put, target: ResourceId) -> AzureError:
+def _not_found(request: PutRequest, target: ResourceId) -> AzureError:
     return AzureError(
         "InvalidResourceReference",
         f"Resource {target} referenced by resource {request.id} was not found. Please make sure"
@@ -153,7 +153,7 @@ def _not_found(request: Put, target: ResourceId) -> AzureError:
     )
 
 
-def require_parent(state: State, id_: ResourceId) -> None:
+def require_parent(state: StoredState, id_: ResourceId) -> None:
     """What the resource is in must exist. Raises ResourceGroupNotFound or ResourceNotFound."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for container in (group, id_.parent):
@@ -175,7 +175,7 @@ def not_found(id_: ResourceId) -> AzureError:
     )
 
 
-def require_unchanged_zones(request: Put) -> None:
+def require_unchanged_zones(request: PutRequest) -> None:
     """Zones are chosen once. Raises ResourceAvailabilityZonesCannotBeModified."""
     if request.old and request.old.get("zones") != request.body.get("zones"):
         raise AzureError(
@@ -188,7 +188,7 @@ def require_unchanged_zones(request: Put) -> None:
         )
 
 
-def check_zones(request: Put) -> None:
+def check_zones(request: PutRequest) -> None:
     """Zones are 1, 2 and 3. Raises InvalidAvailabilityZone."""
     for zone in request.body.get("zones") or []:
         if zone not in ("1", "2", "3"):

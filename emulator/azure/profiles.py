@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from emulator.azure.errors import change_not_allowed, invalid_parameter
-from emulator.azure.kinds import Put, merge_defaults, required
+from emulator.azure.kinds import PutRequest, merge_defaults, required
 from emulator.azure.store import Body
 
 # fmt: off
@@ -31,7 +31,7 @@ MAX_CUSTOM_DATA = 87380
 """Characters of base64: 65,535 bytes."""
 
 
-def complete_profile(request: Put) -> None:
+def complete_profile(request: PutRequest) -> None:
     """osProfile: checked in full when the machine is made, compared when it exists."""
     if request.old and request.properties.get("osProfile") is None:
         request.properties["osProfile"] = request.old_properties["osProfile"]

@@ -7,7 +7,6 @@ that it goes on when its caller dies. Callers wait for the operation.
 from __future__ import annotations
 
 import copy
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ from emulator.azure import worker
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import CODES, LATE, Fault, Faults
-from emulator.azure.kinds import Put, etag, new_guid, not_found, require_parent
+from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
-from emulator.azure.store import Body, Operation, State, Store
-from emulator.instance import Instance
+from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
+from emulator.instance import Instance, in_plan_mode
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -42,7 +41,7 @@ class Azure:
 
     def __init__(self, instance: Instance, fabric: Fabric | None = None) -> None:
         self._instance = instance
-        self._instant = isinstance(fabric, NullFabric) or (fabric is None and plan_mode())
+        self._instant = isinstance(fabric, NullFabric) or (fabric is None and in_plan_mode())
         self.folder = instance.home / "azure"
         self.store = Store(self.folder)
         self.faults = Faults(self.folder)
@@ -121,16 +120,16 @@ class Azure:
             former, state.boot = state.boot, boot
             if former in ("", boot) or not state.resources:
                 return None
-            operation = Operation(new_guid(), worker.RESUME, worker.RESUME)
+            operation = LongRunningOperation(new_guid(), worker.RESUME, worker.RESUME)
             state.operations[worker.RESUME] = operation
             worker.ensure(self._instance, self.folder)
             return operation.id
 
-    def operation(self, resource_id: str) -> Operation | None:
+    def operation(self, resource_id: str) -> LongRunningOperation | None:
         """The newest operation on a resource, ended or not."""
         return self.store.read().operations.get(ResourceId.parse(resource_id).key)
 
-    def poll(self, operation: str | None) -> Operation | None:
+    def poll(self, operation: str | None) -> LongRunningOperation | None:
         """How far an operation is; None when it is not known (any more)."""
         operations = self.store.read().operations.values()
         found = next((each for each in operations if each.id == operation), None)
@@ -152,7 +151,7 @@ class Azure:
             found.raise_error()
 
     def _checked(
-        self, state: State, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
+        self, state: StoredState, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
     ) -> Body:
         """The body that will be stored: checked and completed."""
         body = without_nulls(copy.deepcopy(body))
@@ -169,13 +168,13 @@ class Azure:
         if type_.namespace == "Microsoft.Network":
             named["etag"] = etag()
         body = {**named, **body}
-        KINDS[type_.name].put(Put(id_, body, old, state, self._instance.public_address))
+        KINDS[type_.name].put(PutRequest(id_, body, old, state, self._instance.public_address))
         return body
 
-    def _begin(self, state: State, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
+    def _begin(self, state: StoredState, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
         slow = max(hit, key=lambda fault: fault.slow, default=None)
         late = next((fault.code for fault in hit if fault.code in LATE), None)
-        operation = Operation(
+        operation = LongRunningOperation(
             id=new_guid(),
             kind=kind,
             resource=id_.key,
@@ -193,12 +192,7 @@ class Azure:
         return operation.id
 
 
-def plan_mode() -> bool:
-    """Whether nothing is to be made on the host."""
-    return os.environ.get("OLLAMAZURE_PLAN") == "1"
-
-
-def view(state: State, id_: ResourceId) -> Body:
+def view(state: StoredState, id_: ResourceId) -> Body:
     """A resource as a GET shows it: without secrets, with what others' references add."""
     body = copy.deepcopy(state.resources[id_.key])
     KINDS[body["type"]].view(state, id_, body)
@@ -217,7 +211,7 @@ def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, Resou
     return ResourceId(parsed.subscription, parsed.group, type_.name, parsed.names), type_
 
 
-def _check_idle(state: State, id_: ResourceId) -> None:
+def _check_idle(state: StoredState, id_: ResourceId) -> None:
     """One operation at a time on a resource, and none inside a group that is being deleted."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for key in (id_.key, id_.parent.key, group.key):

@@ -21,7 +21,7 @@ _PRIVATE = 0o600
 
 
 @dataclass
-class Operation:
+class LongRunningOperation:
     """One asynchronous PUT or DELETE, as a poller sees it.
 
     `status` is ARM's: InProgress, Succeeded or Failed. `not_before` is the time (seconds since
@@ -45,14 +45,14 @@ class Operation:
 
 
 @dataclass
-class State:
+class StoredState:
     """All that exists. Keys are lower-cased ARM ids; bodies hold what a GET would hide, too.
 
     `boot` is the boot of this host in which it was last made so.
     """
 
     resources: dict[str, Body] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
+    operations: dict[str, LongRunningOperation] = field(default_factory=dict)
     boot: str = ""
 
     def of_type(self, type_: str) -> Iterator[tuple[str, Body]]:
@@ -61,7 +61,7 @@ class State:
             if body["type"].lower() == type_.lower():
                 yield key, body
 
-    def pending(self) -> list[Operation]:
+    def pending(self) -> list[LongRunningOperation]:
         """Operations not ended, oldest first."""
         return [each for each in self.operations.values() if each.status == "InProgress"]
 
@@ -74,17 +74,19 @@ class Store:
         self._file = folder / "state.json"
         self._lock = folder / "state.lock"
 
-    def read(self) -> State:
+    def read(self) -> StoredState:
         """The state as it is now; no lock needed, since the file changes in one step."""
         try:
             saved = json.loads(self._file.read_text())
         except FileNotFoundError:
-            return State()
-        operations = {key: Operation(**each) for key, each in saved["operations"].items()}
-        return State(saved["resources"], operations, saved.get("boot", ""))
+            return StoredState()
+        operations = {
+            key: LongRunningOperation(**each) for key, each in saved["operations"].items()
+        }
+        return StoredState(saved["resources"], operations, saved.get("boot", ""))
 
     @contextmanager
-    def change(self) -> Iterator[State]:
+    def change(self) -> Iterator[StoredState]:
         """Change the state: nobody else does meanwhile, and an exception changes nothing."""
         with self._lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,7 +94,7 @@ class Store:
             yield state
             self._replace(state)
 
-    def _replace(self, state: State) -> None:
+    def _replace(self, state: StoredState) -> None:
         fresh = self._file.with_suffix(".new")
         with os.fdopen(os.open(fresh, _CREATE, _PRIVATE), "w") as file:
             json.dump(asdict(state), file, indent=1)

@@ -24,8 +24,8 @@ from emulator.azure.faults import Faults
 from emulator.azure.names import MACHINE, ResourceId
 from emulator.azure.power import ACTIONS, RUNNING, power_state, set_power_state
 from emulator.azure.providers import KINDS
-from emulator.azure.store import Body, Operation, State, Store
-from emulator.instance import PROJECT, Instance
+from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
+from emulator.instance import PROJECT, Instance, in_plan_mode
 
 RESUME = "resume"
 """The operation that makes everything again; it is on no resource."""
@@ -90,7 +90,7 @@ class Worker:
             else:
                 self._carry_out(operation)
 
-    def _next(self) -> Operation | None:
+    def _next(self) -> LongRunningOperation | None:
         faults = {fault.id for fault in self._faults.read()}
         pending = self._store.read().pending()
         for operation in pending:
@@ -100,7 +100,7 @@ class Worker:
                 return operation
         return None
 
-    def _carry_out(self, operation: Operation) -> None:
+    def _carry_out(self, operation: LongRunningOperation) -> None:
         error = operation.error
         if error is None:
             try:
@@ -113,7 +113,7 @@ class Worker:
         with self._store.change() as state:
             finish(state, state.operations[operation.resource], error)
 
-    def _act(self, operation: Operation) -> None:
+    def _act(self, operation: LongRunningOperation) -> None:
         def report(line: str) -> None:
             with self._store.change() as state:
                 state.operations[operation.resource].message = line
@@ -125,7 +125,7 @@ class Worker:
             self._fabric.reconcile(desired(state, operation), report)
 
 
-def desired(state: State, operation: Operation) -> Mapping[str, Body]:
+def desired(state: StoredState, operation: LongRunningOperation) -> Mapping[str, Body]:
     """What should exist on the host when `operation` is done: not what comes after it."""
     later = {each.resource for each in state.pending() if each.id != operation.id}
     resources = {
@@ -134,7 +134,7 @@ def desired(state: State, operation: Operation) -> Mapping[str, Body]:
         if not (key in later and body["properties"]["provisioningState"] == "Creating")
     }
     if operation.kind == "delete":
-        gone = State(resources)
+        gone = StoredState(resources)
         _remove(gone, operation.resource)
         resources = gone.resources
     return {key: _with_subnets(resources, key, body) for key, body in resources.items()}
@@ -147,12 +147,14 @@ def _with_subnets(resources: dict[str, Body], key: str, body: Body) -> Body:
     return {**body, "properties": {**body["properties"], "subnets": subnets}}
 
 
-def _remove(state: State, key: str) -> None:
+def _remove(state: StoredState, key: str) -> None:
     body = state.resources.pop(key)
     KINDS[body["type"]].removed(state, ResourceId.parse(body["id"]), body)
 
 
-def finish(state: State, operation: Operation, error: dict[str, Any] | None = None) -> None:
+def finish(
+    state: StoredState, operation: LongRunningOperation, error: dict[str, Any] | None = None
+) -> None:
     """Note that an operation has ended, and what is so from now on."""
     operation.status = "Failed" if error else "Succeeded"
     operation.error = error
@@ -192,7 +194,7 @@ class _NoFabric:
 
 
 def _fabric(instance: Instance) -> Fabric:
-    if os.environ.get("OLLAMAZURE_PLAN") == "1":
+    if in_plan_mode():
         return NullFabric()
     try:
         from emulator.host.fabric import HostFabric  # noqa: PLC0415 -- plan mode does without it

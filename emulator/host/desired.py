@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.host.nsg import NO_GROUP, Rule, rules_of
+from emulator.host.nsg import NO_GROUP, NsgRule, rules_of
 
 Resources = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Interface:
+class DesiredInterface:
     """A network interface: its cable into the network and the groups that guard it.
 
     `guards` are the rule sets a packet must pass, the subnet's first.
@@ -25,21 +25,21 @@ class Interface:
     prefix_length: int
     gateway: str
     public_address: str | None
-    guards: tuple[tuple[Rule, ...], ...]
+    guards: tuple[tuple[NsgRule, ...], ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class DesiredNetwork:
     """A virtual network with its subnets' gateways and its interfaces."""
 
     id: str
     prefixes: tuple[str, ...]
     gateways: tuple[str, ...]
-    interfaces: tuple[Interface, ...]
+    interfaces: tuple[DesiredInterface, ...]
 
 
 @dataclass(frozen=True)
-class Disk:
+class DesiredDisk:
     """A managed data disk; OS disks are part of their machine."""
 
     id: str
@@ -51,7 +51,7 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Machine:
+class DesiredMachine:
     """A virtual machine. `identity` is its vmId: another one is another machine. `name` is the one
     it has on the host.
 
@@ -77,11 +77,11 @@ class Machine:
 class Desired:
     """All of an instance."""
 
-    networks: tuple[Network, ...]
-    disks: tuple[Disk, ...]
-    machines: tuple[Machine, ...]
+    networks: tuple[DesiredNetwork, ...]
+    disks: tuple[DesiredDisk, ...]
+    machines: tuple[DesiredMachine, ...]
 
-    def cable_of(self, machine: Machine) -> tuple[Network, Interface]:
+    def cable_of(self, machine: DesiredMachine) -> tuple[DesiredNetwork, DesiredInterface]:
         """The network and the interface that a machine hangs on."""
         return next(
             (network, interface)
@@ -99,7 +99,7 @@ class Desired:
                 for arm_id, body in _of_type(resources, "microsoft.network/virtualnetworks")
             ),
             disks=tuple(
-                Disk(arm_id, body["properties"]["diskSizeGB"])
+                DesiredDisk(arm_id, body["properties"]["diskSizeGB"])
                 for arm_id, body in _of_type(resources, "microsoft.compute/disks")
                 if not body["properties"].get("osType")
             ),
@@ -128,7 +128,7 @@ def _of_type(resources: Resources, kind: str) -> list[tuple[str, Mapping[str, An
     ]
 
 
-def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> Network:
+def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> DesiredNetwork:
     subnets = {
         f"{arm_id}/subnets/{subnet['name'].lower()}": subnet
         for subnet in body["properties"].get("subnets") or []
@@ -138,7 +138,7 @@ def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> Netw
         ip = interface["properties"]["ipConfigurations"][0]["properties"]
         if (subnet := subnets.get(_reference(ip["subnet"]))) is not None:
             interfaces.append(_interface(interface_id, interface, ip, subnet, resources))
-    return Network(
+    return DesiredNetwork(
         id=arm_id,
         prefixes=tuple(body["properties"]["addressSpace"]["addressPrefixes"]),
         gateways=tuple(_gateway(subnet) for subnet in subnets.values()),
@@ -152,14 +152,14 @@ def _interface(
     ip: Mapping[str, Any],
     subnet: Mapping[str, Any],
     resources: Resources,
-) -> Interface:
+) -> DesiredInterface:
     groups = [
         resources[_reference(owner["networkSecurityGroup"])]
         for owner in (subnet["properties"], body["properties"])
         if owner.get("networkSecurityGroup")
     ]
     public = ip.get("publicIPAddress")
-    return Interface(
+    return DesiredInterface(
         id=arm_id,
         address=ip["privateIPAddress"],
         prefix_length=_subnet_prefix(subnet).prefixlen,
@@ -180,12 +180,12 @@ def _gateway(subnet: Mapping[str, Any]) -> str:
     return str(_subnet_prefix(subnet)[1])
 
 
-def _machine(arm_id: str, body: Mapping[str, Any]) -> Machine:
+def _machine(arm_id: str, body: Mapping[str, Any]) -> DesiredMachine:
     properties = body["properties"]
     profile = properties["osProfile"]
     ssh = (profile.get("linuxConfiguration") or {}).get("ssh") or {}
     statuses = (properties.get("instanceView") or {}).get("statuses") or []
-    return Machine(
+    return DesiredMachine(
         id=arm_id,
         identity=properties["vmId"],
         name=name_on_host(arm_id),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import run
-from emulator.host.desired import Disk, name_on_host
+from emulator.host.desired import DesiredDisk, name_on_host
 from emulator.host.places import Places
 
 _GIB = 1 << 30
@@ -22,12 +22,12 @@ class Disks:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    def reconcile(self, disks: Iterable[Disk]) -> None:
+    def reconcile(self, disks: Iterable[DesiredDisk]) -> None:
         """Make these disks exist, of their size. Raises FabricError."""
         for disk in disks:
             make_or_grow(self.file(disk.id), disk.size_gib)
 
-    def remove_others(self, disks: Iterable[Disk]) -> None:
+    def remove_others(self, disks: Iterable[DesiredDisk]) -> None:
         """Delete the disks that are not among these; none of them may be attached any more."""
         kept = {self.file(disk.id) for disk in disks}
         for file in set(self._places.disks.glob("*.disk")) - kept:

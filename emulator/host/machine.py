@@ -20,7 +20,7 @@ from emulator.azure.offers import Size, offers
 from emulator.host import disks as loop
 from emulator.host import provision
 from emulator.host.commands import remove_folder, run, succeeds, wait_until
-from emulator.host.desired import Desired, Interface, Machine, Network
+from emulator.host.desired import Desired, DesiredInterface, DesiredMachine, DesiredNetwork
 from emulator.host.disks import Disks
 from emulator.host.faults import DiskFaults
 from emulator.host.namespace import (
@@ -63,7 +63,7 @@ class Machines:
         self._image = image
         self._faults = DiskFaults(places)
 
-    def remove_others(self, machines: Iterable[Machine]) -> None:
+    def remove_others(self, machines: Iterable[DesiredMachine]) -> None:
         """Remove machines that are not among these: a name with another vmId is another one.
 
         One that was moved to another resource group keeps its vmId, and its OS disk.
@@ -124,7 +124,9 @@ class Machines:
         ).split()
         return running == "true" and _same(f"/proc/{pid}/ns/net", network.removeprefix("ns:"))
 
-    def start(self, machine: Machine, network: Network, interface: Interface) -> None:
+    def start(
+        self, machine: DesiredMachine, network: DesiredNetwork, interface: DesiredInterface
+    ) -> None:
         """Boot it and wait until it takes SSH connections, as Azure waits for its agent."""
         container = self._places.container(machine.name)
         self._shut_down(machine.name)
@@ -148,7 +150,7 @@ class Machines:
                 f"{where}:\n{self._console_end(machine.name)}",
             )
 
-    def _keep(self, machine: Machine) -> None:
+    def _keep(self, machine: DesiredMachine) -> None:
         """Have it switched on again when it reboots."""
         home, container = self._places.instance.home, self._places.container(machine.name)
         keeper = [sys.executable, "-m", "emulator.host.keeper", str(home), machine.id, container]
@@ -185,7 +187,9 @@ class Machines:
         """Its boot log, as Azure's boot diagnostics keep it."""
         return self._places.machine(name) / "console.log"
 
-    def _provision(self, machine: Machine, interface: Interface, report: Report) -> None:
+    def _provision(
+        self, machine: DesiredMachine, interface: DesiredInterface, report: Report
+    ) -> None:
         folder = self._places.machine(machine.name)
         if (folder / "provisioned").exists():
             return
@@ -201,7 +205,7 @@ class Machines:
                 link.symlink_to("/dev/null")
         (folder / "provisioned").touch()
 
-    def _connect_disks(self, machine: Machine) -> None:
+    def _connect_disks(self, machine: DesiredMachine) -> None:
         """Tell the machine which disks it has, at once when it runs."""
         hypervisor = self._places.machine(machine.name) / "hypervisor"
         hypervisor.mkdir(exist_ok=True)
@@ -215,7 +219,7 @@ class Machines:
             if self.runs(machine.name):
                 self._podman("exec", self._places.container(machine.name), "/run/hypervisor/attach")
 
-    def _disk_list(self, machine: Machine) -> str:
+    def _disk_list(self, machine: DesiredMachine) -> str:
         lines = []
         late = self._faults.read()
         for lun, disk_id in machine.disks:
@@ -243,7 +247,7 @@ class Machines:
         loop.detach(file)
         file.unlink(missing_ok=True)
 
-    def _make_container(self, machine: Machine) -> None:
+    def _make_container(self, machine: DesiredMachine) -> None:
         """The container, made anew when anything it is made from has changed."""
         container = self._places.container(machine.name)
         options = self._options(machine)
@@ -264,7 +268,7 @@ class Machines:
         """Whatever state Podman has it in; nothing of the machine is lost with it."""
         self._podman("rm", "--force", "--ignore", "--time", "0", container)
 
-    def _options(self, machine: Machine) -> list[str]:
+    def _options(self, machine: DesiredMachine) -> list[str]:
         folder = self._places.machine(machine.name)
         size = _size(machine)
         options = [
@@ -288,7 +292,7 @@ class Machines:
             options += ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
         return options
 
-    def _limit(self, machine: Machine) -> None:
+    def _limit(self, machine: DesiredMachine) -> None:
         """On a host with cgroup v1: groups with the size's memory and cores, entered at start."""
         if has_unified_cgroups():
             return
@@ -313,7 +317,7 @@ class Machines:
 _SSH_PROBE = 'exec 3<> "/dev/tcp/$0/22" && [ "$(head -c 4 <&3)" = SSH- ]'
 
 
-def _size(machine: Machine) -> Size:
+def _size(machine: DesiredMachine) -> Size:
     return offers().sizes[machine.size.lower()]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import run, succeeds
-from emulator.host.desired import Interface, Network
+from emulator.host.desired import DesiredInterface, DesiredNetwork
 from emulator.host.nsg import AZURE_HOST, Direction, compile_rules
 from emulator.host.places import Numbers, Places
 from emulator.host.processes import Processes
@@ -44,7 +44,7 @@ class Networks:
         self._processes = processes
         self._mirror = mirror
 
-    def reconcile(self, networks: Iterable[Network]) -> None:
+    def reconcile(self, networks: Iterable[DesiredNetwork]) -> None:
         """Make exactly these networks exist. Raises FabricError."""
         networks = list(networks)
         self._remove_others(networks)
@@ -65,7 +65,7 @@ class Networks:
     def router_of(self, network_id: str) -> str:
         return self._places.network_namespace(self._numbers.of("network", network_id))
 
-    def _remove_others(self, networks: list[Network]) -> None:
+    def _remove_others(self, networks: list[DesiredNetwork]) -> None:
         kept = {interface.id for network in networks for interface in network.interfaces}
         for interface_id in self._numbers.known("interface"):
             if interface_id not in kept:
@@ -80,7 +80,7 @@ class Networks:
                 remove_namespace(self.router_of(network_id))
                 self._numbers.forget("network", network_id)
 
-    def _make_router(self, network: Network) -> None:
+    def _make_router(self, network: DesiredNetwork) -> None:
         number = self._numbers.of("network", network.id)
         router, link = self.router_of(network.id), self._places.host_link(number)
         host_end, router_end = _cable(self._places.instance.number, number)
@@ -98,7 +98,7 @@ class Networks:
         for gateway in network.gateways:
             _ip(f"address replace {gateway}/32 dev lo", router)
 
-    def _plug(self, network: Network, interface: Interface) -> None:
+    def _plug(self, network: DesiredNetwork, interface: DesiredInterface) -> None:
         """The interface's namespace, with its cable to the router; both ends as Azure sets them."""
         router, link = self.router_of(network.id), self._router_link(interface)
         inside = self.namespace_of(interface.id)
@@ -114,14 +114,14 @@ class Networks:
         _ip("link set eth0 up", inside)
         _ip(f"route replace default via {interface.gateway}", inside)
 
-    def _router_link(self, interface: Interface) -> str:
+    def _router_link(self, interface: DesiredInterface) -> str:
         return f"nic{self._numbers.of('interface', interface.id)}"
 
-    def _apply_rules(self, network: Network) -> None:
+    def _apply_rules(self, network: DesiredNetwork) -> None:
         links = {self._router_link(interface): interface for interface in network.interfaces}
         run(_in(self.router_of(network.id), "nft -f -"), stdin=router_ruleset(network, links))
 
-    def _start_egress(self, network: Network) -> None:
+    def _start_egress(self, network: DesiredNetwork) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
         command = (
             f"slirp4netns --configure --mtu=1500 --cidr={_EGRESS} --disable-host-loopback "
@@ -133,7 +133,7 @@ class Networks:
             ready=lambda: "default" in _ip("route show", router),
         )
 
-    def _start_mirrors(self, network: Network) -> None:
+    def _start_mirrors(self, network: DesiredNetwork) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
         address = f"{network.gateways[0]} {MIRROR_PORT}"
         server = [sys.executable, "-m", "emulator.host.mirrors", str(self._mirror)]
@@ -143,7 +143,7 @@ class Networks:
             ready=lambda: bool(run(_in(router, f"ss -Hltn sport = :{MIRROR_PORT}"))),
         )
 
-    def _publish(self, networks: list[Network]) -> None:
+    def _publish(self, networks: list[DesiredNetwork]) -> None:
         """Lead public addresses to their routers, and refuse those that lead nowhere."""
         links: list[str] = []
         published: dict[str, str] = {}
@@ -190,7 +190,7 @@ def host_ruleset(table: str, publics: str, published: dict[str, str], links: lis
     )
 
 
-def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
+def router_ruleset(network: DesiredNetwork, links: dict[str, DesiredInterface]) -> str:
     """The router's table: translation of public addresses and every interface's groups."""
     chains: dict[str, list[str]] = {
         "translate": ["type nat hook prerouting priority -100"],
@@ -233,7 +233,7 @@ def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
 
 
 def _guard_chains(
-    name: str, interface: Interface, direction: Direction, prefixes: tuple[str, ...]
+    name: str, interface: DesiredInterface, direction: Direction, prefixes: tuple[str, ...]
 ) -> dict[str, list[str]]:
     """One chain a group, and one that asks them in Azure's order: inwards the subnet's first."""
     chains = {

@@ -22,7 +22,7 @@ _REFUSE = ["meta l4proto tcp reject with tcp reset", "drop"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class NsgRule:
     """One security rule; `*` means any, as in ARM."""
 
     name: str
@@ -36,7 +36,7 @@ class Rule:
     destination_ports: tuple[str, ...] = ("*",)
 
     @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Rule:
+    def read(cls, body: Mapping[str, Any]) -> NsgRule:
         """From a securityRules item; each of the four places has a singular and a plural form."""
         properties = body["properties"]
         return cls(
@@ -55,7 +55,7 @@ class Rule:
 
 
 DEFAULT_RULES = (
-    Rule(
+    NsgRule(
         "AllowVnetInBound",
         65000,
         "Inbound",
@@ -63,15 +63,15 @@ DEFAULT_RULES = (
         sources=("VirtualNetwork",),
         destinations=("VirtualNetwork",),
     ),
-    Rule(
+    NsgRule(
         "AllowAzureLoadBalancerInBound",
         65001,
         "Inbound",
         allow=True,
         sources=("AzureLoadBalancer",),
     ),
-    Rule("DenyAllInBound", 65500, "Inbound", allow=False),
-    Rule(
+    NsgRule("DenyAllInBound", 65500, "Inbound", allow=False),
+    NsgRule(
         "AllowVnetOutBound",
         65000,
         "Outbound",
@@ -79,25 +79,25 @@ DEFAULT_RULES = (
         sources=("VirtualNetwork",),
         destinations=("VirtualNetwork",),
     ),
-    Rule("AllowInternetOutBound", 65001, "Outbound", allow=True, destinations=("Internet",)),
-    Rule("DenyAllOutBound", 65500, "Outbound", allow=False),
+    NsgRule("AllowInternetOutBound", 65001, "Outbound", allow=True, destinations=("Internet",)),
+    NsgRule("DenyAllOutBound", 65500, "Outbound", allow=False),
 )
 
 NO_GROUP = (
     *(rule for rule in DEFAULT_RULES if rule.name in ("AllowVnetInBound", "DenyAllInBound")),
-    Rule("NoGroupOutBound", 65500, "Outbound", allow=True),
+    NsgRule("NoGroupOutBound", 65500, "Outbound", allow=True),
 )
 """What holds for an interface that no group guards: a Standard public address lets nobody in."""
 
 
-def rules_of(group: Mapping[str, Any]) -> tuple[Rule, ...]:
+def rules_of(group: Mapping[str, Any]) -> tuple[NsgRule, ...]:
     """A group's own rules and Azure's defaults, from its ARM body."""
     own = group.get("properties", {}).get("securityRules") or []
-    return (*(Rule.read(rule) for rule in own), *DEFAULT_RULES)
+    return (*(NsgRule.read(rule) for rule in own), *DEFAULT_RULES)
 
 
 def compile_rules(
-    rules: Iterable[Rule], direction: Direction, virtual_network: Sequence[str]
+    rules: Iterable[NsgRule], direction: Direction, virtual_network: Sequence[str]
 ) -> list[str]:
     """The nftables statements of one chain that returns for what is allowed and refuses the rest.
 
@@ -118,7 +118,7 @@ def compile_rules(
     return statements
 
 
-def _matches(rule: Rule, virtual_network: Sequence[str]) -> str | None:
+def _matches(rule: NsgRule, virtual_network: Sequence[str]) -> str | None:
     """The match part of a rule, ending in a blank unless empty; None when nothing can match."""
     parts: list[str] = []
     for side, prefixes in (("saddr", rule.sources), ("daddr", rule.destinations)):
@@ -171,7 +171,7 @@ def _unknown(rule: str, prefix: str, where: str) -> FabricError:
     )
 
 
-def _protocol_match(rule: Rule) -> str:
+def _protocol_match(rule: NsgRule) -> str:
     protocol = rule.protocol.lower()
     if protocol in _PROTOCOLS:
         return f"meta l4proto {_PROTOCOLS[protocol]}"

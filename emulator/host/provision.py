@@ -16,7 +16,7 @@ import yaml
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import remove_folder, run
-from emulator.host.desired import Machine
+from emulator.host.desired import DesiredMachine
 from emulator.host.namespace import may_raise_limits
 from emulator.host.nsg import AZURE_HOST
 
@@ -52,7 +52,7 @@ def unpack(image: Path, root: Path) -> None:
     partial.rename(root)
 
 
-def prepare(root: Path, machine: Machine, gateway: str, temp_disk: bool) -> None:
+def prepare(root: Path, machine: DesiredMachine, gateway: str, temp_disk: bool) -> None:
     """Write what makes the image this machine. Safe to repeat before the first boot."""
     _forget_identity(root)
     _write(root, "etc/hostname", f"{machine.host_name}\n")
@@ -92,7 +92,7 @@ def _forget_identity(root: Path) -> None:
     _write(root, "etc/machine-id", "")
 
 
-def _system_config(machine: Machine) -> dict[str, Any]:
+def _system_config(machine: DesiredMachine) -> dict[str, Any]:
     """The image's part of cloud-init's configuration; customData may still override it."""
     return {
         "datasource_list": ["NoCloud"],
@@ -113,7 +113,7 @@ def _system_config(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _meta_data(machine: Machine) -> dict[str, Any]:
+def _meta_data(machine: DesiredMachine) -> dict[str, Any]:
     return {
         "instance-id": machine.identity,
         "local-hostname": machine.host_name,

@@ -14,23 +14,15 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
-from emulator.offline import recorder, ssh
-from emulator.plugins.provider import (
-    UNKNOWN,
-    FailedError,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Operation,
-    Properties,
-    Secret,
-    holds,
-    plain,
-    serve,
-    unique_hex,
-)
+from emulator.offline import ssh
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import PluginResource, StandIn
+from emulator.plugins.provider import FailedError, PluginRequest, serve, unique_id
+from emulator.plugins.recorder import CONNECTION_DEFAULTS
+from emulator.plugins.values import UNKNOWN, Properties, Secret, holds, plain
 
 VERSION = "1.2.1"
 
@@ -40,31 +32,31 @@ _SHOWN = 1 << 20
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
 
-_COMMON: Mapping[str, Input] = {
-    "create": Input("string"),
-    "update": Input("string"),
-    "delete": Input("string"),
-    "environment": Input("map"),
-    "stdin": Input("string"),
-    "triggers": Input("list", replaces=True),
-    "logging": Input("string"),
-    "addPreviousOutputInEnv": Input("boolean"),
+_COMMON: Mapping[str, InputType] = {
+    "create": InputType("string"),
+    "update": InputType("string"),
+    "delete": InputType("string"),
+    "environment": InputType("map"),
+    "stdin": InputType("string"),
+    "triggers": InputType("list", replaces=True),
+    "logging": InputType("string"),
+    "addPreviousOutputInEnv": InputType("boolean"),
 }
-_HOST: Mapping[str, Input] = {
-    "host": Input("string", required=True),
-    "port": Input("number", default=22),
-    "user": Input("string", default="root"),
-    "password": Input("string"),
-    "privateKey": Input("string"),
-    "privateKeyPassword": Input("string"),
-    "agentSocketPath": Input("string"),
-    "hostKey": Input("string"),
-    "dialErrorLimit": Input("integer", default=10),
-    "perDialTimeout": Input("integer", default=15),
+_HOST: Mapping[str, InputType] = {
+    "host": InputType("string", required=True),
+    "port": InputType("number", default=CONNECTION_DEFAULTS["port"]),
+    "user": InputType("string", default=CONNECTION_DEFAULTS["user"]),
+    "password": InputType("string"),
+    "privateKey": InputType("string"),
+    "privateKeyPassword": InputType("string"),
+    "agentSocketPath": InputType("string"),
+    "hostKey": InputType("string"),
+    "dialErrorLimit": InputType("integer", default=CONNECTION_DEFAULTS["dialErrorLimit"]),
+    "perDialTimeout": InputType("integer", default=CONNECTION_DEFAULTS["perDialTimeout"]),
 }
 
 
-class Command(Kind):
+class CommandResource(PluginResource):
     """What local and remote commands have in common."""
 
     token: ClassVar[str]
@@ -79,38 +71,37 @@ class Command(Kind):
     def preview(self, inputs: Properties) -> Properties:
         return inputs | {"stdout": UNKNOWN, "stderr": UNKNOWN}
 
-    async def create(self, operation: Operation, inputs: Properties) -> tuple[str, Properties]:
+    async def create(self, request: PluginRequest, inputs: Properties) -> tuple[str, Properties]:
         outputs = inputs | {"stdout": "", "stderr": ""}
-        ran = await self._run(operation, "create", inputs.get("create"), outputs)
-        return unique_hex(operation.name), outputs | ran
+        ran = await self._run(request, "create", inputs.get("create"), outputs)
+        return unique_id(request.name), outputs | ran
 
-    async def update(self, operation: Operation, old: Properties, inputs: Properties) -> Properties:
+    async def update(
+        self, request: PluginRequest, old: Properties, inputs: Properties
+    ) -> Properties:
         outputs = inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
         command = inputs.get("update") or inputs.get("create")
-        return outputs | await self._run(operation, "update", command, outputs)
+        return outputs | await self._run(request, "update", command, outputs)
 
     def preview_update(self, old: Properties, inputs: Properties) -> Properties:
         return inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
 
-    async def delete(self, operation: Operation, old: Properties) -> None:
-        await self._run(operation, "delete", old.get("delete"), old)
+    async def delete(self, request: PluginRequest, old: Properties) -> None:
+        await self._run(request, "delete", old.get("delete"), old)
 
     async def _run(
-        self, operation: Operation, what: str, command: str | Secret | None, state: Properties
+        self, request: PluginRequest, what: str, command: str | Secret | None, state: Properties
     ) -> Properties:
         """Run a command of the resource; its output as new outputs, nothing where none is run."""
-        if recorder.in_plan_mode():
-            recorder.record(what, self.token, operation.name, command, state)
-            return {}
         if command is None:
             return {}
-        output, told = ssh.Output(), _Log(operation, plain(state.get("logging")))
+        output, told = ssh.Output(), _Log(request, plain(state.get("logging")))
 
         async def took(stream: str, piece: bytes) -> None:
             output.take(stream, piece)
             await told.take(stream, piece)
 
-        problem = await self.run(operation, plain(command), plain(state), took)
+        problem = await self.run(request, plain(command), plain(state), took)
         await told.end()
         if problem:
             quoted = json.dumps(plain(command), ensure_ascii=False)
@@ -128,7 +119,7 @@ class Command(Kind):
 
     @abstractmethod
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
     ) -> str:
         """Run a command to its end; how it failed, or nothing. `state` is plain."""
 
@@ -150,8 +141,8 @@ def _previous(state: Properties) -> dict[str, str]:
 class _Log:
     """Shows a command's output line by line while it comes, so far as `logging` allows."""
 
-    def __init__(self, operation: Operation, logging: str | None) -> None:
-        self._operation = operation
+    def __init__(self, request: PluginRequest, logging: str | None) -> None:
+        self._request = request
         self._streams = {
             "stdout": ("stdout",),
             "stderr": ("stderr",),
@@ -172,33 +163,33 @@ class _Log:
                 await self._show(rest)
 
     async def _show(self, line: bytes) -> None:
-        await self._operation.log("info", line.decode(errors="replace"), passing=True)
+        await self._request.log("info", line.decode(errors="replace"), passing=True)
 
 
-class RemoteCommand(Command):
+class RemoteCommandResource(CommandResource):
     token = "command:remote:Command"  # noqa: S105
-    inputs: ClassVar[Mapping[str, Input]] = {
+    inputs: ClassVar[Mapping[str, InputType]] = {
         **_COMMON,
-        "connection": Input({**_HOST, "proxy": Input(_HOST)}, required=True, secret=True),
+        "connection": InputType({**_HOST, "proxy": InputType(_HOST)}, required=True, secret=True),
     }
 
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
     ) -> str:
         task = ssh.Task(
             command, state.get("environment", {}), _previous(state), state.get("stdin", "")
         )
-        return await ssh.run(operation, state["connection"], task, took)
+        return await ssh.run(request, state["connection"], task, took)
 
 
-class LocalCommand(Command):
+class LocalCommandResource(CommandResource):
     token = "command:local:Command"  # noqa: S105
-    inputs: ClassVar[Mapping[str, Input]] = {
+    inputs: ClassVar[Mapping[str, InputType]] = {
         **_COMMON,
-        "interpreter": Input("list"),
-        "dir": Input("string"),
-        "assetPaths": Input("list"),
-        "archivePaths": Input("list"),
+        "interpreter": InputType("list"),
+        "dir": InputType("string"),
+        "assetPaths": InputType("list"),
+        "archivePaths": InputType("list"),
     }
 
     def check(self, given: Properties) -> Properties:
@@ -208,7 +199,7 @@ class LocalCommand(Command):
         return super().check(given)
 
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
     ) -> str:
         interpreter = state.get("interpreter") or ["/bin/sh", "-c"]
         given = state.get("stdin", "")
@@ -256,7 +247,9 @@ async def _read(reader: asyncio.StreamReader | None, stream: str, took: ssh.Took
         await took(stream, piece)
 
 
-KINDS: Mapping[str, Kind] = {kind.token: kind for kind in (RemoteCommand(), LocalCommand())}
+RESOURCES: Mapping[str, PluginResource] = {
+    resource.token: resource for resource in (RemoteCommandResource(), LocalCommandResource())
+}
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

@@ -8,26 +8,21 @@ import secrets
 import string
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
-from emulator.plugins.provider import (
-    FailedError,
-    Generated,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Properties,
-    plain,
-    serve,
-)
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
+from emulator.plugins.provider import FailedError, serve
+from emulator.plugins.values import Properties, plain
 
 VERSION = "4.21.4"
 
-_KEEPERS = {"keepers": Input("map", replaces=True)}
+_KEEPERS = {"keepers": InputType("map", replaces=True)}
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 
 
-class Text(Generated):
+class RandomText(GeneratedResource):
     """Characters of chosen classes, at least so many of each."""
 
     _CLASSES: ClassVar[Mapping[str, str]] = {
@@ -36,13 +31,13 @@ class Text(Generated):
         "numeric": string.digits,
         "special": _SPECIAL,
     }
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "length": Input("integer", required=True, replaces=True),
-        "overrideSpecial": Input("string", replaces=True),
-        "number": Input("boolean", replaces=True),
-        **{name: Input("boolean", default=True, replaces=True) for name in _CLASSES},
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "length": InputType("integer", required=True, replaces=True),
+        "overrideSpecial": InputType("string", replaces=True),
+        "number": InputType("boolean", replaces=True),
+        **{name: InputType("boolean", default=True, replaces=True) for name in _CLASSES},
         **{
-            f"min{name.capitalize()}": Input("integer", default=0, replaces=True)
+            f"min{name.capitalize()}": InputType("integer", default=0, replaces=True)
             for name in _CLASSES
         },
         **_KEEPERS,
@@ -84,7 +79,7 @@ def _least(inputs: Properties) -> dict[str, int]:
     return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
-class RandomString(Text):
+class RandomString(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": False}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
@@ -92,7 +87,7 @@ class RandomString(Text):
         return text, {"result": text}
 
 
-class RandomPassword(Text):
+class RandomPassword(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": True, "bcryptHash": True}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
@@ -104,10 +99,10 @@ class RandomPassword(Text):
         return "none", {"result": text, "bcryptHash": digest.decode()}
 
 
-class RandomId(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "byteLength": Input("integer", required=True, replaces=True),
-        "prefix": Input("string", replaces=True),
+class RandomId(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "byteLength": InputType("integer", required=True, replaces=True),
+        "prefix": InputType("string", replaces=True),
         **_KEEPERS,
     }
     outputs: ClassVar[Mapping[str, bool]] = dict.fromkeys(("b64Std", "b64Url", "dec", "hex"), False)
@@ -124,9 +119,9 @@ class RandomId(Generated):
         }
 
 
-class RandomBytes(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "length": Input("integer", required=True, replaces=True),
+class RandomBytes(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "length": InputType("integer", required=True, replaces=True),
         **_KEEPERS,
     }
     outputs: ClassVar[Mapping[str, bool]] = {"base64": True, "hex": True}
@@ -136,8 +131,8 @@ class RandomBytes(Generated):
         return "none", {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()}
 
 
-class RandomUuid(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = _KEEPERS
+class RandomUuid(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = _KEEPERS
     outputs: ClassVar[Mapping[str, bool]] = {"result": False}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
@@ -145,7 +140,7 @@ class RandomUuid(Generated):
         return drawn, {"result": drawn}
 
 
-KINDS: Mapping[str, Kind] = {
+RESOURCES: Mapping[str, PluginResource] = {
     "random:index/randomPassword:RandomPassword": RandomPassword(),
     "random:index/randomString:RandomString": RandomString(),
     "random:index/randomId:RandomId": RandomId(),
@@ -154,4 +149,4 @@ KINDS: Mapping[str, Kind] = {
 }
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator.plugins.provider import FailedError, Operation
+from emulator.plugins.provider import FailedError, PluginRequest
 
 if TYPE_CHECKING:
     import asyncssh
@@ -51,7 +51,7 @@ class Output:
         self.both.extend(piece)
 
 
-async def run(operation: Operation, connection: Mapping[str, Any], task: Task, took: Took) -> str:
+async def run(request: PluginRequest, connection: Mapping[str, Any], task: Task, took: Took) -> str:
     """Run a command on the machine; returns how it failed, or nothing.
 
     Raises FailedError where it could not be run: no connection, or a variable of its environment
@@ -59,8 +59,8 @@ async def run(operation: Operation, connection: Mapping[str, Any], task: Task, t
     """
     import asyncssh  # noqa: PLC0415 -- a quarter of a second
 
-    async with _connected(operation, connection) as client:
-        await _require_accepted(operation, client, task)
+    async with _connected(request, connection) as client:
+        await _require_accepted(request, client, task)
         try:
             process = await client.create_process(
                 task.command, env={**task.optional, **task.environment}, encoding=None
@@ -104,7 +104,7 @@ async def _read(process: asyncssh.SSHClientProcess[bytes], stream: str, took: To
 
 
 async def _require_accepted(
-    operation: Operation, client: asyncssh.SSHClientConnection, task: Task
+    request: PluginRequest, client: asyncssh.SSHClientConnection, task: Task
 ) -> None:
     """Ask the machine which variables get through: an SSH server drops others silently."""
     given = {**task.optional, **task.environment}
@@ -123,26 +123,26 @@ async def _require_accepted(
             "form 'VAR=value command'"
         )
         if name in task.environment:
-            await operation.log("error", message)
+            await request.log("error", message)
             raise FailedError(f'could not set environment variable "{name}": ssh: setenv failed')
-        await operation.log("warning", message)
+        await request.log("warning", message)
 
 
 @asynccontextmanager
 async def _connected(
-    operation: Operation, connection: Mapping[str, Any]
+    request: PluginRequest, connection: Mapping[str, Any]
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
     async with AsyncExitStack() as stack:
         tunnel = None
         if proxy := connection.get("proxy"):
-            tunnel = await stack.enter_async_context(await _dial(operation, proxy, "Dial proxy"))
+            tunnel = await stack.enter_async_context(await _dial(request, proxy, "Dial proxy"))
         yield await stack.enter_async_context(
-            await _dial(operation, connection, "Dial", tunnel=tunnel)
+            await _dial(request, connection, "Dial", tunnel=tunnel)
         )
 
 
 async def _dial(
-    operation: Operation,
+    request: PluginRequest,
     connection: Mapping[str, Any],
     said: str,
     tunnel: asyncssh.SSHClientConnection | None = None,
@@ -161,7 +161,7 @@ async def _dial(
             raise FailedError(f"after {tries} failed attempts: {problem}")
         tries += 1
         shown = "inf" if limit < 0 else str(limit)
-        await operation.log("info", f"{said} {tries}/{shown} failed: retrying", passing=True)
+        await request.log("info", f"{said} {tries}/{shown} failed: retrying", passing=True)
         await asyncio.sleep(pause)
         pause = min(pause * _FACTOR, _LONGEST_PAUSE)
 

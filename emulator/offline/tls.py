@@ -11,19 +11,13 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from emulator.plugins.provider import (
-    UNKNOWN,
-    FailedError,
-    Generated,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Properties,
-    plain,
-    serve,
-)
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
+from emulator.plugins.provider import FailedError, serve
+from emulator.plugins.values import UNKNOWN, Properties, plain
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -34,11 +28,11 @@ if TYPE_CHECKING:
 VERSION = "5.6.2"
 
 
-class PrivateKey(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "algorithm": Input("string", required=True, replaces=True),
-        "rsaBits": Input("integer", default=2048, replaces=True),
-        "ecdsaCurve": Input("string", default="P224", replaces=True),
+class PrivateKey(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "algorithm": InputType("string", required=True, replaces=True),
+        "rsaBits": InputType("integer", default=2048, replaces=True),
+        "ecdsaCurve": InputType("string", default="P224", replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "privateKeyPem": True,
@@ -173,23 +167,26 @@ _SUBJECT: Mapping[str, str] = {
 }
 
 
-class SelfSignedCert(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "privateKeyPem": Input("string", required=True, replaces=True, secret=True),
-        "allowedUses": Input("list", required=True, replaces=True),
-        "validityPeriodHours": Input("integer", required=True, replaces=True),
-        "earlyRenewalHours": Input("integer", default=0),
-        "subject": Input(
-            {name: Input("list" if name == "streetAddresses" else "string") for name in _SUBJECT},
+class SelfSignedCert(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "privateKeyPem": InputType("string", required=True, replaces=True, secret=True),
+        "allowedUses": InputType("list", required=True, replaces=True),
+        "validityPeriodHours": InputType("integer", required=True, replaces=True),
+        "earlyRenewalHours": InputType("integer", default=0),
+        "subject": InputType(
+            {
+                name: InputType("list" if name == "streetAddresses" else "string")
+                for name in _SUBJECT
+            },
             replaces=True,
         ),
-        "dnsNames": Input("list", replaces=True),
-        "ipAddresses": Input("list", replaces=True),
-        "uris": Input("list", replaces=True),
-        "isCaCertificate": Input("boolean", default=False, replaces=True),
-        "maxPathLength": Input("integer", replaces=True),
-        "setSubjectKeyId": Input("boolean", default=False, replaces=True),
-        "setAuthorityKeyId": Input("boolean", default=False, replaces=True),
+        "dnsNames": InputType("list", replaces=True),
+        "ipAddresses": InputType("list", replaces=True),
+        "uris": InputType("list", replaces=True),
+        "isCaCertificate": InputType("boolean", default=False, replaces=True),
+        "maxPathLength": InputType("integer", replaces=True),
+        "setSubjectKeyId": InputType("boolean", default=False, replaces=True),
+        "setAuthorityKeyId": InputType("boolean", default=False, replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "certPem": False,
@@ -325,10 +322,10 @@ def _digest(key: Any) -> Any:
     return hashes.SHA256()
 
 
-KINDS: Mapping[str, Kind] = {
+RESOURCES: Mapping[str, PluginResource] = {
     "tls:index/privateKey:PrivateKey": PrivateKey(),
     "tls:index/selfSignedCert:SelfSignedCert": SelfSignedCert(),
 }
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

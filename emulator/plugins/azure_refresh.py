@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.plugins.azure_types import NativeType
-from emulator.plugins.provider import Properties, Secret
+from emulator.plugins.values import Properties, Secret
 
 
 def refreshed_inputs(

@@ -22,7 +22,7 @@ from emulator.azure.names import (
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
-from emulator.plugins.provider import UNKNOWN, Properties, Unknown
+from emulator.plugins.values import UNKNOWN, Properties, Unknown
 
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The official provider's mark on inputs whose name it made up."""

@@ -667,23 +667,3 @@ bad = local.Command("bad", create="echo shown; exit 4", opts=pulumi.ResourceOpti
     assert "a-secret-given" not in shown + tested.stored()
     tested.run("destroy", "--yes", "--skip-preview").ok()
     assert (tmp_path / "deleted").read_text() == "the end\n"
-
-
-def test_plan_mode_records_and_runs_nothing(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
-    recorded = instance.home / "recorder.jsonl"
-    recorded.unlink(missing_ok=True)
-    touched = tmp_path / "touched"
-    inputs: dict[str, Any] = {"create": f"touch {touched}", "delete": f"touch {touched}"}
-    program = remote(sshd, **inputs).replace(
-        "**{'create'", "stdin=pulumi.Output.secret('a-secret-given'), **{'create'"
-    )
-    tested = project(tmp_path, instance, program)
-    tested.up(OLLAMAZURE_PLAN="1").ok()
-    tested.run("destroy", "--yes", "--skip-preview", environment={"OLLAMAZURE_PLAN": "1"}).ok()
-    assert not touched.exists()
-    lines = recorded.read_text()
-    assert "a-secret-given" not in lines
-    assert sshd.private_key.splitlines()[2] not in lines
-    assert [line.split('"')[3] for line in lines.splitlines()] == ["create", "delete"]
-    assert f'"host": "{HOST}"' in lines
-    assert '"stdin": "[secret]"' in lines

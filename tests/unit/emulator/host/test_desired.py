@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from emulator.host.desired import Desired, Disk
+from emulator.host.desired import Desired, DesiredDisk
 from emulator.host.nsg import NO_GROUP, rules_of
 
 GROUP = "/subscriptions/s/resourcegroups/rg/providers"
@@ -84,7 +84,7 @@ def test_guards_are_the_subnets_group_then_the_interfaces() -> None:
 
 
 def test_os_disks_are_part_of_their_machine() -> None:
-    assert Desired.read(bodies()).disks == (Disk(f"{COMPUTE}/disks/data", 64),)
+    assert Desired.read(bodies()).disks == (DesiredDisk(f"{COMPUTE}/disks/data", 64),)
 
 
 def test_a_machine() -> None:

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from emulator.azure.fabric import FabricError
-from emulator.host.desired import Machine
+from emulator.host.desired import DesiredMachine
 from emulator.host.provision import prepare, unpack
 
-MACHINE = Machine(
+MACHINE = DesiredMachine(
     id="/vm",
     identity="1-2-3",
     name="vm",

@@ -12,7 +12,7 @@ import pytest
 
 from emulator.offline import ssh
 from emulator.plugins.provider import FailedError
-from tests.unit.emulator.plugins.fake_engine import Engine
+from tests.unit.emulator.offline.fake_engine import Engine
 
 pytestmark = pytest.mark.unit
 
@@ -85,7 +85,7 @@ async def run(
     async def took(stream: str, piece: bytes) -> None:
         output.take(stream, piece)
 
-    operation = (engine or Engine()).operation()
+    operation = (engine or Engine()).request()
     task = ssh.Task(command, {}, {}, stdin)
     return await ssh.run(operation, where, task, took), output
 

@@ -10,8 +10,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from emulator.offline.inputs import InvalidInputsError
 from emulator.offline.tls import PrivateKey, SelfSignedCert
-from emulator.plugins.provider import FailedError, InvalidInputsError, Properties
+from emulator.plugins.provider import FailedError
+from emulator.plugins.values import Properties
 
 pytestmark = pytest.mark.unit
 

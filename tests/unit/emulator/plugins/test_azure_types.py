@@ -18,7 +18,7 @@ from emulator.azure.shapes import resource_types
 from emulator.plugins.azure_native import VERSION
 from emulator.plugins.azure_refresh import refreshed_inputs
 from emulator.plugins.azure_types import TYPES, flatten_shape
-from emulator.plugins.provider import UNKNOWN, Secret
+from emulator.plugins.values import UNKNOWN, Secret
 
 pytestmark = pytest.mark.unit
 
