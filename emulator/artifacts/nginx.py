@@ -1,4 +1,4 @@
-"""The Nginx image: the official one, else Debian's package arranged as the official image is."""
+"""The Nginx image: the official one, else Debian's package, arranged like the official image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PIN = pins.CATALOG["nginx"]
 _NAME: str = _PIN["repository"]
 _TAG: str = _PIN["tag"]
 _FILES = Path(__file__).parent / "nginx_image"
-# The official image has the njs module, too, and like here nothing loads it by itself.
+# The official image also has the njs module; there as here, only the configuration loads it.
 _PACKAGES = ("nginx", "libnginx-mod-http-js")
 # The official image's user has these numbers; its log files are the container's output.
 _HOOKS = (

@@ -52,7 +52,7 @@ _SETTINGS = {
         "DO_NOT_TRACK=true",
         "ANONYMIZED_TELEMETRY=false",
         "PYTHONUNBUFFERED=1",
-        # What stands for the packages left out: no model is looked for, here or on the internet.
+        # Instead of the packages left out: no model is looked for, here or on the internet.
         "RAG_EMBEDDING_ENGINE=ollama",
         "OFFLINE_MODE=true",
         "HF_HUB_OFFLINE=1",
@@ -93,7 +93,7 @@ def _install(work: Work, target: Path) -> None:
 
 
 def _requirements(wheel: Path) -> list[str]:
-    """What the wheel asks for, less what is left out and what only its extras want."""
+    """The requirements of the wheel, without its extras and without what is left out here."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
@@ -102,7 +102,7 @@ def _requirements(wheel: Path) -> list[str]:
 
 
 def _arrange(libraries: Path, application: Path) -> None:
-    """Move the application out of the libraries to where the official image has it."""
+    """Move the application from the libraries to its place in the official image."""
     shutil.rmtree(application, ignore_errors=True)
     backend = application / "backend"
     (backend / "data").mkdir(parents=True)

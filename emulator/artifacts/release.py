@@ -1,4 +1,4 @@
-"""Files of a release on GitHub, checked against the list of checksums published with it."""
+"""Downloads files of a GitHub release, and checks them against its list of checksums."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from emulator.artifacts.work import BuildError, Work, download
 def fetch(work: Work, base: str, pin: Mapping[str, Any]) -> Path:
     """Download the file that the catalog's `pin` names, and its checksums, from below `base`.
 
-    Returns the folder that holds both under their own names.
+    Returns the folder with both under their own names.
 
     Raises:
-        OfficialUnavailableError: the server does not answer, or broke off.
+        OfficialUnavailableError: the server does not answer, or the connection broke.
         BuildError: the file is not the published one, or none of that name was published.
     """
     folder = work.folder / "release"
@@ -28,7 +28,7 @@ def fetch(work: Work, base: str, pin: Mapping[str, Any]) -> Path:
 
 
 def _published(checksums: Path, name: str) -> str:
-    """The SHA-256 that a release's list gives for a file."""
+    """The SHA-256 of a file in a release's list."""
     for line in checksums.read_text().splitlines():
         digest, _, listed = line.partition("  ")
         if listed.strip().removeprefix("./") == name:

@@ -21,7 +21,7 @@ from emulator.azure.store import Body, StoredState
 
 
 class PublicAddress(ResourceKind):
-    """A Standard static public address. It has its address from the moment it is made."""
+    """A Standard static public address. It gets its address when it is created."""
 
     def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)

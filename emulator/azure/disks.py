@@ -22,7 +22,7 @@ from emulator.azure.store import Body, StoredState
 
 
 class Disk(ResourceKind):
-    """A managed disk: made empty, or from an image as a machine's OS disk."""
+    """A managed disk: created empty, or from an image as a machine's OS disk."""
 
     def put(self, request: PutRequest) -> None:
         check_compute_name(request.id.name, "diskName", 80)
@@ -96,7 +96,7 @@ class Disk(ResourceKind):
 
 
 def _check_growth(request: PutRequest, size: int) -> None:
-    """A data disk below 4 TiB grows while it is in use; any other needs its machine stopped."""
+    """Allow a data disk below 4 TiB to grow in use; any other disk needs its machine stopped."""
     before = request.old_properties.get("diskSizeGB", size)
     online = request.old_properties.get("osType") is None and (before > 4095) == (size > 4095)
     if size == before or online:

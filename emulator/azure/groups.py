@@ -11,7 +11,7 @@ from emulator.azure.store import Body, StoredState
 
 
 class ResourceGroup(ResourceKind):
-    """A resource group. Deleting it deletes what is in it, if nothing outside needs that."""
+    """A resource group. Deleting it deletes its contents, unless something outside uses them."""
 
     def put(self, request: PutRequest) -> None:
         check_group_name(request.id.name)

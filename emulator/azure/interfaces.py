@@ -17,7 +17,7 @@ from emulator.azure.kinds import (
     users_of,
 )
 from emulator.azure.names import ADDRESS, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
-from emulator.azure.networks import allocated, subnet_prefix
+from emulator.azure.networks import addresses_in_use, subnet_prefix
 from emulator.azure.store import Body, StoredState
 
 
@@ -114,7 +114,7 @@ def _private_address(request: PutRequest, configuration: Body, subnet: Body) -> 
     prefix = IPv4Network(subnet_prefix(subnet))
     taken = {
         address: part
-        for address, part in allocated(request.state, id_).items()
+        for address, part in addresses_in_use(request.state, id_).items()
         if not part.lower().startswith(f"{request.id.key}/")
     }
     if properties["privateIPAllocationMethod"] == "Static":
@@ -140,7 +140,7 @@ def _static_address(
             f"Private static IP address {address} does not belong to the range of subnet prefix"
             f" {prefix}.",
         )
-    if address in reserved(prefix):
+    if address in reserved_addresses(prefix):
         raise AzureError(
             "PrivateIPAddressInReservedRange",
             f"Private static IP address {address} falls within reserved IP range of subnet prefix"
@@ -155,8 +155,8 @@ def _static_address(
     return str(address)
 
 
-def reserved(prefix: IPv4Network) -> set[IPv4Address]:
-    """The first four addresses of a subnet and its last are Azure's."""
+def reserved_addresses(prefix: IPv4Network) -> set[IPv4Address]:
+    """The addresses of a subnet that Azure keeps for itself: the first four and the last."""
     return {prefix[0], prefix[1], prefix[2], prefix[3], prefix[-1]}
 
 
@@ -168,7 +168,7 @@ def _dynamic_address(
     if kept and IPv4Address(kept) in prefix and IPv4Address(kept) not in taken:
         return str(kept)
     for address in prefix:
-        if address not in taken and address not in reserved(prefix):
+        if address not in taken and address not in reserved_addresses(prefix):
             return str(address)
     raise AzureError(
         "SubnetIsFull",

@@ -1,4 +1,4 @@
-"""What every resource type has in common, and how resources refer to each other."""
+"""What all resource types have in common, and how resources refer to each other."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from emulator.azure.store import Body, StoredState
 
 @dataclass(frozen=True)
 class PutRequest:
-    """A PUT whose body fits its type's shape, and what it meets.
+    """A PUT whose body fits its type's shape, and the state that it meets.
 
-    `body` may be changed; `old` is what exists under this id, if anything does. `address` gives
-    the stand-in for the n-th public address.
+    `body` may be changed; `old` is the existing resource with this id, if there is one. `address`
+    returns the stand-in for the n-th public address.
     """
 
     id: ResourceId
@@ -43,23 +43,23 @@ class PutRequest:
 
 
 class ResourceKind:
-    """The rules of one resource type. The default is a type without rules of its own."""
+    """The rules of one resource type. This base class has no rules."""
 
     def put(self, request: PutRequest) -> None:
         """Check the request and complete its body with what Azure fills in. Raises AzureError."""
 
     def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
-        """Refuse to delete what something not in `leaving` uses. Raises AzureError."""
+        """Refuse to delete a resource that is used by one not in `leaving`. Raises AzureError."""
 
     def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
-        """Do what follows from the deletion, once it is done."""
+        """Do what follows from the deletion, once that has succeeded."""
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
-        """Add to a copy of the stored body what a GET shows besides."""
+        """Add to a copy of the stored body what only a GET shows."""
 
 
 def merge_defaults(body: Body, defaults: Body) -> None:
-    """Fill what is missing (or null) in `body`, objects inside objects too."""
+    """Fill in what is missing (or null) in `body`, also in nested objects."""
     for name, value in defaults.items():
         if body.get(name) is None:
             body[name] = value
@@ -68,7 +68,7 @@ def merge_defaults(body: Body, defaults: Body) -> None:
 
 
 def keep(request: PutRequest, name: str, fresh: Callable[[], Any]) -> None:
-    """A property that Azure chooses once and keeps: a GUID, a time."""
+    """Set a property that Azure chooses once and keeps, such as a GUID or a time."""
     request.properties[name] = request.old_properties.get(name) or fresh()
 
 
@@ -87,7 +87,7 @@ def now() -> str:
 
 
 def required(request: PutRequest, *path: str) -> Any:
-    """A property that must be there. Raises InvalidParameter, as compute does."""
+    """The value of a required property. Raises InvalidParameter, as compute does."""
     node: Any = request.properties
     for name in path:
         node = (node or {}).get(name)
@@ -98,7 +98,7 @@ def required(request: PutRequest, *path: str) -> Any:
 
 
 def uses(key: str, body: Body) -> Iterator[tuple[str, str]]:
-    """What the resource refers to, as (the referring part's id, the id referred to lower-cased).
+    """The references of a resource: pairs of the referring part's id and the lower-cased target id.
 
     The referring part is the resource, or a part of it that has an id, as IP configurations have.
     """
@@ -122,7 +122,7 @@ def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
 
 
 def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
-    """Ids of everything that refers to `target`, less the resources in `leaving`."""
+    """Ids of everything that refers to `target`, except the resources in `leaving`."""
     return [
         part
         for key, body in state.resources.items()
@@ -133,7 +133,7 @@ def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = 
 
 
 def refer(request: PutRequest, reference: Body | None, type_: str) -> Body | None:
-    """The network resource a reference means. Raises InvalidResourceReference."""
+    """The network resource that a reference names. Raises InvalidResourceReference."""
     if reference is None or reference.get("id") is None:
         return None
     target = ResourceId.parse(reference["id"])
@@ -154,7 +154,7 @@ def _not_found(request: PutRequest, target: ResourceId) -> AzureError:
 
 
 def require_parent(state: StoredState, id_: ResourceId) -> None:
-    """What the resource is in must exist. Raises ResourceGroupNotFound or ResourceNotFound."""
+    """Check that the parent exists. Raises ResourceGroupNotFound or ResourceNotFound."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for container in (group, id_.parent):
         if container.key not in state.resources:
@@ -162,7 +162,7 @@ def require_parent(state: StoredState, id_: ResourceId) -> None:
 
 
 def not_found(id_: ResourceId) -> AzureError:
-    """ARM's answer to a GET of nothing."""
+    """ARM's answer to a GET of a resource that does not exist."""
     if id_.type == GROUP:
         return AzureError(
             "ResourceGroupNotFound", f"Resource group '{id_.name}' could not be found.", status=404
@@ -176,7 +176,7 @@ def not_found(id_: ResourceId) -> AzureError:
 
 
 def require_unchanged_zones(request: PutRequest) -> None:
-    """Zones are chosen once. Raises ResourceAvailabilityZonesCannotBeModified."""
+    """Check that zones stay as they were. Raises ResourceAvailabilityZonesCannotBeModified."""
     if request.old and request.old.get("zones") != request.body.get("zones"):
         raise AzureError(
             "ResourceAvailabilityZonesCannotBeModified",
@@ -189,7 +189,7 @@ def require_unchanged_zones(request: PutRequest) -> None:
 
 
 def check_zones(request: PutRequest) -> None:
-    """Zones are 1, 2 and 3. Raises InvalidAvailabilityZone."""
+    """Check that zones are 1, 2 or 3. Raises InvalidAvailabilityZone."""
     for zone in request.body.get("zones") or []:
         if zone not in ("1", "2", "3"):
             raise AzureError(

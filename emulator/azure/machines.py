@@ -44,7 +44,7 @@ class VirtualMachine(ResourceKind):
         _fill_in(request)
 
     def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
-        """Nothing refers to a machine."""
+        """Allow every deletion: nothing refers to a machine."""
 
     def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         storage = body["properties"]["storageProfile"]
@@ -170,7 +170,7 @@ def _check_interface(request: PutRequest, size: Size) -> None:
 
 
 def _linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
-    """What a machine refers to; compute says NotFound where network says otherwise."""
+    """The resource that a machine refers to; compute answers NotFound where network does not."""
     found = request.state.resources.get(id_.key)
     if found is None or found["type"] != type_ or found["location"] != request.region:
         raise AzureError("NotFound", f"Resource {id_} not found.", status=404)
@@ -218,7 +218,7 @@ def _keep_os_disk(new: Body, old: Body) -> None:
 
 
 def _put_os_disk(request: PutRequest, disk: Body) -> None:
-    """The OS disk is a resource of its own, and outlives the machine unless it says Delete."""
+    """Store the OS disk as a resource of its own; it outlives the machine unless set to Delete."""
     id_ = ResourceId.parse(disk["managedDisk"]["id"])
     existing = request.state.resources.get(id_.key)
     if existing is not None and not request.old:

@@ -50,7 +50,7 @@ def subnet_prefix(subnet: Body) -> str:
 
 
 class VirtualNetwork(ResourceKind):
-    """A network; `subnets` in its body are made, changed and deleted with it."""
+    """A network; the subnets in its body are created, changed and deleted with it."""
 
     def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name, longest=64, shortest=2)
@@ -115,7 +115,7 @@ def _keep_subnets_inside(
     request: PutRequest, spaces: list[IPv4Network], inline: list[Body] | None
 ) -> None:
     if inline is not None:
-        return  # they are checked one by one, against the new space, when they are put
+        return  # each one is checked against the new space when it is put
     for _, subnet in subnets_of(request.state, request.id):
         _check_inside(subnet["name"], IPv4Network(subnet_prefix(subnet)), request.id.name, spaces)
 
@@ -157,7 +157,9 @@ class Subnet(ResourceKind):
     def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         network = request.state.resources[request.id.parent.key]
-        request.body["location"] = network["location"]  # what it refers to must be there too
+        request.body["location"] = network[
+            "location"
+        ]  # what it refers to must be in the same location
         prefix = _subnet_request_prefix(request)
         spaces = network["properties"]["addressSpace"]["addressPrefixes"]
         _check_inside(
@@ -221,7 +223,7 @@ def _check_overlap(request: PutRequest, prefix: IPv4Network) -> None:
 def _check_allocations(request: PutRequest, prefix: IPv4Network) -> None:
     if request.old is None:
         return
-    for address in allocated(request.state, request.id):
+    for address in addresses_in_use(request.state, request.id):
         if address not in prefix:
             raise AzureError(
                 "InUsePrefixCannotBeDeleted",
@@ -230,8 +232,8 @@ def _check_allocations(request: PutRequest, prefix: IPv4Network) -> None:
             )
 
 
-def allocated(state: StoredState, subnet: ResourceId) -> dict[IPv4Address, str]:
-    """The subnet's addresses in use, each with the id of the IP configuration that has it."""
+def addresses_in_use(state: StoredState, subnet: ResourceId) -> dict[IPv4Address, str]:
+    """The subnet's addresses in use, each with the id of its IP configuration."""
     found = {}
     for _, interface in state.of_type(INTERFACE):
         for configuration in interface["properties"]["ipConfigurations"]:

@@ -1,4 +1,4 @@
-"""osProfile: who may use a machine, and what its first boot is told."""
+"""osProfile: the accounts of a machine, and the data for its first boot."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_CUSTOM_DATA = 87380
 
 
 def complete_profile(request: PutRequest) -> None:
-    """osProfile: checked in full when the machine is made, compared when it exists."""
+    """Check osProfile: in full for a new machine, for changes when the machine exists."""
     if request.old and request.properties.get("osProfile") is None:
         request.properties["osProfile"] = request.old_properties["osProfile"]
         return
@@ -60,7 +60,7 @@ def complete_profile(request: PutRequest) -> None:
 
 
 def _check_profile_unchanged(new: Body, old: Body) -> None:
-    """Secrets need not be said again; what is said must be what it was."""
+    """Refuse any change. Secrets may be left out; then they stay."""
     for secret in ("customData", "adminPassword"):
         if new.get(secret) is None and old.get(secret) is not None:
             new[secret] = old[secret]

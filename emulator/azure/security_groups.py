@@ -79,7 +79,7 @@ def _complete_rule(group: ResourceId, rule: Body) -> None:
 
 
 def _check_sides(rule: Body, name: str, check: Any) -> None:
-    """A rule says each of its sides once: as one value, or as a list. Fills the other in."""
+    """Check that a side has either one value or a list, and fill in the empty list."""
     properties = rule["properties"]
     plural = f"{name}es" if name.endswith("x") else f"{name}s"
     one, many = properties.get(name), properties.get(plural) or []

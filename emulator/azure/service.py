@@ -1,7 +1,7 @@
 """Azure as its callers see it: PUT, GET, DELETE, list and actions on ARM ids and bodies.
 
-A PUT or DELETE is checked at once and then carried out by the worker, a process of its own, so
-that it goes on when its caller dies. Callers wait for the operation.
+A PUT or DELETE is checked at once and then carried out by the worker, a separate process, so that
+it goes on when its caller dies. Callers wait for the operation.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from emulator.instance import Instance, in_plan_mode
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 POLL = 0.1
-"""Seconds between two looks at an operation."""
+"""Seconds between two checks of an operation."""
 
 
 class Azure:
     """One emulated Azure.
 
-    `fabric` is what carries operations out; the default is the host, or nothing at all in plan
-    mode. The worker chooses by the same environment, so a given fabric must be what it chooses.
+    `fabric` carries operations out; the default is the host, or nothing in plan mode. The worker
+    chooses by the environment, so `fabric` must be the one that the worker chooses.
     """
 
     def __init__(self, instance: Instance, fabric: Fabric | None = None) -> None:
@@ -53,14 +53,17 @@ class Azure:
         with self.store.change() as state:
             _check_idle(state, id_)
             old = state.resources.get(id_.key)
-            complete = self._checked(state, id_, type_, body, old)
+            complete = self._complete(state, id_, type_, body, old)
             _raise_early(hit, id_, complete.get("location", ""))
             complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
             state.resources[id_.key] = complete
             return self._begin(state, "put", id_, hit)
 
     def delete(self, resource_id: str, api_version: str | None = None) -> str | None:
-        """Delete a resource; None if there was none (as Azure's 204). Raises AzureError."""
+        """Delete a resource; returns the operation, or None if there was none (Azure's 204).
+
+        Raises AzureError.
+        """
         id_, type_ = _known(resource_id, api_version)
         hit = self.faults.take("delete", id_)
         with self.store.change() as state:
@@ -74,7 +77,7 @@ class Azure:
             return self._begin(state, "delete", id_, hit)
 
     def get(self, resource_id: str, api_version: str | None = None) -> Body:
-        """The resource as a GET shows it. Raises AzureError, 404 when there is none."""
+        """The resource as a GET shows it. Raises AzureError, with 404 when it does not exist."""
         id_, _ = _known(resource_id, api_version)
         state = self.store.read()
         if id_.key not in state.resources:
@@ -88,7 +91,7 @@ class Azure:
         return [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
 
     def action(self, resource_id: str, name: str) -> str:
-        """start, restart, powerOff or deallocate a machine; returns the operation."""
+        """Start, restart, powerOff or deallocate a machine; returns the operation."""
         id_, type_ = _known(resource_id, None)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
             raise AzureError(
@@ -111,9 +114,10 @@ class Azure:
             return self._begin(state, name.lower(), id_, ())
 
     def resume(self) -> str | None:
-        """Make everything again on a host that was restarted; None when that is not needed.
+        """Create everything again on a host that was restarted.
 
-        Returns the operation. Azure, too, starts its machines again after a failure of a host.
+        Returns the operation, or None when nothing has to be done. Azure also starts its machines
+        again after a failure of a host.
         """
         boot = _BOOT.read_text().strip()
         with self.store.change() as state:
@@ -130,7 +134,7 @@ class Azure:
         return self.store.read().operations.get(ResourceId.parse(resource_id).key)
 
     def poll(self, operation: str | None) -> LongRunningOperation | None:
-        """How far an operation is; None when it is not known (any more)."""
+        """The operation as it is now; None when it is not known, or no longer."""
         operations = self.store.read().operations.values()
         found = next((each for each in operations if each.id == operation), None)
         if found is not None and found.status == "InProgress":
@@ -140,7 +144,7 @@ class Azure:
     def wait(self, operation: str | None, timeout: float = 7200.0) -> None:
         """Wait until the operation has ended, at most `timeout` seconds.
 
-        Raises AzureError: what the operation failed with, or OperationTimedOut; it goes on then.
+        Raises AzureError: the operation's own error, or OperationTimedOut, after which it goes on.
         """
         deadline = time.monotonic() + timeout
         while (found := self.poll(operation)) is not None and found.status == "InProgress":
@@ -150,10 +154,10 @@ class Azure:
         if found is not None:
             found.raise_error()
 
-    def _checked(
+    def _complete(
         self, state: StoredState, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
     ) -> Body:
-        """The body that will be stored: checked and completed."""
+        """Check and complete a body; returns the one to store."""
         body = without_nulls(copy.deepcopy(body))
         for name in ("id", "name", "type", "etag"):
             body.pop(name, None)
@@ -193,7 +197,7 @@ class Azure:
 
 
 def view(state: StoredState, id_: ResourceId) -> Body:
-    """A resource as a GET shows it: without secrets, with what others' references add."""
+    """A resource as a GET shows it: without secrets, with what references of others add."""
     body = copy.deepcopy(state.resources[id_.key])
     KINDS[body["type"]].view(state, id_, body)
     return body
@@ -212,7 +216,7 @@ def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, Resou
 
 
 def _check_idle(state: StoredState, id_: ResourceId) -> None:
-    """One operation at a time on a resource, and none inside a group that is being deleted."""
+    """Allow one operation at a time on a resource, and none in a group that is being deleted."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for key in (id_.key, id_.parent.key, group.key):
         running = state.operations.get(key)
@@ -240,7 +244,7 @@ def _raise_early(hit: Sequence[Fault], id_: ResourceId, region: str) -> None:
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without the properties that are null, which to Azure are as if left out."""
+    """The value without its null properties; to Azure they are the same as missing ones."""
     if isinstance(value, dict):
         return {name: without_nulls(each) for name, each in value.items() if each is not None}
     return [without_nulls(each) for each in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Azure's memory: one JSON file, read and written under a lock, replaced in one step."""
+"""Azure's state: one JSON file, changed under a lock and replaced in one step."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class LongRunningOperation:
     """One asynchronous PUT or DELETE, as a poller sees it.
 
     `status` is ARM's: InProgress, Succeeded or Failed. `not_before` is the time (seconds since
-    the epoch) before which a slow one may not end, `fault` the fault that made it slow or lets it
-    fail. Only the newest operation of a resource is kept.
+    the epoch) before which a slow one may not end, `fault` the id of the fault that slows it down.
+    Only the newest operation of a resource is kept.
     """
 
     id: str
@@ -39,16 +39,16 @@ class LongRunningOperation:
     error: dict[str, Any] | None = None
 
     def raise_error(self) -> None:
-        """Raise the AzureError that it failed with, if it did."""
+        """Raise the operation's error if it has failed."""
         if self.error is not None:
             raise AzureError(**self.error)
 
 
 @dataclass
 class StoredState:
-    """All that exists. Keys are lower-cased ARM ids; bodies hold what a GET would hide, too.
+    """All resources and operations. Keys are lower-cased ARM ids; bodies include what a GET hides.
 
-    `boot` is the boot of this host in which it was last made so.
+    `boot` is the id of the host's boot in which the host last matched the state.
     """
 
     resources: dict[str, Body] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class StoredState:
                 yield key, body
 
     def pending(self) -> list[LongRunningOperation]:
-        """Operations not ended, oldest first."""
+        """The operations that have not ended, oldest first."""
         return [each for each in self.operations.values() if each.status == "InProgress"]
 
 
@@ -75,7 +75,7 @@ class Store:
         self._lock = folder / "state.lock"
 
     def read(self) -> StoredState:
-        """The state as it is now; no lock needed, since the file changes in one step."""
+        """The current state. This needs no lock, because the file is replaced in one step."""
         try:
             saved = json.loads(self._file.read_text())
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class Store:
 
     @contextmanager
     def change(self) -> Iterator[StoredState]:
-        """Change the state: nobody else does meanwhile, and an exception changes nothing."""
+        """Change the state, alone among all processes. An exception leaves it unchanged."""
         with self._lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             state = self.read()

@@ -1,4 +1,4 @@
-"""What the host is to hold, read from ARM bodies. Pure: nothing here touches the host."""
+"""What should exist on the host, read from ARM bodies. Nothing here touches the host."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Resources = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class DesiredInterface:
-    """A network interface: its cable into the network and the groups that guard it.
+    """A network interface: its addresses and the security groups that guard it.
 
-    `guards` are the rule sets a packet must pass, the subnet's first.
+    `guards` are the rule sets that a packet must pass, the subnet's first.
     """
 
     id: str
@@ -52,11 +52,10 @@ class DesiredDisk:
 
 @dataclass(frozen=True)
 class DesiredMachine:
-    """A virtual machine. `identity` is its vmId: another one is another machine. `name` is the one
-    it has on the host.
+    """A virtual machine. `identity` is its vmId: with another one it is another machine.
 
-    One whose provisioning has `failed` stays as it is until it is asked for again, so that it does
-    not fail every other operation as well.
+    `name` is its name on the host. A machine whose provisioning has `failed` stays as it is until
+    the next PUT, so that it does not make every other operation fail as well.
     """
 
     id: str
@@ -75,14 +74,14 @@ class DesiredMachine:
 
 @dataclass(frozen=True)
 class Desired:
-    """All of an instance."""
+    """Everything that should exist on the host for an instance."""
 
     networks: tuple[DesiredNetwork, ...]
     disks: tuple[DesiredDisk, ...]
     machines: tuple[DesiredMachine, ...]
 
     def cable_of(self, machine: DesiredMachine) -> tuple[DesiredNetwork, DesiredInterface]:
-        """The network and the interface that a machine hangs on."""
+        """The network and the interface of a machine."""
         return next(
             (network, interface)
             for network in self.networks
@@ -92,7 +91,7 @@ class Desired:
 
     @classmethod
     def read(cls, resources: Resources) -> Desired:
-        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
+        """Read ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
         return cls(
             networks=tuple(
                 _network(arm_id, body, resources)
@@ -111,7 +110,7 @@ class Desired:
 
 
 def name_on_host(arm_id: str) -> str:
-    """`<resource group>.<name>`: two groups may each hold a thing of one name.
+    """`<resource group>.<name>`, because two groups may hold things of the same name.
 
     `arm_id` is in lower case.
     """

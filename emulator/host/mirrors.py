@@ -2,11 +2,11 @@
 
     python -m emulator.host.mirrors FOLDER ADDRESS PORT
 
-FOLDER is served as it lies there. Below /v2 it is also an OCI registry, read-only:
+The files of FOLDER are served as they are. Below /v2 it is also a read-only OCI registry:
 
-- a manifest's media type stands in `<tag or digest>.type` beside it;
-- a blob asked for at `mirrors.internal` is redirected to `blobs.mirrors.internal`, because Ollama
-  (0.34) takes blobs only from another host than the registry's, as its own registry sends them.
+- a manifest's media type is in the file `<tag or digest>.type` beside it;
+- a request for a blob at `mirrors.internal` is redirected to `blobs.mirrors.internal`, because
+  Ollama (0.34) takes blobs only from another host than the registry's, as with its own registry.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Mirror:
         return web.FileResponse(self._existing(request))
 
     def _existing(self, request: web.Request) -> Path:
-        """The file that a request names; 404 when there is none or it lies outside the folder."""
+        """The file that a request names. Answers 404 if it does not exist in the folder."""
         file = (self._folder / request.path.lstrip("/")).resolve()
         if not file.is_relative_to(self._folder) or not file.is_file():
             raise web.HTTPNotFound(text=f"The mirror has no {request.path}.\n")

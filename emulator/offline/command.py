@@ -1,7 +1,7 @@
 """A stand-in for pulumi-command 1.2.1: commands on this machine and, over SSH, on others.
 
-Its semantics are the official source's: `triggers` alone replaces; any other change runs
-`update`, else `create` again; `delete` is the command of the state, run over its connection; a
+It behaves as the official source does: only `triggers` replaces; any other change runs `update`,
+or `create` again; `delete` is the command in the state, run over the connection in the state; a
 command that fails is shown with all its output.
 """
 
@@ -26,7 +26,7 @@ from emulator.plugins.values import UNKNOWN, Properties, Secret, holds, plain
 
 VERSION = "1.2.1"
 
-# Of a failing command's output this much, in bytes, goes to the engine, which takes 16 MiB at most.
+# The engine gets this many bytes of a failed command's output; it accepts 16 MiB at most.
 _SHOWN = 1 << 20
 
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
@@ -92,17 +92,17 @@ class CommandResource(PluginResource):
     async def _run(
         self, request: PluginRequest, what: str, command: str | Secret | None, state: Properties
     ) -> Properties:
-        """Run a command of the resource; its output as new outputs, nothing where none is run."""
+        """Run a command of the resource; returns the new outputs, none if there is no command."""
         if command is None:
             return {}
-        output, told = ssh.Output(), _Log(request, plain(state.get("logging")))
+        output, shown = ssh.CommandOutput(), _Log(request, plain(state.get("logging")))
 
-        async def took(stream: str, piece: bytes) -> None:
+        async def take(stream: str, piece: bytes) -> None:
             output.take(stream, piece)
-            await told.take(stream, piece)
+            await shown.take(stream, piece)
 
-        problem = await self.run(request, plain(command), plain(state), took)
-        await told.end()
+        problem = await self.run(request, plain(command), plain(state), take)
+        await shown.end()
         if problem:
             quoted = json.dumps(plain(command), ensure_ascii=False)
             raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
@@ -119,27 +119,27 @@ class CommandResource(PluginResource):
 
     @abstractmethod
     async def run(
-        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
-        """Run a command to its end; how it failed, or nothing. `state` is plain."""
+        """Run a command to its end; returns how it failed, or "". `state` is plain."""
 
 
 def _end_of(output: bytearray) -> str:
-    """What is shown of a failed command's output: all of it, unless it is very long."""
+    """The part of a failed command's output that is shown: all of it, unless it is very long."""
     left_out = max(len(output) - _SHOWN, 0)
     text = output[left_out:].decode(errors="replace")
     return f"[the first {left_out} bytes are left out]\n{text}" if left_out else text
 
 
-def _previous(state: Properties) -> dict[str, str]:
-    """The variables that carry the former output to an update or a delete."""
+def _previous_output(state: Properties) -> dict[str, str]:
+    """The environment variables with the former output, for an update or a delete."""
     if state.get("addPreviousOutputInEnv") is False:
         return {}
     return {name: state[stream] for stream, name in _PREVIOUS.items() if state.get(stream)}
 
 
 class _Log:
-    """Shows a command's output line by line while it comes, so far as `logging` allows."""
+    """Shows a command's output line by line while it runs, as far as `logging` allows."""
 
     def __init__(self, request: PluginRequest, logging: str | None) -> None:
         self._request = request
@@ -174,12 +174,12 @@ class RemoteCommandResource(CommandResource):
     }
 
     async def run(
-        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
-        task = ssh.Task(
-            command, state.get("environment", {}), _previous(state), state.get("stdin", "")
+        task = ssh.RemoteTask(
+            command, state.get("environment", {}), _previous_output(state), state.get("stdin", "")
         )
-        return await ssh.run(request, state["connection"], task, took)
+        return await ssh.run(request, state["connection"], task, take)
 
 
 class LocalCommandResource(CommandResource):
@@ -199,17 +199,17 @@ class LocalCommandResource(CommandResource):
         return super().check(given)
 
     async def run(
-        self, request: PluginRequest, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
         interpreter = state.get("interpreter") or ["/bin/sh", "-c"]
-        given = state.get("stdin", "")
+        text = state.get("stdin", "")
         try:
             process = await asyncio.create_subprocess_exec(
                 *interpreter,
                 command,
                 cwd=state.get("dir"),
-                env={**os.environ, **state.get("environment", {}), **_previous(state)},
-                stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
+                env={**os.environ, **state.get("environment", {}), **_previous_output(state)},
+                stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
@@ -217,9 +217,9 @@ class LocalCommandResource(CommandResource):
             return f"cannot start {interpreter[0]} in {state.get('dir') or '.'}: {error.strerror}"
         try:
             await asyncio.gather(
-                _feed(process.stdin, given),
-                _read(process.stdout, "stdout", took),
-                _read(process.stderr, "stderr", took),
+                _feed(process.stdin, text),
+                _read(process.stdout, "stdout", take),
+                _read(process.stderr, "stderr", take),
             )
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
@@ -232,19 +232,19 @@ class LocalCommandResource(CommandResource):
         return f"exit status {code}" if code else ""
 
 
-async def _feed(stdin: asyncio.StreamWriter | None, given: str) -> None:
+async def _feed(stdin: asyncio.StreamWriter | None, text: str) -> None:
     if stdin is None:
         return
-    # A command need not read what it is given; how it ends tells the rest.
+    # A command need not read its input; its end shows whether it failed.
     with contextlib.suppress(ConnectionError):
-        stdin.write(given.encode())
+        stdin.write(text.encode())
         await stdin.drain()
     stdin.close()
 
 
-async def _read(reader: asyncio.StreamReader | None, stream: str, took: ssh.Took) -> None:
+async def _read(reader: asyncio.StreamReader | None, stream: str, take: ssh.TakeOutput) -> None:
     while reader and (piece := await reader.read(65536)):
-        await took(stream, piece)
+        await take(stream, piece)
 
 
 RESOURCES: Mapping[str, PluginResource] = {

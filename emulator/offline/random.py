@@ -1,5 +1,5 @@
 """A stand-in for pulumi-random 4.21.4: RandomPassword, RandomString, RandomId, RandomUuid,
-RandomBytes. Every input replaces; what was drawn stays until then."""
+RandomBytes. Every input replaces; until then a value stays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 
 
 class RandomText(GeneratedResource):
-    """Characters of chosen classes, at least so many of each."""
+    """Characters of chosen classes, with a minimum number of each."""
 
     _CLASSES: ClassVar[Mapping[str, str]] = {
         "lower": string.ascii_lowercase,
@@ -49,12 +49,12 @@ class RandomText(GeneratedResource):
             given = given | {"numeric": given["number"]}
         inputs = super().check(given)
         known = plain(inputs)
-        length, least = known["length"], sum(_least(known).values())
+        length, least = known["length"], sum(_minimum_counts(known).values())
         if isinstance(length, int) and length < max(least, 1):
             raise InvalidInputsError(("length", f"{length} is less than {max(least, 1)}"))
         return inputs
 
-    def text(self, inputs: Properties) -> str:
+    def draw(self, inputs: Properties) -> str:
         classes = dict(self._CLASSES)
         classes["special"] = inputs.get("overrideSpecial") or _SPECIAL
         pool = "".join(characters for name, characters in classes.items() if inputs[name])
@@ -64,7 +64,7 @@ class RandomText(GeneratedResource):
             )
         drawn = [
             secrets.choice(classes[name])
-            for name, count in _least(inputs).items()
+            for name, count in _minimum_counts(inputs).items()
             for _ in range(count)
         ]
         drawn += [secrets.choice(pool) for _ in range(inputs["length"] - len(drawn))]
@@ -72,8 +72,8 @@ class RandomText(GeneratedResource):
         return "".join(drawn)
 
 
-def _least(inputs: Properties) -> dict[str, int]:
-    """How many of each class there are at least, so far as it is known."""
+def _minimum_counts(inputs: Properties) -> dict[str, int]:
+    """The minimum number of characters of each class, as far as it is known."""
     names = ("lower", "upper", "numeric", "special")
     counts = {name: inputs.get(f"min{name.capitalize()}") for name in names}
     return {name: count for name, count in counts.items() if isinstance(count, int)}
@@ -83,7 +83,7 @@ class RandomString(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": False}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
-        text = self.text(inputs)
+        text = self.draw(inputs)
         return text, {"result": text}
 
 
@@ -93,8 +93,8 @@ class RandomPassword(RandomText):
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
         import bcrypt  # noqa: PLC0415 -- needed once in the life of a password
 
-        text = self.text(inputs)
-        # bcrypt knows no more than 72 bytes, and the official plugin hashes those.
+        text = self.draw(inputs)
+        # bcrypt uses at most 72 bytes, and the official plugin hashes those.
         digest = bcrypt.hashpw(text.encode()[:72], bcrypt.gensalt(10))
         return "none", {"result": text, "bcryptHash": digest.decode()}
 

@@ -1,7 +1,7 @@
 """A stand-in for pulumi-tls 5.6.2: PrivateKey and SelfSignedCert.
 
-Nearly every input replaces. Where the official plugin may renew a certificate by itself within
-its early renewal hours (its issue 39), this one never does.
+Nearly every input replaces. The official plugin may renew a certificate by itself within its early
+renewal hours (its issue 39); this one never does.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _make_key(inputs: Properties) -> tuple[str, Properties]:
         "publicKeyFingerprintMd5": "",
         "publicKeyFingerprintSha256": "",
     }
-    # OpenSSH knows no key on P-224.
+    # OpenSSH has no keys on P-224.
     if not (inputs["algorithm"] == "ECDSA" and inputs["ecdsaCurve"] == "P224"):
         values |= _openssh(key)
     identity = hashlib.sha1(  # noqa: S324 -- a name, as the official plugin gives it
@@ -123,7 +123,7 @@ def _openssh(key: AnyKey) -> Properties:
     }
 
 
-# Key usages and extended key usages under the names that `allowedUses` takes.
+# Key usages and extended key usages, by the names in `allowedUses`.
 _KEY_USAGES: Mapping[str, str] = {
     "digital_signature": "digital_signature",
     "content_commitment": "content_commitment",
@@ -152,7 +152,7 @@ _EXTENDED_USAGES: Mapping[str, str] = {
     "netscape_server_gated_crypto": "2.16.840.1.113730.4.1",
 }
 
-# The subject's fields in the order in which they stand in the name, with their object ids.
+# The subject's fields in their order in the name, with their object ids.
 _SUBJECT: Mapping[str, str] = {
     "country": "2.5.4.6",
     "organization": "2.5.4.10",
@@ -201,12 +201,12 @@ class SelfSignedCert(GeneratedResource):
         known = plain(inputs)
         wrong = [
             (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
-            for index, use in enumerate(_known_list(known["allowedUses"]))
+            for index, use in enumerate(_known_values(known["allowedUses"]))
             if use not in _KEY_USAGES and use not in _EXTENDED_USAGES
         ]
         wrong += [
             (f"ipAddresses[{index}]", f"{address!r} is not an IP address")
-            for index, address in enumerate(_known_list(known.get("ipAddresses")))
+            for index, address in enumerate(_known_values(known.get("ipAddresses")))
             if not _is_address(address)
         ]
         hours = known["validityPeriodHours"]
@@ -220,7 +220,7 @@ class SelfSignedCert(GeneratedResource):
         return _sign(inputs)
 
 
-def _known_list(values: Any) -> list[Any]:
+def _known_values(values: Any) -> list[Any]:
     """The values that a preview knows."""
     return [value for value in values if value is not UNKNOWN] if isinstance(values, list) else []
 
@@ -262,7 +262,7 @@ def _sign(inputs: Properties) -> tuple[str, Properties]:
     return str(serial), {
         "certPem": signed.public_bytes(serialization.Encoding.PEM).decode(),
         "keyAlgorithm": next(
-            (said for kind, said in algorithms.items() if isinstance(key, kind)), "ED25519"
+            (name for kind, name in algorithms.items() if isinstance(key, kind)), "ED25519"
         ),
         "readyForRenewal": False,
         "validityStartTime": start.isoformat().replace("+00:00", "Z"),
@@ -311,7 +311,7 @@ def _extensions(inputs: Properties, key: Any) -> list[tuple[x509.ExtensionType, 
 
 
 def _digest(key: Any) -> Any:
-    """The hash that goes with a key: none for Ed25519, by the curve's size for ECDSA."""
+    """The hash for a key's signature: none for Ed25519, by the curve's size for ECDSA."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
 # ruff: noqa: N802 -- the methods are called as the engine calls them
-"""pulumi-azure-native 3.29.0 as the engine sees it, answered by the emulated Azure.
+"""pulumi-azure-native 3.29.0 for the engine, answered by the emulated Azure.
 
-It behaves as the official provider does, also where that is inconvenient: inputs are compared
-with inputs; an update replaces little by itself; a preview of an update knows nothing but the
-inputs, the name and the location; creating what exists is an error; a read changes an input only
+It behaves like the official provider, also where that is inconvenient: inputs are compared
+with inputs; few changes replace a resource; a preview of an update knows only the inputs, the
+name and the location; creating what exists is an error; a read changes an input only
 where Azure's answer changed.
 """
 
@@ -23,7 +23,7 @@ from emulator.azure.errors import AzureError
 from emulator.azure.service import Azure, without_nulls
 from emulator.instance import Instance
 from emulator.plugins.azure_client import AzureClient, PartialFailureError, error_text
-from emulator.plugins.azure_refresh import refreshed_inputs
+from emulator.plugins.azure_refresh import refresh_inputs
 from emulator.plugins.azure_types import CREATE_BEFORE_DELETE, FUNCTIONS, TYPES, NativeType
 from emulator.plugins.differences import diff_response, find_differences
 from emulator.plugins.provider import (
@@ -44,7 +44,7 @@ SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 CONFIGURATION = frozenset(
     {
         *("location", "subscriptionId", "version", "pluginDownloadURL"),
-        # How to sign in to the real Azure: known, and of no use here.
+        # For signing in to the real Azure: accepted, and not used here.
         *("auxiliaryTenantIds", "clientCertificatePassword", "clientCertificatePath", "clientId"),
         *("clientSecret", "disableInstanceDiscovery", "disablePulumiPartnerId", "environment"),
         *("msiEndpoint", "oidcRequestToken", "oidcRequestUrl", "oidcToken", "oidcTokenFilePath"),
@@ -243,7 +243,7 @@ class AzureNative(PluginServicer):
         if outputs is None:
             return provider_pb2.ReadResponse(id="")
         if request.HasField("inputs") and request.inputs.fields:
-            inputs = refreshed_inputs(
+            inputs = refresh_inputs(
                 native, decode_map(request.inputs), plain(decode_map(request.properties)), outputs
             )
         else:

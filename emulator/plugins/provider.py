@@ -35,7 +35,7 @@ _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_l
 
 
 class FailedError(Exception):
-    """An operation failed; the message goes to the user as it is."""
+    """An operation failed; the message is shown to the user as it is."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ class PluginServicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.GetSchemaRequest, context: Context
     ) -> provider_pb2.GetSchemaResponse:
         await context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, "a stand-in has no schema; the official plugin has one"
+            grpc.StatusCode.UNIMPLEMENTED, "this plugin has no schema; the official one has"
         )
 
     async def CheckConfig(

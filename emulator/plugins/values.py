@@ -15,7 +15,7 @@ from google.protobuf import struct_pb2
 
 Properties = dict[str, Any]
 
-# The marks that Pulumi puts on the wire, from its SDK's resource/plugin/rpc.go.
+# Marks on the wire, from resource/plugin/rpc.go of Pulumi's SDK.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- a mark, no password
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -51,7 +51,7 @@ class Secret:
 
 
 def plain(value: Any) -> Any:
-    """The value without its marks of secrecy."""
+    """The value with its secrets unwrapped."""
     if isinstance(value, Secret):
         return plain(value.value)
     if isinstance(value, dict):
@@ -73,7 +73,7 @@ def holds(value: Any, kind: type[Secret] | type[Unknown]) -> bool:
 
 
 def decode(value: struct_pb2.Value) -> Any:
-    """A value as it came over the wire."""
+    """Read a value from the wire."""
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
@@ -91,11 +91,12 @@ def decode(value: struct_pb2.Value) -> Any:
 
 
 def decode_map(values: struct_pb2.Struct) -> Properties:
+    """Read an object from the wire."""
     return {key: decode(value) for key, value in values.fields.items()}
 
 
 def encode(value: Any) -> struct_pb2.Value:  # noqa: PLR0911 -- one for each kind of value
-    """A value as it goes over the wire."""
+    """Write a value for the wire."""
     match value:
         case Unknown():
             return struct_pb2.Value(string_value=_UNKNOWN)
@@ -116,4 +117,5 @@ def encode(value: Any) -> struct_pb2.Value:  # noqa: PLR0911 -- one for each kin
 
 
 def encode_map(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    """Write an object for the wire."""
     return struct_pb2.Struct(fields={key: encode(value) for key, value in values.items()})

@@ -1,4 +1,4 @@
-"""An official release is taken only with the checksum that was published with it."""
+"""An official release is used only if it has the checksum published with it."""
 
 from __future__ import annotations
 

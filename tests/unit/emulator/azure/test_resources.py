@@ -1,4 +1,4 @@
-"""What Azure does with a request it accepts."""
+"""The effects of the requests that Azure accepts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_custom_data_is_kept_and_never_returned(cloud: Cloud) -> None:
     assert stored["properties"]["osProfile"]["customData"] == "I2Nsb3VkLWNvbmZpZwo="
 
 
-def test_custom_data_need_not_be_said_again(cloud: Cloud) -> None:
+def test_custom_data_need_not_be_sent_again(cloud: Cloud) -> None:
     body = changed(BODIES[VM], "properties.osProfile.customData", None)
     cloud.put(VM, {**body, "tags": {"a": "b"}})
     stored = cloud.azure.store.read().resources[VM.lower()]
@@ -273,10 +273,10 @@ def test_every_region_of_the_catalogue_is_offered() -> None:
     assert set(_catalogue("locations.yaml")) <= offers().regions
 
 
-def test_every_size_of_the_catalogue_is_offered_as_it_says() -> None:
+def test_every_size_of_the_catalogue_is_offered_with_its_properties() -> None:
     for series in _catalogue("vm_sizes.yaml")["series"].values():
         for name, own in series["sizes"].items():
-            said = {**series, **own}
+            listed = {**series, **own}
             size = offers().sizes[name.lower()]
             assert (
                 name,
@@ -290,12 +290,12 @@ def test_every_size_of_the_catalogue_is_offered_as_it_says() -> None:
                 size.trusted_launch,
             ) == (
                 name,
-                said["architecture"].lower(),
-                said["vcpus"],
-                said["memoryGib"],
-                said["tempDiskGib"],
-                said["maxDataDisks"],
-                said["acceleratedNetworking"],
-                said["premiumCaching"],
-                said["trustedLaunch"],
+                listed["architecture"].lower(),
+                listed["vcpus"],
+                listed["memoryGib"],
+                listed["tempDiskGib"],
+                listed["maxDataDisks"],
+                listed["acceleratedNetworking"],
+                listed["premiumCaching"],
+                listed["trustedLaunch"],
             )

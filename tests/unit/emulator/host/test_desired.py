@@ -1,4 +1,4 @@
-"""What the host is to hold is read from ARM bodies alone."""
+"""What should exist on the host is read from ARM bodies only."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_stopped_machine_is_not_to_run() -> None:
         assert Desired.read(resources).machines[0].running is running
 
 
-def test_machines_of_one_name_in_two_groups_are_told_apart() -> None:
+def test_machines_of_one_name_in_two_groups_are_different_machines() -> None:
     resources = bodies()
     machine = f"{COMPUTE}/virtualmachines/chat"
     resources[machine.replace("/rg/", "/other/")] = resources[machine]

@@ -1,4 +1,4 @@
-"""The rulesets are ones that nftables takes, and say what the drawing in network.py says."""
+"""nftables accepts the rulesets, and they do what the docstring of network.py shows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LINKS = dict(zip(("nic0", "nic1"), NETWORK.interfaces, strict=True))
     ],
 )
 def test_nftables_takes_the_ruleset_twice(ruleset: str) -> None:
-    """In a network namespace that lives as long as the command."""
+    """Run a command in a network namespace that ends with it."""
     script = 'rules=$(cat) && echo "$rules" | nft -f - && echo "$rules" | nft -f -'
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", script],

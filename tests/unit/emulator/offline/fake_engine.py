@@ -1,4 +1,4 @@
-"""What a stand-in sees of the engine while it works."""
+"""The part of the engine that a stand-in uses while it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command leaves in the state, and what is shown of it."""
+"""A command's outputs in the state, and what the user sees of it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_lines_are_shown_as_they_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"create": "echo a; exit 3"}, 'exit status 3: running "echo a; exit 3":\na\n'),
         ({"create": "kill -9 $$"}, 'signal: Killed: running "kill -9 $$":\n'),
@@ -82,10 +82,10 @@ def test_lines_are_shown_as_they_end() -> None:
         ({"create": "x", "dir": "/nowhere"}, "in /nowhere: No such file or directory"),
     ],
 )
-def test_how_a_command_fails(inputs: dict[str, Any], said: str) -> None:
+def test_how_a_command_fails(inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(FailedError) as failure:
         create(**inputs)
-    assert said in str(failure.value)
+    assert message in str(failure.value)
 
 
 def test_of_a_very_long_output_the_end_is_shown() -> None:
@@ -113,7 +113,7 @@ def test_a_cancelled_command_is_killed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"assetPaths": ["*"]}, "assetPaths: only the official plugin can do this"),
         ({"logging": "all"}, "logging: not one of"),
@@ -121,8 +121,8 @@ def test_a_cancelled_command_is_killed() -> None:
         ({"interpreter": "sh"}, "interpreter: a list is expected, not a string"),
     ],
 )
-def test_what_is_refused(inputs: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidInputsError, match=said):
+def test_what_is_refused(inputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputsError, match=message):
         LocalCommandResource().check(inputs)
 
 

@@ -1,4 +1,4 @@
-"""What is drawn at random keeps to what was asked for."""
+"""Random values keep to their inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plan mode writes down."""
+"""What plan mode records."""
 
 from __future__ import annotations
 
