@@ -255,6 +255,14 @@ def test_a_refused_request_changes_nothing(cloud: Cloud) -> None:
     assert (cloud.azure.folder / "state.json").read_bytes() == before
 
 
+def test_all_misfits_of_a_request_are_named(cloud: Cloud) -> None:
+    body = changed(BODIES[VM], "properties.osProfile.nickname", "x")
+    with pytest.raises(AzureError) as refused:
+        cloud.put(VM, changed(body, "properties.speed", 1))
+    assert "'properties.osProfile.nickname' is unknown" in refused.value.message
+    assert "'properties.speed' is unknown" in refused.value.message
+
+
 def test_zonal_resources_fit_together(cloud: Cloud) -> None:
     cloud.put(f"{DISKS}/zonal", {**disk(), "zones": ["2"]})
     assert cloud.azure.get(f"{DISKS}/zonal")["zones"] == ["2"]
