@@ -152,7 +152,7 @@ def test_the_priority_decides(bench: Bench) -> None:
     assert bench.seen_from_host(80, "127.0.0.7") is None
 
 
-def test_nobody_sends_from_another_address(bench: Bench) -> None:
+def test_a_machine_sends_only_from_its_own_address(bench: Bench) -> None:
     bench.apply(web=DEFAULT_RULES, other=DEFAULT_RULES)
     run(bench.within(bench.other, "ip", "address", "add", "10.0.1.99/24", "dev", "eth0"))
     command = bench.within(bench.other, "timeout", "2", sys.executable, "-c", CLIENT)
