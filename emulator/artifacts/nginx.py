@@ -47,7 +47,13 @@ ARTIFACT = Artifact(
     name="nginx",
     lane="network",
     gib=1,
-    recipe=(_TAG, *_PACKAGES, *_HOOKS, (_FILES / "nginx.conf").read_text()),
+    recipe=(
+        _TAG,
+        *_PACKAGES,
+        # Without the path of this clone: all clones share the image.
+        *(hook.replace(str(_FILES), "") for hook in _HOOKS),
+        (_FILES / "nginx.conf").read_text(),
+    ),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
     official=official,
