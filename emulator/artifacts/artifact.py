@@ -23,8 +23,8 @@ class Artifact:
     """One thing to make, finished when its stamp and its targets exist.
 
     `recipe` is everything that determines its content: another recipe is another artifact. `place`
-    is the URL of the official source, from which `official` copies; `gib` is the disk space needed
-    to make it. An `optional` artifact is made only when it is requested by name.
+    is the URL of the official source, for `copy_official`; `gib` is the disk space needed to make
+    it. An `optional` artifact is made only when it is requested by name.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Artifact:
     recipe: tuple[str, ...]
     targets: tuple[Path, ...]
     build: Callable[[Work], None]
-    official: Callable[[Work, str], None] | None = None
+    copy_official: Callable[[Work, str], None] | None = None
     place: str = ""
     optional: bool = False
 

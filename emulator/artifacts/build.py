@@ -111,14 +111,14 @@ class Builds:
 
     def _obtain(self, artifact: Artifact, work: Work) -> str:
         """Make the artifact; returns where it came from."""
-        if artifact.official and artifact.place in self.reachable:
+        if artifact.copy_official and artifact.place in self.reachable:
             try:
-                artifact.official(work, artifact.place)
+                artifact.copy_official(work, artifact.place)
             except OfficialUnavailableError as error:
                 work.say(f"the official source broke off ({error}); building it here")
             else:
                 return f"from {artifact.place}"
-        elif artifact.official:
+        elif artifact.copy_official:
             work.say(_UNREACHABLE)
         artifact.build(work)
         return "built here"

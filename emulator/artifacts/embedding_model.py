@@ -29,7 +29,7 @@ done
 """
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say)
 
 
@@ -89,7 +89,7 @@ ARTIFACT = Artifact(
     recipe=(pins.ALL_MINILM, pins.OLLAMA),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place="https://registry.ollama.ai",
     optional=True,
 )

@@ -29,7 +29,7 @@ _PARAMETERS = {"num_thread": 1, "stop": ["<|im_start|>", "<|im_end|>"]}
 _LICENSE = "SPDX-License-Identifier: Apache-2.0\nSmolLM2-135M-Instruct, Hugging Face\n"
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say)
 
 
@@ -77,6 +77,6 @@ ARTIFACT = Artifact(
     recipe=(pins.SMOLLM2, _TEMPLATE, _SYSTEM, json.dumps(_PARAMETERS)),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place="https://registry.ollama.ai",
 )

@@ -33,7 +33,7 @@ _SETTINGS = {
 }
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=_PIN["digest"])
 
 
@@ -56,6 +56,6 @@ ARTIFACT = Artifact(
     ),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=registry_url(_PIN["registry"]),
 )

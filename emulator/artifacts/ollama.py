@@ -37,7 +37,7 @@ _CMAKE = (
 )
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     replace_folder(release.fetch(work, base, _PIN), paths.ollama_bundle())
 
 
@@ -100,6 +100,6 @@ ARTIFACT = Artifact(
     recipe=(pins.OLLAMA, pins.LLAMA_CPP, *_CMAKE),
     targets=(paths.ollama_bundle() / _BUNDLE, paths.ollama_bundle() / _CHECKSUMS),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=_PIN["download"],
 )

@@ -22,12 +22,12 @@ def fetch(work: Work, base: str, pin: Mapping[str, Any]) -> Path:
     folder.mkdir(exist_ok=True)
     url = f"{base}/v{pin['version']}"
     checksums = download(f"{url}/{pin['checksums']}", folder / pin["checksums"], work.say)
-    digest = _published(checksums, pin["file"])
+    digest = _published_digest(checksums, pin["file"])
     download(f"{url}/{pin['file']}", folder / pin["file"], work.say, digest=digest)
     return folder
 
 
-def _published(checksums: Path, name: str) -> str:
+def _published_digest(checksums: Path, name: str) -> str:
     """The SHA-256 of a file in a release's list."""
     for line in checksums.read_text().splitlines():
         digest, _, listed = line.partition("  ")

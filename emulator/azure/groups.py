@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from emulator.azure.errors import AzureError
-from emulator.azure.kinds import PutRequest, ResourceKind, uses
+from emulator.azure.kinds import PutRequest, ResourceKind, references_of
 from emulator.azure.names import ResourceId, check_group_name
 from emulator.azure.store import Body, StoredState
 
@@ -21,7 +21,7 @@ class ResourceGroup(ResourceKind):
         for key, body in state.resources.items():
             if key in inside or key == id_.key:
                 continue
-            for _, used in uses(key, body):
+            for _, used in references_of(key, body):
                 if used in inside:
                     raise AzureError(
                         "ResourceGroupDeletionBlocked",
@@ -32,7 +32,7 @@ class ResourceGroup(ResourceKind):
                         status=409,
                     )
 
-    def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for key in contents(state, id_):
             del state.resources[key]
             state.operations.pop(key, None)

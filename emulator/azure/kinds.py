@@ -51,7 +51,7 @@ class ResourceKind:
     def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         """Refuse to delete a resource that is used by one not in `leaving`. Raises AzureError."""
 
-    def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         """Do what follows from the deletion, once that has succeeded."""
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
@@ -86,7 +86,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def required(request: PutRequest, *path: str) -> Any:
+def require(request: PutRequest, *path: str) -> Any:
     """The value of a required property. Raises InvalidParameter, as compute does."""
     node: Any = request.properties
     for name in path:
@@ -97,18 +97,18 @@ def required(request: PutRequest, *path: str) -> Any:
     return node
 
 
-def uses(key: str, body: Body) -> Iterator[tuple[str, str]]:
+def references_of(key: str, body: Body) -> Iterator[tuple[str, str]]:
     """The references of a resource: pairs of the referring part's id and the lower-cased target id.
 
     The referring part is the resource, or a part of it that has an id, as IP configurations have.
     """
-    yield from _uses_in(body["id"], key, body.get("properties", {}))
+    yield from _references_in(body["id"], key, body.get("properties", {}))
 
 
-def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
+def _references_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
     if isinstance(node, list):
         for item in node:
-            yield from _uses_in(part, key, item)
+            yield from _references_in(part, key, item)
     elif isinstance(node, dict):
         target = node.get("id")
         if isinstance(target, str) and target.startswith("/"):
@@ -118,7 +118,7 @@ def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
             else:
                 yield part, target.lower()
         for inner in node.values():
-            yield from _uses_in(part, key, inner)
+            yield from _references_in(part, key, inner)
 
 
 def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
@@ -127,7 +127,7 @@ def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = 
         part
         for key, body in state.resources.items()
         if key not in leaving and key != target.key
-        for part, used in uses(key, body)
+        for part, used in references_of(key, body)
         if used == target.key
     ]
 

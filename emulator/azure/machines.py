@@ -14,8 +14,8 @@ from emulator.azure.kinds import (
     merge_defaults,
     new_guid,
     now,
+    require,
     require_unchanged_zones,
-    required,
     users_of,
 )
 from emulator.azure.names import DISK, INTERFACE, ResourceId, check_compute_name
@@ -46,7 +46,7 @@ class VirtualMachine(ResourceKind):
     def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         """Allow every deletion: nothing refers to a machine."""
 
-    def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         storage = body["properties"]["storageProfile"]
         for disk in [storage["osDisk"], *storage["dataDisks"]]:
             if disk["deleteOption"] == "Delete":
@@ -63,7 +63,7 @@ class VirtualMachine(ResourceKind):
 
 
 def _size(request: PutRequest) -> Size:
-    name = required(request, "hardwareProfile", "vmSize")
+    name = require(request, "hardwareProfile", "vmSize")
     size = offers().sizes.get(name.lower())
     if size is None:
         known = ", ".join(sorted(each.name for each in offers().sizes.values()))
@@ -77,7 +77,7 @@ def _size(request: PutRequest) -> Size:
 
 def _image(request: PutRequest, size: Size) -> Image:
     parts = [
-        required(request, "storageProfile", "imageReference", name)
+        require(request, "storageProfile", "imageReference", name)
         for name in ("publisher", "offer", "sku", "version")
     ]
     reference = request.properties["storageProfile"]["imageReference"]
@@ -145,14 +145,14 @@ def _check_security(request: PutRequest, image: Image, size: Size) -> None:
 
 
 def _check_interface(request: PutRequest, size: Size) -> None:
-    interfaces = required(request, "networkProfile", "networkInterfaces")
+    interfaces = require(request, "networkProfile", "networkInterfaces")
     if len(interfaces) > 1:
         raise not_emulated("A second network interface", "networkProfile.networkInterfaces")
     interface = interfaces[0]
     interface["properties"] = interface.get("properties") or {}
     merge_defaults(interface["properties"], {"primary": True, "deleteOption": "Detach"})
     id_ = ResourceId.parse(interface.get("id") or "")
-    found = _linked(request, id_, INTERFACE)
+    found = _find_linked(request, id_, INTERFACE)
     for user in users_of(request.state, id_, {request.id.key}):
         raise AzureError(
             "NicInUse", f"Network Interface {id_} is used by existing resource {user}."
@@ -169,7 +169,7 @@ def _check_interface(request: PutRequest, size: Size) -> None:
         )
 
 
-def _linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
+def _find_linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
     """The resource that a machine refers to; compute answers NotFound where network does not."""
     found = request.state.resources.get(id_.key)
     if found is None or found["type"] != type_ or found["location"] != request.region:
@@ -178,7 +178,7 @@ def _linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
 
 
 def _complete_os_disk(request: PutRequest, image: Image, size: Size) -> None:
-    disk: Body = required(request, "storageProfile", "osDisk")
+    disk: Body = require(request, "storageProfile", "osDisk")
     if request.old:
         _keep_os_disk(disk, request.old_properties["storageProfile"]["osDisk"])
     wanted = disk.get("diskSizeGB") or image.disk_size_gb
@@ -281,7 +281,7 @@ def _check_data_disks(request: PutRequest, size: Size) -> None:
 
 def _attach(request: PutRequest, disk: Body, size: Size) -> None:
     id_ = ResourceId.parse((disk.get("managedDisk") or {}).get("id") or "")
-    found = _linked(request, id_, DISK)
+    found = _find_linked(request, id_, DISK)
     for user in users_of(request.state, id_, {request.id.key}):
         raise AzureError(
             "ConflictingUserInput",

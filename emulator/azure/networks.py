@@ -70,7 +70,7 @@ class VirtualNetwork(ResourceKind):
         for _, subnet in subnets_of(state, id_):
             Subnet().check_delete(state, ResourceId.parse(subnet["id"]), leaving)
 
-    def removed(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for key, _ in list(subnets_of(state, id_)):
             del state.resources[key]
 

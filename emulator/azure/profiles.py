@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from emulator.azure.errors import change_not_allowed, invalid_parameter
-from emulator.azure.kinds import PutRequest, merge_defaults, required
+from emulator.azure.kinds import PutRequest, merge_defaults, require
 from emulator.azure.store import Body
 
 # fmt: off
@@ -36,7 +36,7 @@ def complete_profile(request: PutRequest) -> None:
     if request.old and request.properties.get("osProfile") is None:
         request.properties["osProfile"] = request.old_properties["osProfile"]
         return
-    profile: Body = required(request, "osProfile")
+    profile: Body = require(request, "osProfile")
     profile.setdefault("computerName", request.id.name)
     merge_defaults(
         profile,
@@ -54,7 +54,7 @@ def complete_profile(request: PutRequest) -> None:
         _check_profile_unchanged(profile, request.old_properties["osProfile"])
         return
     _check_computer_name(profile["computerName"])
-    _check_admin(required(request, "osProfile", "adminUsername"))
+    _check_admin(require(request, "osProfile", "adminUsername"))
     _check_custom_data(profile.get("customData"))
     _check_access(profile)
 

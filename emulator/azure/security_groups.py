@@ -14,8 +14,8 @@ from emulator.azure.kinds import (
     duplicate_name,
     keep,
     new_guid,
+    references_of,
     users_of,
-    uses,
 )
 from emulator.azure.names import INTERFACE, SUBNET, ResourceId, check_network_name
 from emulator.azure.store import Body, StoredState
@@ -50,7 +50,9 @@ class SecurityGroup(ResourceKind):
             )
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
-        users = [(key, each) for key, each in state.resources.items() if _uses(key, each, id_)]
+        users = [
+            (key, each) for key, each in state.resources.items() if _uses_group(key, each, id_)
+        ]
         for name, type_ in (("subnets", SUBNET), ("networkInterfaces", INTERFACE)):
             found = [{"id": each["id"]} for _, each in users if each["type"] == type_]
             if found:
@@ -58,8 +60,8 @@ class SecurityGroup(ResourceKind):
         body["properties"]["defaultSecurityRules"] = default_rules(id_)
 
 
-def _uses(key: str, body: Body, target: ResourceId) -> bool:
-    return any(used == target.key for _, used in uses(key, body))
+def _uses_group(key: str, body: Body, target: ResourceId) -> bool:
+    return any(used == target.key for _, used in references_of(key, body))
 
 
 def _complete_rule(group: ResourceId, rule: Body) -> None:

@@ -48,7 +48,7 @@ class Azure:
 
     def put(self, resource_id: str, body: Body, api_version: str | None = None) -> str:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
-        id_, type_ = _known(resource_id, api_version)
+        id_, type_ = _parse_known(resource_id, api_version)
         hit = self.faults.take("put", id_)
         with self.store.change() as state:
             _check_idle(state, id_)
@@ -64,7 +64,7 @@ class Azure:
 
         Raises AzureError.
         """
-        id_, type_ = _known(resource_id, api_version)
+        id_, type_ = _parse_known(resource_id, api_version)
         hit = self.faults.take("delete", id_)
         with self.store.change() as state:
             body = state.resources.get(id_.key)
@@ -78,7 +78,7 @@ class Azure:
 
     def get(self, resource_id: str, api_version: str | None = None) -> Body:
         """The resource as a GET shows it. Raises AzureError, with 404 when it does not exist."""
-        id_, _ = _known(resource_id, api_version)
+        id_, _ = _parse_known(resource_id, api_version)
         state = self.store.read()
         if id_.key not in state.resources:
             raise not_found(id_)
@@ -92,7 +92,7 @@ class Azure:
 
     def action(self, resource_id: str, name: str) -> str:
         """Start, restart, powerOff or deallocate a machine; returns the operation."""
-        id_, type_ = _known(resource_id, None)
+        id_, type_ = _parse_known(resource_id, None)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
             raise AzureError(
                 "InvalidResourceType",
@@ -203,7 +203,7 @@ def view(state: StoredState, id_: ResourceId) -> Body:
     return body
 
 
-def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
+def _parse_known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
     parsed = ResourceId.parse(resource_id)
     type_ = resource_type(parsed.type)
     if api_version is not None and api_version not in type_.api_versions:

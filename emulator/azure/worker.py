@@ -149,7 +149,7 @@ def _with_subnets(resources: dict[str, Body], key: str, body: Body) -> Body:
 
 def _remove(state: StoredState, key: str) -> None:
     body = state.resources.pop(key)
-    KINDS[body["type"]].removed(state, ResourceId.parse(body["id"]), body)
+    KINDS[body["type"]].after_deletion(state, ResourceId.parse(body["id"]), body)
 
 
 def finish(

@@ -39,7 +39,7 @@ class Mirror:
         return web.json_response({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
 
     async def _manifest(self, request: web.Request) -> web.Response:
-        file = self._existing(request)
+        file = self._find_file(request)
         content = file.read_bytes()
         kind = file.with_name(f"{file.name}.type").read_text().strip()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -47,16 +47,16 @@ class Mirror:
         return web.Response(body=content, headers=headers)
 
     async def _blob(self, request: web.Request) -> web.FileResponse:
-        file = self._existing(request)
+        file = self._find_file(request)
         host, _, port = request.host.partition(":")
         if host == REGISTRY_HOST:
             raise web.HTTPTemporaryRedirect(f"http://{BLOB_HOST}:{port or 80}{request.path}")
         return web.FileResponse(file, headers={"Docker-Content-Digest": file.name})
 
     async def _file(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._existing(request))
+        return web.FileResponse(self._find_file(request))
 
-    def _existing(self, request: web.Request) -> Path:
+    def _find_file(self, request: web.Request) -> Path:
         """The file that a request names. Answers 404 if it does not exist in the folder."""
         file = (self._folder / request.path.lstrip("/")).resolve()
         if not file.is_relative_to(self._folder) or not file.is_file():

@@ -22,7 +22,7 @@ from emulator.offline.inputs import InputType, InvalidInputsError
 from emulator.offline.resources import PluginResource, StandIn
 from emulator.plugins.provider import FailedError, PluginRequest, serve, unique_id
 from emulator.plugins.recorder import CONNECTION_DEFAULTS
-from emulator.plugins.values import UNKNOWN, Properties, Secret, holds, plain
+from emulator.plugins.values import UNKNOWN, Properties, Secret, holds, reveal
 
 VERSION = "1.2.1"
 
@@ -63,7 +63,7 @@ class CommandResource(PluginResource):
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
-        logging = plain(inputs.get("logging"))
+        logging = reveal(inputs.get("logging"))
         if logging is not None and logging is not UNKNOWN and logging not in _LOGGING:
             raise InvalidInputsError(("logging", f"not one of {', '.join(_LOGGING)}"))
         return inputs
@@ -95,16 +95,16 @@ class CommandResource(PluginResource):
         """Run a command of the resource; returns the new outputs, none if there is no command."""
         if command is None:
             return {}
-        output, shown = ssh.CommandOutput(), _Log(request, plain(state.get("logging")))
+        output, shown = ssh.CommandOutput(), _Log(request, reveal(state.get("logging")))
 
         async def take(stream: str, piece: bytes) -> None:
             output.take(stream, piece)
             await shown.take(stream, piece)
 
-        problem = await self.run(request, plain(command), plain(state), take)
+        problem = await self.run(request, reveal(command), reveal(state), take)
         await shown.end()
         if problem:
-            quoted = json.dumps(plain(command), ensure_ascii=False)
+            quoted = json.dumps(reveal(command), ensure_ascii=False)
             raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
         secret = any(
             holds(value, Secret)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.plugins.values import Properties, Secret, Unknown, plain
+from emulator.plugins.values import Properties, Secret, Unknown, reveal
 
 
 class InvalidInputsError(Exception):
@@ -95,7 +95,7 @@ def check_inputs(
             continue
         value, wrong = rule.check(f"{prefix}{name}", value)
         failures += wrong
-        checked[name] = Secret(plain(value)) if rule.secret else value
+        checked[name] = Secret(reveal(value)) if rule.secret else value
     return checked, failures
 
 

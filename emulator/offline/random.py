@@ -14,7 +14,7 @@ from typing import ClassVar
 from emulator.offline.inputs import InputType, InvalidInputsError
 from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
 from emulator.plugins.provider import FailedError, serve
-from emulator.plugins.values import Properties, plain
+from emulator.plugins.values import Properties, reveal
 
 VERSION = "4.21.4"
 
@@ -48,7 +48,7 @@ class RandomText(GeneratedResource):
         if given.get("number") is not None and given.get("numeric") is None:
             given = given | {"numeric": given["number"]}
         inputs = super().check(given)
-        known = plain(inputs)
+        known = reveal(inputs)
         length, least = known["length"], sum(_minimum_counts(known).values())
         if isinstance(length, int) and length < max(least, 1):
             raise InvalidInputsError(("length", f"{length} is less than {max(least, 1)}"))

@@ -30,7 +30,7 @@ from emulator.plugins.values import (
     Secret,
     decode_map,
     encode_map,
-    plain,
+    reveal,
 )
 
 
@@ -81,7 +81,7 @@ class GeneratedResource(PluginResource):
         return inputs | self._mark_secrets(dict.fromkeys(self.outputs, UNKNOWN))
 
     async def create(self, request: PluginRequest, inputs: Properties) -> tuple[str, Properties]:
-        identity, values = await asyncio.to_thread(self.generate, plain(inputs))
+        identity, values = await asyncio.to_thread(self.generate, reveal(inputs))
         return identity, inputs | self._mark_secrets(values)
 
     @abstractmethod
@@ -131,7 +131,7 @@ class StandIn(PluginServicer):
         self, request: provider_pb2.DiffRequest, context: Context
     ) -> provider_pb2.DiffResponse:
         resource = await self._resource(request.urn, context)
-        old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
+        old, new = reveal(decode_map(request.old_inputs)), reveal(decode_map(request.news))
         return diff_response(
             find_differences(old, new),
             lambda name: name in resource.inputs and resource.inputs[name].replaces,

@@ -74,15 +74,15 @@ async def run(
             )
             await process.wait_closed()
         except (asyncssh.Error, OSError) as error:
-            return _lost(connection, str(error))
+            return _connection_lost(connection, str(error))
         if process.exit_signal:
             return f"Process exited with status 128 from signal {process.exit_signal[0]}"
         if process.exit_status is None:
-            return _lost(connection, "it ended without an exit status")
+            return _connection_lost(connection, "it ended without an exit status")
         return f"Process exited with status {process.exit_status}" if process.exit_status else ""
 
 
-def _lost(connection: Mapping[str, Any], reason: str) -> str:
+def _connection_lost(connection: Mapping[str, Any], reason: str) -> str:
     return (
         f"the connection to {connection['host']} was lost ({reason}) while the command ran; it may "
         "still be running there. Run the update again once the machine answers"

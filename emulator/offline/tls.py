@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from emulator.offline.inputs import InputType, InvalidInputsError
 from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
 from emulator.plugins.provider import FailedError, serve
-from emulator.plugins.values import UNKNOWN, Properties, plain
+from emulator.plugins.values import UNKNOWN, Properties, reveal
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -51,7 +51,7 @@ class PrivateKey(GeneratedResource):
             "ecdsaCurve": ("P224", "P256", "P384", "P521"),
         }
         for name, values in allowed.items():
-            value = plain(inputs[name])
+            value = reveal(inputs[name])
             if value is not UNKNOWN and value not in values:
                 raise InvalidInputsError((name, f"{value!r} is not one of {', '.join(values)}"))
         return inputs
@@ -198,7 +198,7 @@ class SelfSignedCert(GeneratedResource):
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
-        known = plain(inputs)
+        known = reveal(inputs)
         wrong = [
             (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
             for index, use in enumerate(_known_values(known["allowedUses"]))

@@ -34,7 +34,7 @@ from emulator.plugins.provider import (
     serve,
     token_of,
 )
-from emulator.plugins.values import Properties, Unknown, decode_map, encode_map, plain
+from emulator.plugins.values import Properties, Unknown, decode_map, encode_map, reveal
 
 VERSION = version("pulumi-azure-native")
 
@@ -80,7 +80,7 @@ class AzureNative(PluginServicer):
     async def Configure(
         self, request: provider_pb2.ConfigureRequest, context: Context
     ) -> provider_pb2.ConfigureResponse:
-        settings = plain(decode_map(request.args))
+        settings = reveal(decode_map(request.args))
         if isinstance(settings.get("location"), str):
             self._location = settings["location"]
         if isinstance(settings.get("subscriptionId"), str):
@@ -104,7 +104,7 @@ class AzureNative(PluginServicer):
         self, request: provider_pb2.CheckRequest, context: Context
     ) -> provider_pb2.CheckResponse:
         native = await self._native(request.urn, context)
-        olds, news = plain(decode_map(request.olds)), without_nulls(decode_map(request.news))
+        olds, news = reveal(decode_map(request.olds)), without_nulls(decode_map(request.news))
         self._set_name(native, request, olds, news)
         if "location!" in native.shape and news.get("location") is None:
             location = self._default_location(olds, news)
@@ -115,7 +115,7 @@ class AzureNative(PluginServicer):
             provider_pb2.CheckFailure(
                 property=misfit.path, reason=f"property '{misfit.path}' {misfit.reason}"
             )
-            for misfit in native.check(plain(news))
+            for misfit in native.check(reveal(news))
         ]
         return provider_pb2.CheckResponse(inputs=encode_map(news), failures=failures)
 
@@ -147,7 +147,7 @@ class AzureNative(PluginServicer):
         known = olds.get("location") or self._location
         if known is not None:
             return str(known)
-        group = plain(news.get("resourceGroupName"))
+        group = reveal(news.get("resourceGroupName"))
         if group is None or isinstance(group, Unknown):
             return group
         try:
@@ -160,7 +160,7 @@ class AzureNative(PluginServicer):
         self, request: provider_pb2.DiffRequest, context: Context
     ) -> provider_pb2.DiffResponse:
         native = await self._native(request.urn, context)
-        old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
+        old, new = reveal(decode_map(request.old_inputs)), reveal(decode_map(request.news))
         moved = not _same_location(old.get("location"), new.get("location"))
         response = diff_response(
             (found for found in find_differences(old, new) if moved or found[0] != "location"),
@@ -177,8 +177,10 @@ class AzureNative(PluginServicer):
         native = await self._native(request.urn, context)
         inputs = decode_map(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=encode_map(native.preview(plain(inputs))))
-        inputs = plain(inputs)
+            return provider_pb2.CreateResponse(
+                properties=encode_map(native.preview(reveal(inputs)))
+            )
+        inputs = reveal(inputs)
         resource_id = native.id(inputs, self._subscription)
         creation = self._plugin_request(request)
         work = self._create(creation, native, resource_id, inputs)
@@ -196,9 +198,9 @@ class AzureNative(PluginServicer):
         self, request: provider_pb2.UpdateRequest, context: Context
     ) -> provider_pb2.UpdateResponse:
         native = await self._native(request.urn, context)
-        inputs = plain(decode_map(request.news))
+        inputs = reveal(decode_map(request.news))
         if request.preview:
-            old = plain(decode_map(request.olds))
+            old = reveal(decode_map(request.olds))
             stable = {name: old[name] for name in ("name", "location") if name in old}
             return provider_pb2.UpdateResponse(
                 properties=encode_map({**native.preview(inputs), **stable})
@@ -244,7 +246,7 @@ class AzureNative(PluginServicer):
             return provider_pb2.ReadResponse(id="")
         if request.HasField("inputs") and request.inputs.fields:
             inputs = refresh_inputs(
-                native, decode_map(request.inputs), plain(decode_map(request.properties)), outputs
+                native, decode_map(request.inputs), reveal(decode_map(request.properties)), outputs
             )
         else:
             inputs = {**native.project(outputs), **native.path_inputs(request.id)}
@@ -256,7 +258,7 @@ class AzureNative(PluginServicer):
     async def Invoke(
         self, request: provider_pb2.InvokeRequest, context: Context
     ) -> provider_pb2.InvokeResponse:
-        arguments = plain(decode_map(request.args))
+        arguments = reveal(decode_map(request.args))
         if request.tok == "azure-native:authorization:getClientConfig":
             found = {
                 "clientId": SUBSCRIPTION,

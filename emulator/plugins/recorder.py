@@ -28,7 +28,7 @@ from emulator.plugins.values import (
     Unknown,
     decode_map,
     encode_map,
-    plain,
+    reveal,
 )
 
 MASK = "[secret]"
@@ -52,7 +52,7 @@ class CommandRecorder(PluginServicer):
                 f"plan mode cannot record {token}; it records {' and '.join(_TOKENS)}",
             )
         inputs = decode_map(request.news)
-        connection = plain(inputs.get("connection"))
+        connection = reveal(inputs.get("connection"))
         if isinstance(connection, dict):
             inputs["connection"] = Secret(CONNECTION_DEFAULTS | connection)
         return provider_pb2.CheckResponse(inputs=encode_map(inputs))
@@ -60,7 +60,7 @@ class CommandRecorder(PluginServicer):
     async def Diff(
         self, request: provider_pb2.DiffRequest, context: Context
     ) -> provider_pb2.DiffResponse:
-        old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
+        old, new = reveal(decode_map(request.old_inputs)), reveal(decode_map(request.news))
         return diff_response(find_differences(old, new), lambda name: name == "triggers")
 
     async def Create(
@@ -98,7 +98,7 @@ class CommandRecorder(PluginServicer):
 
 def record(operation: str, urn: str, command: str | Secret | None, inputs: Properties) -> None:
     """Append what would have been done. Raises OSError when the file cannot be written."""
-    connection: Properties = plain(inputs.get("connection")) or {}
+    connection: Properties = reveal(inputs.get("connection")) or {}
     line: Properties = {
         "operation": operation,
         "type": token_of(urn),

@@ -50,14 +50,14 @@ class Secret:
         return "Secret([secret])"
 
 
-def plain(value: Any) -> Any:
+def reveal(value: Any) -> Any:
     """The value with its secrets unwrapped."""
     if isinstance(value, Secret):
-        return plain(value.value)
+        return reveal(value.value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: reveal(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [reveal(item) for item in value]
     return value
 
 

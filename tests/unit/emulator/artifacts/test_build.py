@@ -40,7 +40,7 @@ def artifact(
         recipe=(recipe,),
         targets=(target,),
         build=build,
-        official=official,
+        copy_official=official,
         place=place,
     )
 

@@ -14,7 +14,7 @@ from emulator.plugins.values import (
     decode_map,
     encode_map,
     holds,
-    plain,
+    reveal,
 )
 
 pytestmark = pytest.mark.unit
@@ -48,7 +48,7 @@ def test_every_kind_of_unknown_is_one() -> None:
 
 def test_secrets_come_off_and_are_found() -> None:
     value = {"a": [Secret({"b": Secret("c")})], "d": UNKNOWN}
-    assert plain(value) == {"a": [{"b": "c"}], "d": UNKNOWN}
+    assert reveal(value) == {"a": [{"b": "c"}], "d": UNKNOWN}
     assert holds(value, Secret)
     assert not holds({"d": UNKNOWN}, Secret)
     assert holds(Secret([UNKNOWN]), Unknown)
