@@ -17,7 +17,7 @@ Body = dict[str, Any]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _PRIVATE = 0o600
-"""The state holds customData, and that holds a host key."""
+"""The state contains customData, and customData contains a host key."""
 
 
 @dataclass

@@ -118,9 +118,9 @@ class Machines:
         container = self._places.container(name)
         if not self._podman.succeeds("container", "exists", container):
             return False
-        asked = "{{.State.Running}} {{.State.Pid}} {{.HostConfig.NetworkMode}}"
+        template = "{{.State.Running}} {{.State.Pid}} {{.HostConfig.NetworkMode}}"
         running, pid, network = self._podman(
-            "container", "inspect", "--format", asked, container
+            "container", "inspect", "--format", template, container
         ).split()
         return running == "true" and _same_file(f"/proc/{pid}/ns/net", network.removeprefix("ns:"))
 
@@ -252,9 +252,12 @@ class Machines:
         container = self._places.container(machine.name)
         options = self._options(machine)
         spec = hashlib.sha256(json.dumps(options).encode()).hexdigest()
-        asked = '{{index .Config.Labels "spec"}}'
+        template = '{{index .Config.Labels "spec"}}'
         if self._podman.succeeds("container", "exists", container):
-            if self._podman("container", "inspect", "--format", asked, container).strip() == spec:
+            if (
+                self._podman("container", "inspect", "--format", template, container).strip()
+                == spec
+            ):
                 return
             self._shut_down(machine.name)
             self._remove_container(container)

@@ -303,7 +303,9 @@ def _give_address(namespace: str, address: str) -> None:
 def _link_addresses(instance: int, network: int) -> tuple[str, str]:
     """The addresses of host and router on the link between them, unique on the host."""
     if network > 63:
-        raise FabricError("OperationNotAllowed", "The emulator holds at most 64 virtual networks.")
+        raise FabricError(
+            "OperationNotAllowed", "The emulator supports at most 64 virtual networks."
+        )
     base = ipaddress.IPv4Address("169.254.0.0") + instance * 256 + network * 4
     return str(base + 1), str(base + 2)
 

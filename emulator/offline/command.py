@@ -22,7 +22,7 @@ from emulator.offline.inputs import InputType, InvalidInputsError
 from emulator.offline.resources import PluginResource, StandIn
 from emulator.plugins.provider import FailedError, PluginRequest, serve, unique_id
 from emulator.plugins.recorder import CONNECTION_DEFAULTS
-from emulator.plugins.values import UNKNOWN, Properties, Secret, holds, reveal
+from emulator.plugins.values import UNKNOWN, Properties, Secret, contains, reveal
 
 VERSION = "1.2.1"
 
@@ -107,7 +107,7 @@ class CommandResource(PluginResource):
             quoted = json.dumps(reveal(command), ensure_ascii=False)
             raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
         secret = any(
-            holds(value, Secret)
+            contains(value, Secret)
             for name, value in state.items()
             if name in self.inputs and name != "connection"
         )

@@ -1,4 +1,4 @@
-"""How two versions of a resource's inputs differ, and how the engine hears about it."""
+"""How two versions of a resource's inputs differ, in the form that the engine expects."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class MissingPluginError(Exception):
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin by kind (resource, language), name and the version that the program's SDK wants."""
+    """A plugin by kind (resource, language), name and the version that the program's SDK needs."""
 
     kind: str
     name: str
@@ -114,14 +114,14 @@ def emulated_azure_answers(instance: Instance) -> bool:
     found = list(plugins.glob("resource-azure-native-v*/pulumi-resource-azure-native"))
     if len(found) != 1:
         return False
-    asked = subprocess.run(
+    answer = subprocess.run(
         [found[0], "--emulator"],
         env=os.environ | {"OLLAMAZURE_EMULATOR": str(instance.home)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() == str(instance.home)
+    return answer.stdout.strip() == str(instance.home)
 
 
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoice | None:

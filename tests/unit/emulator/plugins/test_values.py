@@ -11,9 +11,9 @@ from emulator.plugins.values import (
     UNKNOWN,
     Secret,
     Unknown,
+    contains,
     decode_map,
     encode_map,
-    holds,
     reveal,
 )
 
@@ -49,7 +49,7 @@ def test_every_kind_of_unknown_is_one() -> None:
 def test_secrets_come_off_and_are_found() -> None:
     value = {"a": [Secret({"b": Secret("c")})], "d": UNKNOWN}
     assert reveal(value) == {"a": [{"b": "c"}], "d": UNKNOWN}
-    assert holds(value, Secret)
-    assert not holds({"d": UNKNOWN}, Secret)
-    assert holds(Secret([UNKNOWN]), Unknown)
+    assert contains(value, Secret)
+    assert not contains({"d": UNKNOWN}, Secret)
+    assert contains(Secret([UNKNOWN]), Unknown)
     assert "c" not in repr(value).replace("Secret([secret])", "")
