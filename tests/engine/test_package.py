@@ -64,7 +64,7 @@ class Consumer(Project):
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Consumer:
     folder = tmp_path_factory.mktemp("package")
     instance = Instance.open(folder / "emulator")
-    install.install(instance, paths.pulumi(), official=False)
+    install.install(instance, paths.pulumi(), official=False, plan=True)
     project = folder / "project"
     project.mkdir()
     consumer = Consumer(project, instance, "")

@@ -1,4 +1,4 @@
-"""What a stand-in sees of the engine while it works."""
+"""The part of the engine that a stand-in uses while it works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from emulator.plugins.provider import Operation
+from emulator.plugins.provider import PluginRequest
 
 
 class Engine:
@@ -20,6 +20,6 @@ class Engine:
         self.messages.append(request.message)
         return empty_pb2.Empty()
 
-    def operation(self) -> Operation:
+    def request(self) -> PluginRequest:
         urn = "urn:pulumi:dev::test::command:local:Command::it"
-        return Operation(urn, 0, cast("engine_pb2_grpc.EngineAsyncStub", self))
+        return PluginRequest(urn, 0, cast("engine_pb2_grpc.EngineAsyncStub", self))

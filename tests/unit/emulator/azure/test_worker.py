@@ -1,4 +1,4 @@
-"""Operations outlive their callers; faults make them slow or let them fail."""
+"""Operations outlive their callers; faults make them slow or make them fail."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ NEW = f"{DISKS}/new"
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until something is so."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
 
 
 class FakeFabric:
-    """Notes what it is asked for; fails when told to. A stand-in for a host, not for Azure."""
+    """Records its calls, and fails if it should. It replaces the host, not Azure."""
 
     def __init__(self, failure: FabricError | None = None) -> None:
         self.failure = failure
@@ -225,7 +225,7 @@ def test_what_the_fabric_cannot_do_fails_and_can_be_put_again(hosted: Cloud) -> 
     assert hosted.azure.get(NEW)["properties"]["provisioningState"] == "Succeeded"
 
 
-def test_a_bug_in_the_fabric_leaves_nobody_waiting(hosted: Cloud) -> None:
+def test_a_bug_in_the_fabric_leaves_no_caller_waiting(hosted: Cloud) -> None:
     operation = hosted.azure.put(NEW, disk())
     fabric = FakeFabric()
     fabric.reconcile = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]

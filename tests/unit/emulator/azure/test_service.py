@@ -1,4 +1,4 @@
-"""What Azure does with a request it accepts."""
+"""The effects of the requests that Azure accepts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_custom_data_is_kept_and_never_returned(cloud: Cloud) -> None:
     assert stored["properties"]["osProfile"]["customData"] == "I2Nsb3VkLWNvbmZpZwo="
 
 
-def test_custom_data_need_not_be_said_again(cloud: Cloud) -> None:
+def test_custom_data_need_not_be_sent_again(cloud: Cloud) -> None:
     body = changed(BODIES[VM], "properties.osProfile.customData", None)
     cloud.put(VM, {**body, "tags": {"a": "b"}})
     stored = cloud.azure.store.read().resources[VM.lower()]
@@ -255,6 +255,14 @@ def test_a_refused_request_changes_nothing(cloud: Cloud) -> None:
     assert (cloud.azure.folder / "state.json").read_bytes() == before
 
 
+def test_all_misfits_of_a_request_are_named(cloud: Cloud) -> None:
+    body = changed(BODIES[VM], "properties.osProfile.nickname", "x")
+    with pytest.raises(AzureError) as refused:
+        cloud.put(VM, changed(body, "properties.speed", 1))
+    assert "'properties.osProfile.nickname' is unknown" in refused.value.message
+    assert "'properties.speed' is unknown" in refused.value.message
+
+
 def test_zonal_resources_fit_together(cloud: Cloud) -> None:
     cloud.put(f"{DISKS}/zonal", {**disk(), "zones": ["2"]})
     assert cloud.azure.get(f"{DISKS}/zonal")["zones"] == ["2"]
@@ -273,10 +281,10 @@ def test_every_region_of_the_catalogue_is_offered() -> None:
     assert set(_catalogue("locations.yaml")) <= offers().regions
 
 
-def test_every_size_of_the_catalogue_is_offered_as_it_says() -> None:
+def test_every_size_of_the_catalogue_is_offered_with_its_properties() -> None:
     for series in _catalogue("vm_sizes.yaml")["series"].values():
         for name, own in series["sizes"].items():
-            said = {**series, **own}
+            listed = {**series, **own}
             size = offers().sizes[name.lower()]
             assert (
                 name,
@@ -290,12 +298,12 @@ def test_every_size_of_the_catalogue_is_offered_as_it_says() -> None:
                 size.trusted_launch,
             ) == (
                 name,
-                said["architecture"].lower(),
-                said["vcpus"],
-                said["memoryGib"],
-                said["tempDiskGib"],
-                said["maxDataDisks"],
-                said["acceleratedNetworking"],
-                said["premiumCaching"],
-                said["trustedLaunch"],
+                listed["architecture"].lower(),
+                listed["vcpus"],
+                listed["memoryGib"],
+                listed["tempDiskGib"],
+                listed["maxDataDisks"],
+                listed["acceleratedNetworking"],
+                listed["premiumCaching"],
+                listed["trustedLaunch"],
             )

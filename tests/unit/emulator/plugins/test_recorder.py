@@ -1,4 +1,4 @@
-"""What plan mode writes down."""
+"""What plan mode records."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.offline import recorder
-from emulator.plugins.provider import UNKNOWN, Secret
+from emulator.plugins import recorder
+from emulator.plugins.values import UNKNOWN, Secret
 
 pytestmark = pytest.mark.unit
+
+URN = "urn:pulumi:dev::test::command:remote:Command::it"
 
 
 def test_secrets_are_masked_wherever_they_are(
@@ -23,8 +25,8 @@ def test_secrets_are_masked_wherever_they_are(
         "stdin": Secret("hidden"),
         "triggers": [UNKNOWN, "1"],
     }
-    recorder.record("create", "command:remote:Command", "it", Secret("echo hidden"), inputs)
-    recorder.record("delete", "command:remote:Command", "it", None, inputs)
+    recorder.record("create", URN, Secret("echo hidden"), inputs)
+    recorder.record("delete", URN, None, inputs)
     text = (tmp_path / "recorder.jsonl").read_text()
     assert "hidden" not in text
     created, deleted = (json.loads(line) for line in text.splitlines())
