@@ -53,7 +53,7 @@ def look_at_cloud(stack: str, pulumi: str) -> Look:
         return Look("cloud", trouble=f"the cloud does not say what differs: {error}")
 
 
-def refreshed(stack: str, pulumi: str) -> output.Preview:
+def refreshed(stack: str, pulumi: str) -> output.PreviewOutput:
     """What a refresh would change in Pulumi's state.
 
     Raises:
@@ -73,7 +73,7 @@ def refreshed(stack: str, pulumi: str) -> output.Preview:
     )
 
 
-def cloud_differences(steps: Sequence[output.Step]) -> Iterator[dict[str, str]]:
+def cloud_differences(steps: Sequence[output.PreviewStep]) -> Iterator[dict[str, str]]:
     """What the steps of a refresh mean, resource by resource."""
     for step in steps:
         if step.op == "delete":
@@ -83,7 +83,7 @@ def cloud_differences(steps: Sequence[output.Step]) -> Iterator[dict[str, str]]:
                 yield {"resource": step.name, "what": f"{path} {difference(step, path)}"}
 
 
-def difference(step: output.Step, path: str) -> str:
+def difference(step: output.PreviewStep, path: str) -> str:
     """What Azure has at a path of the inputs, and what was declared; secrets are masked already."""
     declared, now = (state.value(path) if state else None for state in (step.old, step.new))
     if declared == now:
@@ -97,7 +97,7 @@ def difference(step: output.Step, path: str) -> str:
 
 def in_short(value: Any) -> str:
     """A value on one line that is not too long."""
-    return text.shortened(json.dumps(value, ensure_ascii=False))
+    return text.shorten(json.dumps(value, ensure_ascii=False))
 
 
 def look_at_machine(stack: str, pulumi: str) -> Look:
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if look.trouble:
             print(f"drift: {look.trouble}", file=sys.stderr)
     if said := report(stack, looks, pulumi, again):
-        print(text.harmless(said))
+        print(text.mask_control_characters(said))
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(markdown(stack, looks, pulumi, again))

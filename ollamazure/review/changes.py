@@ -12,10 +12,10 @@ from ollamazure.preview.output import (
     SECRET,
     STACK_TYPE,
     UNKNOWN,
-    Preview,
     PreviewError,
-    State,
-    Step,
+    PreviewOutput,
+    PreviewStep,
+    ResourceState,
 )
 from ollamazure.preview.script import Script
 from ollamazure.preview.text import Text, fill
@@ -75,7 +75,7 @@ class Review:
         cost: of a month, before and after.
     """
 
-    preview: Preview
+    preview: PreviewOutput
     kind: Kind
     changes: tuple[Change, ...]
     checked: bool
@@ -83,7 +83,7 @@ class Review:
     cost: Cost
 
 
-def review(preview: Preview) -> Review:
+def review(preview: PreviewOutput) -> Review:
     """What the preview means.
 
     Raises:
@@ -106,7 +106,7 @@ def _place(change: Change) -> tuple[int, str]:
     return table().resources.index(change.resource), change.item
 
 
-def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
+def _kind(steps: Sequence[PreviewStep], changes: Sequence[Change]) -> Kind:
     if not changes:
         return "nothing"
     of_stack = next((step.op for step in steps if step.type == STACK_TYPE), None)
@@ -115,7 +115,7 @@ def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
     return "everything removed" if of_stack == "delete" else "changes"
 
 
-def _changes(steps: Sequence[Step]) -> Iterator[Change]:
+def _changes(steps: Sequence[PreviewStep]) -> Iterator[Change]:
     decided = _decided(steps)
     new_machine = any(
         step.type == MACHINE_TYPE and _action(step) in ("added", "replaced") for step in decided
@@ -129,17 +129,17 @@ def _changes(steps: Sequence[Step]) -> Iterator[Change]:
             yield _change(step, action or "changed", resource, aspects)
 
 
-def _decided(steps: Sequence[Step]) -> list[Step]:
+def _decided(steps: Sequence[PreviewStep]) -> list[PreviewStep]:
     """What happens to each resource in the end: after `--refresh` the first step of one may only
     tell how the cloud had changed, and half steps of a replacement tell nothing new."""
-    found: dict[str, Step] = {}
+    found: dict[str, PreviewStep] = {}
     for step in steps:
         if _action(step) or step.op == "same":
             found[step.urn] = step
     return list(found.values())
 
 
-def _action(step: Step) -> Action | None:
+def _action(step: PreviewStep) -> Action | None:
     operations = table().operations
     if step.op not in operations:
         raise PreviewError(
@@ -149,14 +149,14 @@ def _action(step: Step) -> Action | None:
     return operations[step.op]
 
 
-def _protection_changes(step: Step) -> bool:
+def _protection_changes(step: PreviewStep) -> bool:
     """The engine calls it the same: the cloud does not change, only what the engine refuses."""
     if not (step.old and step.new):
         return False
     return (step.old.protect, step.old.retain) != (step.new.protect, step.new.retain)
 
 
-def _aspects(step: Step, action: Action | None, new_machine: bool) -> list[str]:
+def _aspects(step: PreviewStep, action: Action | None, new_machine: bool) -> list[str]:
     """What of a resource changes; see `of` in rules.yaml."""
     if action == "removed":
         return [KEPT if step.old and step.old.retain else ""]
@@ -173,7 +173,7 @@ def _leads_to(path: str) -> bool:
     return path.split(".", maxsplit=1)[0] == "connection"
 
 
-def _of_script(step: Step, new_machine: bool) -> list[str]:
+def _of_script(step: PreviewStep, new_machine: bool) -> list[str]:
     before, after = _text(step.old), _text(step.new)
     if new_machine:
         return ["machine"]
@@ -186,14 +186,16 @@ def _of_script(step: Step, new_machine: bool) -> list[str]:
     return different or ["head"]
 
 
-def _text(state: State | None) -> str:
+def _text(state: ResourceState | None) -> str:
     """What a command runs: the script from standard input, and what rides in the command line."""
     if state is None:
         return ""
     return "\n".join(str(state.inputs.get(name) or "") for name in SCRIPT)
 
 
-def _change(step: Step, action: Action, resource: Resource, aspects: Sequence[str]) -> Change:
+def _change(
+    step: PreviewStep, action: Action, resource: Resource, aspects: Sequence[str]
+) -> Change:
     item = _item(step, resource)
     meaning: dict[Text, None] = {}
     effects: list[Effect] = []
@@ -229,7 +231,7 @@ def _shortened(meaning: tuple[Text, ...]) -> tuple[Text, ...]:
     return (*meaning[:MOST_SENTENCES], (f"And {more} more, in the difference below.",))
 
 
-def _item(step: Step, resource: Resource) -> str:
+def _item(step: PreviewStep, resource: Resource) -> str:
     """Which one of several: what undoing it calls it, else what its name says."""
     if resource.item:
         for state in filter(None, (step.new, step.old)):
@@ -248,7 +250,7 @@ _UNKNOWN = Rule(
 
 
 def _rule(
-    step: Step, action: Action, resource: Resource, aspect: str
+    step: PreviewStep, action: Action, resource: Resource, aspect: str
 ) -> tuple[Rule, dict[str, str]]:
     """The first rule that fits, with what its sentence needs."""
     for rule in (*table().always, *resource.changes):
@@ -259,7 +261,7 @@ def _rule(
     return _UNKNOWN, {"path": aspect or action}
 
 
-def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
+def _values(step: PreviewStep, rule: Rule, aspect: str) -> dict[str, str] | None:
     """{before}, {after} and {path} of a part; None when a rule reads a difference that is none."""
     path = aspect.removeprefix("file:")
     if rule.reads is None:
@@ -270,7 +272,7 @@ def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
     return {"before": before, "after": after, "path": path} if before != after else None
 
 
-def _parts(step: Step, aspect: str) -> tuple[str, str]:
+def _parts(step: PreviewStep, aspect: str) -> tuple[str, str]:
     """The part of the script that an aspect names, before and after; else what is declared."""
     before, after = (Script.read(_text(state)) for state in (step.old, step.new))
     if aspect:
@@ -280,7 +282,7 @@ def _parts(step: Step, aspect: str) -> tuple[str, str]:
 
 
 def _sentences(
-    step: Step, rule: Rule, aspect: str, values: dict[str, str]
+    step: PreviewStep, rule: Rule, aspect: str, values: dict[str, str]
 ) -> Iterator[explain.Sentence]:
     if rule.means:
         yield explain.Sentence(fill(rule.means, values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ollamazure.preview.output import Violation
+from ollamazure.preview.output import PolicyViolation
 from ollamazure.preview.text import block, code, markdown
 from ollamazure.review import summary
 from ollamazure.review.changes import Review
@@ -87,7 +87,7 @@ def _cost(review: Review) -> Iterator[str]:
     yield f"**Cost:** {markdown(summary.cost(review))}."
 
 
-def _violations(violations: Sequence[Violation]) -> Iterator[str]:
+def _violations(violations: Sequence[PolicyViolation]) -> Iterator[str]:
     if not violations:
         return
     yield "**Policies that are not kept:**"

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ollamazure.preview.output import State
-from ollamazure.preview.text import Text, Value, fill, joined
+from ollamazure.preview.output import ResourceState
+from ollamazure.preview.text import Text, Value, fill, join
 from ollamazure.review.rules import Effect
 
 _PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
@@ -29,8 +29,8 @@ class Change:
         before, after: the part that changed, as text, where it is a part of a script.
     """
 
-    old: State | None
-    new: State | None
+    old: ResourceState | None
+    new: ResourceState | None
     before: str
     after: str
 
@@ -105,7 +105,7 @@ def _port(port: str) -> str | Value:
 def _clients(clients: set[str]) -> Text:
     if any(map(_is_everybody, clients)):
         return ("everybody",)
-    return joined(((Value(client),) for client in sorted(clients)), ", ")
+    return join(((Value(client),) for client in sorted(clients)), ", ")
 
 
 def _is_everybody(client: str) -> bool:
@@ -116,7 +116,7 @@ def _is_everybody(client: str) -> bool:
         return client in ("*", "Internet", "Any")
 
 
-def _allowed(state: State | None) -> dict[str, set[str]] | None:
+def _allowed(state: ResourceState | None) -> dict[str, set[str]] | None:
     """Clients by port that may come in; None when a rule is of another kind."""
     found: dict[str, set[str]] = {}
     for rule in (state.inputs.get("securityRules") if state else None) or ():
@@ -176,7 +176,7 @@ def _whom(access: Mapping[str, Any]) -> Text:
         return ("everybody",)
     named = [("group ", Value(name)) for name in access.get("groups", ())]
     named += [("user ", Value(email)) for email in access.get("users", ())]
-    return joined(named, ", ") or ("administrators only",)
+    return join(named, ", ") or ("administrators only",)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Sentence]:

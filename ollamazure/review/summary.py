@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ollamazure.preview.text import Text, Value, joined
+from ollamazure.preview.text import Text, Value, join
 from ollamazure.review.changes import Change, Review
 from ollamazure.review.rules import Action, Effect, Layer, table
 
@@ -110,7 +110,7 @@ def _by_layer(
     for layer, words in LAYERS.items():
         of_layer = [change for change in changes if change.layer == layer]
         if of_layer:
-            what = joined((_what(group) for group in _grouped(of_layer)), ", ")
+            what = join((_what(group) for group in _grouped(of_layer)), ", ")
             yield Row(words, of_layer[0].action, what, meaning, notice, effect)
 
 
@@ -121,7 +121,7 @@ def _groups(changes: Sequence[Change]) -> Iterator[Row]:
             LAYERS[first.layer],
             first.action,
             _what(group),
-            joined(first.meaning, " "),
+            join(first.meaning, " "),
             table().effects[first.effect].short,
             first.effect,
         )
@@ -132,7 +132,7 @@ def _again(changes: Sequence[Change]) -> Iterator[Row]:
     for meaning in dict.fromkeys(change.meaning for change in changes):
         alike = [change for change in changes if change.meaning == meaning]
         effect = alike[0].effect
-        yield from _by_layer(alike, joined(meaning, " "), table().effects[effect].short, effect)
+        yield from _by_layer(alike, join(meaning, " "), table().effects[effect].short, effect)
 
 
 def _grouped(changes: Iterable[Change]) -> list[list[Change]]:
@@ -148,7 +148,7 @@ def _what(group: Sequence[Change]) -> Text:
     first = group[0]
     if len(group) == 1 or first.resource.plural is None:
         return first.title
-    names = joined(((Value(change.item),) for change in group[:MOST_NAMES]), ", ")
+    names = join(((Value(change.item),) for change in group[:MOST_NAMES]), ", ")
     more = len(group) - MOST_NAMES
     rest = (f" and {more} more",) if more > 0 else ()
     return (f"{len(group)} {first.resource.plural}: ", *names, *rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import indent, wrap
 
-from ollamazure.preview.text import harmless, plain
+from ollamazure.preview.text import mask_control_characters, plain
 from ollamazure.review import summary
 from ollamazure.review.changes import Review
 from ollamazure.review.summary import Note
@@ -22,11 +22,11 @@ def _lines(stack: str, review: Review, notes: Sequence[Note]) -> Iterator[str]:
     preview = review.preview
     yield f"Stack {stack}: {summary.headline(review)}"
     for message in preview.errors:
-        yield from ("", indent(harmless(message), "  "))
+        yield from ("", indent(mask_control_characters(message), "  "))
     for violation in preview.violations:
         level = "mandatory" if violation.mandatory else "advisory"
         yield f"  policy {violation.policy} ({level}) {violation.resource}:"
-        yield indent(harmless(violation.message), "    ")
+        yield indent(mask_control_characters(violation.message), "    ")
     layer = ""
     for row in summary.rows(review):
         if row.layer != layer:
@@ -44,8 +44,10 @@ def _lines(stack: str, review: Review, notes: Sequence[Note]) -> Iterator[str]:
     if review.checked:
         yield from wrap(summary.CHECKED, WIDTH)
     for message in preview.warnings:
-        yield from wrap(f"Warning: {harmless(message)}", WIDTH, subsequent_indent="  ")
+        yield from wrap(
+            f"Warning: {mask_control_characters(message)}", WIDTH, subsequent_indent="  "
+        )
     for note in notes:
         yield from wrap(plain(note.text), WIDTH)
         if note.said:
-            yield indent(harmless(note.said), "  ")
+            yield indent(mask_control_characters(note.said), "  ")

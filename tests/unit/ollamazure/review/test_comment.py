@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ollamazure.preview.text import LONGEST_VALUE, block, code, harmless, shortened
+from ollamazure.preview.text import LONGEST_VALUE, block, code, mask_control_characters, shorten
 from ollamazure.review import comment, from_files
 from tests.unit.ollamazure.review.steps import COMMAND, command, printed, reviewed, script, step
 
@@ -84,8 +84,10 @@ def test_a_code_span_holds_any_backticks(text: str) -> None:
 
 
 def test_unseen_characters_are_shown() -> None:
-    assert harmless("a\x1b[31m\u202eb\u200bc\x00") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
-    assert len(shortened("x" * 500)) == LONGEST_VALUE
+    assert (
+        mask_control_characters("a\x1b[31m\u202eb\u200bc\x00") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
+    )
+    assert len(shorten("x" * 500)) == LONGEST_VALUE
     assert block("a\r\nb") == "```\na\nb\n```"
 
 
