@@ -139,11 +139,14 @@ def read(printed: str, diff: str = "") -> PreviewOutput:
     steps = tuple(_step(step) for step in decoded.get("steps") or ())
     before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), ResourceState())
     violations = tuple(_violations(diff))
+    errors = tuple(_messages(diagnostics, "error"))
+    if not steps and not errors:  # the engine could not start the program
+        errors = tuple(_messages(diagnostics, "info#err"))
     cost_before = before.outputs.get(COST_OUTPUT)
     return PreviewOutput(
         steps,
         warnings=tuple(_messages(diagnostics, "warning")),
-        errors=_errors(tuple(_messages(diagnostics, "error")), violations),
+        errors=_errors(errors, violations),
         violations=violations,
         cost_before=cost_before,
         cost_after=_cost_after(diff, cost_before),

@@ -82,8 +82,10 @@ def review_preview(preview: PreviewOutput) -> Review:
     """Explain what a preview means.
 
     Raises:
-        PreviewError: it has an operation that rules.yaml does not list.
+        PreviewError: it has no result, or an operation that rules.yaml does not list.
     """
+    if not (preview.steps or preview.errors or preview.violations):
+        raise PreviewError("The preview lists neither resources nor errors.")
     steps = _last_steps(preview.steps)
     found = sorted(_find_changes(steps), key=_rank)
     changes = tuple(change for change in found if change.layer != "check")

@@ -36,6 +36,12 @@ def test_an_error_about_a_text_that_is_no_preview_shows_its_end() -> None:
         output.read("pulumi-local: there is no stack 'x'")
 
 
+def test_a_program_that_cannot_be_started_is_an_error() -> None:
+    failed = {"severity": "info#err", "message": "pulumi-language-python: python: not found\n"}
+    read = output.read(printed(diagnostics=[failed]))
+    assert read.errors == ("pulumi-language-python: python: not found",)
+
+
 def test_json_that_was_cut_off_is_no_preview() -> None:
     with pytest.raises(PreviewError):
         output.read(printed(step("create", COMMAND, "model-x"))[:-40])

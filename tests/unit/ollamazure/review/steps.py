@@ -39,6 +39,9 @@ def printed(*steps: dict[str, Any], diagnostics: Any = ()) -> str:
 
 
 def reviewed(*steps: dict[str, Any], diff: str = "", diagnostics: Any = ()) -> Review:
+    """The review of a preview with these steps and an unchanged stack."""
+    stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState={}, newState={})
+    steps = steps if any(stack["urn"] == one["urn"] for one in steps) else (stack, *steps)
     return review_preview(output.read(printed(*steps, diagnostics=diagnostics), diff))
 
 

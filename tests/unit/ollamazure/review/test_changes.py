@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from ollamazure.preview.output import SECRET, UNKNOWN
+from ollamazure.preview.output import SECRET, UNKNOWN, PreviewError, PreviewOutput
 from ollamazure.preview.text import plain
 from ollamazure.review import comment
+from ollamazure.review.changes import review_preview
 from tests.unit.ollamazure.review.steps import COMMAND, NSG, command, reviewed, script, step, update
 
 pytestmark = pytest.mark.unit
@@ -192,3 +193,9 @@ def test_the_effect_of_a_property_outside_the_table_is_unknown() -> None:
         update("azure-native:compute:VirtualMachine", "vm", {}, {}, "licenseType"),
     )
     assert review.effect == "unknown"
+
+
+def test_a_preview_without_a_result_is_an_error() -> None:
+    """Otherwise the comment would say that nothing changes."""
+    with pytest.raises(PreviewError, match="neither resources nor errors"):
+        review_preview(PreviewOutput(()))
