@@ -94,6 +94,7 @@ class AnswerCheck(pulumi.ComponentResource):
         return run_on_machine(
             "chat-answers",
             args.target,
+            purpose="ask each model a question",
             script=_digest(args).apply(
                 lambda digest: f"# asks about {digest}\nsecret questions | {QUESTIONER}"
             ),

@@ -169,6 +169,7 @@ class Machine(pulumi.ComponentResource):
         return run_on_machine(
             "gpu-driver",
             booting,
+            purpose="load NVIDIA's driver",
             script=f"{TOOLS}/machine-ready\n{TOOLS}/gpu-driver load\n",
             files=[
                 *machine_files(mirror=args.container_mirror),
@@ -186,6 +187,7 @@ class Machine(pulumi.ComponentResource):
         return run_on_machine(
             "machine-ready",
             booting,
+            purpose="prepare the machine",
             script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n",
             files=[
                 *machine_files(mirror=args.container_mirror),

@@ -50,6 +50,7 @@ class Nginx(pulumi.ComponentResource):
         self.service = run_on_machine(
             "nginx",
             args.target,
+            purpose="start Nginx",
             script=f"{TOOLS}/start-nginx {shlex.quote(args.image)}",
             files=[
                 File(f"{TOOLS}/start-nginx", "0755"),
@@ -65,6 +66,7 @@ class Nginx(pulumi.ComponentResource):
         return run_on_machine(
             "nginx-config",
             args.target,
+            purpose="configure Nginx",
             script=f"{CONFIGURE} nginx.conf",
             files=[
                 File(CONFIGURE, "0755"),
@@ -87,7 +89,9 @@ class Nginx(pulumi.ComponentResource):
         return run_on_machine(
             "nginx-certificate",
             args.target,
-            script=f"secret pem | put {CERTIFICATE} 0600 .next\n{CONFIGURE} cert/server.pem",
+            purpose="install the certificate",
+            script=f"{CONFIGURE} cert/server.pem",
+            files=[File(CERTIFICATE, "0600", suffix=".next", key="pem")],
             # One file for both: a certificate and a key of two different moments do not fit.
             secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),

@@ -74,6 +74,7 @@ class Ollama(pulumi.ComponentResource):
         self.server = run_on_machine(
             "ollama",
             args.target,
+            purpose="install Ollama",
             script=_install(args),
             files=[
                 File(f"{TOOLS}/install-ollama", "0755"),
@@ -108,6 +109,7 @@ class Ollama(pulumi.ComponentResource):
             lambda before: run_on_machine(
                 f"model-{slug(model)}",
                 args.target,
+                purpose=f"pull the model {model}",
                 script="\n".join(script),
                 delete=f"{tool} remove {name}",
                 fix="`pulumi up` goes on with the download where it stopped.",

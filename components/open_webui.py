@@ -99,6 +99,7 @@ class OpenWebui(pulumi.ComponentResource):
         self.service = run_on_machine(
             "open-webui",
             args.target,
+            purpose="start Open WebUI",
             script=f"{TOOLS}/start-open-webui {shlex.quote(args.image)}",
             files=[
                 File(f"{TOOLS}/start-open-webui", "0755"),
@@ -125,6 +126,7 @@ class OpenWebui(pulumi.ComponentResource):
         self.admin = run_on_machine(
             "open-webui-admin",
             args.target,
+            purpose="set up the administrator of Open WebUI",
             script=f"secret admin | {TOOLS}/webui.py admin",
             secrets={
                 "admin": secret_json(
@@ -141,6 +143,7 @@ class OpenWebui(pulumi.ComponentResource):
         self.settings = run_on_machine(
             "open-webui-settings",
             args.target,
+            purpose="apply the settings of Open WebUI",
             script=f"{TOOLS}/webui.py apply-settings {DECLARED}",
             files=[
                 # There already, and here so that a change of them applies the settings again.
@@ -170,8 +173,12 @@ class OpenWebui(pulumi.ComponentResource):
         step = run_on_machine(
             "open-webui-sign-in-secret",
             args.target,
-            script=f"secret line | put {SIGN_IN_SECRET} 0600\n{TOOLS}/start-open-webui",
-            files=[File(f"{TOOLS}/start-open-webui", "0755")],
+            purpose="store the secret of the sign-in",
+            script=f"{TOOLS}/start-open-webui",
+            files=[
+                File(f"{TOOLS}/start-open-webui", "0755"),
+                File(SIGN_IN_SECRET, "0600", key="line"),
+            ],
             secrets={"line": line},
             delete=f"rm -f {SIGN_IN} {SIGN_IN_SECRET}",
             fix=FIX,

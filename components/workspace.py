@@ -19,7 +19,7 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 
-from components.remote_command import TOOLS, Lanes, RemoteCommand, Target, here, run_on_machine
+from components.remote_command import TOOLS, File, Lanes, RemoteCommand, Target, run_on_machine
 from ollamazure import catalog
 from ollamazure.settings.cross_checks import CHAT_ONLY
 from ollamazure.settings.types import model_id
@@ -171,7 +171,9 @@ class Workspace(pulumi.ComponentResource):
             lambda before: run_on_machine(
                 f"{item.kind}-{slug(item.key)}",
                 self._args.target,
-                script=script(item, "" if is_secret else here(text)),
+                purpose=f"set up {item.kind} {item.key}",
+                script=script(item),
+                files=files(item, text),
                 secrets={"password": item.password} if item.password is not None else None,
                 shown_input=text if is_secret else "",
                 show_output=True,  # the password is never in it
@@ -190,23 +192,26 @@ class Workspace(pulumi.ComponentResource):
         return [*self._of("group", access.groups), *self._of("user", access.users)]
 
 
-def script(item: Item, declaration: str) -> str:
-    """What makes an item so on the machine.
+def files(item: Item, declaration: str) -> list[File]:
+    """The declaration of an item, with its documents beside it by their checksums."""
+    place = _place(item)
+    return [
+        File(f"{place}.json", content=f"{declaration}\n".encode()),
+        *(
+            File(f"{place}/{document.sha256}", content=document.content)
+            for document in item.documents
+        ),
+    ]
 
-    Args:
-        item: what is declared.
-        declaration: its here-document; empty where it comes in on the script's standard input.
-    """
-    place = f"{DECLARED}/{item.kind}/{slug(item.key)}"
-    put = f"put {shlex.quote(f'{place}.json')} 0644 {declaration}".rstrip()
-    apply = shlex.join([WEBUI, "apply", item.kind, f"{place}.json"])
-    return "\n".join(
-        [
-            put,
-            *(put_document(place, document) for document in item.documents),
-            apply if item.password is None else f"secret password | {apply}",
-        ]
-    )
+
+def script(item: Item) -> str:
+    """What sets up an item as its file declares it."""
+    apply = shlex.join([WEBUI, "apply", item.kind, f"{_place(item)}.json"])
+    return apply if item.password is None else f"secret password | {apply}"
+
+
+def _place(item: Item) -> str:
+    return f"{DECLARED}/{item.kind}/{slug(item.key)}"
 
 
 def initial_password(seed: str, email: str) -> str:
@@ -233,18 +238,6 @@ def with_chat_only(groups: Sequence[UserGroup]) -> list[UserGroup]:
         permissions={branch: leaves for branch, leaves in granted.items() if leaves},
     )
     return [ready_made, *groups]
-
-
-def put_document(folder: str, document: Document) -> str:
-    """The lines that put a document's content on the machine."""
-    path = shlex.quote(f"{folder}/{document.sha256}")
-    try:
-        if document.text is not None:
-            return f"put {path} 0644 {here(document.text)}"
-    except ValueError:  # the word that ends a here-document is in it
-        pass
-    encoded = base64.encodebytes(document.content).decode()
-    return f"{{ base64 --decode | put {path} 0644; }} {here(encoded)}"
 
 
 def access_json(access: Access | None) -> dict[str, Any]:

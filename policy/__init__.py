@@ -1,1 +1,1 @@
-"""What every stack has to hold to: `pulumi preview --policy-pack policy`."""
+"""The policies for every stack: `pulumi preview --policy-pack policy`."""

@@ -1,6 +1,6 @@
 """The policy pack, as the engine starts it: `pulumi preview --policy-pack policy`.
 
-Here and nowhere else is it constructed, because that serves policies until the engine ends it.
+Only this module constructs the pack, because that serves policies until the engine ends it.
 """
 
 from pulumi_policy import PolicyPack

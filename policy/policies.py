@@ -1,7 +1,7 @@
-"""The policies: what they demand, why, of what, how strictly, and the way out.
+"""The policies: what each demands and why, of which resources, how strictly, and how to fix it.
 
-An error stops `pulumi preview` and `pulumi up` before anything is made; a warning is only told.
-Production, where a stack's name has the word `prod` in it, is never treated more mildly.
+An error stops `pulumi preview` and `pulumi up` before anything is created; a warning is only
+printed. Production, where a stack's name contains the word `prod`, is never treated less strictly.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ ERROR, WARNING, NOTHING = (
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What is demanded, and what is told to whom does otherwise.
+class Check:
+    """One policy: what it demands, and the text of a violation.
 
     Attributes:
         name: of the policy, as Pulumi shows it.
-        demand: what has to be so, a sentence.
+        demand: what must be true, a sentence.
         reason: why, a sentence.
-        fix: the way out, following "Fix it:".
+        fix: how to fix a violation; follows "Fix:".
     """
 
     name: str
@@ -47,22 +47,22 @@ class Rule:
 
     @property
     def description(self) -> str:
-        """What and why, as Pulumi shows it above each violation."""
+        """The demand and its reason, as Pulumi shows them above each violation."""
         return f"{self.demand} {self.reason}"
 
     def violation(self, what: str) -> str:
-        """What Pulumi shows below the description."""
+        """The text that Pulumi shows below the description."""
         return f"{what}\n   Fix:      {self.fix}"
 
 
 @dataclass(frozen=True)
-class ResourceRule(Rule):
+class ResourceCheck(Check):
     """A demand on each resource of some types.
 
     Attributes:
         types: of the resources, without API versions.
-        check: yields what is wrong with one.
-        elsewhere: what a violation is outside production; there it is an error.
+        check: yields what is wrong with a resource.
+        elsewhere: the level of a violation outside production; in production it is an error.
     """
 
     types: frozenset[str]
@@ -70,7 +70,7 @@ class ResourceRule(Rule):
     elsewhere: EnforcementLevel = ERROR
 
     def policies(self) -> Iterator[Policy]:
-        """One policy, or, as each has one level, one for production and one for elsewhere."""
+        """One policy; two if production has another level, because a policy has one level only."""
         if self.elsewhere is ERROR:
             yield self._policy(self.name, ERROR, lambda urn: True)
             return
@@ -80,10 +80,10 @@ class ResourceRule(Rule):
             yield self._policy(name, self.elsewhere, lambda urn: not in_production(urn))
 
     def _policy(
-        self, name: str, level: EnforcementLevel, concerns: Callable[[str], bool]
+        self, name: str, level: EnforcementLevel, applies_to: Callable[[str], bool]
     ) -> Policy:
         def validate(resource: ResourceValidationArgs, report: ReportViolation) -> None:
-            if plain_type(resource.resource_type) in self.types and concerns(resource.urn):
+            if plain_type(resource.resource_type) in self.types and applies_to(resource.urn):
                 for what in self.check(resource):
                     report(self.violation(f"{resource.name}: {what}"), None)
 
@@ -93,8 +93,8 @@ class ResourceRule(Rule):
 
 
 @dataclass(frozen=True)
-class StackRule(Rule):
-    """A demand on all resources together, asked when they are known.
+class StackCheck(Check):
+    """A demand on all resources together, checked when all of them are known.
 
     Attributes:
         check: yields what is wrong.
@@ -132,35 +132,35 @@ _TAGGED = frozenset(
     }
 )
 
-RULES: tuple[ResourceRule | StackRule, ...] = (
-    ResourceRule(
+CHECKS: tuple[ResourceCheck | StackCheck, ...] = (
+    ResourceCheck(
         name="only-web-ports-for-the-world",
-        demand="Nothing but the ports 80 and 443 is open to the world.",
-        reason="Whatever else is open is found and attacked within minutes.",
-        fix="in components/network.py, name the port alone, or the addresses that may reach it.",
+        demand="Only the ports 80 and 443 are open to everyone.",
+        reason="Attackers find any other open port within minutes.",
+        fix="in components/network.py, open only these ports, or list the clients' addresses.",
         types=_SECURITY_RULES,
         check=resources.open_ports,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="ssh-for-known-addresses",
-        demand="SSH is open to known addresses only.",
-        reason="An error in sshd, or a stolen key, is then nothing that the world can use.",
-        fix="list who deploys and operates, for example "
+        demand="SSH is open only to known addresses.",
+        reason="Otherwise anyone can exploit an error in sshd or a stolen key.",
+        fix="list the addresses of the operators, for example "
         "`pulumi config set --path 'ollamazure:sshClients[0]' 203.0.113.7/32`.",
         types=_SECURITY_RULES,
         check=resources.open_ssh,
         elsewhere=WARNING,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="private-encrypted-disks",
-        demand="Disks say that they are encrypted, and cannot be reached over the network.",
-        reason="A disk of chats that can be exported needs only a leaked link to be copied.",
+        demand="Disks are encrypted explicitly and cannot be reached over the network.",
+        reason="Otherwise a leaked link is enough to copy the disk with all chats.",
         fix="in components/machine.py, set encryption.type to EncryptionAtRestWithPlatformKey, "
         "publicNetworkAccess to Disabled and networkAccessPolicy to DenyAll.",
         types=_DISK,
         check=resources.public_or_plain_disk,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="protected-data",
         demand="The data disk of a production stack is protected.",
         reason="It holds every chat; without protection one `pulumi destroy` deletes them.",
@@ -169,73 +169,75 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
         check=resources.unprotected_disk,
         elsewhere=NOTHING,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="standard-static-address",
         demand="A public address is Standard and static.",
-        reason="A Basic one is retired and open by default; a dynamic one changes, and with it "
-        "the URL, the certificate and who answers there.",
+        reason="A Basic address is retired and open by default. A dynamic address changes, and "
+        "with it the URL and the certificate.",
         fix="in components/network.py, set sku.name to Standard and publicIPAllocationMethod to "
         "Static.",
         types=_ADDRESS,
         check=resources.basic_or_dynamic_address,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="trusted-launch",
         demand="A machine has Trusted Launch and, without a GPU, secure boot and a vTPM.",
-        reason="What was changed below the operating system is then noticed, or does not start.",
-        fix="in components/machine.py, set securityProfile as it was; securityType replaces the "
-        "machine.",
+        reason="They detect or stop changes below the operating system.",
+        fix="in components/machine.py, restore securityProfile; a change of securityType replaces "
+        "the machine.",
         types=_MACHINE,
         check=resources.untrusted_launch,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="tagged",
         demand="Every resource has the tags project and stack.",
-        reason="They say in Azure's portal and on its bill what it is for and what manages it.",
-        fix="in the component, hand `tags=args.tags` on to the resource.",
+        reason="They show in Azure's portal and on the bill which stack a resource belongs to.",
+        fix="in the component, pass `tags=args.tags` to the resource.",
         types=_TAGGED,
         check=resources.missing_tags,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="no-password-login",
-        demand="Nobody signs in to a machine with a password.",
-        reason="Passwords are guessed, keys are not.",
+        demand="Machines accept no password for signing in.",
+        reason="Passwords can be guessed, keys cannot.",
         fix="in components/machine.py, set disablePasswordAuthentication to true and no "
         "adminPassword.",
         types=_MACHINE,
         check=resources.password_login,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="size-not-retired",
-        demand="A machine has a size that Microsoft still runs.",
-        reason="Machines of a retired size are stopped, and cannot be started again.",
+        demand="A machine has a size that Azure still offers.",
+        reason="Azure stops machines of a retired size and does not start them again.",
         fix="`pulumi config set ollamazure:vmSize auto`, or a size of docs/reference/vm-sizes.md.",
         types=_MACHINE,
         check=resources.retired_size,
     ),
-    ResourceRule(
+    ResourceCheck(
         name="secrets-not-shown",
-        demand="A secret reaches a command by its standard input, and nothing it prints is stored "
-        "in plain.",
-        reason="Command lines are in process lists, previews and error messages; outputs are in "
+        demand="A command reads secrets only from standard input, and its output is stored as a "
+        "secret.",
+        reason="Command lines appear in process lists, previews and error messages; outputs are in "
         "the state.",
-        fix="hand it to `remote.run` of components/remote_command.py in `secrets`.",
-        types=frozenset(stacks.COMMANDS),
+        fix="pass the secret to `run_on_machine` of components/remote_command.py in `secrets`.",
+        types=frozenset({stacks.REMOTE_COMMAND, stacks.LOCAL_COMMAND}),
         check=resources.shown_secrets,
     ),
-    StackRule(
+    ResourceCheck(
+        name="commands-with-manifest",
+        demand="A command on the machine has a manifest that describes its script.",
+        reason="The other policies, the review and the drift check learn from it what the command "
+        "does.",
+        fix="run the command with `run_on_machine` of components/remote_command.py.",
+        types=frozenset({stacks.REMOTE_COMMAND}),
+        check=resources.unknown_command,
+    ),
+    StackCheck(
         name="generated-secrets-not-shown",
         demand="No generated password or key is on a command line.",
-        reason="Command lines are in process lists, previews and error messages.",
-        fix="hand it to `remote.run` of components/remote_command.py in `secrets`.",
+        reason="Command lines appear in process lists, previews and error messages.",
+        fix="pass the secret to `run_on_machine` of components/remote_command.py in `secrets`.",
         check=stacks.secrets_on_command_lines,
     ),
-    StackRule(
-        name="models-fit",
-        demand="Each model fits the machine's memory.",
-        reason="Ollama does not refuse one that is too large: it swaps, or is killed.",
-        fix="take a size that fits, as named above, or a smaller model.",
-        check=stacks.models_too_large,
-    ),
 )
-POLICIES: list[Policy] = [policy for rule in RULES for policy in rule.policies()]
+POLICIES: list[Policy] = [policy for check in CHECKS for policy in check.policies()]

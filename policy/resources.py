@@ -1,12 +1,11 @@
-"""What a single resource must not be: each check yields what is wrong, nothing where all is well.
+"""Checks of single resources: each yields what is wrong with one.
 
-Property names are azure-native's and command's, as the engine has them. A value that a preview does
-not know yet is nothing wrong: the deployment itself asks again.
+Property names are those of azure-native and command, as the engine has them. A value that a preview
+does not know yet passes: the deployment checks again.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -14,65 +13,53 @@ from typing import Any
 
 from pulumi_policy import ResourceValidationArgs
 
-from ollamazure import catalog
+from ollamazure import catalog, manifest
+from ollamazure.manifest import Manifest, ManifestError
+from ollamazure.settings.types import opens_to_everyone
+from policy.stacks import REMOTE_COMMAND
 from policy.values import UNKNOWN, at, differs, items, plain_type, project_and_stack, texts
 
 WEB = frozenset({80, 443})
 SSH = 22
-# A single address range with more than this share of all addresses is meant for everybody.
-_WIDEST_PREFIX = {4: 8, 6: 16}
-_EVERYBODY = frozenset({"*", "any", "internet", "azurecloud"})
 _SIZE = ("hardwareProfile", "vmSize")
 _OUTPUTS = frozenset({"stdout", "stderr"})
 _PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
-# The function of components/remote_command.py that reads a secret from the script's own head.
-_HOLDS_SECRETS = re.compile(r"^secret\(\) \{", re.MULTILINE)
 
 
 def open_ports(resource: ResourceValidationArgs) -> Iterator[str]:
-    """Ports that the world reaches besides 80 and 443; SSH alone has a rule of its own."""
-    for name, ports in _open_to_the_world(resource):
+    """Ports other than 80 and 443 that are open to everyone; SSH alone has a check of its own."""
+    for name, ports in _open_to_everyone(resource):
         if set(ports) - WEB and set(ports) != {SSH}:
-            yield f"the rule {name} opens {_in_words(ports)} to the world."
+            yield f"the rule {name} opens {_in_words(ports)} to everyone."
 
 
 def open_ssh(resource: ResourceValidationArgs) -> Iterator[str]:
-    """SSH that the world reaches."""
-    for name, ports in _open_to_the_world(resource):
+    """SSH that is open to everyone."""
+    for name, ports in _open_to_everyone(resource):
         if SSH in ports:
-            yield f"the rule {name} opens SSH ({_in_words(ports)}) to the world."
+            yield f"the rule {name} opens SSH ({_in_words(ports)}) to everyone."
 
 
-def _open_to_the_world(resource: ResourceValidationArgs) -> Iterator[tuple[str, range]]:
-    """Each range of ports that an inbound rule opens to everybody, with the rule's name."""
+def _open_to_everyone(resource: ResourceValidationArgs) -> Iterator[tuple[str, range]]:
+    """The name of each inbound rule that is open to everyone, with each range of ports it opens."""
     if plain_type(resource.resource_type) == "azure-native:network:SecurityRule":
         rules = [resource.props]
     else:
         rules = list(items(at(resource.props, "securityRules")))
     for rule in rules:
-        says = (str(at(rule, "direction")).lower(), str(at(rule, "access")).lower())
-        everybody = any(map(_is_everybody, _each(rule, "sourceAddressPrefix")))
-        if says == ("inbound", "allow") and everybody:
+        kind = (str(at(rule, "direction")).lower(), str(at(rule, "access")).lower())
+        everyone = any(map(opens_to_everyone, _each(rule, "sourceAddressPrefix")))
+        if kind == ("inbound", "allow") and everyone:
             for ports in _each(rule, "destinationPortRange"):
                 yield str(at(rule, "name") or resource.name), _ports(ports)
 
 
 def _each(rule: Any, name: str) -> Iterator[str]:
-    """A property that a security rule has once (`name`) or as a list (`names`)."""
+    """The values of a property that a rule has once (`name`) or as a list (`names`)."""
     one = at(rule, name)
     if isinstance(one, str):
         yield one
     yield from items(at(rule, f"{name}es" if name.endswith("x") else f"{name}s"))
-
-
-def _is_everybody(source: str) -> bool:
-    if source.partition(".")[0].lower() in _EVERYBODY:
-        return True
-    try:
-        network = ipaddress.ip_network(source, strict=False)
-    except ValueError:
-        return False
-    return network.prefixlen < _WIDEST_PREFIX[network.version]
 
 
 def _ports(written: str) -> range:
@@ -89,7 +76,7 @@ def _in_words(ports: range) -> str:
 
 
 def public_or_plain_disk(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A disk that can be exported over the internet, or does not say how it is encrypted."""
+    """A disk that can be exported over the network, or whose encryption is not set."""
     if differs(at(resource.props, "publicNetworkAccess"), "Disabled"):
         yield "publicNetworkAccess is not Disabled."
     if differs(at(resource.props, "networkAccessPolicy"), "DenyAll", "AllowPrivate"):
@@ -100,13 +87,13 @@ def public_or_plain_disk(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def unprotected_disk(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A disk that Pulumi would delete."""
+    """A disk that `pulumi destroy` would delete."""
     if not resource.opts.protect:
         yield "the disk is not protected."
 
 
 def basic_or_dynamic_address(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A public address that is open by default, or that may change."""
+    """A public address that is open by default or can change."""
     if differs(at(resource.props, "sku", "name"), "Standard", "StandardV2"):
         yield "sku.name is not Standard."
     if differs(at(resource.props, "publicIPAllocationMethod"), "Static"):
@@ -114,7 +101,7 @@ def basic_or_dynamic_address(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def untrusted_launch(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A machine that boots whatever it is given. A GPU's driver is built there, so unsigned."""
+    """A machine without Trusted Launch; a GPU's driver is unsigned and needs no secure boot."""
     security = at(resource.props, "securityProfile", "securityType")
     if differs(security, "TrustedLaunch", "ConfidentialVM"):
         yield "securityProfile.securityType is not TrustedLaunch."
@@ -127,7 +114,7 @@ def untrusted_launch(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def missing_tags(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A resource that does not say which project and stack it belongs to."""
+    """A resource without the tags of its project and stack."""
     tags = at(resource.props, "tags")
     if tags is UNKNOWN:
         return
@@ -138,7 +125,7 @@ def missing_tags(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def password_login(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A machine that somebody may sign in to with a password."""
+    """A machine that accepts passwords."""
     linux = ("osProfile", "linuxConfiguration", "disablePasswordAuthentication")
     if differs(at(resource.props, *linux), True):
         yield f"{'.'.join(linux)} is not true."
@@ -147,7 +134,7 @@ def password_login(resource: ResourceValidationArgs) -> Iterator[str]:
 
 
 def retired_size(resource: ResourceValidationArgs, today: date | None = None) -> Iterator[str]:
-    """A size that Microsoft no longer runs; sizes that the catalog does not know pass."""
+    """A size that Azure no longer offers; sizes that the catalog does not know pass."""
     size = _size(resource)
     if size and size.retires and size.retires <= (today or date.today()):
         yield f"{size.name} ({size.series}) was retired on {size.retires}."
@@ -159,11 +146,45 @@ def _size(resource: ResourceValidationArgs) -> catalog.VmSize | None:
 
 
 def shown_secrets(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A command with a secret on its command line, or beside outputs that are stored in plain."""
+    """A command with a secret on its command line, or with secrets and outputs in plain text."""
     for name in ("create", "update", "delete", "environment", "triggers"):
         if any(map(_PRIVATE_KEY.search, texts(at(resource.props, name)))):
             yield f"a private key is in `{name}`."
-    stdin = "".join(texts(at(resource.props, "stdin")))
     stored = sorted(_OUTPUTS - set(resource.opts.additional_secret_outputs))
-    if stored and (_HOLDS_SECRETS.search(stdin) or _PRIVATE_KEY.search(stdin)):
-        yield f"`stdin` holds secrets, and {' and '.join(stored)} would be stored in plain."
+    if stored and _has_secrets(resource):
+        yield f"`stdin` has secrets, and {' and '.join(stored)} would be stored in plain text."
+
+
+def _has_secrets(resource: ResourceValidationArgs) -> bool:
+    if any(map(_PRIVATE_KEY.search, texts(at(resource.props, "stdin")))):
+        return True
+    try:
+        described = _manifest_of(resource)
+    except ManifestError:  # `unknown_command` reports it
+        return False
+    return described is not None and described.secrets
+
+
+def unknown_command(resource: ResourceValidationArgs) -> Iterator[str]:
+    """A command on the machine whose manifest is missing, unreadable or of another script."""
+    try:
+        _manifest_of(resource)
+    except ManifestError as error:
+        yield f"the manifest cannot be read: {error}."
+
+
+def _manifest_of(resource: ResourceValidationArgs) -> Manifest | None:
+    """The manifest of a command on the machine; None if there is none or it is not known yet.
+
+    Raises:
+        ManifestError: the command has no manifest, or one that does not describe its script.
+    """
+    if plain_type(resource.resource_type) != REMOTE_COMMAND:
+        return None
+    stdin = at(resource.props, "stdin")
+    shown = at(resource.props, "environment", manifest.VARIABLE)
+    if stdin is UNKNOWN:
+        return Manifest.parse(shown) if isinstance(shown, str) else None
+    described = manifest.read(str(stdin), shown if isinstance(shown, str) else "")
+    manifest.contents(described, str(stdin))
+    return described

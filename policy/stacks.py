@@ -1,52 +1,28 @@
-"""What a stack as a whole must not be: each check yields what is wrong.
+"""Checks of a stack as a whole: each yields what is wrong with it.
 
-A stack is asked about with its resources' outputs: in a preview those that are known, after a
-deployment all of them.
+A check sees the outputs of the resources: in a preview those that are known, after a deployment all
+of them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from pulumi_policy import StackValidationArgs
 
-from ollamazure import catalog, sizing
-from ollamazure.settings.stack import Settings
-from policy.values import at, items, texts
+from policy.values import at, texts
 
-COMMANDS = ("command:remote:Command", "command:local:Command")
+REMOTE_COMMAND = "command:remote:Command"
+LOCAL_COMMAND = "command:local:Command"
 _GENERATED = {
     "random:index/randomPassword:RandomPassword": ("result",),
     "tls:index/privateKey:PrivateKey": ("privateKeyOpenssh", "privateKeyPem", "privateKeyPemPkcs8"),
 }
-_SEEN_BY_OTHERS = ("create", "update", "delete", "environment")
-
-
-def models_too_large(stack: StackValidationArgs) -> Iterator[str]:
-    """Models that the machine's memory cannot hold, by the stack's own outputs.
-
-    Models that the catalog does not know are left out: what they need is in the settings only,
-    and there the program itself looks.
-    """
-    outputs = next(it.props for it in stack.resources if it.resource_type == "pulumi:pulumi:Stack")
-    size = catalog.vm_sizes().get(str(at(outputs, "vmSize")))
-    models = [name for name in items(at(outputs, "models")) if name in catalog.models()]
-    if size is None or not models:
-        return
-    settings = Settings.parse(
-        {
-            "vmSize": size.name,
-            "models": json.dumps(models),
-            "sshClients": '["192.0.2.1/32"]',  # has to be there, and changes nothing here
-        }
-    )
-    if too_small := sizing.memory_too_small(size, settings):
-        yield too_small
+_SHOWN = ("create", "update", "delete", "environment")
 
 
 def secrets_on_command_lines(stack: StackValidationArgs) -> Iterator[str]:
-    """Generated passwords and keys that process lists, previews or error messages would show."""
+    """Generated passwords and keys on a command line, which process lists and previews show."""
     secrets = {
         secret: resource.name
         for resource in stack.resources
@@ -54,9 +30,9 @@ def secrets_on_command_lines(stack: StackValidationArgs) -> Iterator[str]:
         for secret in texts(at(resource.props, output))
     }
     for resource in stack.resources:
-        if resource.resource_type not in COMMANDS:
+        if resource.resource_type not in (REMOTE_COMMAND, LOCAL_COMMAND):
             continue
-        for name in _SEEN_BY_OTHERS:
-            seen = "\n".join(texts(at(resource.props, name)))
-            for owner in sorted({owner for secret, owner in secrets.items() if secret in seen}):
+        for name in _SHOWN:
+            shown = "\n".join(texts(at(resource.props, name)))
+            for owner in sorted({owner for secret, owner in secrets.items() if secret in shown}):
                 yield f"{resource.name}: the secret of {owner} is in `{name}`."

@@ -1,4 +1,4 @@
-"""Reading a resource's properties, of which a preview does not know all."""
+"""Functions that read the properties of a resource, some of which a preview does not know yet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final
 from pulumi_policy.proxy import UnknownValueError
 
 UNKNOWN: Final = object()
-"""The value of a property that only the deployment itself will know."""
+"""The value of a property that only the deployment knows."""
 
 _VERSIONED = re.compile(r"^azure-native(?:_\w+)?:(\w+)(?:/v\w+)?:")
 _PRODUCTION = re.compile(r"(^|[-_.])prod(uction)?($|[-_.])")
 
 
 def at(properties: Any, *path: str) -> Any:
-    """The property at `path`: None where it is missing, UNKNOWN where it is not known yet."""
+    """The property at `path`: None if it is missing, UNKNOWN if it is not known yet."""
     value = properties
     for name in path:
         if not isinstance(value, Mapping):
@@ -31,7 +31,7 @@ def at(properties: Any, *path: str) -> Any:
 
 
 def items(listed: Any) -> Iterator[Any]:
-    """The items of a list, without those that are not known yet; none where it is no list."""
+    """The items of a list that are known; none if it is not a list."""
     if isinstance(listed, str) or not isinstance(listed, Sequence):
         return
     for index in range(len(listed)):
@@ -43,7 +43,7 @@ def items(listed: Any) -> Iterator[Any]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text that is known in a value, however deep."""
+    """Every known text in a value, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -55,7 +55,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def differs(value: Any, *allowed: Any) -> bool:
-    """Whether a value is certainly none of those allowed."""
+    """Whether a value is known and is none of those allowed."""
     return value is not UNKNOWN and value not in allowed
 
 
@@ -65,12 +65,12 @@ def plain_type(type_: str) -> str:
 
 
 def project_and_stack(urn: str) -> tuple[str, str]:
-    """Whose resource it is: `urn:pulumi:<stack>::<project>::<types>::<name>`."""
+    """Project and stack of a resource: `urn:pulumi:<stack>::<project>::<types>::<name>`."""
     stack, project, *_ = urn.removeprefix("urn:pulumi:").split("::")
     return project, stack
 
 
 def in_production(urn: str) -> bool:
-    """Whether the resource's stack is for every day: `prod` is a word of its name."""
+    """Whether the name of the resource's stack contains the word `prod`."""
     _, stack = project_and_stack(urn)
     return bool(_PRODUCTION.search(stack))

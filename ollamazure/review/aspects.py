@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
+from ollamazure.manifest import ManifestError
+from ollamazure.preview.command import CommandPlan
 from ollamazure.preview.output import SECRET, UNKNOWN, PreviewStep, ResourceState
-from ollamazure.preview.script import Script
 from ollamazure.review.rules import Action
 
 # A resource that leaves the stack and stays in the cloud.
 KEPT = "kept"
-# The inputs of a command that contain its script: the command line and the standard input.
-SCRIPT = ("create", "stdin")
+# A command whose manifest cannot be read: the new one, or the one that is deployed.
+UNREADABLE, UNREADABLE_BEFORE = "manifest", "manifest before"
+REMOTE_COMMAND = "command:remote:Command"
+# The inputs that say what a command does.
+SCRIPT = {
+    REMOTE_COMMAND: ("create", "stdin", "environment"),
+    "command:local:Command": ("create", "stdin"),
+}
 
 
 def find_aspects(step: PreviewStep, action: Action | None, new_machine: bool) -> list[str]:
@@ -17,8 +26,8 @@ def find_aspects(step: PreviewStep, action: Action | None, new_machine: bool) ->
     if action == "removed":
         return [KEPT if step.old and step.old.retain else ""]
     if action == "added":
-        return [""]
-    paths = [path for path in step.changed if path not in SCRIPT and not _is_connection(path)]
+        return [UNREADABLE if _has_unreadable_manifest(step) else ""]
+    paths = [path for path in step.changed if not _is_of_script(step, path)]
     of_script = _compare_scripts(step, new_machine) if len(paths) < len(step.changed) else []
     of_protection = ["protection"] if changes_protection(step) else []
     return paths + of_script + of_protection or [""]
@@ -39,32 +48,52 @@ def read_part(step: PreviewStep, aspect: str) -> tuple[str, str]:
 
     For a whole new command the part is what it declares.
     """
-    before, after = (Script.read(_script_of(state)) for state in (step.old, step.new))
+    before, after = _read_plan(step.old), _read_plan(step.new)
     if aspect:
-        return before.part(aspect), after.part(aspect)
-    declared = (text for path, text in after.files.items() if path.endswith(".json"))
-    return "", after.input or next(declared, "")
+        return before.part(aspect) if before else "", after.part(aspect) if after else ""
+    if after is None:
+        return "", ""
+    declared = (text for path, text in after.texts.items() if path.endswith(".json"))
+    return "", after.manifest.input or next(declared, "")
 
 
-def _is_connection(path: str) -> bool:
-    """Whether an input says where a command runs: the row of the machine explains that."""
-    return path.split(".", maxsplit=1)[0] == "connection"
+def _is_of_script(step: PreviewStep, path: str) -> bool:
+    """Whether an input says what a command runs, or where.
+
+    Only another machine changes where, and the row of the machine explains that.
+    """
+    name = re.split(r"[.\[]", path, maxsplit=1)[0]
+    return name in (*SCRIPT.get(step.type, ()), "connection")
 
 
 def _compare_scripts(step: PreviewStep, new_machine: bool) -> list[str]:
     if new_machine:
         return ["machine"]
-    before, after = _script_of(step.old), _script_of(step.new)
-    if UNKNOWN in after:
-        return ["secret"]  # the deployment generates another one
-    different = Script.read(before).differs(Script.read(after))
-    if not different and SECRET in after:
+    before, after = _read_plan(step.old), _read_plan(step.new)
+    stdin = step.new.inputs.get("stdin") if step.new else None
+    if step.type != REMOTE_COMMAND or (stdin == UNKNOWN and not after):
+        # A local command, or one that contains a value which the deployment generates.
+        return ["secret"] if stdin in (SECRET, UNKNOWN) else ["script"]
+    if not after:
+        return [UNREADABLE]
+    if not before:
+        return [UNREADABLE_BEFORE]
+    different = before.differences(after)
+    if not different and after.manifest.secrets:
         return ["secret"]
     # The common head of all scripts may change: the command runs again, and nothing else happens.
     return different or ["head"]
 
 
-def _script_of(state: ResourceState | None) -> str:
-    if state is None:
-        return ""
-    return "\n".join(str(state.inputs.get(name) or "") for name in SCRIPT)
+def _has_unreadable_manifest(step: PreviewStep) -> bool:
+    if step.type != REMOTE_COMMAND or step.new is None or step.new.inputs.get("stdin") == UNKNOWN:
+        return False
+    return _read_plan(step.new) is None
+
+
+def _read_plan(state: ResourceState | None) -> CommandPlan | None:
+    """What a command does; None if it has no manifest that can be read."""
+    try:
+        return CommandPlan.read(state.inputs) if state else None
+    except ManifestError:
+        return None

@@ -1,4 +1,4 @@
-"""The policy pack under the real engine, started as `--policy-pack policy` starts it."""
+"""The policy pack under the real engine, started with `--policy-pack policy`."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(text: str) -> str:
-    """What was printed, however it was wrapped."""
+    """The text without line breaks."""
     return " ".join(text.split())
 
 
-def held_to(printed: str) -> bool:
-    """Whether the policies were asked and nothing that is an error was found."""
+def passed(printed: str) -> bool:
+    """Whether the policies ran and reported no error."""
     return "ollamazure@v1" in printed and "[mandatory]" not in printed
 
 
 def test_a_new_stack_passes_although_a_preview_knows_little(home: Path) -> None:
-    """All others: tests/engine/test_program.py."""
+    """tests/engine/test_program.py has the other stacks."""
     printed = Stack(home, "dev").run("preview", "--policy-pack", "policy")
-    assert held_to(printed)
+    assert passed(printed)
     assert "[advisory] ssh-for-known-addresses-outside-production" in words(printed)
     assert "can't be known during preview" not in printed
 
 
 def test_a_deployed_stack_passes_with_every_value_known(home: Path) -> None:
     stack = Stack(home, "local")
-    assert held_to(stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy"))
-    assert held_to(stack.run("preview", "--policy-pack", "policy"))
+    assert passed(stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy"))
+    assert passed(stack.run("preview", "--policy-pack", "policy"))
 
 
 def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
@@ -49,8 +49,8 @@ def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
     stack.set("sshClients[0]", "0.0.0.0/0")
     printed = stack.run("preview", "--policy-pack", "policy", code=1)
     assert "[mandatory] ssh-for-known-addresses" in words(printed)
-    assert "nsg: the rule ssh opens SSH (port 22) to the world." in printed
-    assert "Fix:      list who deploys and operates" in words(printed)
+    assert "nsg: the rule ssh opens SSH (port 22) to everyone." in printed
+    assert "Fix:      list the addresses of the operators" in words(printed)
 
 
 PROGRAM = """
@@ -79,8 +79,6 @@ from pulumi_command import local
 
 password = random.RandomPassword("admin", length=20, special=False)
 local.Command("shown", create=pulumi.Output.concat("true ", password.result))
-pulumi.export("vmSize", "Standard_B2ms")
-pulumi.export("models", ["llama3.1:8b"])
 """
 
 
@@ -93,20 +91,19 @@ def project(tmp_path: Path) -> Project:
     return Project(folder, instance, PROGRAM)
 
 
-def test_what_breaks_a_policy_is_not_made(project: Project) -> None:
+def test_a_resource_that_breaks_a_policy_is_not_created(project: Project) -> None:
     printed = project.run("up", "--yes", "--skip-preview", "--policy-pack", str(PACK)).failed().text
     for policy in ("only-web-ports-for-the-world", "tagged"):
         assert f"[mandatory] {policy}" in words(printed)
-    assert "doors: the rule ollama opens port 11434 to the world." in printed
+    assert "doors: the rule ollama opens port 11434 to everyone." in printed
     assert "group" in project.resources()
     assert "doors" not in project.resources()
 
 
-def test_a_stack_as_a_whole_is_judged(project: Project) -> None:
-    """A password that is generated is known only when the stack is there."""
+def test_a_stack_as_a_whole_is_checked(project: Project) -> None:
+    """A generated password is known only after the deployment."""
     project.write(SHOWN)
-    previewed = project.run("preview", "--policy-pack", str(PACK)).failed().text
-    assert "[mandatory] models-fit" in words(previewed)
+    previewed = project.run("preview", "--policy-pack", str(PACK)).ok().text
     assert "generated-secrets-not-shown" not in previewed
     printed = project.run("up", "--yes", "--skip-preview", "--policy-pack", str(PACK)).failed().text
     assert "shown: the secret of admin is in `create`." in printed

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pulumi
@@ -15,6 +16,7 @@ import pytest
 from pulumi_command.remote import ConnectionArgs
 
 from components import remote_command
+from ollamazure import manifest
 from tests.unit.components.recorder import record
 
 
@@ -45,19 +47,24 @@ def command(machine: Path) -> str:
     return text.replace("/run/ollamazure", str(machine / "run"))
 
 
-def script(text: str, *files: tuple[remote_command.File, str], **changes: str) -> str:
+def script(text: str, *files: tuple[remote_command.File, str], **changes: Any) -> str:
     """What goes in by standard input."""
-    return remote_command.render_script("step", text, files, machine="vm-1", **changes)
+    contents = [(file, content.encode()) for file, content in files]
+    known = {"purpose": "test", "machine": "vm-1", **changes}
+    return remote_command.render_script("step", text, contents, **known)
 
 
 def installed(machine: Path) -> Path:
-    """Where the command of these tests remembers what it did."""
+    """Where the machine records what the command of these tests did."""
     return machine / remote_command.INSTALLED.removeprefix("/") / "step"
 
 
 def in_folder(machine: Path, text: str) -> str:
-    """A script that remembers what it did in the folder of this machine."""
-    return text.replace(remote_command.INSTALLED, str(installed(machine).parent))
+    """A script that keeps its record in the folder of this machine and uses the tools of guest/."""
+    text = text.replace(remote_command.INSTALLED, str(installed(machine).parent))
+    return text.replace(
+        f"{remote_command.TOOLS}/", f"{remote_command.GUEST}{remote_command.TOOLS}/"
+    )
 
 
 def execute(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
@@ -102,22 +109,34 @@ def test_writes_a_staged_file_beside_the_one_in_use(machine: Path) -> None:
     assert (machine / "nginx.conf.next").read_text() == "new\n"
 
 
-def test_remembers_what_it_installed_last(machine: Path) -> None:
-    tool, used, key = machine / "tool", machine / "nginx.conf", machine / "a key"
-    staged = remote_command.File(str(used), suffix=".next")
+def test_the_machine_keeps_the_manifest_of_the_last_run(machine: Path) -> None:
+    tool = machine / "tool"
     execute(machine, script("true", (file_at(machine / "former"), "x\n")))
+    (installed(machine) / "files").touch()  # the record of earlier versions
 
-    files = ((file_at(tool, "0755"), "x\n"), (staged, "y\n"))
-    execute(machine, script(f"echo secret | put '{key}' 0600", *files))
+    text = script("true", (file_at(tool, "0755"), "x\n"))
+    execute(machine, text)
 
-    expected = [("0755", b"x\n", tool), ("0644", b"y\n", used), ("0600", b"secret\n", key)]
-    assert (installed(machine) / "files").read_text().splitlines() == [
-        f"{mode} {hashlib.sha256(content).hexdigest()} {path}" for mode, content, path in expected
-    ]
+    assert (installed(machine) / "manifest.json").read_text() == manifest.split(text)[0] + "\n"
+    assert not (installed(machine) / "files").exists()
+
+
+def test_only_the_machine_records_the_digest_of_a_secret(machine: Path) -> None:
+    key = machine / "a key"
+    file = remote_command.File(str(key), "0600", key="word")
+    text = script("true", (file, ""), secrets=True)
+    done = execute(machine, remote_command.add_secrets(text, '{"word": "xyzzy\\n"}'))
+
+    assert done.returncode == 0, done.stderr
+    sha256 = hashlib.sha256(b"xyzzy\n").hexdigest()
+    record = installed(machine) / "secret-files"
+    assert record.read_text() == f"{sha256}  {key}\n"
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert sha256 not in text
 
 
 @pytest.mark.parametrize("ending", ["false", "exit 3", "kill -KILL $$"])
-def test_remembers_that_it_did_not_finish_until_it_does(machine: Path, ending: str) -> None:
+def test_records_that_it_did_not_finish_until_it_does(machine: Path, ending: str) -> None:
     unfinished = installed(machine) / "unfinished"
     execute(machine, script("true"))
     execute(machine, script(f"test -e {unfinished} && {ending}"))
@@ -169,7 +188,8 @@ def test_stops_at_the_first_error(machine: Path) -> None:
 def test_secrets_come_with_the_script(machine: Path) -> None:
     secret = "s3cret 'with' \"quotes\" $and\nlines\n"
     kept = machine / "key"
-    text = script(f"secret key | put {kept} 0600\nsecret other")
+    file = remote_command.File(str(kept), "0600", key="key")
+    text = script("secret other", (file, ""), secrets=True)
 
     done = execute(
         machine, remote_command.add_secrets(text, json.dumps({"key": secret, "other": "two"}))
@@ -212,21 +232,45 @@ def test_templates_need_every_value() -> None:
         remote_command.render_file("/etc/systemd/system/ollama.service", context_length=1)
 
 
-def test_refuses_what_ends_a_text_early(machine: Path) -> None:
-    with pytest.raises(ValueError, match=r"thing.conf: a line of it is the word END_OF_FILE"):
-        script("true", (file_at(machine / "thing.conf"), "END_OF_FILE\n"))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Twelve weeks.\n",
+        b"no end of line",
+        b"",
+        b"\x89PNG\r\n\x1a\n\0",
+        b"END_OF_FILE\n",
+        b"$(reboot) `reboot`\n",
+        b"line\x0b\x0c\x85 \xe2\x80\xa8 separators\n\n",
+        bytes(range(256)) * 9,
+    ],
+)
+def test_a_file_arrives_as_it_is(content: bytes, machine: Path) -> None:
+    path = machine / "it's here" / "a.md"
+    file = remote_command.File(str(path), content=content)
+    text = remote_command.render_script(
+        "step", "true", [(file, content)] * 2, purpose="test", machine="vm-1"
+    )
+    done = execute(machine, text)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == content
+    contents, own = manifest.contents(manifest.read(text), text)
+    assert (contents, own) == ({str(path): content}, "true\n")
 
 
 def test_registers_a_command_that_can_be_repeated() -> None:
     def program() -> None:
         machine = vm()
-        remote_command.run_on_machine("step", target(machine), script="true", delete="undo")
+        remote_command.run_on_machine(
+            "step", target(machine), purpose="test", script="true", delete="undo"
+        )
 
     step = record(program).named("step")
 
     assert step.type == "command:remote:Command"
     assert "triggers" not in step.inputs  # a new machine is an update
-    assert "on the machine vm-1\n" in step.inputs["stdin"]
+    assert manifest.read(step.inputs["stdin"]).machine == "vm-1"
+    assert "environment" not in step.inputs
     assert step.inputs["addPreviousOutputInEnv"] is False
     assert step.inputs["logging"] == "stdoutAndStderr"
     folder, undo, forget = step.inputs["delete"].split(" && ")
@@ -243,41 +287,47 @@ def test_another_word_runs_every_command_again() -> None:
     def program() -> None:
         for number, word in enumerate((None, "2027-01-31", "two\nlines")):
             again = dataclasses.replace(target(vm()), reapply=word)
-            remote_command.run_on_machine(f"step-{number}", again, script="true")
+            remote_command.run_on_machine(f"step-{number}", again, purpose="test", script="true")
 
     recorder = record(program)
-    scripts = [recorder.named(f"step-{number}").inputs["stdin"].splitlines() for number in range(3)]
+    scripts = [recorder.named(f"step-{number}").inputs["stdin"] for number in range(3)]
 
-    assert [lines[0].partition("the machine ")[2] for lines in scripts] == [
-        "vm-1",
-        'vm-1, again: "2027-01-31"',
-        'vm-1, again: "two\\nlines"',
+    assert [manifest.read(script).reapply for script in scripts] == [
+        None,
+        "2027-01-31",
+        "two\nlines",
     ]
-    assert len({len(lines) for lines in scripts}) == 1
+    assert len({script.count("\n") for script in scripts}) == 1
 
 
 def test_names_of_commands_are_words_for_the_shell(machine: Path) -> None:
     name = "user-o'neill@example.com"
-    text = in_folder(machine, remote_command.render_script(name, "true", machine="vm-1"))
+    text = in_folder(
+        machine, remote_command.render_script(name, "true", purpose="test", machine="vm-1")
+    )
     outer = remote_command.command(name).replace("/run/ollamazure", str(machine / "run"))
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert (installed(machine).parent / name / "files").read_text() == ""
+    assert (installed(machine).parent / name / "manifest.json").exists()
     assert "/user-o'\"'\"'neill@example.com.lock" in outer
 
 
 def test_registers_secrets_as_secrets() -> None:
     def program() -> None:
         remote_command.run_on_machine(
-            "step", target(vm()), script="secret word", secrets={"word": "xyzzy"}
+            "step", target(vm()), purpose="test", script="secret word", secrets={"word": "xyzzy"}
         )
 
     step = record(program).named("step")
 
     assert '{"word": "xyzzy"}' in step.inputs["stdin"]
     assert "stdin" in step.secrets
-    assert "xyzzy" not in step.inputs["create"]
+    assert "environment" not in step.secrets
+    shown = step.inputs["environment"][manifest.VARIABLE]
+    assert shown == manifest.split(step.inputs["stdin"])[0]
+    assert manifest.Manifest.parse(shown).secrets
+    assert "xyzzy" not in step.inputs["create"] + shown
     assert step.inputs["logging"] == "none"
     assert step.secret_outputs >= {"stdout", "stderr"}
 
@@ -286,9 +336,11 @@ def test_digest_follows_the_content_and_nothing_else() -> None:
     digests: list[str] = []
 
     def program() -> None:
-        first = remote_command.run_on_machine("a", target(vm()), script="true")
+        first = remote_command.run_on_machine("a", target(vm()), purpose="test", script="true")
         for script in ("true", "false"):
-            other = remote_command.run_on_machine(f"b-{script}", target(vm()), script=script)
+            other = remote_command.run_on_machine(
+                f"b-{script}", target(vm()), purpose="test", script=script
+            )
             remote_command.digest_of([first, other]).apply(digests.append)
         remote_command.digest_of([first, first]).apply(lambda _: None)
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -21,12 +18,12 @@ from components.workspace import (
     WorkspaceArgs,
     group_json,
     initial_password,
-    put_document,
     with_chat_only,
 )
+from ollamazure import manifest
 from ollamazure.settings import team_file
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import Document, User, UserGroup, slug
+from ollamazure.settings.workspace import UserGroup, slug
 from tests.unit.components.recorder import Recorded, Recorder, record
 
 MODELS = ("llama3.2:1b",)
@@ -46,7 +43,9 @@ def deploy(**given: Any) -> Recorder:
         connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
         target = remote_command.Target(connection, pulumi.Output.from_input("vm-1"), vm)
         models = {
-            name: remote_command.run_on_machine(f"model-{name}", target, script="true")
+            name: remote_command.run_on_machine(
+                f"model-{name}", target, purpose="test", script="true"
+            )
             for name in settings.models
         }
         people = Workspace(
@@ -74,12 +73,12 @@ def items(recorder: Recorder) -> dict[str, Recorded]:
 
 
 def declared(command: Recorded) -> dict[str, Any]:
-    """What the command declares, from wherever it stands."""
-    create, stdin = command.inputs["create"], command.inputs["stdin"]
-    if create.startswith("input="):
-        text = shlex.split(create.splitlines()[0])[0].removeprefix("input=")
-    else:
-        text = stdin.partition("<<'END_OF_FILE'\n")[2].partition("END_OF_FILE\n")[0]
+    """What the command declares."""
+    stdin = command.inputs["stdin"]
+    described = manifest.read(stdin)
+    contents, _ = manifest.contents(described, stdin)
+    text = next(content.decode() for path, content in contents.items() if path.endswith(".json"))
+    assert described.input in (text.rstrip("\n") if described.secrets else None, None)
     found: dict[str, Any] = json.loads(text)
     return found
 
@@ -271,39 +270,21 @@ def test_a_key_becomes_a_name_of_files_and_resources(key: str, expected: str) ->
     assert (slug(key) == expected) == (expected != "" and not expected.endswith("-"))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"Twelve weeks.\n",
-        b"no end of line",
-        b"\x89PNG\r\n\x1a\n\0",
-        b"END_OF_FILE\n",
-        b"$(reboot)\n",
-    ],
-)
-def test_a_document_arrives_as_it_is(content: bytes, tmp_path: Path) -> None:
-    document = Document("a.md", content)
-    put = 'put() { mkdir -p "${1%/*}"; cat >"$1"; }\n'
-    script = put + put_document(str(tmp_path / "it's here"), document)
-    subprocess.run(["bash", "-eu"], input=script.encode(), check=True)
-    assert (tmp_path / "it's here" / document.sha256).read_bytes() == content
+def test_documents_are_beside_the_declaration_by_their_digests() -> None:
+    stdin = deploy(**TEAM).named("knowledge-House-rules").inputs["stdin"]
+    contents, _ = manifest.contents(manifest.read(stdin), stdin)
+    folder = "/etc/ollamazure/declared/knowledge/House-rules"
+    listed = json.loads(contents[f"{folder}.json"])["files"]
+    assert {f"{folder}/{file['sha256']}" for file in listed} == contents.keys() - {f"{folder}.json"}
+    assert listed
 
 
-def test_the_declaration_reaches_the_script_beside_the_secret(tmp_path: Path) -> None:
-    """As the machine's shell runs it, with stand-ins for what only root may do."""
-    user = User(email="o'brien@example.com", name='Pat "$HOME" O\'Brien `x`')
-    line = json.dumps({"name": user.name})
-    (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1" = flock ] || exit 0\nshift 3\nexec "$@"\n')
-    (tmp_path / "sudo").chmod(0o755)
-    ran = subprocess.run(
-        ["bash", "-c", remote_command.command("user-x", line)],
-        input="cat\n",
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
+def test_the_declaration_of_a_user_is_shown_beside_the_secret() -> None:
+    alice = deploy(users=[{"email": "alice@example.com", "name": "Alice"}]).named(
+        "user-alice@example.com"
     )
-    assert ran.stdout == line + "\n"
+    shown = manifest.Manifest.parse(alice.inputs["environment"][manifest.VARIABLE])
+    assert json.loads(shown.input or "") == declared(alice)
 
 
 def test_the_operators_page_says_what_to_do_about_people() -> None:

@@ -48,8 +48,10 @@ def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
     """What surrounds every script: the outer command, and the script with its secrets."""
     outer, inner = tmp_path / "outer.sh", tmp_path / "inner.sh"
     outer.write_text(remote_command.command("step"))
-    files = [(remote_command.File("/etc/x"), "x\n")]
-    script = remote_command.render_script("step", "secret word", files, machine="vm-1")
+    files = [(remote_command.File("/etc/x"), b"x\n")]
+    script = remote_command.render_script(
+        "step", "secret word", files, purpose="test", machine="vm-1", secrets=True
+    )
     inner.write_text(remote_command.add_secrets(script, '{"word": "x"}'))
 
     for shell, path in (("sh", outer), ("bash", inner)):

@@ -25,8 +25,9 @@ from typing import Any
 
 import yaml
 
+from ollamazure import manifest
+from ollamazure.manifest import InstalledFile
 from ollamazure.preview import output
-from ollamazure.preview.script import Script
 from ollamazure.review import comment
 from ollamazure.review.changes import review_preview
 from tests.engine.clone import clone
@@ -316,17 +317,17 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
         return None
     paths = list(step.get("detailedDiff") or step.get("diffReasons") or ())
     used = {re.split(r"[.\[]", path)[0] for path in paths} | {"delete"}
-    if step["op"] == "create" and "ollamazure:index:Workspace$command" in step["urn"]:
-        used |= {"create", "stdin"}
+    if "$command:remote:Command::" in step["urn"] and (step["op"] == "create" or "stdin" in used):
+        used |= {"stdin", "environment"}
     texts = [str((state.get("inputs") or {}).get("stdin", "")) for state in states]
-    if texts[1] == output.UNKNOWN:
+    if texts[1] == output.UNKNOWN and texts[0] != output.SECRET:
         texts[0] = ""
-    same = same_files(*texts)
+    texts = slim_scripts(*texts)
     slim = {"op": step["op"], "urn": step["urn"], "detailedDiff": step.get("detailedDiff")}
     for key, state, text in zip(("oldState", "newState"), states, texts, strict=True):
         inputs = {name: v for name, v in (state.get("inputs") or {}).items() if name in used}
         if "stdin" in inputs:
-            inputs["stdin"] = without(same, text)
+            inputs["stdin"] = text
         outputs = {output.COST_OUTPUT: (state.get("outputs") or {}).get(output.COST_OUTPUT)}
         if state:
             slim[key] = {
@@ -337,23 +338,44 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
     return slim
 
 
-def same_files(before: str, after: str) -> set[str]:
-    """The contents of files that both scripts install."""
-    return set(Script.read(before).files.values()) & set(Script.read(after).files.values())
+def slim_scripts(*scripts: str) -> list[str]:
+    """The scripts without their first part and without the files that all of them have."""
+    read = [(manifest.read(script).files if is_script(script) else ()) for script in scripts]
+    same = {file.path for file in read[0] if all(file in files for files in read)}
+    return [slim_script(script, same) if is_script(script) else script for script in scripts]
 
 
-def without(texts: set[str], script: str) -> str:
-    for text in texts:
-        script = script.replace(text, "")
-    return script
+def is_script(text: str) -> bool:
+    return text not in ("", output.SECRET, output.UNKNOWN)
+
+
+def slim_script(script: str, left_out: set[str]) -> str:
+    described = manifest.read(script)
+    contents, own = manifest.contents(described, script)
+    files, puts = [], ""
+    for file in described.files:
+        if file.path not in left_out:
+            text = fix_address(contents[file.path].decode())
+            sha256, lines = manifest.digest(text.encode()), text.count("\n")
+            files.append(InstalledFile(path=file.path, mode=file.mode, sha256=sha256, lines=lines))
+            puts += f"put\n{text}{manifest.END_OF_FILE}\n\n"
+    own = fix_address(own)
+    sha256 = manifest.digest(own.encode())
+    changes = {"setup": 0, "files": tuple(files), "script": sha256}
+    return described.model_copy(update=changes).opening() + puts + own
 
 
 def number_identities(text: str) -> str:
-    """Number identities and addresses in their order, so that two recordings are equal."""
+    """Number the identities in their order, so that two recordings are equal."""
     found = dict.fromkeys(re.findall(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", text))
     found.pop(output.UNKNOWN, None)
     for index, identity in enumerate(found):
         text = text.replace(identity, f"00000000-0000-0000-0000-{index:012}")
+    return fix_address(text)
+
+
+def fix_address(text: str) -> str:
+    """Replace the machine's address, which differs from one recording to the next."""
     return re.sub(r"127\.20\.\d+\.\d+", "127.20.0.4", text)
 
 

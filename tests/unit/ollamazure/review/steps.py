@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from components import remote_command
+from ollamazure import manifest
 from ollamazure.preview import output
 from ollamazure.review.changes import Review, review_preview
 
@@ -34,6 +36,20 @@ def command(name: str, old: str, new: str) -> dict[str, Any]:
     return update(COMMAND, name, {"stdin": old}, {"stdin": new}, "stdin")
 
 
+def secret_command(name: str, old: str, new: str) -> dict[str, Any]:
+    """The same for a script with secrets, of which the engine shows only the manifest."""
+    before, after = (
+        {"stdin": output.SECRET, "environment": {manifest.VARIABLE: manifest.split(script)[0]}}
+        for script in (old, new)
+    )
+    return update(COMMAND, name, before, after, "stdin", f"environment.{manifest.VARIABLE}")
+
+
+def new_command(name: str) -> dict[str, Any]:
+    """A command that is created."""
+    return step("create", COMMAND, name, newState={"inputs": {"stdin": script({})}})
+
+
 def printed(*steps: dict[str, Any], diagnostics: Any = ()) -> str:
     return json.dumps({"steps": steps, "diagnostics": list(diagnostics)}, indent=4)
 
@@ -45,10 +61,10 @@ def reviewed(*steps: dict[str, Any], diff: str = "", diagnostics: Any = ()) -> R
     return review_preview(output.read(printed(*steps, diagnostics=diagnostics), diff))
 
 
-def script(files: dict[str, str], body: str = "") -> str:
-    """A script of the form that components/remote_command.py renders."""
-    puts = "".join(
-        f"put {path} 0644 <<'END_OF_FILE'\n{text}\nEND_OF_FILE\n\n" for path, text in files.items()
-    )
-    head = "# ollamazure: x, on the machine 1\nput() {\n    true\n}\n"
-    return f"{head}{puts}{body}\n"
+def script(files: dict[str, str], body: str = "", **more: Any) -> str:
+    """A script as components/remote_command.py renders it."""
+    contents = [
+        (remote_command.File(path, content=b""), f"{text}\n".encode())
+        for path, text in files.items()
+    ]
+    return remote_command.render_script("x", body, contents, purpose="do x", machine="1", **more)

@@ -6,11 +6,21 @@ import json
 
 import pytest
 
-from ollamazure.preview.output import SECRET, UNKNOWN, PreviewError, PreviewOutput
+from ollamazure.preview.output import UNKNOWN, PreviewError, PreviewOutput
 from ollamazure.preview.text import plain
 from ollamazure.review import comment
 from ollamazure.review.changes import review_preview
-from tests.unit.ollamazure.review.steps import COMMAND, NSG, command, reviewed, script, step, update
+from tests.unit.ollamazure.review.steps import (
+    COMMAND,
+    NSG,
+    command,
+    new_command,
+    reviewed,
+    script,
+    secret_command,
+    step,
+    update,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -112,7 +122,7 @@ def test_removing_a_user_keeps_the_chats() -> None:
 
 
 def test_many_of_a_kind_are_one_row() -> None:
-    people = [step("create", COMMAND, f"user-{n}@example.com", newState={}) for n in range(110)]
+    people = [new_command(f"user-{n}@example.com") for n in range(110)]
     text = comment.format_review("dev", reviewed(*people))
     assert "110 users: `0@example.com`, " in text and " and 100 more" in text
 
@@ -142,12 +152,13 @@ def test_many_differences_are_cut() -> None:
 
 def test_changing_the_common_head_of_all_scripts_does_not_interrupt_users() -> None:
     old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
-    review = reviewed(command("open-webui", old, old.replace("    true\n", "    false\n")))
+    review = reviewed(command("open-webui", old, old.replace("umask 022", "umask 027")))
     assert review.effect == "none"
 
 
 def test_a_secret_script_shows_only_that_it_changes() -> None:
-    assert meanings(command("open-webui-admin", SECRET, SECRET)) == [
+    same = script({}, secrets=True)
+    assert meanings(secret_command("open-webui-admin", same, same)) == [
         "It gets the declared address and password. Other users notice nothing."
     ]
 

@@ -9,7 +9,15 @@ import pytest
 from ollamazure.preview.text import LONGEST_VALUE, block, code, mask_control_characters, shorten
 from ollamazure.review import comment, from_files
 from tests.unit.ollamazure.review.record import CHANGES, RECORDED, render
-from tests.unit.ollamazure.review.steps import COMMAND, command, printed, reviewed, script, step
+from tests.unit.ollamazure.review.steps import (
+    COMMAND,
+    command,
+    new_command,
+    printed,
+    reviewed,
+    script,
+    step,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -98,7 +106,7 @@ def test_unseen_characters_are_shown() -> None:
 
 def test_the_command_writes_the_comment(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     given = tmp_path / "preview.json"
-    given.write_text(printed(step("create", COMMAND, "model-x", newState={})))
+    given.write_text(printed(new_command("model-x")))
     assert from_files.main(["--stack", "dev", "--preview", str(given)]) == 0
     assert "model `x`" in capsys.readouterr().out
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from ollamazure.review import terminal
-from tests.unit.ollamazure.review.steps import COMMAND, reviewed, script, step
 from tests.unit.ollamazure.review.steps import command as changed
+from tests.unit.ollamazure.review.steps import new_command, reviewed, script
 
 pytestmark = pytest.mark.unit
 
 
 def test_a_change_is_explained_in_plain_words() -> None:
     diagnostics = [{"severity": "warning", "message": "warning: SSH is open\n"}]
-    new = step("create", COMMAND, "model-x", newState={})
+    new = new_command("model-x")
     text = terminal.format_review("dev", reviewed(new, diagnostics=diagnostics))
     assert text.startswith("Stack dev: 1 added. Users are not interrupted.\n")
     assert "\nApplication\n  added model x (no interruption). It is downloaded" in text
