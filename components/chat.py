@@ -183,8 +183,9 @@ class Chat(pulumi.ComponentResource):
             ),
             child,
         )
+        # Named "proxy" still: an alias of a name that its children's names start with renames them.
         nginx = Nginx(
-            "nginx",
+            "proxy",
             NginxArgs(
                 target=self.machine.target,
                 image=settings.nginx_image,
