@@ -17,7 +17,7 @@ from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
 from components.workspace import Workspace, WorkspaceArgs
-from ollamazure.azure.names import GroupNames, group_names
+from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
 from ollamazure.sizing import Sizing
@@ -183,8 +183,9 @@ class Chat(pulumi.ComponentResource):
             ),
             child,
         )
+        # Named "proxy" still: an alias of a name that its children's names start with renames them.
         nginx = Nginx(
-            "nginx",
+            "proxy",
             NginxArgs(
                 target=self.machine.target,
                 image=settings.nginx_image,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollamazure.azure.names import group_names
+from ollamazure.names import group_names
 
 
 def test_the_data_disk_has_a_group_of_its_own() -> None:
