@@ -16,7 +16,7 @@ from typing import Any
 SECRET = "[secret]"  # noqa: S105  what the engine prints instead of a secret
 # What the engine's JSON has for a value that is known only after the deployment (rpc.UNKNOWN).
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-COST_OUTPUT = "monthlyCostEstimate"
+COST_OUTPUT = "monthlyCost"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 _ENDS = (
@@ -24,10 +24,12 @@ _ENDS = (
     "preview failed",
 )
 
-# The line of the stack's outputs in the text: `  ~ name : "before" => "after"`.
-_COST_LINE = re.compile(
-    rf'^ {{2}}(?P<op>[ ~+-]) {COST_OUTPUT} *: "(?P<first>[^"]*)"(?: => "(?P<then>[^"]*)")?$', re.M
+# The output in the text: `  ~ NAME : {`, a line for each field, `    }`.
+COST = re.compile(
+    rf"^ {{2}}(?P<op>[ ~+-]) {COST_OUTPUT} *: \{{\n(?P<fields>.*?)^ {{4}}\}}$", re.M | re.S
 )
+# `      ~ name : before => after`, or without a change only one value.
+_COST_FIELD = re.compile(r"^ {6}[ ~+-] (?P<name>\w+) *: (?:.* => )?(?P<value>.*)$", re.M)
 # `    pack@v1.0.0 [mandatory]  name  (type: resource)MESSAGE`; further lines of the message start
 # at the left, what comes after it does not.
 VIOLATION = re.compile(
@@ -109,7 +111,7 @@ class PreviewOutput:
         steps: one for each resource, unchanged resources included.
         warnings, errors: messages of the program and the engine.
         violations: policies that the program breaks.
-        cost_before, cost_after: the stack's output with the monthly cost; None if unknown.
+        cost_before, cost_after: the stack's output `monthlyCost`; None if unknown.
         diff: the text of `--diff`.
     """
 
@@ -117,8 +119,8 @@ class PreviewOutput:
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     violations: tuple[PolicyViolation, ...] = ()
-    cost_before: str | None = None
-    cost_after: str | None = None
+    cost_before: Mapping[str, Any] | None = None
+    cost_after: Mapping[str, Any] | None = None
     diff: str = ""
 
 
@@ -137,11 +139,14 @@ def read(printed: str, diff: str = "") -> PreviewOutput:
     steps = tuple(_step(step) for step in decoded.get("steps") or ())
     before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), ResourceState())
     violations = tuple(_violations(diff))
+    errors = tuple(_messages(diagnostics, "error"))
+    if not steps and not errors:  # the engine could not start the program
+        errors = tuple(_messages(diagnostics, "info#err"))
     cost_before = before.outputs.get(COST_OUTPUT)
     return PreviewOutput(
         steps,
         warnings=tuple(_messages(diagnostics, "warning")),
-        errors=_errors(tuple(_messages(diagnostics, "error")), violations),
+        errors=_errors(errors, violations),
         violations=violations,
         cost_before=cost_before,
         cost_after=_cost_after(diff, cost_before),
@@ -201,14 +206,18 @@ def _errors(messages: tuple[str, ...], violations: tuple[PolicyViolation, ...]) 
     return reasons if reasons or violations else messages
 
 
-def _cost_after(diff: str, before: str | None) -> str | None:
-    """The estimate after the change: the text has it only if it changes or is removed."""
-    found = _COST_LINE.search(diff)
+def _cost_after(diff: str, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The output after the change: the text has it only if it changes or is removed."""
+    found = COST.search(diff)
     if found is None:
         return before if diff else None
     if found["op"] == "-":
         return None
-    return found["then"] or found["first"]
+    fields = _COST_FIELD.finditer(found["fields"])
+    try:
+        return {field["name"]: json.loads(field["value"]) for field in fields}
+    except ValueError:  # [unknown] until the deployment
+        return None
 
 
 def _violations(diff: str) -> Iterator[PolicyViolation]:

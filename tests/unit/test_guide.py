@@ -13,7 +13,7 @@ import yaml
 
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
-from ollamazure.azure.preflight import Stack, stack_settings
+from ollamazure.azure.stack_file import StackFile
 from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.plan import make_plan
@@ -25,7 +25,8 @@ ADDRESS = "192.0.2.10"
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return stack_settings(Stack.read("dev", PROJECT))
+    dev = StackFile.read("dev", PROJECT)
+    return StackFile("dev", {**dev.config, "ollamazure:sshClients": ["192.0.2.7"]}).settings()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ def test_every_installed_package_is_pinned() -> None:
     installed = {normal(f"{dist.name}=={dist.version}") for dist in distributions()}
     # pip's own, and the project itself, which `pulumi install` and the package's tests install.
     own = {line for line in installed if line.split("==")[0] in {"pip", "setuptools", "ollamazure"}}
-    assert installed - own == pinned, "run `make lock` after a pin has changed"
+    assert installed - own == pinned, "run tools/lock.sh after a pin has changed"
 
 
 def normal(pin: str) -> str:

@@ -13,10 +13,15 @@ pytestmark = pytest.mark.unit
 OUTPUTS = """\
 Previewing update (dev):
     --outputs:--
-  ~ monthlyCostEstimate   : "about 72 USD a month (as of x)" => "about 139 USD a month (as of y)"
+  ~ monthlyCost           : {
+      ~ amount  : 71.6 => 139
+        asOf    : "2026-11-23"
+        currency: "USD"
+      ~ verified: false => true
+    }
   ~ readme                :
         ...
-      - | Machine | monthlyCostEstimate: "about 1 USD a month" |
+      - | Machine | monthlyCost: { amount: 1 } |
 """
 
 
@@ -31,6 +36,12 @@ def test_an_error_about_a_text_that_is_no_preview_shows_its_end() -> None:
         output.read("pulumi-local: there is no stack 'x'")
 
 
+def test_a_program_that_cannot_be_started_is_an_error() -> None:
+    failed = {"severity": "info#err", "message": "pulumi-language-python: python: not found\n"}
+    read = output.read(printed(diagnostics=[failed]))
+    assert read.errors == ("pulumi-language-python: python: not found",)
+
+
 def test_json_that_was_cut_off_is_no_preview() -> None:
     with pytest.raises(PreviewError):
         output.read(printed(step("create", COMMAND, "model-x"))[:-40])
@@ -43,13 +54,23 @@ def test_an_unknown_operation_is_named_in_the_error() -> None:
 
 def test_the_cost_after_the_change_is_in_the_text() -> None:
     read = output.read(printed(), OUTPUTS)
-    assert read.cost_after == "about 139 USD a month (as of y)"
+    assert read.cost_after == {
+        "amount": 139,
+        "asOf": "2026-11-23",
+        "currency": "USD",
+        "verified": True,
+    }
+
+
+def test_a_cost_that_the_deployment_computes_is_unknown() -> None:
+    unknown = "  + monthlyCost           : {\n      + amount  : [unknown]\n    }\n"
+    assert output.read(printed(), unknown).cost_after is None
 
 
 def test_a_cost_that_does_not_change_is_the_one_before() -> None:
-    before = {"outputs": {"monthlyCostEstimate": "about 72 USD a month"}}
+    before = {"outputs": {"monthlyCost": {"amount": 72}}}
     stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState=before)
-    assert output.read(printed(stack), "Resources:").cost_after == "about 72 USD a month"
+    assert output.read(printed(stack), "Resources:").cost_after == {"amount": 72}
     assert output.read(printed(stack), "").cost_after is None
 
 

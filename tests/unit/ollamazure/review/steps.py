@@ -8,7 +8,7 @@ from typing import Any
 from components import remote_command
 from ollamazure import manifest
 from ollamazure.preview import output
-from ollamazure.review.changes import Review, review
+from ollamazure.review.changes import Review, review_preview
 
 COMMAND = "command:remote:Command"
 NSG = "azure-native:network:NetworkSecurityGroup"
@@ -55,7 +55,10 @@ def printed(*steps: dict[str, Any], diagnostics: Any = ()) -> str:
 
 
 def reviewed(*steps: dict[str, Any], diff: str = "", diagnostics: Any = ()) -> Review:
-    return review(output.read(printed(*steps, diagnostics=diagnostics), diff))
+    """The review of a preview with these steps and an unchanged stack."""
+    stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState={}, newState={})
+    steps = steps if any(stack["urn"] == one["urn"] for one in steps) else (stack, *steps)
+    return review_preview(output.read(printed(*steps, diagnostics=diagnostics), diff))
 
 
 def script(files: dict[str, str], body: str = "", **more: Any) -> str:
