@@ -19,8 +19,8 @@ options and the names of the stacks. zsh and fish also need the folder `bin/` on
 They read these with `pulumi`; but with `bin/pulumi-local`, from the emulated Azure:
 
 - for the stack `local`;
-- for a stack that exists on the emulated Azure of this folder, if `pulumi` has no stack of that name
-  where you are logged in;
+- for a stack that exists on the emulated Azure of this folder, if `pulumi` has no stack of that
+  name where you are logged in;
 - for every stack, with `--emulated`.
 
 **Root.** The emulated machine belongs to root, so there the commands start again through
