@@ -5,10 +5,10 @@ import pulumi
 from components.chat import Chat, ChatArgs
 from components.outputs import outputs_of
 from ollamazure import sizing
-from ollamazure.settings.stack import Settings
+from ollamazure.settings.load import load
 from ollamazure.sizing import resize
 
-settings = Settings.load(pulumi.Config())
+settings = load(pulumi.Config())
 plan = sizing.plan(settings)
 resized = resize.warning(resize.former_size(), plan.vm_size, settings)
 for warning in filter(None, [resized, *plan.warnings]):

@@ -109,7 +109,7 @@ class Chat(pulumi.ComponentResource):
             child,
         )
         subject = settings.certificate
-        today = subject.today or datetime.date.today()
+        today = datetime.date.today()
         self.certificate = Certificate(
             "certificate",
             CertificateArgs(
@@ -167,7 +167,7 @@ class Chat(pulumi.ComponentResource):
                 admin_email=settings.admin_email,
                 admin_name=settings.admin_name,
                 admin_password=self.admin_password,
-                default_model=settings.new_chats_begin_with,
+                default_model=settings.new_chats_start_with,
                 document_search=settings.document_search,
                 embedding_model=settings.embedding_model,
                 after=[ollama.models[name] for name in [settings.embedding_model] if name],

@@ -18,8 +18,8 @@ from components.remote_command import (
     digest_of,
     run_on_machine,
 )
+from ollamazure.settings.base import slug
 from ollamazure.settings.types import model_id
-from ollamazure.settings.workspace import slug
 
 DOWNLOADS_AT_ONCE = 2
 RELEASES = "https://github.com/ollama/ollama/releases/download"

@@ -21,19 +21,18 @@ import pulumi_random as random
 
 from components.remote_command import TOOLS, Lanes, RemoteCommand, Target, here, run_on_machine
 from ollamazure import catalog
-from ollamazure.settings.cross_checks import CHAT_ONLY
+from ollamazure.settings.base import slug
+from ollamazure.settings.documents import Document, documents
 from ollamazure.settings.types import model_id
 from ollamazure.settings.workspace import (
+    CHAT_ONLY,
     Access,
-    Document,
     KnowledgeBase,
     Preset,
     Prompt,
     User,
     UserGroup,
-    documents,
     membership,
-    slug,
 )
 
 DECLARED = "/etc/ollamazure/declared"

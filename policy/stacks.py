@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pulumi_policy import StackValidationArgs
 
 from ollamazure import catalog, sizing
-from ollamazure.settings.stack import Settings
+from ollamazure.settings.load import parse
 from policy.values import at, items, texts
 
 COMMANDS = ("command:remote:Command", "command:local:Command")
@@ -34,7 +34,7 @@ def models_too_large(stack: StackValidationArgs) -> Iterator[str]:
     models = [name for name in items(at(outputs, "models")) if name in catalog.models()]
     if size is None or not models:
         return
-    settings = Settings.parse(
+    settings = parse(
         {
             "vmSize": size.name,
             "models": json.dumps(models),

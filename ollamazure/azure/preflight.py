@@ -19,8 +19,8 @@ from ollamazure import catalog, sizing
 from ollamazure.azure.az import AzError, AzureCli, run_az
 from ollamazure.azure.region import Region, belongs_to
 from ollamazure.azure.stack_file import StackFile
-from ollamazure.settings.problems import command
-from ollamazure.settings.stack import Settings, SettingsError
+from ollamazure.settings.problems import SettingsError, command
+from ollamazure.settings.stack import Settings
 
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 # RFC 5737: no machine has such an address.

@@ -32,9 +32,9 @@ import pulumi
 
 from ollamazure import catalog
 from ollamazure.catalog import Model, VmSize
+from ollamazure.settings.documents import documents
 from ollamazure.settings.problems import command
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import documents
 
 GIB = 2**30
 HOURS_A_MONTH = 730  # as in Azure's own calculator

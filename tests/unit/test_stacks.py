@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from ollamazure import sizing
+from ollamazure.settings.load import parse
 from ollamazure.settings.problems import NAMESPACE
-from ollamazure.settings.stack import Settings
 
 ROOT = Path(__file__).parents[2]
 STACKS = sorted(ROOT.glob("Pulumi.*.yaml"))
@@ -30,7 +30,7 @@ def test_a_shipped_stack_is_right(file: Path) -> None:
         key.removeprefix(f"{NAMESPACE}:"): value if isinstance(value, str) else json.dumps(value)
         for key, value in config.items()
     }
-    plan = sizing.plan(Settings.parse(given))
+    plan = sizing.plan(parse(given))
     assert plan.memory_need_gib > sizing.MACHINE_GIB
 
 

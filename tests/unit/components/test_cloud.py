@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
-from ollamazure.settings.stack import SECRETS
+from ollamazure.settings.load import SECRETS
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]

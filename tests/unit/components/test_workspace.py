@@ -25,8 +25,10 @@ from components.workspace import (
     with_chat_only,
 )
 from ollamazure.settings import team_file
-from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import Document, User, UserGroup, slug
+from ollamazure.settings.base import slug
+from ollamazure.settings.documents import Document
+from ollamazure.settings.load import parse
+from ollamazure.settings.workspace import User, UserGroup
 from tests.unit.components.recorder import Recorded, Recorder, record
 
 MODELS = ("llama3.2:1b",)
@@ -38,7 +40,7 @@ TEAM = {"teamFile": "docs/how-to/team.yaml"}
 def deploy(**given: Any) -> Recorder:
     """People on a machine whose model is there, with the settings given."""
     texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
-    settings = Settings.parse({**BASE, **texts})
+    settings = parse({**BASE, **texts})
 
     def program() -> None:
         vm = pulumi.CustomResource("test:index:Vm", "vm")

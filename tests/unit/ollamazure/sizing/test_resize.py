@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ollamazure import catalog
-from ollamazure.settings.stack import Settings
+from ollamazure.settings.load import parse
 from ollamazure.sizing import resize
 
 
 def warning(former: str | None, size: str, **given: str) -> str | None:
     sizes = catalog.vm_sizes()
-    settings = Settings.parse({"sshClients": "203.0.113.7", "vmSize": size, **given})
+    settings = parse({"sshClients": "203.0.113.7", "vmSize": size, **given})
     return resize.warning(sizes[former] if former else None, sizes[size], settings)
 
 

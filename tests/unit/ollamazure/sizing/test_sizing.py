@@ -10,6 +10,7 @@ import pytest
 
 from ollamazure import catalog, sizing
 from ollamazure.catalog import MonthlyPrices, Prices
+from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import Load, SizingError
 
@@ -34,7 +35,7 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(**given: str) -> Settings:
-    return Settings.parse({"sshClients": "203.0.113.7", **given})
+    return parse({"sshClients": "203.0.113.7", **given})
 
 
 @pytest.mark.parametrize(
