@@ -342,7 +342,7 @@ def vm_sizes_page() -> str:
         f"{MARK} marks sizes whose figures were written from memory and not looked up.\n\n"
         "Within a class a change of size is a restart; between classes it is a new machine that "
         "keeps the data disk, and with it every chat and model. Accelerated networking is not "
-        "used: [why](../explanation/decisions/0025-no-accelerated-networking.md).\n\n",
+        "used: [why](../explanation/decisions/0020-no-accelerated-networking.md).\n\n",
         *_refused_series(),
         *_table(
             ("size", "series", "vCPU", "memory", "GPU memory", "temp disk", "data disks", "class",

@@ -4,7 +4,7 @@ Everything of a stack is its own and lies in the resource group `ollamazure-<sta
 storage account for Pulumi's state, a vault with the key that encrypts the secrets in it, and two
 managed identities that GitHub's jobs sign in as without a stored secret. One deploys; the other
 only reads, for previews and the nightly look for drift. docs/how-to/bootstrap-azure.md has who may
-do what, and docs/explanation/decisions/0016-rights-of-the-workflows.md why.
+do what, and docs/explanation/decisions/0016-permissions-of-the-workflows.md why.
 
 Everything is printed before it is made. What is there already stays as it is, so this may be run
 again at any time, and has to be once: the two resource groups of a deployment exist only after the
