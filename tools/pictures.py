@@ -23,6 +23,12 @@ COMMENT = PROJECT / "tests/unit/ollamazure/review/recorded/resize-in-place.md"
 QUESTION = "Write a friendly greeting for a new colleague, in two sentences."
 # Open WebUI's pages wait for the model, which is slow on a busy machine.
 TIMEOUT_MS = 120_000
+# The chat is white, and so is the page around the picture.
+DRAW_BORDER = """
+const border = document.createElement("div");
+border.style.cssText = "position: fixed; inset: 0; z-index: 9999; border: 1px solid #d1d9e0";
+document.body.append(border);
+"""
 
 # What GitHub's light theme looks like, as far as a comment needs it.
 STYLE = """
@@ -90,6 +96,7 @@ def take_chat(browser: Browser, path: Path) -> None:
     page.get_by_label("Good Response").wait_for()
     page.get_by_text("You're now logged in.").wait_for(state="hidden")
     page.mouse.move(0, 0)
+    page.evaluate(DRAW_BORDER)
     page.screenshot(path=path)
 
 
