@@ -1,1 +1,1 @@
-"""What operators prepare and query on Azure, through the Azure CLI."""
+"""What operators check and prepare on Azure, through the Azure CLI."""

@@ -1,1 +1,1 @@
-"""What operators do with a chat that runs."""
+"""What operators do with a running chat: look at it, read its logs, sign in, find drift."""

@@ -1,33 +1,28 @@
-"""The way to the machine of a stack: its outputs, straight from Pulumi into memory, lead there."""
+"""The SSH connection to a stack's machine, with the keys that Pulumi has."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
 
-OUTPUTS = ("sshCommand", "sshPrivateKey", "hostKey")
-PATIENCE_SECONDS = 60
+from ollamazure.operate.pulumi import OperateError
 
-
-class TroubleError(Exception):
-    """What was asked cannot be told; the message says why and what to do."""
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineConnection:
     """Where the machine is, and the keys of both sides.
 
     Attributes:
-        user: who signs in; may become root by sudo.
-        address: public.
-        private_key: of the user (OpenSSH).
-        host_key: the machine's public one, the only one that is believed.
+        user: the account that signs in; it may become root with sudo.
+        address: the machine's public address.
+        private_key: the user's, in OpenSSH's format.
+        host_key: the machine's public key, the only one that is trusted.
     """
 
     user: str
@@ -36,13 +31,13 @@ class Machine:
     host_key: str
 
     @classmethod
-    def of(cls, outputs: Mapping[str, Any]) -> Machine:
-        """The machine that a stack's outputs lead to."""
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> MachineConnection:
+        """The connection that a stack's outputs describe."""
         user, _, address = str(outputs["sshCommand"]).split()[-1].partition("@")
         return cls(user, address, outputs["sshPrivateKey"], outputs["hostKey"])
 
-    def connect(self) -> Any:
-        """An SSH connection, for `async with`; nothing of the user's own SSH takes part."""
+    def open(self) -> Any:
+        """An SSH connection, for `async with`; the user's own SSH configuration is not read."""
         return asyncssh.connect(
             self.address,
             username=self.user,
@@ -50,79 +45,34 @@ class Machine:
             known_hosts=([asyncssh.import_public_key(self.host_key)], [], []),
             agent_path=None,
             config=None,
-            connect_timeout=PATIENCE_SECONDS,
+            connect_timeout=TIMEOUT_SECONDS,
         )
 
-    async def ask(self, command: str, given: str = "") -> Any:
-        """What a tool of the machine prints as JSON.
+    async def query(self, command: str, stdin: str = "") -> Any:
+        """What a program of the machine prints as JSON.
 
         Args:
             command: for the login shell.
-            given: on its standard input.
+            stdin: the program's standard input.
 
         Raises:
-            TroubleError: the machine is not reached, is another one, or does not answer.
+            OperateError: the connection fails, the host key is another one, or the program fails.
         """
         try:
-            async with self.connect() as connection:
-                done = await connection.run(command, input=given)
+            async with self.open() as connection:
+                done = await connection.run(command, input=stdin)
         except (OSError, asyncssh.Error) as error:
-            raise self.not_reached(error) from error
+            raise self.connection_error(error) from error
         if done.exit_status:
-            raise TroubleError(
-                f"the machine at {self.address} does not answer: {str(done.stderr).strip()}. "
-                "`pulumi up` brings its tools up to date."
+            raise OperateError(
+                f"a program on the machine at {self.address} failed: {str(done.stderr).strip()}. "
+                "`pulumi up` updates the machine's programs."
             )
         return json.loads(str(done.stdout))
 
-    def not_reached(self, error: Exception) -> TroubleError:
-        """The error for whoever wanted to reach it."""
-        return TroubleError(
-            f"the machine at {self.address} is not reached by SSH: {error}. Is it running, and is "
-            "your address one of ollamazure:sshClients?"
+    def connection_error(self, error: Exception) -> OperateError:
+        """The error to raise when the connection fails."""
+        return OperateError(
+            f"SSH to the machine at {self.address} failed: {error}. Is the machine running, and is "
+            "your address in ollamazure:sshClients?"
         )
-
-
-def outputs_of(stack: str, pulumi: str, *others: str) -> Mapping[str, Any]:
-    """The stack's outputs, secrets in plain.
-
-    Args:
-        stack: its name.
-        pulumi: the command that works on it.
-        others: which must be there besides those that lead to the machine.
-
-    Raises:
-        TroubleError: Pulumi has none, or not those.
-    """
-    command = [pulumi, "stack", "output", "--json", "--show-secrets", "--stack", stack]
-    done = run_pulumi(command)
-    if done.returncode:
-        raise TroubleError(f"the outputs of the stack {stack} cannot be read; Pulumi has said why.")
-    outputs: Mapping[str, Any] = json.loads(done.stdout)
-    missing = [name for name in (*OUTPUTS, *others) if name not in outputs]
-    if missing:
-        raise TroubleError(
-            f"the stack {stack} has no output {', '.join(missing)}. "
-            f"`{pulumi} up --stack {stack}` makes it, with everything else."
-        )
-    return outputs
-
-
-def run_pulumi(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run the Pulumi CLI and keep its standard output.
-
-    Raises:
-        TroubleError: there is none.
-    """
-    try:
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    except FileNotFoundError as error:
-        raise TroubleError(f"{command[0]} is not installed.") from error
-
-
-def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments that all who go to a machine have."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--stack", required=True, help="for example dev")
-    arguments.add_argument("--pulumi", default="pulumi", help="or bin/pulumi-local")
-    return arguments

@@ -1,8 +1,7 @@
-"""Is what a stack has made still what was declared? Looks in the cloud and at the machine.
+"""Whether the resources of a stack are still as declared, in the cloud and on the machine.
 
-Changes nothing: `pulumi refresh` in preview asks Azure, and a tool of the machine, reached by SSH,
-looks at files, units, versions, models and what Open WebUI holds. Exit code: 0 when nothing
-differs, 1 when something does, 2 when nothing was found and one of the two did not answer.
+Only reads. `pulumi refresh` in preview mode compares Azure with Pulumi's state, and a program on
+the machine compares files, units, versions, models and Open WebUI's items with what was installed.
 """
 
 from __future__ import annotations
@@ -17,48 +16,70 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ollamazure.operate.connection import Machine, TroubleError, outputs_of, parser, run_pulumi
+from ollamazure.operate.connection import MachineConnection
+from ollamazure.operate.pulumi import OperateError, read_outputs, run_pulumi
 from ollamazure.preview import output, text
 
-LOOK = "sudo /usr/local/lib/ollamazure/drift.py"
-LONGEST_PART = 24_000  # characters: an issue holds 65536
+PROGRAM = "sudo /usr/local/lib/ollamazure/drift.py"
+LONGEST_PART = 24_000  # characters: an issue on GitHub holds 65536
 EXIT_CODES = {"none": 0, "found": 1, "unknown": 2}
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look has found.
+class DriftReport:
+    """What differs in one place.
 
     Attributes:
         place: `cloud` or `machine`.
-        found: each item names a resource, and what differs.
-        trouble: why it cannot be told, if so.
+        differences: each names a resource, and what differs.
+        error: why the place could not be compared, if it could not.
     """
 
     place: str
-    found: Sequence[Mapping[str, str]] = ()
-    trouble: str = ""
+    differences: Sequence[Mapping[str, str]] = ()
+    error: str = ""
 
     @property
     def outcome(self) -> str:
         """In one word: found, none or unknown."""
-        return "unknown" if self.trouble else "found" if self.found else "none"
+        return "unknown" if self.error else "found" if self.differences else "none"
 
 
-def look_at_cloud(stack: str, pulumi: str) -> Look:
-    """What Azure has otherwise than Pulumi's state."""
+def run(stack: str, pulumi: str, markdown: Path | None) -> int:
+    """Compare both places and print the result; returns 0 without drift, 1 with, 2 when unknown.
+
+    Args:
+        stack: its name.
+        pulumi: the command that has it.
+        markdown: a file for the report of the nightly workflow.
+    """
+    reports = [compare_cloud(stack, pulumi), compare_machine(stack, pulumi)]
+    reapply = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    for report in reports:
+        if report.error:
+            print(f"drift: {report.error}", file=sys.stderr)
+    if printed := render_text(stack, reports, pulumi, reapply):
+        print(text.harmless(printed))
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(render_markdown(stack, reports, pulumi, reapply))
+    return EXIT_CODES[outcome_of(reports)]
+
+
+def compare_cloud(stack: str, pulumi: str) -> DriftReport:
+    """What differs between Azure and Pulumi's state."""
     try:
-        return Look("cloud", [*cloud_differences(refreshed(stack, pulumi).steps)])
-    except (TroubleError, output.PreviewError) as error:
-        return Look("cloud", trouble=f"the cloud does not say what differs: {error}")
+        return DriftReport("cloud", [*cloud_differences(preview_refresh(stack, pulumi).steps)])
+    except (OperateError, output.PreviewError) as error:
+        return DriftReport("cloud", error=f"the cloud cannot be compared: {error}")
 
 
-def refreshed(stack: str, pulumi: str) -> output.Preview:
+def preview_refresh(stack: str, pulumi: str) -> output.Preview:
     """What a refresh would change in Pulumi's state.
 
     Raises:
-        TroubleError: Azure cannot be asked.
-        output.PreviewError: what Pulumi says is not understood.
+        OperateError: the refresh failed.
+        output.PreviewError: Pulumi's output has an unknown form.
     """
     command = [pulumi, "refresh", "--preview-only", "--json", "--non-interactive"]
     done = run_pulumi([*command, "--stack", stack])
@@ -68,124 +89,101 @@ def refreshed(stack: str, pulumi: str) -> output.Preview:
         errors = output.read(done.stdout).errors
     except output.PreviewError:
         errors = ()
-    raise TroubleError(
-        "; ".join(errors) or f"`{' '.join(command)}` has failed; Pulumi has said why."
+    raise OperateError(
+        "; ".join(errors) or f"`{' '.join(command)}` failed; Pulumi's own message is above."
     )
 
 
 def cloud_differences(steps: Sequence[output.Step]) -> Iterator[dict[str, str]]:
-    """What the steps of a refresh mean, resource by resource."""
+    """The differences that the steps of a refresh stand for."""
     for step in steps:
         if step.op == "delete":
-            yield {"resource": step.name, "what": f"the {step.type} is gone"}
+            yield {"resource": step.name, "what": f"the {step.type} is missing"}
         elif step.op not in ("same", "read", "refresh"):
             for path in step.changed or (f"the {step.type}",):
-                yield {"resource": step.name, "what": f"{path} {difference(step, path)}"}
+                yield {"resource": step.name, "what": f"{path} {describe_difference(step, path)}"}
 
 
-def difference(step: output.Step, path: str) -> str:
-    """What Azure has at a path of the inputs, and what was declared; secrets are masked already."""
-    declared, now = (state.value(path) if state else None for state in (step.old, step.new))
-    if declared == now:
+def describe_difference(step: output.Step, path: str) -> str:
+    """The actual and the declared value at a path of the inputs; secrets are already masked."""
+    declared, actual = (state.value(path) if state else None for state in (step.old, step.new))
+    if declared == actual:
         return "differs"
     if declared is None:
-        return f"is {in_short(now)} and not declared"
-    if now is None:
-        return f"is gone, declared is {in_short(declared)}"
-    return f"is {in_short(now)}, declared is {in_short(declared)}"
+        return f"is {_shorten(actual)} and not declared"
+    if actual is None:
+        return f"is missing, declared is {_shorten(declared)}"
+    return f"is {_shorten(actual)}, declared is {_shorten(declared)}"
 
 
-def in_short(value: Any) -> str:
-    """A value on one line that is not too long."""
+def _shorten(value: Any) -> str:
     return text.shortened(json.dumps(value, ensure_ascii=False))
 
 
-def look_at_machine(stack: str, pulumi: str) -> Look:
-    """What the stack's machine itself finds."""
+def compare_machine(stack: str, pulumi: str) -> DriftReport:
+    """What differs between the machine and what was installed there."""
     try:
-        outputs = outputs_of(stack, pulumi, "adminEmail", "adminPassword")
-        return Look("machine", asyncio.run(look(outputs)))
-    except TroubleError as trouble:
-        return Look("machine", trouble=str(trouble))
+        outputs = read_outputs(stack, pulumi, "adminEmail", "adminPassword")
+        return DriftReport("machine", asyncio.run(query_machine(outputs)))
+    except OperateError as error:
+        return DriftReport("machine", error=str(error))
 
 
-async def look(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What the machine that `outputs` lead to finds: a resource and what differs, each.
+async def query_machine(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The differences that the machine's own program finds, each with its resource.
 
     Raises:
-        TroubleError: the machine is not reached, is another one, or does not answer.
+        OperateError: the machine cannot be queried.
     """
     admin = {"email": outputs["adminEmail"], "password": outputs["adminPassword"]}
-    found: list[dict[str, str]] = await Machine.of(outputs).ask(LOOK, json.dumps(admin))
-    return found
+    machine = MachineConnection.from_outputs(outputs)
+    differences: list[dict[str, str]] = await machine.query(PROGRAM, json.dumps(admin))
+    return differences
 
 
-def outcome(looks: Sequence[Look]) -> str:
-    """Of all looks together: what one has found counts, also where another could not look."""
-    each = {look.outcome for look in looks}
-    return next(word for word in ("found", "unknown", "none") if word in each)
+def outcome_of(reports: Sequence[DriftReport]) -> str:
+    """The outcome of all places: a difference counts even if another place is unknown."""
+    outcomes = {report.outcome for report in reports}
+    return next(word for word in ("found", "unknown", "none") if word in outcomes)
 
 
-def report(stack: str, looks: Sequence[Look], pulumi: str, again: str) -> str:
-    """What a person reads: the differences by resource, and the commands that end them.
+def render_text(stack: str, reports: Sequence[DriftReport], pulumi: str, reapply: str) -> str:
+    """The differences by resource, and the commands that undo them.
 
     Args:
-        stack: what was looked at.
-        looks: one for each place.
-        pulumi: the command that works on the stack.
-        again: a value that the setting `reapply` has not had before.
+        stack: its name.
+        reports: one for each place.
+        pulumi: the command that has the stack.
+        reapply: a value that the setting `reapply` has not had before.
     """
-    parts = [paragraph(look, stack) for look in looks if look.outcome == "found"]
-    for look in looks:
-        if look.outcome == "none":
-            parts.append(f"No drift: the {look.place} of the stack {stack} is as declared.")
+    parts = [_paragraph(report, stack) for report in reports if report.outcome == "found"]
+    for report in reports:
+        if report.outcome == "none":
+            parts.append(f"No drift: the {report.place} of the stack {stack} is as declared.")
     fixes = {
         "cloud": f"{pulumi} up --refresh --stack {stack}",
-        "machine": f"{pulumi} config set ollamazure:reapply {again} --stack {stack} && "
+        "machine": f"{pulumi} config set ollamazure:reapply {reapply} --stack {stack} && "
         f"{pulumi} up --stack {stack}",
     }
-    for look in looks:
-        if look.outcome == "found":
-            parts += [f"To have the {look.place} as declared again:", f"  {fixes[look.place]}"]
+    for report in reports:
+        if report.outcome == "found":
+            parts += [f"To restore the {report.place}:", f"  {fixes[report.place]}"]
     return "\n\n".join(parts)
 
 
-def paragraph(look: Look, stack: str) -> str:
-    """What was found at one place, by resource."""
-    lines = [f"Drift of the {look.place} of the stack {stack}:"]
-    in_order = sorted(look.found, key=lambda item: (item["resource"], item["what"]))
+def _paragraph(report: DriftReport, stack: str) -> str:
+    lines = [f"Drift of the {report.place} of the stack {stack}:"]
+    in_order = sorted(report.differences, key=lambda item: (item["resource"], item["what"]))
     for resource, items in itertools.groupby(in_order, key=lambda item: item["resource"]):
         lines += ["", resource, *(f"  {item['what']}" for item in items)]
     return "\n".join(lines)
 
 
-def markdown(stack: str, looks: Sequence[Look], pulumi: str, again: str) -> str:
-    """The report for an issue; its first line says what came of it."""
-    parts = [f"<!-- drift: {outcome(looks)} -->\n## {stack}\n"]
-    for look in looks:
-        said = look.trouble or report(stack, [look], pulumi, again)
-        block = text.block(said[:LONGEST_PART], "text")
-        parts.append(f"**The {look.place}**: {look.outcome}\n\n{block}\n")
+def render_markdown(stack: str, reports: Sequence[DriftReport], pulumi: str, reapply: str) -> str:
+    """The report for an issue on GitHub; its first line states the outcome."""
+    parts = [f"<!-- drift: {outcome_of(reports)} -->\n## {stack}\n"]
+    for report in reports:
+        body = report.error or render_text(stack, [report], pulumi, reapply)
+        block = text.block(body[:LONGEST_PART], "text")
+        parts.append(f"**The {report.place}**: {report.outcome}\n\n{block}\n")
     return "\n".join(parts)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options_of = parser("What differs from what was declared? Only reads.")
-    options_of.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there")
-    options = options_of.parse_args(arguments)
-    stack, pulumi = options.stack, options.pulumi
-    looks = [look_at_cloud(stack, pulumi), look_at_machine(stack, pulumi)]
-    again = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    for look in looks:
-        if look.trouble:
-            print(f"drift: {look.trouble}", file=sys.stderr)
-    if said := report(stack, looks, pulumi, again):
-        print(text.harmless(said))
-    if options.markdown:
-        options.markdown.parent.mkdir(parents=True, exist_ok=True)
-        options.markdown.write_text(markdown(stack, looks, pulumi, again))
-    return EXIT_CODES[outcome(looks)]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
-"""What the services on the machine of a stack have logged, as it comes.
+"""The journal of the services on a stack's machine.
 
-Nothing that runs there logs a secret; the stack's own are masked all the same. Exit code: 0, also
-after Ctrl-C; 2 when the machine is not reached.
+The services log no secret; the stack's own secrets are masked all the same.
 """
 
 from __future__ import annotations
@@ -9,26 +8,50 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import asyncssh
 
-from ollamazure.operate.connection import Machine, TroubleError, outputs_of, parser
+from ollamazure.operate.connection import MachineConnection
+from ollamazure.operate.pulumi import read_outputs
 
-UNITS = ("ollama", "open-webui", "nginx")
 MASK = "[secret]"
 
 
-def journal(units: Sequence[str], since: str, *, follow: bool) -> str:
-    """The command that reads the journal.
+class Unit(StrEnum):
+    """The services on the machine, by their systemd units."""
+
+    OLLAMA = "ollama"
+    OPEN_WEBUI = "open-webui"
+    NGINX = "nginx"
+
+
+def run(stack: str, pulumi: str, units: Sequence[Unit], since: str, *, follow: bool) -> int:
+    """Print the journal; returns the exit code of the command on the machine.
 
     Args:
-        units: names of systemd units.
+        stack: its name.
+        pulumi: the command that has it.
+        units: whose journal.
         since: what `journalctl` takes, or a span such as `1h`, which ends now.
-        follow: goes on with what is logged from now on.
+        follow: also print what is logged from now on, until Ctrl-C.
+
+    Raises:
+        OperateError: the machine cannot be queried.
     """
+    outputs = read_outputs(stack, pulumi)
+    command = journal_command(units, since, follow=follow)
+    machine = MachineConnection.from_outputs(outputs)
+    try:
+        return asyncio.run(print_output(machine, command, secrets_of(outputs)))
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 0
+
+
+def journal_command(units: Sequence[Unit], since: str, *, follow: bool) -> str:
+    """The command line that reads the journal; the arguments are those of `run`."""
     start = f"-{since}" if re.fullmatch(r"\d+ ?[a-zA-Z]+", since) else since
     return shlex.join(
         [
@@ -41,59 +64,38 @@ def journal(units: Sequence[str], since: str, *, follow: bool) -> str:
 
 
 def secrets_of(outputs: Mapping[str, Any]) -> list[str]:
-    """Each secret among the outputs that fits on one line."""
-    keys = str(outputs["sshPrivateKey"]).splitlines()
-    found = {*keys[1:-1], *passwords_of(outputs)}
-    return sorted(found, key=len, reverse=True)
+    """Each secret of the outputs that fits on one line, the longest first."""
+    key_lines = str(outputs["sshPrivateKey"]).splitlines()
+    return sorted({*key_lines[1:-1], *_passwords(outputs)}, key=len, reverse=True)
 
 
-def passwords_of(outputs: Mapping[str, Any]) -> Iterator[str]:
+def _passwords(outputs: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, [outputs.get("adminPassword")])
     yield from outputs.get("initialPasswords", {}).values()
 
 
-def masked(line: str, secrets: Sequence[str]) -> str:
+def mask(line: str, secrets: Sequence[str]) -> str:
+    """The line with each secret replaced."""
     for secret in secrets:
         line = line.replace(secret, MASK)
     return line
 
 
-async def stream(machine: Machine, command: str, secrets: Sequence[str]) -> int:
-    """Print what the command prints, line by line, until it or the reader ends.
+async def print_output(machine: MachineConnection, command: str, secrets: Sequence[str]) -> int:
+    """Print what a command on the machine prints, line by line; returns its exit code.
 
     Raises:
-        TroubleError: the machine is not reached, or is another one.
+        OperateError: the connection fails.
     """
     try:
-        async with machine.connect() as connection:
+        async with machine.open() as connection:
             process = await connection.create_process(
                 command, stdin=asyncssh.DEVNULL, stderr=asyncssh.STDOUT, errors="replace"
             )
             async for line in process.stdout:
-                print(masked(line, secrets), end="", flush=True)
+                print(mask(line, secrets), end="", flush=True)
             return int((await process.wait()).exit_status or 0)
     except (OSError, asyncssh.Error) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise machine.not_reached(error) from error
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options_of = parser("What the services of the chat have logged.")
-    options_of.add_argument("--unit", action="append", choices=UNITS, help="all three without it")
-    options_of.add_argument("--since", default="1h", help="1h (which is the default), today, …")
-    options_of.add_argument("--follow", action="store_true", help="until Ctrl-C")
-    options = options_of.parse_args(arguments)
-    command = journal(options.unit or UNITS, options.since, follow=options.follow)
-    try:
-        outputs = outputs_of(options.stack, options.pulumi)
-        return asyncio.run(stream(Machine.of(outputs), command, secrets_of(outputs)))
-    except TroubleError as trouble:
-        print(f"logs: {trouble}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, BrokenPipeError):
-        return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise machine.connection_error(error) from error

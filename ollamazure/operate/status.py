@@ -1,8 +1,4 @@
-"""How a stack's chat and its machine are, on one screen.
-
-Looks by HTTPS and by SSH and changes nothing. Exit code: 0 when all is well, 1 when something is
-not, 2 when it cannot be told.
-"""
+"""The state of a stack's chat and its machine, on one screen. Only reads, by HTTPS and SSH."""
 
 from __future__ import annotations
 
@@ -11,36 +7,55 @@ import hashlib
 import http.client
 import socket
 import ssl
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from ollamazure.operate.connection import Machine, TroubleError, outputs_of, parser
+from ollamazure.operate.connection import MachineConnection
+from ollamazure.operate.pulumi import OperateError, read_outputs
 
-ASK = "sudo /usr/local/lib/ollamazure/status.py"
+PROGRAM = "sudo /usr/local/lib/ollamazure/status.py"
 NEEDED = ("url", "certificateFingerprint", "models", "vmSize")
-URL_PATIENCE_SECONDS = 10
-LEAST_FREE = 0.05  # of the data disk, for chats that are still to come
+URL_TIMEOUT_SECONDS = 10
+LEAST_FREE = 0.05  # of the data disk: room for the next chats
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
 STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped"}
 
 
-def answer_of(url: str, fingerprint: str) -> str | None:
+def run(stack: str, pulumi: str) -> int:
+    """Print the screen; returns 0 when all is well, 1 when something is not.
+
+    Raises:
+        OperateError: the machine cannot be queried.
+    """
+    outputs = read_outputs(stack, pulumi, *NEEDED)
+    url_problem = check_url(outputs["url"], outputs["certificateFingerprint"])
+    try:
+        facts = asyncio.run(MachineConnection.from_outputs(outputs).query(PROGRAM))
+    except OperateError as error:
+        chat = f"The chat at {outputs['url']} {url_problem or 'answers'}."
+        raise OperateError(f"{error} {chat}") from error
+    status = ChatStatus(stack, outputs, facts, url_problem, datetime.now(UTC))
+    print(status.render())
+    return 1 if status.problems() else 0
+
+
+def check_url(url: str, fingerprint: str) -> str | None:
     """What is wrong with the chat at `url`; None when it answers with the pinned certificate."""
     host = urlsplit(url).hostname or ""
-    # Self-signed: instead of an authority, the fingerprint says who it is, before anything is sent.
+    # The certificate may be self-signed, so its fingerprint is compared before anything is sent.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with (
-            socket.create_connection((host, 443), URL_PATIENCE_SECONDS) as raw,
+            socket.create_connection((host, 443), URL_TIMEOUT_SECONDS) as raw,
             context.wrap_socket(raw, server_hostname=host) as channel,
         ):
             shown = hashlib.sha256(channel.getpeercert(binary_form=True) or b"").digest()
             if shown.hex(":").upper() != fingerprint.upper():
-                return "shows another certificate than `pulumi up` has made"
+                return "shows another certificate than the one that `pulumi up` created"
             connection = http.client.HTTPConnection(host)
             connection.sock = channel
             connection.request("GET", "/health")
@@ -50,132 +65,130 @@ def answer_of(url: str, fingerprint: str) -> str | None:
     return None if status == http.client.OK else f"answers with the HTTP status {status}"
 
 
-def problems(
-    outputs: Mapping[str, Any], url_problem: str | None, said: Mapping[str, Any], now: datetime
-) -> Iterator[str]:
-    """What is not well, each with what tells more or fixes it.
+@dataclass(frozen=True)
+class ChatStatus:
+    """What is known of a chat at a moment.
 
-    Args:
-        outputs: of the stack.
-        url_problem: as `answer_of` returns it.
-        said: what the machine's own tool says.
-        now: the moment it is asked for.
+    Attributes:
+        stack: its name.
+        outputs: the stack's.
+        facts: what the machine's own program reports.
+        url_problem: as `check_url` returns it.
+        now: the moment.
     """
-    if url_problem:
-        yield f"The chat {url_problem}."
-    for service in said["services"]:
-        if service["state"] != "active":
-            name = service["name"]
-            yield f"{NAMES[name]} {state(service)}: `make logs UNIT={name}` tells why."
-    disk = said["data_disk"]
-    if disk is None:
-        yield "The data disk is not mounted."
-    elif disk["free"] < LEAST_FREE * disk["total"]:
-        yield f"The data disk is nearly full: {size(disk)}. ollamazure:dataDiskGiB makes it larger."
-    if said["models"] is not None:
-        there = {name.lower() for name in said["models"]}
-        for name in outputs["models"]:
-            if name.lower() not in there:
-                yield f"The model {name} is gone: `make drift` says how to get it back."
-    ends = certificate_end(said)
-    if ends is None:
-        yield "The certificate cannot be read."
-    elif ends < now:
-        yield f"The certificate has ended on {ends:%Y-%m-%d}: `pulumi up` makes a new one."
+
+    stack: str
+    outputs: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    url_problem: str | None
+    now: datetime
+
+    def problems(self) -> list[str]:
+        """What is not well, each with the command that shows more or fixes it."""
+        chat = [f"The chat {self.url_problem}."] if self.url_problem else []
+        return [
+            *chat,
+            *self._service_problems(),
+            *self._disk_problems(),
+            *self._model_problems(),
+            *self._certificate_problems(),
+        ]
+
+    def _service_problems(self) -> Iterator[str]:
+        for service in self.facts["services"]:
+            if service["state"] != "active":
+                name = service["name"]
+                logs = f"bin/ollamazure logs --stack {self.stack} --unit {name}"
+                yield f"{NAMES[name]} {_service(service)}: `{logs}` shows why."
+
+    def _disk_problems(self) -> Iterator[str]:
+        disk = self.facts["data_disk"]
+        if disk is None:
+            yield "The data disk is not mounted."
+        elif disk["free"] < LEAST_FREE * disk["total"]:
+            fix = "ollamazure:dataDiskGiB enlarges it"
+            yield f"The data disk is nearly full: {_space(disk)}. {fix}."
+
+    def _model_problems(self) -> Iterator[str]:
+        if self.facts["models"] is None:
+            return
+        installed = {name.lower() for name in self.facts["models"]}
+        for name in self.outputs["models"]:
+            if name.lower() not in installed:
+                drift = f"bin/ollamazure drift --stack {self.stack}"
+                yield f"The model {name} is missing: `{drift}` shows how to restore it."
+
+    def _certificate_problems(self) -> Iterator[str]:
+        ends = _certificate_end(self.facts)
+        if ends is None:
+            yield "The certificate cannot be read."
+        elif ends < self.now:
+            yield f"The certificate expired on {ends:%Y-%m-%d}: `pulumi up` creates a new one."
+
+    def render(self) -> str:
+        """The screen."""
+        facts, outputs = self.facts, self.outputs
+        booted = datetime.fromtimestamp(facts["booted"], UTC)
+        up = f"up {span(self.now - booted)}, since {booted:%Y-%m-%d %H:%M} UTC"
+        disk = facts["data_disk"]
+        rows = [
+            ("Chat", f"{outputs['url']} {self.url_problem or 'answers'}"),
+            ("Machine", f"{outputs['vmSize']}, {up}"),
+            ("Load", f"{facts['load']:.2f} of {facts['processors']} processors, over five minutes"),
+            ("Memory", _space(facts["memory"])),
+            ("Data disk", _space(disk) if disk else "not mounted"),
+            *((NAMES[service["name"]], _service(service)) for service in facts["services"]),
+            ("Models", _models(facts)),
+            ("Certificate", _certificate(facts, self.now)),
+            ("Restart", _restart(self.stack, pending=facts["reboot_pending"])),
+        ]
+        problems = self.problems()
+        verdict = "not healthy" if problems else "healthy"
+        lines = [f"{name:<13}{value}" for name, value in rows]
+        end = ["", *problems] if problems else []
+        return "\n".join([f"{self.stack}: {verdict}", "", *lines, *end])
 
 
-def screen(
-    stack: str,
-    outputs: Mapping[str, Any],
-    url_problem: str | None,
-    said: Mapping[str, Any],
-    now: datetime,
-) -> str:
-    """All of it for a person; the arguments are those of `problems`."""
-    booted = datetime.fromtimestamp(said["booted"], UTC)
-    wrong = list(problems(outputs, url_problem, said, now))
-    rows = [
-        ("Chat", f"{outputs['url']} {url_problem or 'answers'}"),
-        (
-            "Machine",
-            f"{outputs['vmSize']}, up {span(now - booted)}, since {booted:%Y-%m-%d %H:%M} UTC",
-        ),
-        ("Load", f"{said['load']:.2f} of {said['processors']} processors, over five minutes"),
-        ("Memory", size(said["memory"])),
-        ("Data disk", size(said["data_disk"]) if said["data_disk"] else "not mounted"),
-        *((NAMES[service["name"]], state(service)) for service in said["services"]),
-        ("Models", models(said)),
-        ("Certificate", certificate(said, now)),
-        ("Restart", restart(stack, pending=said["reboot_pending"])),
-    ]
-    verdict = "not healthy" if wrong else "healthy"
-    lines = [f"{name:<13}{value}" for name, value in rows]
-    return "\n".join([f"{stack}: {verdict}", "", *lines, *(["", *wrong] if wrong else [])])
-
-
-def state(service: Mapping[str, Any]) -> str:
+def _service(service: Mapping[str, Any]) -> str:
     word = STATES.get(service["state"], f"is {service['state']}")
     return f"{word}, {service['version']}" if service["version"] else word
 
 
-def models(said: Mapping[str, Any]) -> str:
-    if said["models"] is None:
-        return "Ollama does not tell"
-    loaded = set(said["loaded"])
-    listed = [f"{name} (in memory)" if name in loaded else name for name in said["models"]]
+def _models(facts: Mapping[str, Any]) -> str:
+    if facts["models"] is None:
+        return "unknown, Ollama does not answer"
+    loaded = set(facts["loaded"])
+    listed = [f"{name} (in memory)" if name in loaded else name for name in facts["models"]]
     return ", ".join(listed) or "none"
 
 
-def certificate(said: Mapping[str, Any], now: datetime) -> str:
-    ends = certificate_end(said)
+def _certificate(facts: Mapping[str, Any], now: datetime) -> str:
+    ends = _certificate_end(facts)
     if ends is None:
         return "cannot be read"
     return f"until {ends:%Y-%m-%d}" + (f", {span(ends - now)} from now" if ends > now else "")
 
 
-def certificate_end(said: Mapping[str, Any]) -> datetime | None:
-    ends = said["certificate_ends"]
+def _certificate_end(facts: Mapping[str, Any]) -> datetime | None:
+    ends = facts["certificate_ends"]
     return datetime.fromisoformat(ends) if ends else None
 
 
-def restart(stack: str, *, pending: bool) -> str:
+def _restart(stack: str, *, pending: bool) -> str:
     if not pending:
-        return "none pending"
-    return f'a new kernel waits for one: `make ssh STACK={stack} COMMAND="sudo reboot"`'
+        return "not needed"
+    return f"needed for a new kernel: `bin/ollamazure ssh --stack {stack} sudo reboot`"
 
 
-def size(space: Mapping[str, int]) -> str:
-    """In GiB, as Azure sells it."""
+def _space(space: Mapping[str, int]) -> str:
     return f"{space['free'] / 2**30:.1f} of {space['total'] / 2**30:.1f} GiB free"
 
 
 def span(duration: timedelta) -> str:
-    """In the largest unit of which there are two."""
+    """The duration in the largest unit that it contains at least twice."""
     minutes = int(duration.total_seconds()) // 60
     if minutes >= 2 * 24 * 60:
         return f"{minutes // (24 * 60)} days"
     if minutes >= 2 * 60:
         return f"{minutes // 60} hours"
     return f"{minutes} min"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser("How the chat and its machine are. Only reads.").parse_args(arguments)
-    try:
-        outputs = outputs_of(options.stack, options.pulumi, *NEEDED)
-        url_problem = answer_of(outputs["url"], outputs["certificateFingerprint"])
-        try:
-            said = asyncio.run(Machine.of(outputs).ask(ASK))
-        except TroubleError as trouble:
-            chat = f"The chat at {outputs['url']} {url_problem or 'answers'}."
-            raise TroubleError(f"{trouble} {chat}") from trouble
-    except TroubleError as trouble:
-        print(f"status: {trouble}", file=sys.stderr)
-        return 2
-    now = datetime.now(UTC)
-    print(screen(options.stack, outputs, url_problem, said, now))
-    return 1 if any(problems(outputs, url_problem, said, now)) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

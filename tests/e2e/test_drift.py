@@ -1,4 +1,4 @@
-"""Changes by hand on a running machine: `make drift` names them, another `reapply` ends them."""
+"""Changes by hand on a machine: `ollamazure drift` names them, another `reapply` undoes them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 
 import asyncssh
 import pytest
 
-from ollamazure.operate.connection import TroubleError
-from ollamazure.operate.drift import look
+from ollamazure.operate.drift import query_machine
+from ollamazure.operate.pulumi import OperateError
 from tests.e2e.deployment import PROJECT, Deployment, Ran
 from tests.e2e.test_application import models_of_a_new_user, started
 
@@ -50,10 +49,8 @@ FOUND = {
 
 
 def drift(deployment: Deployment) -> Ran:
-    """`make drift`, without make."""
-    command = (sys.executable, "-m", "ollamazure.operate.drift", "--stack", deployment.stack)
     done = subprocess.run(
-        [*command, "--pulumi", "bin/pulumi-local"],
+        ["bin/ollamazure", "drift", "--stack", deployment.stack],
         cwd=PROJECT,
         env={**os.environ, "OLLAMAZURE_EMULATOR": str(deployment.home)},
         stdout=subprocess.PIPE,
@@ -121,11 +118,11 @@ def test_what_nobody_declared_is_no_drift(deployment: Deployment) -> None:
 
 def test_another_machine_at_the_address_is_not_believed(deployment: Deployment) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    with pytest.raises(TroubleError, match="Host key is not trusted"):
-        asyncio.run(look({**deployment.outputs, "hostKey": other}))
+    with pytest.raises(OperateError, match="Host key is not trusted"):
+        asyncio.run(query_machine({**deployment.outputs, "hostKey": other}))
 
 
 def test_a_machine_that_is_not_reached_is_trouble(deployment: Deployment) -> None:
     nowhere = "ssh -i chat.key ollamazure@127.20.255.253"
-    with pytest.raises(TroubleError, match="is not reached by SSH"):
-        asyncio.run(look({**deployment.outputs, "sshCommand": nowhere}))
+    with pytest.raises(OperateError, match="SSH to the machine at .* failed"):
+        asyncio.run(query_machine({**deployment.outputs, "sshCommand": nowhere}))

@@ -1,4 +1,4 @@
-"""`make status`, `make logs` and `make ssh` on a running machine."""
+"""`ollamazure status`, `logs` and `ssh` on a running machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import asyncssh
 import pytest
 
 from ollamazure.operate import logs, ssh
-from ollamazure.operate.connection import Machine
+from ollamazure.operate.connection import MachineConnection
 from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
 
 
@@ -24,15 +23,13 @@ def environment(deployment: Deployment) -> dict[str, str]:
     return {**os.environ, "OLLAMAZURE_EMULATOR": str(deployment.home)}
 
 
-def command(deployment: Deployment, target: str, *arguments: str) -> list[str]:
-    """What `make` runs for the target."""
-    stack = ["--stack", deployment.stack, "--pulumi", "bin/pulumi-local"]
-    return [sys.executable, "-m", f"scripts.{target}", *stack, *arguments]
+def command(deployment: Deployment, name: str, *arguments: str) -> list[str]:
+    return ["bin/ollamazure", name, "--stack", deployment.stack, *arguments]
 
 
-def run(deployment: Deployment, target: str, *arguments: str) -> Ran:
+def run(deployment: Deployment, name: str, *arguments: str) -> Ran:
     done = subprocess.run(
-        command(deployment, target, *arguments),
+        command(deployment, name, *arguments),
         cwd=PROJECT,
         env=environment(deployment),
         stdin=subprocess.DEVNULL,
@@ -67,16 +64,21 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
     finally:
         deployment.ssh("sudo systemctl start nginx && sudo rm /run/reboot-required")
     assert ill.code == 1, ill.output
-    assert "\nNginx is stopped: `make logs UNIT=nginx` tells why.\n" in ill.output
+    assert (
+        "\nNginx is stopped: `bin/ollamazure logs --stack local --unit nginx` shows why.\n"
+        in ill.output
+    )
     said = rows(ill.output)
     assert said["Nginx"] == "is stopped"
     assert said["Certificate"] == rows(well.output)["Certificate"]
-    assert said["Restart"].startswith("a new kernel waits")
+    assert said["Restart"].startswith("needed for a new kernel")
     wait_until(lambda: deployment.connects(443), "Nginx is back")
 
 
-@pytest.mark.parametrize("unit", logs.UNITS)
-def test_the_logs_hold_the_services_lines_and_no_secret(deployment: Deployment, unit: str) -> None:
+@pytest.mark.parametrize("unit", logs.Unit)
+def test_the_logs_hold_the_services_lines_and_no_secret(
+    deployment: Deployment, unit: logs.Unit
+) -> None:
     assert deployment.ask("Say marzipan.")
     ran = run(deployment, "logs", "--unit", unit, "--since", "12h")
     assert ran.code == 0, ran.output
@@ -99,9 +101,9 @@ def test_following_the_logs_ends_cleanly(deployment: Deployment) -> None:
     with following:
         with deployment.client() as client:
             wait_until(lambda: "journalctl" in journals(deployment), "the journal is read")
-            assert client.get("/health", headers={"User-Agent": "seen-by-make-logs"}).is_success
+            assert client.get("/health", headers={"User-Agent": "seen-in-the-logs"}).is_success
         assert following.stdout
-        assert any("seen-by-make-logs" in line for line in following.stdout)
+        assert any("seen-in-the-logs" in line for line in following.stdout)
         following.send_signal(signal.SIGINT)
         assert following.wait() == 0
         assert "Traceback" not in following.stdout.read()
@@ -158,11 +160,11 @@ def command_lines() -> str:
 
 def test_another_host_key_is_refused(deployment: Deployment) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    machine = Machine.of({**deployment.outputs, "hostKey": other})
+    machine = MachineConnection.from_outputs({**deployment.outputs, "hostKey": other})
     assert ran(machine, ["true"]) != 0
-    assert ran(Machine.of(deployment.outputs), ["true"]) == 0
+    assert ran(MachineConnection.from_outputs(deployment.outputs), ["true"]) == 0
 
 
-def ran(machine: Machine, command: Sequence[str]) -> Any:
-    with ssh.agent_with(machine.private_key) as socket:
-        return subprocess.run(ssh.client(machine, socket, command), check=False).returncode
+def ran(machine: MachineConnection, command: Sequence[str]) -> Any:
+    with ssh.start_agent(machine.private_key) as socket:
+        return subprocess.run(ssh.ssh_command(machine, socket, command), check=False).returncode

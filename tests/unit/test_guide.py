@@ -14,7 +14,7 @@ import yaml
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
 from ollamazure import sizing
-from ollamazure.azure.preflight import Stack, stack_settings
+from ollamazure.azure.stack_file import StackFile
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
@@ -24,7 +24,8 @@ ADDRESS = "192.0.2.10"
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return stack_settings(Stack.read("dev", PROJECT))
+    dev = StackFile.read("dev", PROJECT)
+    return StackFile("dev", {**dev.config, "ollamazure:sshClients": ["192.0.2.7"]}).settings()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""Against stand-ins for `az` and `gh` that answer what the real ones do.
+"""`ollamazure bootstrap` with stand-ins for `az` and `gh` that answer what the real ones do.
 
 Every argument list was read by the parser of Azure CLI 2.91, which refuses a wrong one before it
-asks for a sign-in; the answers have the shapes of Azure's own.
+needs a sign-in; the answers have the shapes of Azure's own.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from ollamazure.azure import bootstrap
-from ollamazure.azure.bootstrap import Place
+from ollamazure import cli
+from ollamazure.azure.state_names import StateNames
 from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
-PLACE = Place(SUBSCRIPTION, "dev", "francecentral")
+NAMES = StateNames(SUBSCRIPTION, "dev", "francecentral")
 GROUP = "ollamazure-dev-state"
 HERE = f"--resource-group {GROUP}"
 ON = f"--subscription {SUBSCRIPTION} --output json"
@@ -29,7 +30,7 @@ DEPLOYED = ("ollamazure-dev", "ollamazure-dev-data")
 
 
 class Azure(Program):
-    """A subscription in which nothing of the stack is there, until a test says otherwise."""
+    """A subscription in which nothing of the stack exists, until a test changes that."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "az")
@@ -48,19 +49,19 @@ class Azure(Program):
         for number, name in enumerate((DEPLOY, PREVIEW)):
             shown = {"principalId": f"principal-{number}", "clientId": f"client-{number}"}
             self.answer(f"identity show --name {name} {HERE} {ON}", {"name": name} | shown)
-        self.takes_what_makes()
+        self.accept_changes()
 
     def has(self, *, groups: tuple[str, ...]) -> None:
         self.answer(f"group list {ON}", [{"name": name} for name in groups])
 
     def has_everything(self, *groups: str, subject: str = NUMBERED) -> None:
-        """All that a first run makes, and besides it these groups."""
+        """All that a first run creates, and these groups."""
         self.has(groups=(GROUP, *groups))
-        self.answer(f"storage account list {HERE} {ON}", [{"name": PLACE.account}])
-        container = f"storage container-rm list --storage-account {PLACE.account} {HERE} {ON}"
+        self.answer(f"storage account list {HERE} {ON}", [{"name": NAMES.account}])
+        container = f"storage container-rm list --storage-account {NAMES.account} {HERE} {ON}"
         self.answer(container, [{"name": "state"}])
-        self.answer(f"keyvault list {HERE} {ON}", [{"name": PLACE.vault}])
-        keys = f"rest --method get --url {PLACE.keys}?api-version=2023-07-01 --output json"
+        self.answer(f"keyvault list {HERE} {ON}", [{"name": NAMES.vault}])
+        keys = f"rest --method get --url {NAMES.keys}?api-version=2023-07-01 --output json"
         self.answer(keys, {"value": [{"name": "state"}]})
         identities = [
             {"name": DEPLOY, "principalId": "principal-0"},
@@ -91,11 +92,11 @@ class Azure(Program):
             ],
         )
 
-    def takes_what_makes(self) -> None:
-        """The commands that make something, as they have to be."""
+    def accept_changes(self) -> None:
+        """The commands that change something, with their exact arguments."""
         labels = "--tags project=ollamazure stack=dev"
         new = f"{HERE} --location francecentral {labels}"
-        account, vault = PLACE.account, PLACE.vault
+        account, vault = NAMES.account, NAMES.vault
         key = {"properties": {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}}
         commands = [
             f"group create --name {GROUP} --location francecentral {labels}",
@@ -135,7 +136,7 @@ class Azure(Program):
         for command in commands:
             self.answer(f"{command} {ON}", None if " delete " in command else {})
         self.answer(
-            f"rest --method put --url {PLACE.key_scope}?api-version=2023-07-01 "
+            f"rest --method put --url {NAMES.key_scope}?api-version=2023-07-01 "
             f"--body {shlex.quote(json.dumps(key))} --output json",
             {},
         )
@@ -150,8 +151,8 @@ class Azure(Program):
 
 
 def all_rights(*groups: str) -> list[tuple[str, str, str]]:
-    """Who may do what, in full: the table of docs/how-to/bootstrap-azure.md."""
-    container, key = PLACE.container_scope, PLACE.key_scope
+    """Every role, as in the table of docs/how-to/bootstrap-azure.md."""
+    container, key = NAMES.container_scope, NAMES.key_scope
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
     return [
         ("principal-0", "Storage Blob Data Contributor", container),
@@ -193,19 +194,20 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(azure: Azure, github: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(azure: Azure, github: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command on a stack: its exit code and what it printed."""
+    monkeypatch.setattr(cli, "PROJECT", tmp_path)
     settings = {
         "ollamazure:location": "francecentral",
         "ollamazure:sshClients": ["203.0.113.7/32"],
     }
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": settings}))
 
-    def run(*arguments: str) -> tuple[int, str]:
+    def run(*options: str) -> tuple[int, str]:
         azure.install()
         github.install()
-        code = bootstrap.main(["--stack", "dev", "--folder", str(tmp_path), *arguments])
-        said = capsys.readouterr()
-        return code, said.out + said.err
+        result = CliRunner().invoke(cli.app, ["bootstrap", "--stack", "dev", *options])
+        return result.exit_code, result.output
 
     return run
 
@@ -215,10 +217,10 @@ def bootstrapped(run: Run) -> Run:
     return lambda *more: run("--repository", "team/chat", "--yes", *more)
 
 
-def test_a_first_run_makes_everything_in_order(bootstrapped: Run, azure: Azure) -> None:
-    code, said = bootstrapped()
+def test_a_first_run_creates_everything_in_order(bootstrapped: Run, azure: Azure) -> None:
+    code, printed = bootstrapped()
 
-    assert code == 0, said
+    assert code == 0, printed
     made = [" ".join(command.split()[:3]) for command in azure.made()]
     assert made == [
         "group create --name",
@@ -237,14 +239,14 @@ def test_a_first_run_makes_everything_in_order(bootstrapped: Run, azure: Azure) 
     ]
 
 
-def test_the_second_run_makes_nothing(bootstrapped: Run, azure: Azure) -> None:
+def test_the_second_run_changes_nothing(bootstrapped: Run, azure: Azure) -> None:
     azure.has_everything()
     azure.has_rights(*all_rights())
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
-    assert code == 0, said
+    assert code == 0, printed
     assert azure.made() == []
-    assert "make " not in said
+    assert "create " not in printed
 
 
 def test_after_the_first_deployment_the_identities_get_its_groups(
@@ -252,9 +254,9 @@ def test_after_the_first_deployment_the_identities_get_its_groups(
 ) -> None:
     azure.has_everything(*DEPLOYED)
     azure.has_rights(*all_rights())
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
-    assert code == 0, said
+    assert code == 0, printed
     given = {
         (words[words.index("--assignee-object-id") + 1], words[4], words[6].rpartition("/")[2])
         for words in map(shlex.split, azure.made())
@@ -265,11 +267,11 @@ def test_after_the_first_deployment_the_identities_get_its_groups(
         ("principal-1", "Reader", "ollamazure-dev"),
         ("principal-1", "Reader", "ollamazure-dev-data"),
     }
-    assert "The first deployment is yours" not in said
+    assert "Make the first deployment yourself" not in printed
 
 
-def test_no_right_reaches_beyond_one_thing(bootstrapped: Run, azure: Azure) -> None:
-    azure.has(groups=(*DEPLOYED, "somebody-elses"))
+def test_each_role_is_on_one_thing_of_the_stack(bootstrapped: Run, azure: Azure) -> None:
+    azure.has(groups=(*DEPLOYED, "another-team"))
     bootstrapped()
     scopes = {
         shlex.split(command)[6] for command in azure.made() if command.startswith("role assignment")
@@ -277,18 +279,18 @@ def test_no_right_reaches_beyond_one_thing(bootstrapped: Run, azure: Azure) -> N
 
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
     assert scopes == {
-        PLACE.container_scope,
-        PLACE.key_scope,
+        NAMES.container_scope,
+        NAMES.key_scope,
         *(f"{group}/{name}" for name in DEPLOYED),
     }
 
 
-def test_what_a_killed_run_left_is_completed(bootstrapped: Run, azure: Azure) -> None:
+def test_a_run_completes_what_a_killed_one_left(bootstrapped: Run, azure: Azure) -> None:
     azure.has_everything()
     azure.has_rights(*all_rights()[:-3])
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
-    assert code == 0, said
+    assert code == 0, printed
     assert len(azure.made()) == 3
 
 
@@ -297,19 +299,19 @@ def test_a_repository_that_now_has_numbers_gets_its_new_subject(
 ) -> None:
     azure.has_everything(subject="repo:team/chat")
     azure.has_rights(*all_rights())
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
-    assert code == 0, said
+    assert code == 0, printed
     assert len(azure.made()) == 3
     assert all(f"--subject {NUMBERED}:environment:" in command for command in azure.made())
 
 
 def test_an_older_repository_has_no_numbers(bootstrapped: Run, github: Program) -> None:
     github.answer("api repos/team/chat/actions/oidc/customization/sub", {"use_default": True})
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
-    assert code == 0, said
-    assert "GitHub signs in to it as repo:team/chat:environment:dev\n" in said
+    assert code == 0, printed
+    assert "GitHub signs in to it as repo:team/chat:environment:dev\n" in printed
 
 
 def test_a_repository_with_a_form_of_its_own_is_not_guessed(
@@ -319,10 +321,10 @@ def test_a_repository_with_a_form_of_its_own_is_not_guessed(
         "api repos/team/chat/actions/oidc/customization/sub",
         {"use_default": False, "include_claim_keys": ["actor"]},
     )
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
 
     assert code == 1
-    assert "--subject-prefix" in said
+    assert "--subject-prefix" in printed
     assert azure.made() == []
 
 
@@ -330,99 +332,99 @@ def test_without_gh_the_subject_can_be_given(
     bootstrapped: Run, github: Program, azure: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(github, "install", lambda: None)
-    code, said = bootstrapped()
+    code, printed = bootstrapped()
     assert code == 1
-    assert "gh command is not installed" in said
+    assert "gh command is not installed" in printed
 
-    code, said = bootstrapped("--subject-prefix", NUMBERED)
-    assert code == 0, said
+    code, printed = bootstrapped("--subject-prefix", NUMBERED)
+    assert code == 0, printed
 
 
 def test_a_deleted_vault_comes_back(bootstrapped: Run, azure: Azure) -> None:
-    azure.answer(f"keyvault list-deleted --resource-type vault {ON}", [{"name": PLACE.vault}])
-    code, said = bootstrapped()
+    azure.answer(f"keyvault list-deleted --resource-type vault {ON}", [{"name": NAMES.vault}])
+    code, printed = bootstrapped()
 
-    assert code == 0, said
-    assert f"keyvault recover --name {PLACE.vault}" in azure.made()
+    assert code == 0, printed
+    assert f"keyvault recover --name {NAMES.vault}" in azure.made()
     assert not any(command.startswith("keyvault create") for command in azure.made())
 
 
-def test_nothing_is_made_without_a_yes(run: Run, azure: Azure) -> None:
-    code, said = run("--repository", "team/chat")
+def test_nothing_is_created_without_a_yes(run: Run, azure: Azure) -> None:
+    code, printed = run("--repository", "team/chat")
 
     assert code == 1
-    assert "make   storage account" in said, "it is told all the same"
-    assert "--yes" in said
+    assert "create  storage account" in printed, "printed all the same"
+    assert "--yes" in printed
     assert azure.made() == []
 
 
-def test_a_service_principal_gets_no_rights_of_a_person(bootstrapped: Run, azure: Azure) -> None:
+def test_a_service_principal_gets_no_roles_of_a_person(bootstrapped: Run, azure: Azure) -> None:
     account = {"id": SUBSCRIPTION, "name": "Team", "tenantId": "tenant"}
-    who = {"user": {"name": "app", "type": "servicePrincipal"}}
-    azure.answer(f"account show {ON}", account | who)
-    code, said = bootstrapped()
+    user = {"user": {"name": "app", "type": "servicePrincipal"}}
+    azure.answer(f"account show {ON}", account | user)
+    code, printed = bootstrapped()
 
-    assert code == 0, said
-    assert "you may" not in said
+    assert code == 0, printed
+    assert "you may" not in printed
 
 
-def test_what_comes_next_is_said(bootstrapped: Run) -> None:
-    _, said = bootstrapped()
+def test_the_next_steps_are_printed(bootstrapped: Run) -> None:
+    _, printed = bootstrapped()
 
-    assert "gh variable set AZURE_CLIENT_ID --repo team/chat --env dev --body 'client-0'" in said
-    assert "--env dev-preview --body 'client-1'" in said
-    assert "--env dev-drift --body 'client-1'" in said
+    assert "gh variable set AZURE_CLIENT_ID --repo team/chat --env dev --body 'client-0'" in printed
+    assert "--env dev-preview --body 'client-1'" in printed
+    assert "--env dev-drift --body 'client-1'" in printed
     for environment, of_main_only in (("dev", True), ("dev-drift", True), ("dev-preview", False)):
         rule = f"environments/{environment}/deployment-branch-policies -f name=main"
-        assert (rule in said) == of_main_only
-    assert f"pulumi login '{PLACE.backend}'" in said
-    assert f"--secrets-provider '{PLACE.secrets_provider}'" in said
+        assert (rule in printed) == of_main_only
+    assert f"pulumi login '{NAMES.backend}'" in printed
+    assert f"--secrets-provider '{NAMES.secrets_provider}'" in printed
 
 
 @pytest.mark.parametrize("stack", ["dev", "production-of-a-team", "p"])
-def test_names_are_what_azure_takes(stack: str) -> None:
-    place = Place(SUBSCRIPTION, stack, "francecentral")
-    assert place.account.isalnum()
-    assert place.account.islower()
-    assert 3 <= len(place.account) <= 24
-    assert 3 <= len(place.vault) <= 24
-    assert place.account != PLACE.account or stack == "dev"
+def test_azure_accepts_the_names(stack: str) -> None:
+    names = StateNames(SUBSCRIPTION, stack, "francecentral")
+    assert names.account.isalnum()
+    assert names.account.islower()
+    assert 3 <= len(names.account) <= 24
+    assert 3 <= len(names.vault) <= 24
+    assert names.account != NAMES.account or stack == "dev"
 
 
-def test_a_teardown_tells_and_deletes(run: Run, azure: Azure) -> None:
+def test_a_teardown_prints_and_deletes(run: Run, azure: Azure) -> None:
     azure.has_everything("ollamazure-dev-data")
-    azure.has_rights(*all_rights("ollamazure-dev-data"), ("somebody", "Reader", PLACE.scope("x")))
-    code, said = run("--teardown", "--yes")
+    azure.has_rights(*all_rights("ollamazure-dev-data"), ("another", "Reader", NAMES.scope_of("x")))
+    code, printed = run("--teardown", "--yes")
 
-    assert code == 0, said
+    assert code == 0, printed
     assert azure.made() == [
         "role assignment delete --ids /assignments/2",
         "role assignment delete --ids /assignments/5",
         f"group delete --name {GROUP} --yes",
     ]
-    assert "stays   resource group ollamazure-dev-data with the chats" in said
+    assert "stays   resource group ollamazure-dev-data with the chats" in printed
 
 
 def test_no_teardown_while_the_deployment_needs_its_state(run: Run, azure: Azure) -> None:
     azure.has_everything(*DEPLOYED)
-    code, said = run("--teardown", "--yes")
+    code, printed = run("--teardown", "--yes")
 
     assert code == 1
-    assert "pulumi destroy --stack dev" in said
+    assert "pulumi destroy --stack dev" in printed
     assert azure.made() == []
 
 
 def test_a_teardown_asks(run: Run, azure: Azure) -> None:
     azure.has_everything()
-    code, said = run("--teardown")
+    code, printed = run("--teardown")
 
     assert code == 1
-    assert f"delete  resource group {GROUP}" in said
+    assert f"delete  resource group {GROUP}" in printed
     assert azure.made() == []
 
 
-def test_a_teardown_of_nothing_says_so(run: Run, azure: Azure) -> None:
-    code, said = run("--teardown", "--yes")
+def test_a_teardown_of_nothing_is_an_error(run: Run, azure: Azure) -> None:
+    code, printed = run("--teardown", "--yes")
 
     assert code == 1
-    assert "nothing to delete" in said
+    assert "nothing to delete" in printed

@@ -1,4 +1,4 @@
-"""Against a stand-in for `az` that answers only what the real one answers.
+"""`ollamazure preflight` with a stand-in for `az` that answers only what the real one answers.
 
 The argument lists were tried on Azure CLI 2.91 (a wrong one is refused before it asks for a
 sign-in); the answers have the shapes its source gives them: quota numbers as text, restricted sizes
@@ -7,15 +7,15 @@ only with --all, a DNS answer straight from Azure.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from ollamazure.azure import preflight
+from ollamazure import cli
 from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -65,7 +65,7 @@ def used(counter: str, current: int, limit: int) -> dict[str, Any]:
 
 
 class Azure(Program):
-    """What the stand-in answers; everything is as it should be until a test changes it."""
+    """What the stand-in answers; nothing is wrong until a test changes it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "az")
@@ -133,19 +133,26 @@ def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azure:
     return Azure(folder)
 
 
+def preflight(stack: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, ["preflight", "--stack", stack])
+    return result.exit_code, result.output
+
+
 @pytest.fixture
 def look(
-    azure: Azure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str]]:
     """Runs preflight on a stack with these settings: its exit code and what it printed."""
 
+    monkeypatch.setattr(cli, "PROJECT", tmp_path)
+
     def run(**settings: Any) -> tuple[int, str]:
-        config = {"ollamazure:sshClients": ["203.0.113.7/32"]}
+        config: dict[str, Any] = {"ollamazure:sshClients": ["20.1.2.3/32"]}
         config |= {key.replace("__", ":"): value for key, value in settings.items()}
+        config = {key: value for key, value in config.items() if value is not None}
         (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
         azure.install()
-        code = preflight.main(["--stack", "dev", "--folder", str(tmp_path)])
-        return code, capsys.readouterr().out
+        return preflight("dev")
 
     return run
 
@@ -154,12 +161,12 @@ Look = Callable[..., tuple[int, str]]
 
 
 def test_all_is_well(look: Look) -> None:
-    code, said = look()
+    code, printed = look()
 
     assert code == 0
-    assert "ada@example.com, subscription Team" in said
-    assert "Standard_B2ms is offered in francecentral" in said
-    assert "PROBLEM" not in said
+    assert "ada@example.com, subscription Team" in printed
+    assert "Standard_B2ms is offered in francecentral" in printed
+    assert "PROBLEM" not in printed
 
 
 def test_only_reads(look: Look, azure: Azure) -> None:
@@ -171,74 +178,74 @@ def test_only_reads(look: Look, azure: Azure) -> None:
     assert verbs <= {"show", "list", "list-skus", "list-usage", "get"}
 
 
-def test_without_az_it_says_how_to_get_it(look: Look, azure: Azure) -> None:
+def test_without_az_the_fix_is_to_install_it(look: Look, azure: Azure) -> None:
     azure.install = lambda: None  # type: ignore[method-assign]
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "the az command is not installed" in said
-    assert "install-azure-cli" in said
+    assert "the az command is not installed" in printed
+    assert "install-azure-cli" in printed
 
 
 def test_not_signed_in(look: Look, azure: Azure) -> None:
     azure.fail("account show --output json", "Please run 'az login' to setup account.")
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "-> az login" in said
+    assert "-> az login" in printed
 
 
 def test_a_disabled_subscription(look: Look, azure: Azure) -> None:
     azure.account(state="Disabled")
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "is Disabled, not Enabled" in said
+    assert "is Disabled, not Enabled" in printed
 
 
-def test_asks_about_the_subscription_the_stack_names(look: Look, azure: Azure) -> None:
+def test_checks_the_subscription_that_the_stack_names(look: Look, azure: Azure) -> None:
     azure.account(f"--subscription {SUBSCRIPTION}")
     azure.fail("account show --output json", "the default subscription was asked for")
-    code, said = look(**{"azure-native__subscriptionId": SUBSCRIPTION})
+    code, printed = look(**{"azure-native__subscriptionId": SUBSCRIPTION})
 
-    assert code == 0, said
+    assert code == 0, printed
 
 
 @pytest.mark.parametrize("state", ["NotRegistered", "Registering", "Unregistered"])
 def test_a_provider_that_is_not_registered(look: Look, azure: Azure, state: str) -> None:
     azure.provider("Microsoft.Network", state)
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert f"Microsoft.Network: {state}" in said
-    assert "-> az provider register --namespace Microsoft.Network --wait" in said
+    assert f"Microsoft.Network: {state}" in printed
+    assert "-> az provider register --namespace Microsoft.Network --wait" in printed
 
 
-def test_az_is_not_led_to_register_a_provider(look: Look, azure: Azure) -> None:
-    """It does so by itself when asked about what is not registered."""
+def test_preflight_makes_az_register_no_provider(look: Look, azure: Azure) -> None:
+    """`az` registers a provider by itself when a query needs it."""
     azure.provider("Microsoft.Compute", "NotRegistered")
     azure.provider("Microsoft.Network", "NotRegistered")
-    code, said = look(ollamazure__dnsLabel="our-chat")
+    code, printed = look(ollamazure__dnsLabel="our-chat")
 
     asked = {words[0] for words, _ in azure.calls()}
     assert asked == {"account", "provider"}
     assert code == 1
-    assert "size and quota: not asked yet" in said
-    assert "DNS label: not asked yet" in said
+    assert "size and quota: not checked" in printed
+    assert "DNS label: not checked" in printed
 
 
-def test_a_restricted_size_names_the_ones_that_can_be_had(look: Look, azure: Azure) -> None:
+def test_a_restricted_size_names_the_offered_ones(look: Look, azure: Azure) -> None:
     azure.offers(
         offer("Standard_B2ms", "standardBSFamily", restricted="Location"),
         offer("Standard_B2s_v2", "standardBsv2Family"),
         offer("Standard_B2as_v2", "standardBasv2Family"),
     )
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "Standard_B2ms in francecentral is restricted for this subscription" in said
-    assert "-> pulumi config set ollamazure:vmSize Standard_B2s_v2\n" in said
-    assert "-> pulumi config set ollamazure:vmSize Standard_B2as_v2\n" in said
+    assert "Standard_B2ms in francecentral is restricted for this subscription" in printed
+    assert "-> pulumi config set ollamazure:vmSize Standard_B2s_v2\n" in printed
+    assert "-> pulumi config set ollamazure:vmSize Standard_B2as_v2\n" in printed
 
 
 def test_a_size_that_is_restricted_too_is_not_named(look: Look, azure: Azure) -> None:
@@ -246,39 +253,39 @@ def test_a_size_that_is_restricted_too_is_not_named(look: Look, azure: Azure) ->
         offer("Standard_B2s_v2", "standardBsv2Family", restricted="Location"),
         offer("Standard_B2as_v2", "standardBasv2Family"),
     )
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "Standard_B2ms in francecentral is not offered" in said
-    assert "Standard_B2s_v2" not in said
-    assert "vmSize Standard_B2as_v2" in said
+    assert "Standard_B2ms in francecentral is not offered" in printed
+    assert "Standard_B2s_v2" not in printed
+    assert "vmSize Standard_B2as_v2" in printed
 
 
 def test_restricted_zones_do_not_matter(look: Look, azure: Azure) -> None:
     azure.offers(offer("Standard_B2ms", "standardBSFamily", restricted="Zone"))
-    code, said = look()
+    code, printed = look()
 
-    assert code == 0, said
+    assert code == 0, printed
 
 
 def test_a_region_without_machines(look: Look, azure: Azure) -> None:
     azure.offers(region="brazilsoutheast")
-    code, said = look(ollamazure__location="brazilsoutheast")
+    code, printed = look(ollamazure__location="brazilsoutheast")
 
     assert code == 1
-    assert "Azure offers no machines in brazilsoutheast" in said
-    assert "az account list-locations" in said
+    assert "Azure offers no machines in brazilsoutheast" in printed
+    assert "az account list-locations" in printed
 
 
 @pytest.mark.parametrize("counter", ["cores", "standardBSFamily"])
 def test_a_quota_that_is_used_up(look: Look, azure: Azure, counter: str) -> None:
     counters = {"cores": 0, "standardBSFamily": 0} | {counter: 9}
     azure.usage(*(used(name, current, 10) for name, current in counters.items()))
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert f"needs 2 cores in francecentral; 9 of 10 {counter} vCPUs are used" in said
-    assert "Quotas, Compute, region francecentral" in said
+    assert f"needs 2 cores in francecentral; 9 of 10 {counter} vCPUs are used" in printed
+    assert "Quotas, Compute, region francecentral" in printed
 
 
 def test_a_family_without_quota_is_named_with_a_warning(look: Look, azure: Azure) -> None:
@@ -287,9 +294,9 @@ def test_a_family_without_quota_is_named_with_a_warning(look: Look, azure: Azure
         offer("Standard_B2s_v2", "standardBsv2Family"),
     )
     azure.usage(used("cores", 0, 10), used("standardBSv2Family", 0, 0))
-    _, said = look()
+    _, printed = look()
 
-    assert "vmSize Standard_B2s_v2  (ask for quota first)" in said
+    assert "vmSize Standard_B2s_v2  (request quota first)" in printed
 
 
 def test_the_cores_of_the_stacks_own_machine_count_as_free(look: Look, azure: Azure) -> None:
@@ -304,18 +311,18 @@ def test_the_cores_of_the_stacks_own_machine_count_as_free(look: Look, azure: Az
             }
         ],
     )
-    code, said = look()
+    code, printed = look()
 
-    assert code == 0, said
+    assert code == 0, printed
 
 
 def test_a_dns_label_that_is_taken(look: Look, azure: Azure) -> None:
     azure.label("our-chat", available=False)
-    code, said = look(ollamazure__dnsLabel="our-chat")
+    code, printed = look(ollamazure__dnsLabel="our-chat")
 
     assert code == 1
-    assert "our-chat.francecentral.cloudapp.azure.com is taken" in said
-    assert "-> another one: pulumi config set ollamazure:dnsLabel" in said
+    assert "our-chat.francecentral.cloudapp.azure.com is taken" in printed
+    assert "-> another one: pulumi config set ollamazure:dnsLabel" in printed
 
 
 def test_a_dns_label_of_the_stack_itself(look: Look, azure: Azure) -> None:
@@ -330,84 +337,97 @@ def test_a_dns_label_of_the_stack_itself(look: Look, azure: Azure) -> None:
             }
         ],
     )
-    code, said = look(ollamazure__dnsLabel="our-chat")
+    code, printed = look(ollamazure__dnsLabel="our-chat")
 
-    assert code == 0, said
-    assert "is this stack's" in said
+    assert code == 0, printed
+    assert "belongs to this stack" in printed
 
 
 def test_all_problems_at_once(look: Look, azure: Azure) -> None:
     azure.offers(offer("Standard_B2ms", "standardBSFamily", restricted="Location"))
     azure.label("our-chat", available=False)
     azure.account(state="Warned")
-    code, said = look(ollamazure__dnsLabel="our-chat")
+    code, printed = look(ollamazure__dnsLabel="our-chat")
 
     assert code == 1
-    assert said.count("PROBLEM") == 3
-    assert "3 problems" in said
+    assert printed.count("PROBLEM") == 3
+    assert "3 problems" in printed
 
 
 def test_bad_settings_do_not_hide_the_rest(look: Look, azure: Azure) -> None:
     azure.provider("Microsoft.Compute", "NotRegistered")
-    code, said = look(ollamazure__dataDiskGiB="many")
+    code, printed = look(ollamazure__dataDiskGiB="many")
 
     assert code == 1
-    assert "ollamazure:dataDiskGiB" in said
-    assert "az provider register --namespace Microsoft.Compute" in said
+    assert "ollamazure:dataDiskGiB" in printed
+    assert "az provider register --namespace Microsoft.Compute" in printed
 
 
-def test_a_model_that_does_not_fit_is_told_and_the_rest_too(look: Look, azure: Azure) -> None:
+def test_a_model_that_does_not_fit_does_not_hide_the_rest(look: Look, azure: Azure) -> None:
     azure.provider("Microsoft.Compute", "NotRegistered")
-    code, said = look(ollamazure__models=["llama3.1:8b"])
+    code, printed = look(ollamazure__models=["llama3.1:8b"])
 
     assert code == 1
-    assert "does not fit Standard_B2ms" in said
-    assert "az provider register --namespace Microsoft.Compute" in said
+    assert "does not fit Standard_B2ms" in printed
+    assert "az provider register --namespace Microsoft.Compute" in printed
 
 
-def test_the_size_that_auto_chooses_is_the_one_asked_about(look: Look, azure: Azure) -> None:
+def test_the_size_that_auto_chooses_is_checked(look: Look, azure: Azure) -> None:
     azure.offers(offer("Standard_B2as_v2", "standardBasv2Family"))
-    code, said = look(ollamazure__vmSize="auto")
+    code, printed = look(ollamazure__vmSize="auto")
 
-    assert code == 0, said
-    assert "Standard_B2as_v2 is offered" in said
+    assert code == 0, printed
+    assert "Standard_B2as_v2 is offered" in printed
 
 
 def test_an_encrypted_setting_is_neither_shown_nor_a_problem(look: Look) -> None:
-    code, said = look(ollamazure__adminPassword={"secure": "v1:abcdefgh:ijklmnop"})
+    code, printed = look(ollamazure__adminPassword={"secure": "v1:abcdefgh:ijklmnop"})
 
-    assert code == 0, said
-    assert "v1:" not in said
+    assert code == 0, printed
+    assert "v1:" not in printed
 
 
-def test_what_az_says_when_it_fails_half_way_is_passed_on(look: Look, azure: Azure) -> None:
+def test_an_error_of_az_is_printed(look: Look, azure: Azure) -> None:
     azure.fail(
         f"vm list-usage --location {REGION} {TAIL}",
         "(AuthorizationFailed) The client does not have authorization to perform action",
     )
-    code, said = look()
+    code, printed = look()
 
     assert code == 1
-    assert "AuthorizationFailed" in said
+    assert "AuthorizationFailed" in printed
 
 
-def test_a_stack_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert preflight.main(["--stack", "prod", "--folder", str(tmp_path)]) == 1
-    assert "pulumi stack init prod" in capsys.readouterr().out
+def test_a_stack_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "PROJECT", tmp_path)
+    code, printed = preflight("prod")
+
+    assert code == 1
+    assert "pulumi stack init prod" in printed
 
 
-def test_make_runs_it(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    azure.fail("account show --output json", "Please run 'az login' to setup account.")
-    azure.install()
-    monkeypatch.setenv("PATH", f"{azure.file.parent}:/usr/bin:/bin")
-    done = subprocess.run(
-        ["make", "preflight", "STACK=dev"],
-        cwd=preflight.PROJECT,
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+@pytest.mark.parametrize("address", ["192.0.2.1/32", "198.51.100.0/25", "203.0.113.7/32"])
+def test_an_address_reserved_for_documentation_is_a_problem(look: Look, address: str) -> None:
+    code, printed = look(ollamazure__sshClients=["20.1.2.3/32", address])
 
-    assert done.returncode != 0
-    assert "Pulumi.dev.yaml is valid" in done.stdout
-    assert "-> az login" in done.stdout
+    assert code == 1
+    assert f"PROBLEM  SSH: {address}" in printed
+    fix = "pulumi config set --path 'ollamazure:sshClients[1]' '<your address>' --stack dev"
+    assert f"-> {fix}" in printed
+    assert "My IP address" in printed
+    assert "1 problem" in printed
+
+
+def test_open_ssh_is_no_documentation_address(look: Look) -> None:
+    _, printed = look(ollamazure__sshClients=["0.0.0.0/0"])
+    assert "ok       SSH: open to 0.0.0.0/0" in printed
+
+
+def test_without_an_address_the_fix_is_one_command(look: Look, azure: Azure) -> None:
+    """As in the shipped stacks, which open SSH to no address."""
+    code, printed = look(ollamazure__sshClients=None)
+
+    assert code == 1
+    assert "pulumi config set --path 'ollamazure:sshClients[0]'" in printed
+    assert "My IP address" in printed
+    assert azure.calls(), "the rest is checked"

@@ -1,4 +1,7 @@
-"""What `make drift` says. Cloud: tests/engine/test_workflow_steps.py; machine: tests/e2e."""
+"""What `ollamazure drift` prints.
+
+The cloud: tests/engine/test_workflow_steps.py; the machine: tests/e2e.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ from typing import Any
 import pytest
 
 from ollamazure.operate import drift
-from ollamazure.operate.drift import Look
-from tests.unit.ollamazure.operate.pulumi import pulumi
+from ollamazure.operate.drift import DriftReport
+from tests.unit.ollamazure.operate.fake_pulumi import pulumi
 
 ON_MACHINE = [
     {"resource": "ollama", "what": "ollama.service is not active"},
-    {"resource": "nginx", "what": "/etc/nginx/nginx.conf is gone"},
-    {"resource": "ollama", "what": "/usr/local/bin/x is gone"},
+    {"resource": "nginx", "what": "/etc/nginx/nginx.conf is missing"},
+    {"resource": "ollama", "what": "/usr/local/bin/x is missing"},
 ]
-IN_CLOUD = [{"resource": "nsg", "what": "the rule is gone"}]
-AGAIN = "2027-01-31T10:15:00Z"
+IN_CLOUD = [{"resource": "nsg", "what": "the rule is missing"}]
+REAPPLY = "2027-01-31T10:15:00Z"
 
 
 def step(op: str, name: str, old: Any = None, new: Any = None, *changed: str) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def step(op: str, name: str, old: Any = None, new: Any = None, *changed: str) ->
     }
 
 
-def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Path) -> None:
+def test_each_difference_in_azure_has_its_resource_and_property(tmp_path: Path) -> None:
     old: dict[str, Any] = {"tags": {"stack": "dev"}, "rules": [{"port": "22"}]}
     new = {"tags": {"stack": "x", "by": "hand"}, "rules": [{"port": "*"}]}
     old["location"] = "francecentral"
@@ -45,72 +48,73 @@ def test_what_azure_has_otherwise_is_told_by_resource_and_property(tmp_path: Pat
     ]
     (tmp_path / "seen").write_text(json.dumps({"steps": steps, "changeSummary": {}}))
     asked = "refresh --preview-only --json --non-interactive --stack dev"
-    look = drift.look_at_cloud(
+    report = drift.compare_cloud(
         "dev", pulumi(tmp_path, f'[ "$*" = "{asked}" ] && cat {tmp_path}/seen')
     )
-    assert (look.outcome, look.found) == (
+    assert (report.outcome, report.differences) == (
         "found",
         [
             {"resource": "nsg", "what": "etag differs"},
-            {"resource": "nsg", "what": 'location is gone, declared is "francecentral"'},
+            {"resource": "nsg", "what": 'location is missing, declared is "francecentral"'},
             {"resource": "nsg", "what": 'rules[0].port is "*", declared is "22"'},
             {"resource": "nsg", "what": 'tags.by is "hand" and not declared'},
             {"resource": "nsg", "what": 'tags.stack is "x", declared is "dev"'},
             {"resource": "vm", "what": "the azure:network:Group differs"},
-            {"resource": "disk", "what": "the azure:network:Group is gone"},
+            {"resource": "disk", "what": "the azure:network:Group is missing"},
         ],
     )
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "error"),
     [
         (
             "exit 255",
-            "refresh --preview-only --json --non-interactive` has failed; Pulumi has said why",
+            "--json --non-interactive` failed; Pulumi's own message is above",
         ),
         ("echo nothing", "not the output of"),
         (
             """echo '{"diagnostics": [{"severity": "error", "message": "no rights"}]}'; exit 1""",
-            "the cloud does not say what differs: no rights",
+            "the cloud cannot be compared: no rights",
         ),
     ],
 )
-def test_a_cloud_that_does_not_answer_is_unknown(script: str, said: str, tmp_path: Path) -> None:
-    look = drift.look_at_cloud("dev", pulumi(tmp_path, script))
-    assert look.outcome == "unknown"
-    assert said in look.trouble
+def test_a_cloud_that_does_not_answer_is_unknown(script: str, error: str, tmp_path: Path) -> None:
+    report = drift.compare_cloud("dev", pulumi(tmp_path, script))
+    assert report.outcome == "unknown"
+    assert error in report.error
 
 
-def test_names_each_resource_once_and_the_commands_that_end_it() -> None:
-    looks = [Look("cloud", IN_CLOUD), Look("machine", ON_MACHINE)]
-    assert drift.report("dev", looks, "pulumi", AGAIN) == (
+def test_names_each_resource_once_and_the_commands_that_restore_it() -> None:
+    reports = [DriftReport("cloud", IN_CLOUD), DriftReport("machine", ON_MACHINE)]
+    assert drift.render_text("dev", reports, "pulumi", REAPPLY) == (
         "Drift of the cloud of the stack dev:\n"
         "\n"
         "nsg\n"
-        "  the rule is gone\n"
+        "  the rule is missing\n"
         "\n"
         "Drift of the machine of the stack dev:\n"
         "\n"
         "nginx\n"
-        "  /etc/nginx/nginx.conf is gone\n"
+        "  /etc/nginx/nginx.conf is missing\n"
         "\n"
         "ollama\n"
-        "  /usr/local/bin/x is gone\n"
+        "  /usr/local/bin/x is missing\n"
         "  ollama.service is not active\n"
         "\n"
-        "To have the cloud as declared again:\n"
+        "To restore the cloud:\n"
         "\n"
         "  pulumi up --refresh --stack dev\n"
         "\n"
-        "To have the machine as declared again:\n"
+        "To restore the machine:\n"
         "\n"
-        f"  pulumi config set ollamazure:reapply {AGAIN} --stack dev && pulumi up --stack dev"
+        f"  pulumi config set ollamazure:reapply {REAPPLY} --stack dev && pulumi up --stack dev"
     )
 
 
 def test_no_drift_is_one_line_each() -> None:
-    assert drift.report("dev", [Look("cloud"), Look("machine")], "pulumi", AGAIN) == (
+    reports = [DriftReport("cloud"), DriftReport("machine")]
+    assert drift.render_text("dev", reports, "pulumi", REAPPLY) == (
         "No drift: the cloud of the stack dev is as declared.\n"
         "\n"
         "No drift: the machine of the stack dev is as declared."
@@ -120,27 +124,27 @@ def test_no_drift_is_one_line_each() -> None:
 @pytest.mark.parametrize(
     ("cloud", "machine", "outcome"),
     [
-        (Look("cloud"), Look("machine"), "none"),
-        (Look("cloud", IN_CLOUD), Look("machine"), "found"),
-        (Look("cloud", trouble="no rights"), Look("machine", ON_MACHINE), "found"),
-        (Look("cloud"), Look("machine", trouble="not reached"), "unknown"),
+        (DriftReport("cloud"), DriftReport("machine"), "none"),
+        (DriftReport("cloud", IN_CLOUD), DriftReport("machine"), "found"),
+        (DriftReport("cloud", error="no rights"), DriftReport("machine", ON_MACHINE), "found"),
+        (DriftReport("cloud"), DriftReport("machine", error="not reached"), "unknown"),
     ],
 )
-def test_what_one_look_has_found_counts_where_another_could_not(
-    cloud: Look, machine: Look, outcome: str
+def test_a_difference_counts_even_if_another_place_is_unknown(
+    cloud: DriftReport, machine: DriftReport, outcome: str
 ) -> None:
-    looks = [cloud, machine]
-    assert drift.outcome(looks) == outcome
-    written = drift.markdown("dev", looks, "pulumi", AGAIN)
+    reports = [cloud, machine]
+    assert drift.outcome_of(reports) == outcome
+    written = drift.render_markdown("dev", reports, "pulumi", REAPPLY)
     assert written.startswith(f"<!-- drift: {outcome} -->\n## dev\n")
-    for look in looks:
-        assert f"\n**The {look.place}**: {look.outcome}\n\n```text\n" in written
-        assert look.trouble in written
+    for report in reports:
+        assert f"\n**The {report.place}**: {report.outcome}\n\n```text\n" in written
+        assert report.error in written
 
 
-def test_what_somebody_has_named_stays_in_its_block() -> None:
+def test_a_name_that_a_user_chose_stays_in_its_block() -> None:
     found = [{"resource": "a-user", "what": "```\n@everyone"}, *ON_MACHINE * 1000]
-    written = drift.markdown("dev", [Look("machine", found)], "pulumi", AGAIN)
+    written = drift.render_markdown("dev", [DriftReport("machine", found)], "pulumi", REAPPLY)
     assert written.count("\n````") == 2
     assert len(written) < 25_000
 
@@ -148,6 +152,5 @@ def test_what_somebody_has_named_stays_in_its_block() -> None:
 def test_the_report_is_written_whatever_is_found(tmp_path: Path) -> None:
     command = pulumi(tmp_path, "exit 255")
     file = tmp_path / "report" / "dev.md"
-    arguments = ["--stack", "dev", "--pulumi", command, "--markdown", str(file)]
-    assert drift.main(arguments) == drift.EXIT_CODES["unknown"] == 2
+    assert drift.run("dev", command, file) == drift.EXIT_CODES["unknown"] == 2
     assert file.read_text().startswith("<!-- drift: unknown -->\n")

@@ -1,36 +1,37 @@
-"""Which journal `make logs` asks for, and that no secret of the stack is printed."""
+"""The journal that `ollamazure logs` reads, and that it prints no secret of the stack."""
 
 from __future__ import annotations
 
 import pytest
 
 from ollamazure.operate import logs
-from tests.unit.ollamazure.operate.pulumi import OUTPUTS
+from ollamazure.operate.logs import Unit, journal_command
+from tests.unit.ollamazure.operate.fake_pulumi import OUTPUTS
 
 
 @pytest.mark.parametrize(
-    ("since", "told"),
+    ("since", "option"),
     [("1h", "--since=-1h"), ("15 min", "'--since=-15 min'"), ("today", "--since=today")],
 )
-def test_a_span_ends_now(since: str, told: str) -> None:
-    command = logs.journal(["nginx"], since, follow=False)
+def test_a_span_ends_now(since: str, option: str) -> None:
+    command = journal_command([Unit.NGINX], since, follow=False)
     assert command.startswith("sudo journalctl ")
-    assert command.endswith(f"{told} --unit=nginx")
+    assert command.endswith(f"{option} --unit=nginx")
 
 
-def test_following_begins_where_it_was_told() -> None:
-    command = logs.journal(logs.UNITS, "1h", follow=True)
+def test_following_starts_at_since_too() -> None:
+    command = journal_command(list(Unit), "1h", follow=True)
     assert command.endswith(
         "--since=-1h --unit=ollama --unit=open-webui --unit=nginx --follow --no-tail"
     )
 
 
-def test_what_is_given_stays_one_word() -> None:
-    assert "'--since=1; reboot'" in logs.journal(["nginx"], "1; reboot", follow=False)
+def test_an_argument_stays_one_word() -> None:
+    assert "'--since=1; reboot'" in journal_command([Unit.NGINX], "1; reboot", follow=False)
 
 
 def test_each_secret_is_masked_and_the_longer_one_first() -> None:
     secrets = logs.secrets_of(OUTPUTS)
     line = "a password of hers, a password, c2VjcmV0, admin@chat.local"
     masked = "[secret], [secret], [secret], admin@chat.local"
-    assert logs.masked(line, secrets) == masked
+    assert logs.mask(line, secrets) == masked

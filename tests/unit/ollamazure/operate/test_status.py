@@ -1,4 +1,4 @@
-"""What `make status` says of a machine, in words. The machine: tests/e2e/test_operations.py."""
+"""What `ollamazure status` prints about a machine. A real one: tests/e2e/test_operations.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ollamazure.operate import status
+from ollamazure.operate.status import ChatStatus, span
 
 NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
@@ -34,8 +34,12 @@ WELL: dict[str, Any] = {
 }
 
 
+def status_of(facts: dict[str, Any]) -> ChatStatus:
+    return ChatStatus("dev", OUTPUTS, facts, None, NOW)
+
+
 def test_all_is_well_on_one_screen() -> None:
-    assert status.screen("dev", OUTPUTS, None, WELL, NOW) == (
+    assert status_of(WELL).render() == (
         "dev: healthy\n"
         "\n"
         "Chat         https://chat.example answers\n"
@@ -48,48 +52,48 @@ def test_all_is_well_on_one_screen() -> None:
         "Nginx        runs, docker.io/library/nginx:1.30.3\n"
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
-        "Restart      none pending"
+        "Restart      not needed"
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "problem"),
     [
         ({"data_disk": None}, "The data disk is not mounted."),
         ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
-        ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is gone"),
-        ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate has ended on 2027-01-31"),
+        ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
+        ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate expired on 2027-01-31"),
         ({"certificate_ends": None}, "The certificate cannot be read."),
         (
             {"services": [{"name": "nginx", "state": "failed", "version": None}]},
-            "Nginx is failed: `make logs UNIT=nginx` tells why.",
+            "Nginx is failed: `bin/ollamazure logs --stack dev --unit nginx` shows why.",
         ),
     ],
 )
-def test_what_is_not_well_is_named(change: dict[str, Any], said: str) -> None:
-    (named,) = status.problems(OUTPUTS, None, WELL | change, NOW)
-    assert named.startswith(said)
-    screen = status.screen("dev", OUTPUTS, None, WELL | change, NOW)
+def test_a_problem_is_named(change: dict[str, Any], problem: str) -> None:
+    (named,) = status_of(WELL | change).problems()
+    assert named.startswith(problem)
+    screen = status_of(WELL | change).render()
     assert screen.startswith("dev: not healthy\n")
     assert screen.endswith(f"\n\n{named}")
 
 
-def test_a_kernel_that_waits_for_a_restart_is_told_and_is_no_fault() -> None:
-    screen = status.screen("dev", OUTPUTS, None, WELL | {"reboot_pending": True}, NOW)
+def test_a_restart_for_a_new_kernel_is_shown_and_is_no_problem() -> None:
+    screen = status_of(WELL | {"reboot_pending": True}).render()
     assert screen.startswith("dev: healthy\n")
-    assert 'make ssh STACK=dev COMMAND="sudo reboot"' in screen
+    assert "bin/ollamazure ssh --stack dev sudo reboot" in screen
 
 
 def test_a_stopped_ollama_hides_no_model() -> None:
     stopped = {"name": "ollama", "state": "inactive", "version": None}
     silent = WELL | {"models": None, "loaded": None, "services": [stopped]}
-    (named,) = status.problems(OUTPUTS, None, silent, NOW)
+    (named,) = status_of(silent).problems()
     assert named.startswith("Ollama is stopped")
-    assert "Models       Ollama does not tell\n" in status.screen("x", OUTPUTS, None, silent, NOW)
+    assert "Models       unknown, Ollama does not answer\n" in status_of(silent).render()
 
 
 @pytest.mark.parametrize(
     ("minutes", "words"), [(1, "1 min"), (119, "119 min"), (120, "2 hours"), (2 * 1440, "2 days")]
 )
 def test_spans(minutes: int, words: str) -> None:
-    assert status.span(timedelta(minutes=minutes, seconds=59)) == words
+    assert span(timedelta(minutes=minutes, seconds=59)) == words

@@ -1,4 +1,4 @@
-"""A Pulumi CLI that answers what a test tells it, and the outputs of a stack that is nowhere."""
+"""A Pulumi CLI that runs a test's script, and the outputs of a stack that does not exist."""
 
 from __future__ import annotations
 

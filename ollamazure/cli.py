@@ -1,0 +1,278 @@
+"""bin/ollamazure: the operators' command line. Options are read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ollamazure.azure import bootstrap, preflight
+from ollamazure.azure.az import AzError
+from ollamazure.azure.github import GitHubError
+from ollamazure.operate import drift, logs, ssh, status
+from ollamazure.operate.pulumi import (
+    EMULATED,
+    LOCAL,
+    PROJECT,
+    OperateError,
+    become_root,
+    choose_pulumi,
+)
+from ollamazure.review import compare
+from ollamazure.settings.stack import SettingsError
+
+ERRORS = (AzError, bootstrap.BootstrapError, GitHubError, OperateError, SettingsError)
+
+app = typer.Typer(
+    name="ollamazure",
+    help="Prepare, check and look after a chat. Every command works on one stack.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def stack_names() -> list[str]:
+    """The stacks that the project has files for; the shell completes them."""
+    return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
+
+
+StackName = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        "-s",
+        metavar="NAME",
+        help="The stack, for example dev.",
+        autocompletion=stack_names,
+    ),
+]
+Emulated = Annotated[
+    bool,
+    typer.Option(
+        "--emulated",
+        help="Look on the emulated Azure. This is the default for the stack local and for a "
+        "stack that only the emulated Azure has. Needs root: sudo asks for your password.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changes.")]
+
+
+@app.command(
+    "preflight",
+    epilog="Exit codes: 0 no problem; 1 at least one problem; 2 wrong options.",
+)
+def check_azure(stack: StackName) -> None:
+    """Check what Azure would refuse, before a deployment. Only reads.
+
+    Checks the settings, the SSH addresses, your sign-in, the subscription, the VM size, the quota
+    and the DNS label. Prints the commands that fix each problem.
+    """
+    raise typer.Exit(preflight.run(stack, PROJECT))
+
+
+@app.command(
+    "status",
+    epilog="Exit codes: 0 healthy; 1 not healthy; 2 the machine cannot be queried, or wrong "
+    "options.",
+)
+def show_status(stack: StackName, emulated: Emulated = False) -> None:
+    """Show the state of the chat and its machine on one screen. Only reads."""
+    with errors_exit("status", 2):
+        raise typer.Exit(status.run(stack, pulumi_for(stack, emulated)))
+
+
+@app.command(
+    "logs",
+    epilog="Exit codes: 0 printed, also after Ctrl-C; 2 the machine cannot be queried, or wrong "
+    "options; otherwise that of journalctl on the machine.",
+)
+def show_logs(
+    stack: StackName,
+    unit: Annotated[
+        list[logs.Unit] | None,
+        typer.Option(
+            "--unit",
+            "-u",
+            metavar="SERVICE",
+            help="ollama, open-webui or nginx; may be repeated. Default: all three.",
+        ),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help='A span (15min, 1h, 2d) or a moment (today, "2027-01-31 09:00").',
+        ),
+    ] = "1h",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+    ] = False,
+    emulated: Emulated = False,
+) -> None:
+    """Print what the services on the machine have logged. Only reads; secrets are masked."""
+    with errors_exit("logs", 2):
+        pulumi = pulumi_for(stack, emulated)
+        raise typer.Exit(logs.run(stack, pulumi, unit or list(logs.Unit), since, follow=follow))
+
+
+@app.command(
+    "ssh",
+    # As with ssh itself, options after the first word of the command belong to the command.
+    context_settings={"allow_interspersed_args": False},
+    epilog="Exit codes: that of the command or of the session; 2 the session cannot be started, "
+    "or wrong options.",
+)
+def open_session(
+    stack: StackName,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="A command to run there instead of a session.")
+    ] = None,
+    emulated: Emulated = False,
+) -> None:
+    """Open a session on the machine, or run one command there.
+
+    Pulumi has the keys: no key file is needed, and none is written.
+    """
+    with errors_exit("ssh", 2):
+        raise typer.Exit(ssh.run(stack, pulumi_for(stack, emulated), command or []))
+
+
+@app.command(
+    "drift",
+    epilog="Exit codes: 0 no drift; 1 drift; 2 no drift found, but Azure or the machine cannot be "
+    "queried, or wrong options.",
+)
+def find_drift(
+    stack: StackName,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", resolve_path=True, help="Also write the report there, in Markdown."
+        ),
+    ] = None,
+    emulated: Emulated = False,
+) -> None:
+    """Find what was changed by hand, in Azure and on the machine. Only reads.
+
+    Prints the commands that restore what was declared.
+    """
+    with errors_exit("drift", 2):
+        raise typer.Exit(drift.run(stack, pulumi_for(stack, emulated), markdown))
+
+
+@app.command(
+    "preview",
+    epilog="Exit codes: 0 previewed; 2 no preview was possible, or wrong options; otherwise that "
+    "of `pulumi preview`.",
+)
+def preview_changes(
+    stack: StackName,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Compare with the commit where this branch left REF, for example main. Default: "
+            "compare with what is deployed on the emulated Azure.",
+        ),
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Also print Pulumi's own diff.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            resolve_path=True,
+            help="Write a comment for a pull request there, in Markdown.",
+        ),
+    ] = None,
+) -> None:
+    """Show what this folder would change, in plain words.
+
+    Previews on the emulated Azure, which needs no account.
+    """
+    with errors_exit("preview", 2):
+        prepare_preview(stack, base)
+        arguments = ["--stack", stack, *(["--base", base] if base else [])]
+        arguments += ["--diff"] if diff else []
+        arguments += ["--output", str(output)] if output else []
+        raise typer.Exit(compare.main(arguments))
+
+
+@app.command(
+    "bootstrap",
+    epilog="Exit codes: 0 done; 1 nothing more was created or deleted; 2 wrong options.",
+)
+def bootstrap_workflows(
+    stack: StackName,
+    repository: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="The repository whose workflows deploy.")
+    ] = "",
+    subject_prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="How GitHub names the repository in tokens, for example repo:owner@1/name@2. "
+            "Default: GitHub is queried.",
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--teardown", help="Delete it again, after `pulumi destroy`.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Create what GitHub's workflows need on Azure.
+
+    Creates a place for Pulumi's state, a key, and two identities. Prints everything first, then
+    asks. What exists stays as it is.
+    """
+    with errors_exit("bootstrap", 1):
+        if remove:
+            bootstrap.teardown(stack, PROJECT, yes=yes)
+        else:
+            bootstrap.bootstrap(stack, PROJECT, repository, subject_prefix=subject_prefix, yes=yes)
+
+
+@contextmanager
+def errors_exit(command: str, code: int) -> Iterator[None]:
+    """End with this exit code when the command cannot do its work, and print the reason."""
+    try:
+        yield
+    except ERRORS as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        raise typer.Exit(code) from None
+
+
+def pulumi_for(stack: str, emulated: bool) -> str:
+    """The Pulumi CLI that has the stack; for the emulated Azure this process becomes root."""
+    pulumi = choose_pulumi(stack, emulated=emulated)
+    if pulumi == EMULATED:
+        become_root()
+    return pulumi
+
+
+def prepare_preview(stack: str, base: str | None) -> None:
+    """Only what is deployed on the emulated Azure belongs to root; a base is deployed elsewhere."""
+    emulator = Path(os.environ.get("OLLAMAZURE_EMULATOR") or PROJECT / ".emulator")
+    if not base and emulator.exists() and not os.access(emulator, os.W_OK):
+        become_root()
+    if stack != LOCAL:
+        os.environ["OLLAMAZURE_PLAN"] = "1"
+    os.chdir(PROJECT)
+    # A terminated comparison must still end what it started.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def main() -> None:
+    """Run the command line under its own name."""
+    app(prog_name="ollamazure")
+
+
+if __name__ == "__main__":
+    main()
