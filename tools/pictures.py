@@ -82,7 +82,7 @@ def main() -> int:
 def take_chat(browser: Browser, path: Path) -> None:
     """Sign in to the stack `local`, ask one question and photograph the answer."""
     outputs = stack_outputs("local")
-    page = open_page(browser, width=960, height=500)
+    page = open_page(browser, width=960, height=420)
     # Open WebUI shows this to the first visitor of a new version.
     page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
     page.goto(outputs["url"])
