@@ -17,6 +17,7 @@ from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
 from components.workspace import Workspace, WorkspaceArgs
+from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
 from ollamazure.sizing import Sizing
@@ -27,14 +28,14 @@ class ChatArgs:
     """What a chat is made from.
 
     Attributes:
-        name: of its resource group; the data disk's group is `<name>-data`.
+        groups: names of its resource groups.
         settings: all that a stack can say.
         plan: what follows from the settings and the size of the machine.
         tags: on every Azure resource.
         admin_password: stands in for that of the settings; may be known only later.
     """
 
-    name: str
+    groups: GroupNames
     settings: Settings
     plan: Sizing
     tags: Mapping[str, str]
@@ -47,7 +48,7 @@ class ChatArgs:
         """Named and tagged after the stack that is being deployed."""
         project, stack = pulumi.get_project(), pulumi.get_stack()
         tags = {**settings.tags, "project": project, "stack": stack}
-        return cls(f"{project}-{stack}", settings, plan, tags, admin_password)
+        return cls(group_names(project, stack), settings, plan, tags, admin_password)
 
 
 class Chat(pulumi.ComponentResource):
@@ -74,7 +75,7 @@ class Chat(pulumi.ComponentResource):
         self.network = Network(
             "network",
             NetworkArgs(
-                group_name=args.name,
+                group_name=args.groups.chat,
                 location=settings.location,
                 ssh_clients=settings.ssh_clients,
                 dns_label=settings.dns_label,
@@ -88,7 +89,7 @@ class Chat(pulumi.ComponentResource):
             "machine",
             MachineArgs(
                 group=self.network.group,
-                data_group_name=f"{args.name}-data",
+                data_group_name=args.groups.data,
                 location=settings.location,
                 nic_id=self.network.nic.id,
                 address=self.network.address,
@@ -182,8 +183,9 @@ class Chat(pulumi.ComponentResource):
             ),
             child,
         )
+        # Named "proxy" still: an alias of a name that its children's names start with renames them.
         nginx = Nginx(
-            "nginx",
+            "proxy",
             NginxArgs(
                 target=self.machine.target,
                 image=settings.nginx_image,

@@ -12,7 +12,7 @@ import pulumi
 from components.chat import Chat
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
-from ollamazure.sizing import Sizing
+from ollamazure.sizing import MonthlyCost, Sizing
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
@@ -37,10 +37,22 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     }
     return {
         **shown,
+        "monthlyCost": cost_in_numbers(plan.monthly_cost),
         "adminPassword": chat.admin_password,
         "initialPasswords": chat.initial_passwords,
         "sshPrivateKey": chat.machine.private_key,
         "readme": operator_page(page),
+    }
+
+
+def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:
+    """The same estimate as `monthlyCostEstimate`, for programs."""
+    return {
+        "amount": round(cost.amount, 2),
+        "currency": cost.currency,
+        "region": cost.region,
+        "asOf": cost.as_of.isoformat(),
+        "verified": cost.verified,
     }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv: the project itself, in front of the packages that it pins.
-# The packages take half a GiB, so they are installed once into the user's cache, in a folder named by the
-# hash of the pins, and clones and comparisons share them. A plain `pulumi install` works as well.
+# Creates .venv: the project itself, and the packages that it pins.
+# The packages take half a GiB. They are installed once into the user's cache, in a folder named by the
+# hash of the pins, and all clones share them. Operators can run `pulumi install` instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,8 +26,8 @@ flock 9
 if [ ! -e "$shared/.complete" ]; then
     echo "python environment: installing into $shared"
     "$python" -m venv --clear "$shared"
-    # Without `-e .`: the project differs from clone to clone.
-    sed -s '/^-e /d; /^-r /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
+    # Without `-e .`: each clone has its own project.
+    sed -s '/^-e /d; /^-r /d; /^-c /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
     "$shared/bin/pip" install --quiet --disable-pip-version-check \
         --constraint constraints.txt --requirement "$shared/pinned.txt"
     touch "$shared/.complete"

@@ -13,5 +13,5 @@ code=0
 "${preview[@]}" --json --show-sames >"$work/preview.json" || code=$?
 "${preview[@]}" --diff >"$work/diff" || true
 mkdir -p "$(dirname "$file")"
-.venv/bin/python -m review --stack "$stack" --preview "$work/preview.json" --diff "$work/diff" --output "$file" || true
+.venv/bin/python -m ollamazure.review.from_files --stack "$stack" --preview "$work/preview.json" --diff "$work/diff" --output "$file" || true
 exit "$code"

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from emulator.instance import Instance
 
-_MARK = "# A stand-in of the emulated Azure; see docs/explanation/emulator.md."
+# Earlier versions wrote a longer line that starts like this; it must be found, too.
+_MARK = "# A stand-in of the emulated Azure"
 _DOWNLOAD_TIMEOUT = 60
 
 

@@ -5,7 +5,7 @@ Nothing is computed here but what a record says of itself: what fits where is in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -186,6 +186,18 @@ def models() -> Mapping[str, Model]:
         for name, entry in _read("models.yaml").items()
     ]
     return {name: model for model in found for name in (model.name, *model.aliases)}
+
+
+def chat_models(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that answer questions, including models that the catalog does not know."""
+    known = models()
+    return tuple(name for name in names if name not in known or known[name].kind == "chat")
+
+
+def embedding_models(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that only turn text into numbers for the search in documents."""
+    known = models()
+    return tuple(name for name in names if name in known and known[name].kind == "embedding")
 
 
 @cache

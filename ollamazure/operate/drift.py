@@ -59,7 +59,7 @@ def run(stack: str, pulumi: str, markdown: Path | None) -> int:
         if report.error:
             print(f"drift: {report.error}", file=sys.stderr)
     if printed := render_text(stack, reports, pulumi, reapply):
-        print(text.harmless(printed))
+        print(text.mask_control_characters(printed))
     if markdown:
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(render_markdown(stack, reports, pulumi, reapply))
@@ -74,7 +74,7 @@ def compare_cloud(stack: str, pulumi: str) -> DriftReport:
         return DriftReport("cloud", error=f"the cloud cannot be compared: {error}")
 
 
-def preview_refresh(stack: str, pulumi: str) -> output.Preview:
+def preview_refresh(stack: str, pulumi: str) -> output.PreviewOutput:
     """What a refresh would change in Pulumi's state.
 
     Raises:
@@ -94,7 +94,7 @@ def preview_refresh(stack: str, pulumi: str) -> output.Preview:
     )
 
 
-def cloud_differences(steps: Sequence[output.Step]) -> Iterator[dict[str, str]]:
+def cloud_differences(steps: Sequence[output.PreviewStep]) -> Iterator[dict[str, str]]:
     """The differences that the steps of a refresh stand for."""
     for step in steps:
         if step.op == "delete":
@@ -104,7 +104,7 @@ def cloud_differences(steps: Sequence[output.Step]) -> Iterator[dict[str, str]]:
                 yield {"resource": step.name, "what": f"{path} {describe_difference(step, path)}"}
 
 
-def describe_difference(step: output.Step, path: str) -> str:
+def describe_difference(step: output.PreviewStep, path: str) -> str:
     """The actual and the declared value at a path of the inputs; secrets are already masked."""
     declared, actual = (state.value(path) if state else None for state in (step.old, step.new))
     if declared == actual:
@@ -117,7 +117,7 @@ def describe_difference(step: output.Step, path: str) -> str:
 
 
 def _shorten(value: Any) -> str:
-    return text.shortened(json.dumps(value, ensure_ascii=False))
+    return text.shorten(json.dumps(value, ensure_ascii=False))
 
 
 def compare_machine(stack: str, pulumi: str) -> DriftReport:

@@ -1,8 +1,8 @@
-"""Reads what `pulumi preview` says: its JSON, and what only the text of `--diff` has.
+"""Reads the output of `pulumi preview`: its JSON, and what is only in the text of `--diff`.
 
 `--json` leaves out policy violations and the stack's outputs after the change (pulumi 3.259.0,
-backend/display/json.go); both are in the text. The engine's stream of events would have everything,
-but its debug messages print the outputs with every secret in plain, so it is never used.
+backend/display/json.go); both are in the text. The engine's stream of events has everything, but
+its debug messages print the outputs with every secret in plain text, so it is never used.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SECRET = "[secret]"  # noqa: S105  what the engine prints in place of one
-# What the engine's JSON has for a value that only the deployment will tell (SDKs' rpc.UNKNOWN).
+SECRET = "[secret]"  # noqa: S105  what the engine prints instead of a secret
+# What the engine's JSON has for a value that is known only after the deployment (rpc.UNKNOWN).
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-COST_OUTPUT = "monthlyCostEstimate"
+COST_OUTPUT = "monthlyCost"
 STACK_TYPE = "pulumi:pulumi:Stack"
 
 _ENDS = (
@@ -24,12 +24,14 @@ _ENDS = (
     "preview failed",
 )
 
-# The line of the stack's outputs in the text: `  ~ name : "before" => "after"`.
-_COST_LINE = re.compile(
-    rf'^ {{2}}(?P<op>[ ~+-]) {COST_OUTPUT} *: "(?P<first>[^"]*)"(?: => "(?P<then>[^"]*)")?$', re.M
+# The output in the text: `  ~ NAME : {`, a line for each field, `    }`.
+COST = re.compile(
+    rf"^ {{2}}(?P<op>[ ~+-]) {COST_OUTPUT} *: \{{\n(?P<fields>.*?)^ {{4}}\}}$", re.M | re.S
 )
-# `    pack@v1.0.0 [mandatory]  name  (type: resource)MESSAGE`; more lines of the message begin at
-# the left, what comes after it does not.
+# `      ~ name : before => after`, or without a change only one value.
+_COST_FIELD = re.compile(r"^ {6}[ ~+-] (?P<name>\w+) *: (?:.* => )?(?P<value>.*)$", re.M)
+# `    pack@v1.0.0 [mandatory]  name  (type: resource)MESSAGE`; further lines of the message start
+# at the left, what comes after it does not.
 VIOLATION = re.compile(
     r"^ {4}(?P<pack>[\w.-]+)@v\S+ \[(?P<level>mandatory|advisory|remediate)\]"
     r"(?: \[severity: \w+\])?  (?P<policy>[\w-]+)(?:  \((?P<on>[^)]*)\))?"
@@ -39,18 +41,18 @@ VIOLATION = re.compile(
 
 
 class PreviewError(Exception):
-    """What was read is not a preview, or not one that is understood; the message says why."""
+    """The text is not a preview, or has an unknown form; the message says why."""
 
 
 @dataclass(frozen=True)
-class State:
+class ResourceState:
     """A resource before or after the change.
 
     Attributes:
-        inputs: what the program says of it; secrets are `[secret]`.
-        outputs: what the deployment answered.
+        inputs: the properties that the program sets; secrets are `[secret]`.
+        outputs: the properties that the cloud returned.
         protect: the engine refuses to delete it.
-        retain: it stays in the cloud when the stack lets it go.
+        retain: it stays in the cloud when it is removed from the stack.
     """
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -59,41 +61,40 @@ class State:
     retain: bool = False
 
     def value(self, path: str) -> Any:
-        """The input at a path of the engine's (`a.b[0]`); None where there is none."""
-        found: Any = self.inputs
-        for part in re.findall(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)', path):
-            key, index, name = part
+        """The input at a path in the engine's form (`a.b[0]`); None if it is missing."""
+        value: Any = self.inputs
+        for key, index, name in re.findall(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)', path):
             try:
-                found = found[int(index)] if index else found[key or name]
+                value = value[int(index)] if index else value[key or name]
             except (KeyError, IndexError, TypeError):
                 return None
-        return found
+        return value
 
 
 @dataclass(frozen=True)
-class Step:
+class PreviewStep:
     """What happens to one resource.
 
     Attributes:
         urn: its name in the whole stack.
-        op: the engine's word for it.
+        op: the engine's name for the operation.
         type: for example `azure-native:compute:VirtualMachine`.
         name: for example `vm`.
-        old, new: before and after; None where there is none.
-        changed: paths of the inputs that differ.
+        old, new: before and after; None if the resource does not exist then.
+        changed: paths of the inputs that change.
     """
 
     urn: str
     op: str
     type: str
     name: str
-    old: State | None
-    new: State | None
+    old: ResourceState | None
+    new: ResourceState | None
     changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Violation:
+class PolicyViolation:
     """A policy that the program breaks."""
 
     policy: str
@@ -103,46 +104,49 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """What the engine foresees.
+class PreviewOutput:
+    """What the engine would do.
 
     Attributes:
-        steps: all resources that it names, unchanged ones too.
-        warnings, errors: what the program and the engine said.
-        violations: policies that are broken.
-        cost_before, cost_after: the stack's estimate of a month, as it says it; None when unknown.
-        diff: the whole difference as text.
+        steps: one for each resource, unchanged resources included.
+        warnings, errors: messages of the program and the engine.
+        violations: policies that the program breaks.
+        cost_before, cost_after: the stack's output `monthlyCost`; None if unknown.
+        diff: the text of `--diff`.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PreviewStep, ...]
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    violations: tuple[Violation, ...] = ()
-    cost_before: str | None = None
-    cost_after: str | None = None
+    violations: tuple[PolicyViolation, ...] = ()
+    cost_before: Mapping[str, Any] | None = None
+    cost_after: Mapping[str, Any] | None = None
     diff: str = ""
 
 
-def read(printed: str, diff: str = "") -> Preview:
-    """The preview that `pulumi preview --json --show-sames` printed.
+def read(printed: str, diff: str = "") -> PreviewOutput:
+    """The preview in the output of `pulumi preview --json --show-sames`.
 
     Args:
-        printed: its standard output; other lines may come before the JSON.
-        diff: what `pulumi preview --diff` printed.
+        printed: the standard output; other lines may come before the JSON.
+        diff: the output of `pulumi preview --diff`.
 
     Raises:
-        PreviewError: there is no preview in it.
+        PreviewError: `printed` contains no preview.
     """
-    said = _json(printed)
-    diagnostics = said.get("diagnostics") or ()
-    steps = tuple(_step(step) for step in said.get("steps") or ())
-    before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), State())
+    decoded = _decode(printed)
+    diagnostics = decoded.get("diagnostics") or ()
+    steps = tuple(_step(step) for step in decoded.get("steps") or ())
+    before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), ResourceState())
     violations = tuple(_violations(diff))
+    errors = tuple(_messages(diagnostics, "error"))
+    if not steps and not errors:  # the engine could not start the program
+        errors = tuple(_messages(diagnostics, "info#err"))
     cost_before = before.outputs.get(COST_OUTPUT)
-    return Preview(
+    return PreviewOutput(
         steps,
         warnings=tuple(_messages(diagnostics, "warning")),
-        errors=_errors(tuple(_messages(diagnostics, "error")), violations),
+        errors=_errors(errors, violations),
         violations=violations,
         cost_before=cost_before,
         cost_after=_cost_after(diff, cost_before),
@@ -150,25 +154,25 @@ def read(printed: str, diff: str = "") -> Preview:
     )
 
 
-def _json(printed: str) -> dict[str, Any]:
+def _decode(printed: str) -> dict[str, Any]:
     """The first JSON object that is a preview."""
     decoder = json.JSONDecoder()
     for match in re.finditer(r"^\{", printed, re.M):
         try:
-            found, _ = decoder.raw_decode(printed, match.start())
+            decoded, _ = decoder.raw_decode(printed, match.start())
         except ValueError:
             continue
-        if {"steps", "diagnostics", "changeSummary"} & found.keys():
-            return dict(found)
+        if {"steps", "diagnostics", "changeSummary"} & decoded.keys():
+            return dict(decoded)
     raise PreviewError(
         "This is not the output of `pulumi preview --json`. It ends with:\n" + printed[-1000:]
     )
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def _step(step: Mapping[str, Any]) -> PreviewStep:
     *_, types, name = step["urn"].split("::")
     changed = step.get("detailedDiff") or step.get("diffReasons") or ()
-    return Step(
+    return PreviewStep(
         step["urn"],
         step["op"],
         types.rpartition("$")[2],
@@ -179,10 +183,10 @@ def _step(step: Mapping[str, Any]) -> Step:
     )
 
 
-def _state(state: Mapping[str, Any] | None) -> State | None:
+def _state(state: Mapping[str, Any] | None) -> ResourceState | None:
     if state is None:
         return None
-    return State(
+    return ResourceState(
         state.get("inputs") or {},
         state.get("outputs") or {},
         bool(state.get("protect")),
@@ -191,30 +195,34 @@ def _state(state: Mapping[str, Any] | None) -> State | None:
 
 
 def _messages(diagnostics: Any, severity: str) -> Iterator[str]:
-    for said in diagnostics:
-        if said["severity"] == severity:
-            yield said["message"].removeprefix(f"{severity}: ").strip()
+    for diagnostic in diagnostics:
+        if diagnostic["severity"] == severity:
+            yield diagnostic["message"].removeprefix(f"{severity}: ").strip()
 
 
-def _errors(said: tuple[str, ...], violations: tuple[Violation, ...]) -> tuple[str, ...]:
-    """Without the engine's remark that it ended, where somebody has said why."""
-    told = tuple(message for message in said if not message.startswith(_ENDS))
-    return told if told or violations else said
+def _errors(messages: tuple[str, ...], violations: tuple[PolicyViolation, ...]) -> tuple[str, ...]:
+    """The errors, without the engine's note that it ended if another message says why."""
+    reasons = tuple(message for message in messages if not message.startswith(_ENDS))
+    return reasons if reasons or violations else messages
 
 
-def _cost_after(diff: str, before: str | None) -> str | None:
-    """The estimate afterwards: the text names it where it changes, and where there is no more."""
-    found = _COST_LINE.search(diff)
+def _cost_after(diff: str, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The output after the change: the text has it only if it changes or is removed."""
+    found = COST.search(diff)
     if found is None:
         return before if diff else None
     if found["op"] == "-":
         return None
-    return found["then"] or found["first"]
+    fields = _COST_FIELD.finditer(found["fields"])
+    try:
+        return {field["name"]: json.loads(field["value"]) for field in fields}
+    except ValueError:  # [unknown] until the deployment
+        return None
 
 
-def _violations(diff: str) -> Iterator[Violation]:
+def _violations(diff: str) -> Iterator[PolicyViolation]:
     for found in VIOLATION.finditer(diff):
-        yield Violation(
+        yield PolicyViolation(
             found["policy"],
             found["level"] == "mandatory",
             (found["on"] or "").rpartition(": ")[2],

@@ -1,7 +1,8 @@
-"""Sentences of ours with values of others in them, and the values made harmless where shown.
+"""Sentences of this project that contain values from elsewhere, made safe to show.
 
-What a setting, a prompt or a file says comes from the pull request. In a comment it must not become
-markup, mention anybody, or hide text: values stand in code, where Markdown and HTML mean nothing.
+The value of a setting, a prompt or a file comes from the pull request. In a comment it must not
+become markup, mention a user, or hide text: values are shown as code, where Markdown and HTML have
+no effect.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ LONGEST_VALUE = 160
 
 @dataclass(frozen=True)
 class Value:
-    """A text that is not ours."""
+    """A text from outside this project."""
 
     text: str
 
 
-# Words of ours and values of others, one after the other.
+# Words of this project and values from elsewhere, in order.
 Text = tuple[str | Value, ...]
 
 
@@ -30,7 +31,7 @@ def fill(template: str, values: Mapping[str, object]) -> Text:
     """The template with each `{name}` replaced by the value of that name.
 
     Raises:
-        KeyError: there is no such value.
+        KeyError: `values` lacks a name of the template.
     """
     return tuple(_parts(template, values))
 
@@ -44,55 +45,55 @@ def _parts(template: str, values: Mapping[str, object]) -> Iterator[str | Value]
 
 
 def markdown(text: Text) -> str:
-    """For a comment, also inside a table."""
+    """The text for a comment, also inside a table."""
     return "".join(code(part.text) if isinstance(part, Value) else part for part in text)
 
 
 def plain(text: Text) -> str:
-    """For a terminal: no markup of ours, nothing of theirs that steers it."""
+    """The text for a terminal: without markup and without control characters."""
     return "".join(
-        shortened(part.text) if isinstance(part, Value) else re.sub(r"\*\*", "", part)
+        shorten(part.text) if isinstance(part, Value) else re.sub(r"\*\*", "", part)
         for part in text
     )
 
 
 def code(value: str) -> str:
-    """A value as a code span that it cannot leave, on one line, also inside a table."""
-    shown = shortened(value)
+    """The value as a code span on one line, which it cannot end; also inside a table."""
+    shown = shorten(value)
     fence = "`" * (_longest_run(shown) + 1)
     edge = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
     return f"{fence}{edge}{shown}{edge}{fence}".replace("|", "\\|")
 
 
 def block(text: str, language: str = "") -> str:
-    """A text of several lines as a block of code that it cannot leave."""
-    clean = harmless(text).strip("\n")
+    """The text as a code block, which it cannot end."""
+    clean = mask_control_characters(text).strip("\n")
     fence = "`" * max(3, _longest_run(clean) + 1)
     return f"{fence}{language}\n{clean}\n{fence}"
 
 
-def shortened(value: str) -> str:
-    """A value on one line, cut where it gets long."""
-    line = " ".join(harmless(value).split())
+def shorten(value: str) -> str:
+    """The value on one line, cut off if it is long."""
+    line = " ".join(mask_control_characters(value).split())
     return line if len(line) <= LONGEST_VALUE else line[: LONGEST_VALUE - 1] + "…"
 
 
-def harmless(text: str) -> str:
-    """Without characters that steer a terminal, turn the reading direction or are not seen."""
+def mask_control_characters(text: str) -> str:
+    """The text without characters that control a terminal, reverse it or are invisible."""
     return "".join(
         character if character in "\n\t" or _visible(character) else "\N{REPLACEMENT CHARACTER}"
         for character in text.replace("\r\n", "\n")
     )
 
 
-def joined(texts: Iterable[Text], between: str) -> Text:
-    """All of them in a row."""
-    found: list[str | Value] = []
+def join(texts: Iterable[Text], between: str) -> Text:
+    """One text of all of them."""
+    parts: list[str | Value] = []
     for text in texts:
-        if found:
-            found.append(between)
-        found.extend(text)
-    return tuple(found)
+        if parts:
+            parts.append(between)
+        parts.extend(text)
+    return tuple(parts)
 
 
 def _visible(character: str) -> bool:

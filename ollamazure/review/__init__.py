@@ -1,1 +1,1 @@
-"""What a pull request would change, told to somebody who does not know Pulumi."""
+"""What a pull request would change, explained to readers who do not know Pulumi."""

@@ -1,4 +1,4 @@
-"""What a preview means: each change with its layer, what happens, and what users notice."""
+"""Explains a preview: for each change its layer, the action, its meaning and what users notice."""
 
 from __future__ import annotations
 
@@ -8,29 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ollamazure.preview.output import (
-    SECRET,
-    STACK_TYPE,
-    UNKNOWN,
-    Preview,
-    PreviewError,
-    State,
-    Step,
-)
-from ollamazure.preview.script import Script
+from ollamazure.preview.output import STACK_TYPE, PreviewError, PreviewOutput, PreviewStep
 from ollamazure.preview.text import Text, fill
-from ollamazure.review import explain
+from ollamazure.review.aspects import KEPT, changes_protection, find_aspects, read_part
 from ollamazure.review.cost import Cost
-from ollamazure.review.rules import Action, Effect, Layer, Resource, Rule, table
+from ollamazure.review.explain import EXPLANATIONS, Difference, Sentence
+from ollamazure.review.rules import (
+    Action,
+    Effect,
+    Layer,
+    ReviewedResource,
+    ReviewRule,
+    load_table,
+)
 
-# The part that a removed resource leaves behind: all of it.
-KEPT = "kept"
-# Where a command's script is: in what the login shell runs, and in its standard input.
-SCRIPT = ("create", "stdin")
 MOST_SENTENCES = 8
 MACHINE_TYPE = "azure-native:compute:VirtualMachine"
 
-Kind = Literal["nothing", "changes", "everything new", "everything removed"]
+Scope = Literal["nothing", "changes", "everything new", "everything removed"]
 
 
 @dataclass(frozen=True)
@@ -38,26 +33,26 @@ class Change:
     """One resource that changes.
 
     Attributes:
-        layer: where it belongs.
+        layer: the part of the system that it belongs to.
         action: what happens to it.
         resource: its kind.
-        item: which one, where there may be several.
-        title: what readers call it.
-        meaning: sentences for them.
+        item: its own name, for example the address of a user.
+        title: its name for readers.
+        meaning: sentences that explain the change.
         effect: what users notice.
-        again: it is only run again, because the machine is a new one.
-        kept: Pulumi lets go of it, and it stays in the cloud.
-        alarms: what must not be overlooked, in a word for the headline.
+        rerun: the command only runs again, for example on a new machine.
+        kept: Pulumi removes it from the stack, and it stays in the cloud.
+        alarms: sentences that the headline repeats.
     """
 
     layer: Layer
     action: Action
-    resource: Resource
+    resource: ReviewedResource
     item: str
     title: Text
     meaning: tuple[Text, ...]
     effect: Effect
-    again: bool = False
+    rerun: bool = False
     kept: bool = False
     alarms: tuple[str, ...] = ()
 
@@ -67,170 +62,127 @@ class Review:
     """What a preview means.
 
     Attributes:
-        preview: what the engine said.
-        kind: the change as a whole.
-        changes: without the last check.
-        checked: the chat is asked a question at the end.
-        effect: the worst of all.
+        preview: the engine's output.
+        scope: whether a part of the stack changes, or all of it comes or goes.
+        changes: all but the last check.
+        checked: the deployment ends with a question to each model.
+        effect: the worst of all effects.
         cost: of a month, before and after.
     """
 
-    preview: Preview
-    kind: Kind
+    preview: PreviewOutput
+    scope: Scope
     changes: tuple[Change, ...]
     checked: bool
     effect: Effect
     cost: Cost
 
 
-def review(preview: Preview) -> Review:
-    """What the preview means.
+def review_preview(preview: PreviewOutput) -> Review:
+    """Explain what a preview means.
 
     Raises:
-        PreviewError: it has an operation that rules.yaml does not know.
+        PreviewError: it has no result, or an operation that rules.yaml does not list.
     """
-    found = sorted(_changes(preview.steps), key=_place)
+    if not (preview.steps or preview.errors or preview.violations):
+        raise PreviewError("The preview lists neither resources nor errors.")
+    steps = _last_steps(preview.steps)
+    found = sorted(_find_changes(steps), key=_rank)
     changes = tuple(change for change in found if change.layer != "check")
     return Review(
         preview,
-        _kind(_decided(preview.steps), changes),
+        _classify(steps, changes),
         changes,
         checked=any(c.layer == "check" and c.action != "removed" for c in found),
-        effect=table().worst([change.effect for change in changes]),
+        effect=load_table().worst([change.effect for change in changes]),
         cost=Cost.read(preview.cost_before, preview.cost_after),
     )
 
 
-def _place(change: Change) -> tuple[int, str]:
-    """The table's order; the engine's differs from run to run."""
-    return table().resources.index(change.resource), change.item
+def _last_steps(steps: Sequence[PreviewStep]) -> list[PreviewStep]:
+    """The last step of each resource that counts.
 
-
-def _kind(steps: Sequence[Step], changes: Sequence[Change]) -> Kind:
-    if not changes:
-        return "nothing"
-    of_stack = next((step.op for step in steps if step.type == STACK_TYPE), None)
-    if of_stack == "create":
-        return "everything new"
-    return "everything removed" if of_stack == "delete" else "changes"
-
-
-def _changes(steps: Sequence[Step]) -> Iterator[Change]:
-    decided = _decided(steps)
-    new_machine = any(
-        step.type == MACHINE_TYPE and _action(step) in ("added", "replaced") for step in decided
-    )
-    for step in decided:
-        action = _action(step)
-        resource = table().resource(step.type, step.name)
-        changes = action or _protection_changes(step)
-        aspects = _aspects(step, action, new_machine) if changes else []
-        if aspects and resource.layer != "none":
-            yield _change(step, action or "changed", resource, aspects)
-
-
-def _decided(steps: Sequence[Step]) -> list[Step]:
-    """What happens to each resource in the end: after `--refresh` the first step of one may only
-    tell how the cloud had changed, and half steps of a replacement tell nothing new."""
-    found: dict[str, Step] = {}
+    With `--refresh`, an earlier step may only say how the cloud differed from the state. The two
+    halves of a replacement add nothing to it.
+    """
+    last: dict[str, PreviewStep] = {}
     for step in steps:
-        if _action(step) or step.op == "same":
-            found[step.urn] = step
-    return list(found.values())
+        if _action_of(step) or step.op == "same":
+            last[step.urn] = step
+    return list(last.values())
 
 
-def _action(step: Step) -> Action | None:
-    operations = table().operations
+def _action_of(step: PreviewStep) -> Action | None:
+    operations = load_table().operations
     if step.op not in operations:
         raise PreviewError(
             f"The preview has the operation {step.op!r} for {step.type} {step.name!r}, which is "
-            "not in `operations` of ollamazure/review/rules.yaml. Say there what it means."
+            "not in `operations` of ollamazure/review/rules.yaml. Add it there with its meaning."
         )
     return operations[step.op]
 
 
-def _protection_changes(step: Step) -> bool:
-    """The engine calls it the same: the cloud does not change, only what the engine refuses."""
-    if not (step.old and step.new):
-        return False
-    return (step.old.protect, step.old.retain) != (step.new.protect, step.new.retain)
+def _rank(change: Change) -> tuple[int, str]:
+    """The order of the table: the engine's order differs from run to run."""
+    return load_table().resources.index(change.resource), change.item
 
 
-def _aspects(step: Step, action: Action | None, new_machine: bool) -> list[str]:
-    """What of a resource changes; see `of` in rules.yaml."""
-    if action == "removed":
-        return [KEPT if step.old and step.old.retain else ""]
-    if action == "added":
-        return [""]
-    of_protection = ["protection"] if _protection_changes(step) else []
-    paths = [path for path in step.changed if path not in SCRIPT and not _leads_to(path)]
-    of_script = _of_script(step, new_machine) if len(paths) < len(step.changed) else []
-    return paths + of_script + of_protection or [""]
+def _classify(steps: Sequence[PreviewStep], changes: Sequence[Change]) -> Scope:
+    if not changes:
+        return "nothing"
+    operation = next((step.op for step in steps if step.type == STACK_TYPE), None)
+    if operation == "create":
+        return "everything new"
+    return "everything removed" if operation == "delete" else "changes"
 
 
-def _leads_to(path: str) -> bool:
-    """Whether it says where a command runs: always with what it runs, and told by the machine."""
-    return path.split(".", maxsplit=1)[0] == "connection"
+def _find_changes(steps: Sequence[PreviewStep]) -> Iterator[Change]:
+    new_machine = any(
+        step.type == MACHINE_TYPE and _action_of(step) in ("added", "replaced") for step in steps
+    )
+    for step in steps:
+        action = _action_of(step)
+        resource = load_table().find_resource(step.type, step.name)
+        if resource.layer != "none" and (action or changes_protection(step)):
+            aspects = find_aspects(step, action, new_machine)
+            yield _explain_step(step, action or "changed", resource, aspects)
 
 
-def _of_script(step: Step, new_machine: bool) -> list[str]:
-    before, after = _text(step.old), _text(step.new)
-    if new_machine:
-        return ["machine"]
-    if UNKNOWN in after:
-        return ["secret"]  # one that the deployment makes anew
-    different = Script.read(before).differs(Script.read(after))
-    if not different and SECRET in after:
-        return ["secret"]
-    # What every script begins with may change: the command runs again, and that is all.
-    return different or ["head"]
+@dataclass(frozen=True)
+class _Match:
+    """An aspect of a step with the rule that explains it, and the values for its sentence."""
+
+    aspect: str
+    rule: ReviewRule
+    values: dict[str, str]
 
 
-def _text(state: State | None) -> str:
-    """What a command runs: the script from standard input, and what rides in the command line."""
-    if state is None:
-        return ""
-    return "\n".join(str(state.inputs.get(name) or "") for name in SCRIPT)
-
-
-def _change(step: Step, action: Action, resource: Resource, aspects: Sequence[str]) -> Change:
-    item = _item(step, resource)
-    meaning: dict[Text, None] = {}
-    effects: list[Effect] = []
-    again, alarms = [], []
-    ruled = [(aspect, *_rule(step, action, resource, aspect)) for aspect in aspects]
-    for aspect, rule, values in ruled:
-        again.append(rule.again)
-        # Of files that one rule is about there is one sentence.
-        path = ", ".join(other["path"] for _, of, other in ruled if of is rule)
-        for sentence in _sentences(step, rule, aspect, {**values, "item": item, "path": path}):
-            meaning.setdefault(sentence.text)
-            effects.append(sentence.effect or rule.effect)
-            alarms += [sentence.alarm] if sentence.alarm else []
-        effects.append(rule.effect)
+def _explain_step(
+    step: PreviewStep, action: Action, resource: ReviewedResource, aspects: Sequence[str]
+) -> Change:
+    item = _item_of(step, resource)
+    matches = [_find_rule(step, action, resource, aspect) for aspect in aspects]
+    sentences = [
+        sentence for match in matches for sentence in _write_sentences(step, match, item, matches)
+    ]
+    effects = [match.rule.effect for match in matches]
+    effects += [sentence.effect for sentence in sentences if sentence.effect]
     return Change(
         resource.layer,
         action,
         resource,
         item,
         fill(resource.title, {"item": item, "type": step.type}),
-        _shortened(tuple(meaning)),
-        table().worst(effects),
-        again=all(again),
+        _limit([*dict.fromkeys(sentence.text for sentence in sentences)]),
+        load_table().worst(effects),
+        rerun=all(match.rule.rerun for match in matches),
         kept=KEPT in aspects,
-        alarms=tuple(alarms),
+        alarms=tuple(sentence.alarm for sentence in sentences if sentence.alarm),
     )
 
 
-def _shortened(meaning: tuple[Text, ...]) -> tuple[Text, ...]:
-    if len(meaning) <= MOST_SENTENCES:
-        return meaning
-    more = len(meaning) - MOST_SENTENCES
-    return (*meaning[:MOST_SENTENCES], (f"And {more} more, in the difference below.",))
-
-
-def _item(step: Step, resource: Resource) -> str:
-    """Which one of several: what undoing it calls it, else what its name says."""
+def _item_of(step: PreviewStep, resource: ReviewedResource) -> str:
+    """Its own name: as the command that removes it writes it, else the end of its Pulumi name."""
     if resource.item:
         for state in filter(None, (step.new, step.old)):
             if found := re.search(resource.item, str(state.inputs.get("delete"))):
@@ -239,51 +191,51 @@ def _item(step: Step, resource: Resource) -> str:
     return step.name.removeprefix(prefix)
 
 
-_UNKNOWN = Rule(
+_NO_RULE = ReviewRule(
     when="*",
     effect="unknown",
-    means="What follows from {path} is not known; read the difference.",
-    why="nobody has written it down",
+    means="The effect of this change ({path}) is not known; read the difference.",
+    why="no rule covers it",
 )
 
 
-def _rule(
-    step: Step, action: Action, resource: Resource, aspect: str
-) -> tuple[Rule, dict[str, str]]:
-    """The first rule that fits, with what its sentence needs."""
-    for rule in (*table().always, *resource.changes):
-        if rule.fits(action, aspect):
-            values = _values(step, rule, aspect)
+def _find_rule(
+    step: PreviewStep, action: Action, resource: ReviewedResource, aspect: str
+) -> _Match:
+    """The first rule that applies to an aspect."""
+    for rule in (*load_table().always, *resource.changes):
+        if rule.matches(action, aspect):
+            values = _read_values(step, rule, aspect)
             if values is not None:
-                return rule, values
-    return _UNKNOWN, {"path": aspect or action}
+                return _Match(aspect, rule, values)
+    return _Match(aspect, _NO_RULE, {"path": aspect or action})
 
 
-def _values(step: Step, rule: Rule, aspect: str) -> dict[str, str] | None:
-    """{before}, {after} and {path} of a part; None when a rule reads a difference that is none."""
+def _read_values(step: PreviewStep, rule: ReviewRule, aspect: str) -> dict[str, str] | None:
+    """{before}, {after} and {path}; None if a rule reads two values that are equal."""
     path = aspect.removeprefix("file:")
     if rule.reads is None:
         before, after = (state.value(aspect) if state else None for state in (step.old, step.new))
         return {"before": str(before), "after": str(after), "path": path}
-    found = [re.search(rule.reads, part) for part in _parts(step, aspect)]
+    found = [re.search(rule.reads, part) for part in read_part(step, aspect)]
     before, after = (match[1] if match else "" for match in found)
     return {"before": before, "after": after, "path": path} if before != after else None
 
 
-def _parts(step: Step, aspect: str) -> tuple[str, str]:
-    """The part of the script that an aspect names, before and after; else what is declared."""
-    before, after = (Script.read(_text(state)) for state in (step.old, step.new))
-    if aspect:
-        return before.part(aspect), after.part(aspect)
-    declared = (text for path, text in after.files.items() if path.endswith(".json"))
-    return "", after.input or next(declared, "")
+def _write_sentences(
+    step: PreviewStep, match: _Match, item: str, matches: Sequence[_Match]
+) -> Iterator[Sentence]:
+    if match.rule.means:
+        # One sentence names all paths that the same rule explains.
+        path = ", ".join(other.values["path"] for other in matches if other.rule is match.rule)
+        yield Sentence(fill(match.rule.means, {**match.values, "item": item, "path": path}))
+    if match.rule.explain:
+        difference = Difference(step.old, step.new, *read_part(step, match.aspect))
+        yield from EXPLANATIONS[match.rule.explain](difference)
 
 
-def _sentences(
-    step: Step, rule: Rule, aspect: str, values: dict[str, str]
-) -> Iterator[explain.Sentence]:
-    if rule.means:
-        yield explain.Sentence(fill(rule.means, values))
-    if rule.explain:
-        change = explain.Change(step.old, step.new, *_parts(step, aspect))
-        yield from explain.EXPLANATIONS[rule.explain](change)
+def _limit(meaning: Sequence[Text]) -> tuple[Text, ...]:
+    more = len(meaning) - MOST_SENTENCES
+    if more <= 0:
+        return tuple(meaning)
+    return (*meaning[:MOST_SENTENCES], (f"The difference below shows {more} more.",))

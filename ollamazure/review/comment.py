@@ -5,24 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ollamazure.preview.output import Violation
+from ollamazure.preview.output import PolicyViolation
 from ollamazure.preview.text import block, code, markdown
 from ollamazure.review import summary
 from ollamazure.review.changes import Review
 from ollamazure.review.summary import Note
 
-# GitHub takes 65536 characters; the rest is for what surrounds the text.
+# GitHub allows 65536 characters; the rest is for what surrounds the text.
 LONGEST = 65000
-LONGEST_SAID = 6000
-_CUT = "… cut here: a comment holds no more. The whole: `make preview STACK={stack} DIFF=1`."
+LONGEST_MESSAGE = 6000
+NO_PREVIEW = "The program could not be previewed."
+_CUT = (
+    "… cut off here, because a comment cannot be longer. "
+    "`bin/ollamazure preview --stack {stack} --diff` prints all of it."
+)
 
 
-def marker(stack: str) -> str:
-    """The first line, hidden; by it the comment of this stack is found and written anew."""
+def format_marker(stack: str) -> str:
+    """The hidden first line, by which a workflow finds the comment of this stack to replace it."""
     return f"<!-- ollamazure preview: {stack} -->"
 
 
-def of_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
+def format_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
     """The comment about a preview.
 
     Args:
@@ -31,103 +35,105 @@ def of_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
         notes: on how it was made.
     """
     preview = review.preview
-    broken = bool(preview.errors and not preview.violations)
+    # A preview that ended early shows only some of the changes.
+    incomplete = bool(preview.errors and not preview.violations)
     parts = [
-        _head(stack, summary.headline(review)),
-        *_notes(notes),
-        *_said("The program says:", preview.errors),
-        *_violations(preview.violations),
-        # A preview that broke off has told only a part.
-        *([] if broken else [*_table(review), *_cost(review)]),
-        *_said("Warnings of the program:", preview.warnings),
-        *_minor(notes),
+        _format_head(stack, summary.write_headline(review)),
+        *_format_notes(notes),
+        *_format_messages("The program reports:", preview.errors),
+        *_format_violations(preview.violations),
+        *([] if incomplete else [*_format_table(review), _format_cost(review)]),
+        *_format_messages("Warnings of the program:", preview.warnings),
+        *_format_footnotes(notes),
     ]
-    return _with_difference(stack, "\n\n".join(parts), preview.diff)
+    return _append_difference(stack, "\n\n".join(parts), preview.diff)
 
 
-def of_failure(stack: str, headline: str, said: str, notes: Sequence[Note] = ()) -> str:
-    """The comment where there is no preview to tell of.
+def format_failure(stack: str, headline: str, printed: str, notes: Sequence[Note] = ()) -> str:
+    """The comment if there is no preview.
 
     Args:
         stack: its name.
-        headline: what went wrong, in a sentence of ours.
-        said: what the failing part printed; may be empty.
-        notes: as in `of_review`.
+        headline: a sentence that says what went wrong.
+        printed: what the failed program printed; may be empty.
+        notes: as in `format_review`.
     """
     parts = [
-        _head(stack, headline),
-        *_said("It says:", [said] if said else []),
-        *_notes(notes),
-        *_minor(notes),
+        _format_head(stack, headline),
+        *_format_messages("It printed:", [printed] if printed else []),
+        *_format_notes(notes),
+        *_format_footnotes(notes),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _head(stack: str, headline: str) -> str:
-    return f"{marker(stack)}\n### Stack {code(stack)}\n\n**{headline}**"
+def _format_head(stack: str, headline: str) -> str:
+    return f"{format_marker(stack)}\n### Stack {code(stack)}\n\n**{headline}**"
 
 
-def _table(review: Review) -> Iterator[str]:
-    found = summary.rows(review)
-    if not found:
+def _format_table(review: Review) -> Iterator[str]:
+    rows = summary.make_rows(review)
+    if not rows:
         return
     lines = ["| layer | | what | what it means | users notice |", "|---|---|---|---|---|"]
-    for row in found[: summary.MOST_ROWS]:
+    for row in rows[: summary.MOST_ROWS]:
         notice = f"**{row.notice}**" if row.effect == "data" else row.notice
         what, meaning = markdown(row.what), markdown(row.meaning)
         lines.append(f"| {row.layer} | {row.action} | {what} | {meaning} | {notice} |")
     yield "\n".join(lines)
-    if len(found) > summary.MOST_ROWS:
-        yield f"And {len(found) - summary.MOST_ROWS} more rows; the difference below has them all."
+    if len(rows) > summary.MOST_ROWS:
+        yield f"The difference below shows {len(rows) - summary.MOST_ROWS} more changes."
     if review.checked:
         yield summary.CHECKED
 
 
-def _cost(review: Review) -> Iterator[str]:
-    yield f"**Cost:** {markdown(summary.cost(review))}."
+def _format_cost(review: Review) -> str:
+    return f"**Cost:** {markdown(summary.describe_cost(review))}."
 
 
-def _violations(violations: Sequence[Violation]) -> Iterator[str]:
+def _format_violations(violations: Sequence[PolicyViolation]) -> Iterator[str]:
     if not violations:
         return
-    yield "**Policies that are not kept:**"
+    yield "**The change breaks these policies:**"
     for violation in violations:
-        weight = "refuses" if violation.mandatory else "advises against"
+        verb = "refuses" if violation.mandatory else "advises against"
         what = code(violation.resource or "the stack")
-        yield from _said(f"{code(violation.policy)} {weight} {what}:", [violation.message])
+        yield from _format_messages(f"{code(violation.policy)} {verb} {what}:", [violation.message])
 
 
-def _said(title: str, messages: Sequence[str]) -> Iterator[str]:
+def _format_messages(title: str, messages: Sequence[str]) -> Iterator[str]:
     if messages:
         text = "\n\n".join(messages)
-        if len(text) > LONGEST_SAID:
-            text = text[:LONGEST_SAID] + "\n…"
+        if len(text) > LONGEST_MESSAGE:
+            text = text[:LONGEST_MESSAGE] + "\n…"
         yield f"{title}\n\n{block(text, 'text')}"
 
 
-def _notes(notes: Sequence[Note]) -> Iterator[str]:
+def _format_notes(notes: Sequence[Note]) -> Iterator[str]:
     for note in notes:
         if not note.minor:
             yield markdown(note.text)
-            yield from _said("It says:", [note.said] if note.said else [])
+            yield from _format_messages("It printed:", [note.printed] if note.printed else [])
 
 
-def _minor(notes: Sequence[Note]) -> Iterator[str]:
+def _format_footnotes(notes: Sequence[Note]) -> Iterator[str]:
     for note in notes:
         if note.minor:
             yield f"<sub>{markdown(note.text)}</sub>"
 
 
-def _with_difference(stack: str, text: str, diff: str) -> str:
+def _append_difference(stack: str, text: str, diff: str) -> str:
     if not diff.strip():
         return text + "\n"
-    before = f"{text}\n\n<details>\n<summary>The whole difference, in Pulumi's words</summary>\n\n"
+    before = (
+        f"{text}\n\n<details>\n<summary>The whole difference, as Pulumi prints it</summary>\n\n"
+    )
     after = "\n\n</details>\n"
-    return before + _fitting(stack, _marked(diff), LONGEST - len(before) - len(after)) + after
+    return before + _fit(stack, _mark_colours(diff), LONGEST - len(before) - len(after)) + after
 
 
-def _fitting(stack: str, diff: str, room: int) -> str:
-    """As much of the difference as there is room for, whole lines."""
+def _fit(stack: str, diff: str, room: int) -> str:
+    """As many whole lines of the difference as there is room for."""
     shown = block(diff, "diff")
     if len(shown) <= room:
         return shown
@@ -138,8 +144,8 @@ def _fitting(stack: str, diff: str, room: int) -> str:
     return f"{block(diff[: max(0, end)], 'diff')}\n\n{cut}"
 
 
-def _marked(diff: str) -> str:
-    """The marks of a difference in the first column, where they get their colours."""
+def _mark_colours(diff: str) -> str:
+    """The difference with each mark in the first column, where GitHub colours the line."""
     colours = {"+": "+", "-": "-", "~": "!", "+-": "!"}
     return re.sub(
         r"^( +)(\+-|[+~-])(?=[ \w])",

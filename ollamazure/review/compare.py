@@ -1,113 +1,40 @@
-"""Previews this tree on the emulated Azure, against a merge base or against what is deployed.
+"""Previews this tree on the emulated Azure: `bin/ollamazure preview`.
 
-    python -m ollamazure.review.compare --stack dev --base main --output comment.md
-    python -m ollamazure.review.compare --stack dev
-
-With `--base` the program of the merge base is deployed first, in plan mode and into an emulated
-Azure of its own, with its own pins; this tree is previewed on that. So a pull request shows what it
-changes and needs no account. Without, this folder's emulated Azure is what it is compared with.
+With a base, the program of the merge base is deployed first, with its own pins, into a temporary
+emulated Azure without machines; then this tree is previewed on it. The result is what a pull
+request changes, and no account is needed. Without a base, this tree is previewed on the emulated
+Azure of this folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-from ollamazure.preview import output
+from ollamazure.preview import output as preview_output
 from ollamazure.preview.text import Text, Value
 from ollamazure.review import comment, terminal
-from ollamazure.review.changes import review
-from ollamazure.review.stacks import GitError, git, merge_base, stacks
+from ollamazure.review.changes import review_preview
+from ollamazure.review.checkout import Checkout, Completed, check_out, emulate_azure
+from ollamazure.review.stacks import LOCAL, GitError, find_merge_base, list_stacks, run_git
 from ollamazure.review.summary import Note
 
 POLICIES = "policy"
-# Seconds that an interrupted command may take to end.
-PATIENCE = 30
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command printed, and how it ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A checked out program, with the emulated Azure that its commands work on.
+class Report:
+    """The result of a comparison.
 
     Attributes:
-        folder: where it lies.
-        environment: what its commands get besides ours.
-    """
-
-    folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    def prepare(self) -> Done:
-        """Its Python environment and the Pulumi CLI it pins, made where they are not there."""
-        made = self.run("make", "--silent", ".venv")
-        if made.code:
-            return made
-        return self.run(".venv/bin/python", "-m", "emulator.artifacts", "build", "pulumi-cli")
-
-    def pulumi(self, *arguments: str) -> Done:
-        """Run its `bin/pulumi-local`."""
-        return self.run("bin/pulumi-local", "--non-interactive", "--color=never", *arguments)
-
-    def run(self, program: str, *arguments: str) -> Done:
-        """Run one of its programs in its folder, and end all that it started if we are ended."""
-        try:
-            process = subprocess.Popen(
-                [self.folder / program if "/" in program else program, *arguments],
-                cwd=self.folder,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            return Done(127, "", f"{error.filename} does not exist.")
-        try:
-            stdout, stderr = process.communicate()
-        except BaseException:
-            _end(process)
-            raise
-        return Done(process.returncode, stdout, stderr)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a command with all that it started: the engine ends its plugins when it is interrupted,
-    and leaves them behind when it is killed."""
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-@dataclass(frozen=True)
-class Told:
-    """What is to be said of a stack.
-
-    Attributes:
-        code: exit code: 0, that of the preview, or 2 when there was none.
+        code: exit code: 0, that of the preview, or 2 if there is no preview.
         markdown: the comment.
         text: the same for a terminal.
     """
@@ -117,187 +44,164 @@ class Told:
     text: str
 
 
-def against_deployed(stack: str, folder: Path, whole: bool = False) -> Told:
-    """What this folder's emulated Azure would see change.
+def run(stack: str, *, base: str | None, diff: bool, output: Path | None) -> int:
+    """Print what the tree in the current folder changes of a stack, or write the comment.
 
     Args:
         stack: its name.
-        folder: the tree.
-        whole: end the text with the difference in Pulumi's words.
+        base: a commit or branch: compare with the commit where this branch left it. None: compare
+            with what is deployed in this folder's emulated Azure.
+        diff: print the whole difference in Pulumi's words as well.
+        output: write the comment into this file instead of printing.
+
+    Returns:
+        The exit code; see `Report`.
     """
-    return _previewed(Tree(folder), stack, (), whole)
+    with _exit_on_sigterm():
+        report = _report(stack, Path.cwd(), base, diff)
+    if output:
+        output.write_text(report.markdown, encoding="utf-8")
+    else:
+        sys.stdout.write(report.text)
+    return report.code
 
 
-def against_base(stack: str, folder: Path, base: str, whole: bool = False) -> Told:
-    """What the tree in `folder` changes of a stack against where it left `base`.
+def _report(stack: str, folder: Path, base: str | None, diff: bool) -> Report:
+    if base is None:
+        return compare_with_deployed(stack, folder, diff)
+    try:
+        return compare_with_base(stack, folder, base, diff)
+    except GitError as error:
+        fix = "A shallow clone has no merge base; clone the whole history (fetch-depth: 0)."
+        return _report_failure(
+            stack, "There is no merge base.", Completed(2, str(error), fix), notes=()
+        )
+
+
+def compare_with_deployed(stack: str, folder: Path, diff: bool = False) -> Report:
+    """What the tree in `folder` changes of what is deployed in its emulated Azure."""
+    # Only the stack `local` has a machine here; plan mode previews the others without one.
+    plan = os.environ.get("OLLAMAZURE_PLAN", "0" if stack == LOCAL else "1")
+    return _preview(Checkout(folder, {"OLLAMAZURE_PLAN": plan}), stack, (), diff)
+
+
+def compare_with_base(stack: str, folder: Path, base: str, diff: bool = False) -> Report:
+    """What the tree in `folder` changes of a stack since its branch left `base`.
 
     Raises:
-        GitError: git does not know `base`, or it has nothing in common with this branch.
+        GitError: git does not know `base`, or it has no commit in common with this branch.
     """
-    commit = merge_base(base, folder)
-    compared = ("Compared with ", Value(commit[:10]), ", on an emulated Azure.")
-    of_base = Note(compared, minor=True)
-    here, there = stack in stacks(folder), stack in stacks(folder, commit)
-    if not here:
-        return _not_described(stack, there, folder, commit)
-    with emulated_azure() as (home, environment):
-        tree = Tree(folder, environment)
-        if not there:
-            new = Note(_new(stack, folder, commit))
-            return _previewed(tree, stack, (new, of_base), whole)
-        with worktree(folder, commit, home / "base") as base_folder:
-            deployed = deploy(Tree(base_folder, environment), stack)
+    commit = find_merge_base(base, folder)
+    basis = ("Compared with ", Value(commit[:10]), " on an emulated Azure.")
+    footnote = Note(basis, minor=True)
+    is_here, was_there = stack in list_stacks(folder), stack in list_stacks(folder, commit)
+    if not is_here:
+        return _report_missing_file(stack, was_there, folder, commit)
+    with emulate_azure() as (home, environment):
+        here = Checkout(folder, environment)
+        if not was_there:
+            new = Note(_describe_new_file(stack, folder, commit))
+            return _preview(here, stack, (new, footnote), diff)
+        with check_out(commit, folder, home / "base") as base_folder:
+            deployed = Checkout(base_folder, environment).deploy(stack)
         if deployed.code == 0:
-            return _previewed(tree, stack, (of_base,), whole)
-    with emulated_azure() as (_, environment):
-        notes = (_not_deployable(deployed, commit), of_base)
-        return _previewed(Tree(folder, environment), stack, notes, whole)
+            return _preview(here, stack, (footnote,), diff)
+    with emulate_azure() as (_, environment):
+        notes = (_describe_failed_base(deployed, commit), footnote)
+        return _preview(Checkout(folder, environment), stack, notes, diff)
 
 
-def deploy(tree: Tree, stack: str) -> Done:
-    """Deploy a tree's program; the last thing done says how it went."""
-    prepared = tree.prepare()
+def _preview(checkout: Checkout, stack: str, notes: Sequence[Note], diff: bool) -> Report:
+    prepared = checkout.prepare()
     if prepared.code:
-        return prepared
-    return tree.pulumi("up", "--yes", "--skip-preview", "--stack", stack)
-
-
-def _previewed(tree: Tree, stack: str, notes: Sequence[Note], whole: bool) -> Told:
-    prepared = tree.prepare()
-    if prepared.code:
-        return _failed(stack, "The preview could not be prepared.", prepared, notes)
-    policies = ["--policy-pack", POLICIES] if (tree.folder / POLICIES).is_dir() else []
-    asked = ("--stack", stack, *policies)
-    said = tree.pulumi("preview", "--json", "--show-sames", *asked)
-    diff = tree.pulumi("preview", "--diff", *asked).stdout
+        return _report_failure(stack, "The preview could not be prepared.", prepared, notes)
+    policies = ["--policy-pack", POLICIES] if (checkout.folder / POLICIES).is_dir() else []
+    options = ("--stack", stack, *policies)
+    as_json = checkout.pulumi("preview", "--json", "--show-sames", *options)
+    as_text = checkout.pulumi("preview", "--diff", *options).stdout
     try:
-        found = review(output.read(f"{said.stderr}\n{said.stdout}", diff))
-    except output.PreviewError as error:
-        return _failed(stack, "There is no preview to tell of.", Done(2, "", str(error)), notes)
-    text = terminal.of_review(stack, found, notes)
-    return Told(
-        said.code,
-        comment.of_review(stack, found, notes),
-        f"{text}\n\n{diff}" if whole else f"{text}\n",
+        preview = preview_output.read(f"{as_json.stderr}\n{as_json.stdout}", as_text)
+        review = review_preview(preview)
+    except preview_output.PreviewError as error:
+        failed = Completed(2, "", str(error))
+        return _report_failure(stack, comment.NO_PREVIEW, failed, notes)
+    text = terminal.format_review(stack, review, notes)
+    return Report(
+        as_json.code,
+        comment.format_review(stack, review, notes),
+        f"{text}\n\n{as_text}" if diff else f"{text}\n",
     )
 
 
-def _failed(stack: str, headline: str, done: Done, notes: Sequence[Note]) -> Told:
-    said = _all(done)
-    return Told(
-        done.code or 2,
-        comment.of_failure(stack, headline, said, notes),
-        f"Stack {stack}: {headline}\n{said}\n",
+def _report_failure(stack: str, headline: str, failed: Completed, notes: Sequence[Note]) -> Report:
+    return Report(
+        failed.code or 2,
+        comment.format_failure(stack, headline, failed.printed, notes),
+        f"Stack {stack}: {headline}\n{failed.printed}\n",
     )
 
 
-def _not_described(stack: str, there: bool, folder: Path, commit: str) -> Told:
-    if not there:
-        names = ", ".join(sorted(stacks(folder)))
-        missing = Done(2, "", f"Pulumi.{stack}.yaml does not exist. There are stacks {names}.")
-        return _failed(stack, "There is no such stack.", missing, ())
-    successor = _renames(folder, commit).get(stack)
-    told = (
-        "This environment is no longer described. Nothing is destroyed: it goes on running and "
-        "costing until somebody checks out the file of before and runs pulumi destroy."
+def _report_missing_file(stack: str, was_there: bool, folder: Path, commit: str) -> Report:
+    if not was_there:
+        names = ", ".join(sorted(list_stacks(folder)))
+        missing = f"Pulumi.{stack}.yaml does not exist. The stacks here are {names}."
+        return _report_failure(stack, "There is no such stack.", Completed(2, "", missing), ())
+    headline = (
+        "This pull request removes the stack file. The environment is not destroyed: it keeps "
+        "running and costs money until an operator checks out the former file and runs "
+        "`pulumi destroy`."
     )
-    notes: Sequence[Note] = (
-        [Note(("Its settings went to ", Value(successor), ", a new environment beside it."))]
-        if successor
-        else []
+    successor = _find_renames(folder, commit).get(stack)
+    notes = [_describe_successor(successor)] if successor else []
+    return Report(
+        0, comment.format_failure(stack, headline, "", notes), f"Stack {stack}: {headline}\n"
     )
-    return Told(0, comment.of_failure(stack, told, "", notes), f"Stack {stack}: {told}\n")
 
 
-def _new(stack: str, folder: Path, commit: str) -> Text:
-    former = {new: old for old, new in _renames(folder, commit).items()}.get(stack)
+def _describe_successor(successor: str) -> Note:
+    text = ("Its settings moved to ", Value(successor), ", which is a new environment.")
+    return Note(text)
+
+
+def _describe_new_file(stack: str, folder: Path, commit: str) -> Text:
+    former = {new: old for old, new in _find_renames(folder, commit).items()}.get(stack)
     if former is None:
-        return ("The stack file is new: everything is made.",)
+        return ("The stack file is new, so this creates an environment.",)
     return (
-        "The stack file was that of ",
+        "The stack file was renamed from ",
         Value(former),
-        ". **That renames nothing: a new environment is made beside the old one, which goes on "
-        "running; its users and chats stay there.**",
+        ". **Pulumi does not rename the environment: this creates a new one. The old one keeps "
+        "running, and its users and chats stay there.**",
     )
 
 
-def _renames(folder: Path, commit: str) -> dict[str, str]:
-    """Stacks whose file got another name, old to new."""
-    changed = git("diff", "--name-status", "--find-renames", "-z", commit, folder=folder)
+def _find_renames(folder: Path, commit: str) -> dict[str, str]:
+    """The stacks whose file was renamed since `commit`: the new name by the old one."""
+    changed = run_git("diff", "--name-status", "--find-renames", "-z", commit, folder=folder)
     pairs = re.findall(r"R\d+\0Pulumi\.([^./]+)\.yaml\0Pulumi\.([^./]+)\.yaml\0", changed)
     return dict(pairs)
 
 
-def _not_deployable(done: Done, commit: str) -> Note:
-    told = ("**The program of ", Value(commit[:10]), " does not deploy: everything shows as new.**")
-    # What the program and the engine say, without the list of what was made until then.
-    _, _, said = done.stdout.partition("Diagnostics:\n")
-    return Note(told, dedent(said.partition("Resources:\n")[0]).strip() or _all(done))
-
-
-def _all(done: Done) -> str:
-    return f"{done.stdout}\n{done.stderr}".strip()
-
-
-@contextmanager
-def emulated_azure() -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder with an emulated Azure in plan mode, there for as long as this, and the environment
-    that leads commands to it. Without machines it is nothing but files."""
-    with tempfile.TemporaryDirectory(prefix="ollamazure-review-") as name:
-        home = Path(name)
-        yield home, {"OLLAMAZURE_PLAN": "1", "OLLAMAZURE_EMULATOR": str(home / "emulator")}
+def _describe_failed_base(failed: Completed, commit: str) -> Note:
+    text = (
+        "**The program of ",
+        Value(commit[:10]),
+        " cannot be deployed, so everything is shown as new.**",
+    )
+    # The messages of the program and the engine, without the list of resources that were made.
+    _, _, messages = failed.stdout.partition("Diagnostics:\n")
+    return Note(text, dedent(messages.partition("Resources:\n")[0]).strip() or failed.printed)
 
 
 @contextmanager
-def worktree(folder: Path, commit: str, place: Path) -> Iterator[Path]:
-    """The tree of a commit, checked out for as long as this."""
-    git("worktree", "add", "--quiet", "--detach", str(place), commit, folder=folder)
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that worktrees, folders and processes are cleaned up."""
+
+    def exit_with_number(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, exit_with_number)
     try:
-        yield place
+        yield
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-        git("worktree", "prune", folder=folder)
-
-
-def _ended(number: int, _: object) -> None:
-    """A polite end runs what cleans up."""
-    sys.exit(128 + number)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m ollamazure.review.compare",
-        description="What this tree changes of a stack, on the emulated Azure.",
-    )
-    parser.add_argument("--stack", required=True, help="for example dev")
-    parser.add_argument(
-        "--base",
-        metavar="REF",
-        help="compare with where this branch left REF; without, with what is deployed",
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write a comment in Markdown there"
-    )
-    parser.add_argument("--diff", action="store_true", help="print the whole difference, too")
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="the tree; here by default")
-    options = parser.parse_args(arguments)
-    folder = options.folder.resolve()
-    try:
-        told = (
-            against_base(options.stack, folder, options.base, options.diff)
-            if options.base
-            else against_deployed(options.stack, folder, options.diff)
-        )
-    except GitError as error:
-        fix = "A shallow clone has no merge base: fetch-depth: 0."
-        told = _failed(options.stack, "There is no merge base.", Done(2, fix, str(error)), ())
-    if options.output:
-        options.output.write_text(told.markdown, encoding="utf-8")
-    else:
-        sys.stdout.write(told.text)
-    return told.code
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _ended)
-    sys.exit(main())
+        signal.signal(signal.SIGTERM, former)

@@ -1,22 +1,19 @@
-"""What a month costs before and after, from the estimate that a stack puts out."""
+"""What a month costs before and after, from the stack's output `monthlyCost`."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-_AMOUNT = re.compile(
-    r"(?P<amount>\d+(?:\.\d+)?) (?P<currency>[A-Z]{3})\b(?:[^(]*\((?P<basis>.*)\))?"
-)
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Two estimates; None is unknown or nothing there.
+    """Two estimates; None if unknown, or if there is no stack at that time.
 
     Attributes:
         before, after: amounts of `currency` a month.
-        basis: what they rest on.
+        basis: the prices they are computed from.
     """
 
     before: float | None
@@ -25,21 +22,24 @@ class Cost:
     basis: str
 
     @classmethod
-    def read(cls, before: str | None, after: str | None) -> Cost:
-        """From the output monthlyCostEstimate (ollamazure/sizing/__init__.py) before and after."""
-        found = [_AMOUNT.search(text or "") for text in (before, after)]
-        last = next((match for match in reversed(found) if match), None)
-        amounts = [float(match["amount"]) if match else None for match in found]
+    def read(cls, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> Cost:
+        """From the output before and after (`cost_in_numbers` in components/outputs.py)."""
+        latest = after or before
         return cls(
-            amounts[0],
-            amounts[1],
-            last["currency"] if last else "",
-            (last["basis"] or "") if last else "",
+            before["amount"] if before else None,
+            after["amount"] if after else None,
+            latest["currency"] if latest else "",
+            _describe_prices(latest) if latest else "",
         )
 
     @property
     def difference(self) -> float | None:
-        """After less before; None when one of them is not known."""
+        """After minus before; None if one of them is unknown."""
         if self.before is None or self.after is None:
             return None
         return self.after - self.before
+
+
+def _describe_prices(cost: Mapping[str, Any]) -> str:
+    trust = "" if cost["verified"] else ", not verified"
+    return f"pay-as-you-go prices of {cost['region']} as of {cost['asOf']}{trust}"

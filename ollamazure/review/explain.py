@@ -1,205 +1,201 @@
-"""What the table cannot say in one sentence: rules' `explain` names a function of this file.
+"""Writes what the table cannot say in one sentence: a rule's `explain` is a key of EXPLANATIONS.
 
-Each takes the resource before and after, with the part that changed, and gives sentences; one that
-is worse than its rule says so.
+Each function gets the resource and the changed part, before and after, and returns sentences. A
+sentence that is worse than its rule has an effect of its own.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ollamazure.preview.output import State
-from ollamazure.preview.text import Text, Value, fill, joined
+from ollamazure.preview.output import ResourceState
+from ollamazure.preview.text import Text, Value, fill, join
 from ollamazure.review.rules import Effect
+from ollamazure.settings.types import opens_to_everyone
 
 _PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
+# The chat's own ports: everyone may reach them.
+_PUBLIC_PORTS = ("80", "443")
 
 
 @dataclass(frozen=True)
-class Change:
-    """What an explanation has to go by.
+class Difference:
+    """What an explanation is made from.
 
     Attributes:
         old, new: the resource before and after.
-        before, after: the part that changed, as text, where it is a part of a script.
+        before, after: the text of the changed part, if it is part of a script.
     """
 
-    old: State | None
-    new: State | None
+    old: ResourceState | None
+    new: ResourceState | None
     before: str
     after: str
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence, with its effect when it is not the rule's, and what the headline says of it."""
+    """One sentence of a comment.
+
+    Attributes:
+        text: the sentence.
+        effect: what users notice, if it is worse than the rule says.
+        alarm: a sentence that the headline repeats.
+    """
 
     text: Text
     effect: Effect | None = None
     alarm: str = ""
 
 
-def protection(change: Change) -> Iterator[Sentence]:
-    """Whether a resource may be deleted, and stays in the cloud when the stack goes."""
-    if change.new and (change.new.protect or change.new.retain):
-        yield Sentence(("From now on it is protected: `pulumi destroy` keeps it.",))
+def explain_protection(difference: Difference) -> Iterator[Sentence]:
+    """Whether `pulumi destroy` keeps or deletes the resource from now on."""
+    new = difference.new
+    if new and (new.protect or new.retain):
+        yield Sentence(("From now on, `pulumi destroy` keeps it.",))
     else:
-        yield Sentence(
-            ("**Its protection is lifted: the next `pulumi destroy` deletes it.**",), "data"
-        )
+        text = "**It is no longer protected: the next `pulumi destroy` deletes it.**"
+        yield Sentence((text,), "data")
 
 
-def disk_size(change: Change) -> Iterator[Sentence]:
-    """A disk that grows, or that cannot shrink."""
+def explain_disk_size(difference: Difference) -> Iterator[Sentence]:
+    """Whether the disk grows, or the change fails because Azure cannot shrink it."""
     before, after = (
-        state.value("diskSizeGB") if state else None for state in (change.old, change.new)
+        state.value("diskSizeGB") if state else None for state in (difference.old, difference.new)
     )
     values = {"before": before, "after": after}
     if isinstance(before, int | float) and isinstance(after, int | float) and after < before:
-        refused = "From {before} to {after} GiB: **Azure shrinks no disk, so this fails.**"
-        yield Sentence(fill(refused, values), "unknown")
+        text = "**Azure cannot shrink a disk, so the change from {before} to {after} GiB fails.**"
+        yield Sentence(fill(text, values), "unknown")
     else:
         yield Sentence(fill("It grows from {before} to {after} GiB while it is in use.", values))
 
 
-def ports(change: Change) -> Iterator[Sentence]:
-    """Which ports open and close, and to whom."""
-    before, after = (_allowed(state) for state in (change.old, change.new))
+def explain_ports(difference: Difference) -> Iterator[Sentence]:
+    """Which ports open and close, and for which clients."""
+    before, after = _read_open_ports(difference.old), _read_open_ports(difference.new)
     if before is None or after is None:
-        other = "Rules of a kind that this table does not know; read the difference."
-        yield Sentence((other,), "unknown")
-        return
-    told = False
-    for port in sorted(before.keys() | after.keys(), key=lambda port: (len(port), port)):
-        opened = after.get(port, set()) - before.get(port, set())
-        closed = before.get(port, set()) - after.get(port, set())
-        yield from _opened(port, opened)
-        if closed:
-            yield Sentence((_port(port), " closes to ", *_clients(closed), "."))
-        told = told or bool(opened or closed)
-    if not told:
+        text = "This table cannot explain a rule of this kind; read the difference."
+        yield Sentence((text,), "unknown")
+    elif before == after:
         yield Sentence(("The same ports stay open to the same addresses.",))
-
-
-def _opened(port: str, clients: set[str]) -> Iterator[Sentence]:
-    if not clients:
-        return
-    if any(map(_is_everybody, clients)) and port not in ("80", "443"):
-        yield Sentence(
-            ("**", _port(port), " opens to everybody on the internet.**"),
-            alarm="A port opens to everybody on the internet.",
-        )
     else:
-        yield Sentence((_port(port), " opens to ", *_clients(clients), "."))
+        for port in sorted(before.keys() | after.keys(), key=lambda port: (len(port), port)):
+            yield from _explain_port(port, before.get(port, set()), after.get(port, set()))
 
 
-def _port(port: str) -> str | Value:
-    return _PORTS.get(port) or Value(f"port {port}")
+def _explain_port(port: str, before: set[str], after: set[str]) -> Iterator[Sentence]:
+    name = _PORTS.get(port) or Value(f"port {port}")
+    opened, closed = after - before, before - after
+    if any(map(opens_to_everyone, opened)) and port not in _PUBLIC_PORTS:
+        yield Sentence(
+            ("**", name, " opens to everyone on the internet.**"),
+            alarm="A port opens to everyone on the internet.",
+        )
+    elif opened:
+        yield Sentence((name, " opens to ", *_list_clients(opened), "."))
+    if closed:
+        yield Sentence((name, " closes to ", *_list_clients(closed), "."))
 
 
-def _clients(clients: set[str]) -> Text:
-    if any(map(_is_everybody, clients)):
-        return ("everybody",)
-    return joined(((Value(client),) for client in sorted(clients)), ", ")
+def _list_clients(clients: set[str]) -> Text:
+    if any(map(opens_to_everyone, clients)):
+        return ("everyone",)
+    return join(((Value(client),) for client in sorted(clients)), ", ")
 
 
-def _is_everybody(client: str) -> bool:
-    """Whether it is the internet or a large part of it: two halves are the whole."""
-    try:
-        return ipaddress.ip_network(client, strict=False).prefixlen < 8
-    except ValueError:
-        return client in ("*", "Internet", "Any")
-
-
-def _allowed(state: State | None) -> dict[str, set[str]] | None:
-    """Clients by port that may come in; None when a rule is of another kind."""
-    found: dict[str, set[str]] = {}
+def _read_open_ports(state: ResourceState | None) -> dict[str, set[str]] | None:
+    """The clients that each port admits; None if a rule is of another kind."""
+    clients_of: dict[str, set[str]] = {}
     for rule in (state.inputs.get("securityRules") if state else None) or ():
         if (rule.get("direction"), rule.get("access")) != ("Inbound", "Allow"):
             return None
-        ports_of = rule.get("destinationPortRanges") or [rule.get("destinationPortRange")]
+        ports = rule.get("destinationPortRanges") or [rule.get("destinationPortRange")]
         clients = rule.get("sourceAddressPrefixes") or [rule.get("sourceAddressPrefix")]
-        for port in ports_of:
-            found.setdefault(str(port), set()).update(str(client) for client in clients)
-    return found
+        for port in ports:
+            clients_of.setdefault(str(port), set()).update(map(str, clients))
+    return clients_of
 
 
-def settings(change: Change) -> Iterator[Sentence]:
-    """What Open WebUI's settings say differently."""
-    yield from _differences(_read(change.before), _read(change.after))
+def explain_settings(difference: Difference) -> Iterator[Sentence]:
+    """Which settings of Open WebUI change."""
+    yield from _compare(_decode(difference.before), _decode(difference.after))
 
 
-def declared(change: Change) -> Iterator[Sentence]:
-    """A user, group, preset, prompt or knowledge base: what its declaration says differently."""
-    before, after = _read(change.before), _read(change.after)
+def explain_declared(difference: Difference) -> Iterator[Sentence]:
+    """What changes in the declaration of a user, group, preset, prompt or knowledge base."""
+    before, after = _decode(difference.before), _decode(difference.after)
+    is_new = not before
     former, state = before.pop("state", None), after.pop("state", None)
     if former != state and (former or state != "active") and state in _STATES:
         yield _STATES[state]
     if state == "deleted":
         return
-    is_new = not before
     if after.get("role") == "admin" != before.get("role"):
         before.pop("role", None)
         after.pop("role")
-        yield Sentence(
-            ("**An administrator, who may do everything in the chat.**",),
-            alarm="Somebody becomes an administrator.",
-        )
-    if not is_new:
-        yield from _differences(before, after)
-    elif "role" in after:
-        yield Sentence(fill("A new account, role {role}.", after))
-    elif "access" in after or "model" in after:
-        yield Sentence(("For ", *_whom(after.get("access", after)), "."))
+        yield _PROMOTION
+    yield from _explain_new(after) if is_new else _compare(before, after)
+
+
+def _explain_new(declaration: Mapping[str, Any]) -> Iterator[Sentence]:
+    if "role" in declaration:
+        yield Sentence(fill("The account is created with the role {role}.", declaration))
+    elif "access" in declaration or "model" in declaration:
+        users = _list_users(declaration.get("access", declaration))
+        yield Sentence(("It is available to ", *users, "."))
 
 
 _STATES = {
-    "active": Sentence(("The account may sign in again.",)),
+    "active": Sentence(("The account can sign in again.",)),
     "suspended": Sentence(
-        ("The account is suspended: signed out, no way in. Its chats are kept.",)
+        ("The account is suspended: it is signed out and cannot sign in. Its chats are kept.",)
     ),
-    # Worse than any other change: the chats go with the account.
+    # Worse than any other change: the chats are deleted with the account.
     "deleted": Sentence(
-        ("**The account is deleted with all its chats.** Nothing brings them back.",), "data"
+        ("**The account and all its chats are deleted.** They cannot be restored.",), "data"
     ),
 }
+_PROMOTION = Sentence(
+    ("**The user is now an administrator and may do everything in the chat.**",),
+    alarm="A user becomes an administrator.",
+)
 
 
-def _whom(access: Mapping[str, Any]) -> Text:
-    """Who may use something (`access_json` in components/workspace.py)."""
+def _list_users(access: Mapping[str, Any]) -> Text:
+    """The users and groups that may use something (`access_json` in components/workspace.py)."""
     if access.get("everyone"):
-        return ("everybody",)
+        return ("everyone",)
     named = [("group ", Value(name)) for name in access.get("groups", ())]
     named += [("user ", Value(email)) for email in access.get("users", ())]
-    return joined(named, ", ") or ("administrators only",)
+    return join(named, ", ") or ("administrators only",)
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Sentence]:
-    old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
+def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Sentence]:
+    old, new = dict(_flatten(before, "")), dict(_flatten(after, ""))
     for key in sorted(old.keys() | new.keys()):
-        values = {"key": key, "before": _shown(old.get(key)), "after": _shown(new.get(key))}
+        values = {"key": key, "before": _show(old.get(key)), "after": _show(new.get(key))}
         if key not in old:
             yield Sentence(fill("{key} is new: {after}.", values))
         elif key not in new:
-            yield Sentence(fill("{key} is no longer there.", values))
+            yield Sentence(fill("{key} is removed.", values))
         elif old[key] != new[key]:
             is_digest = bool(re.fullmatch("[0-9a-f]{64}", str(new[key])))
-            words = "{key} has another content." if is_digest else "{key}: {before} → {after}."
-            yield Sentence(fill(words, values))
+            text = "{key} changes." if is_digest else "{key} changes from {before} to {after}."
+            yield Sentence(fill(text, values))
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The values of a JSON object by their paths; of a list of files, the checksum by the name."""
-    if isinstance(value, list) and value and all(_is_file(part) for part in value):
+def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The values of a JSON object by their paths; a list of files as checksums by name."""
+    if isinstance(value, list) and value and all(map(_is_file, value)):
         value = {part["name"]: part["sha256"] for part in value}
     if isinstance(value, dict) and value:
         for key, part in value.items():
-            yield from _leaves(part, f"{path}.{key}" if path else str(key))
+            yield from _flatten(part, f"{path}.{key}" if path else str(key))
     else:
         yield path, value
 
@@ -208,19 +204,23 @@ def _is_file(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"name", "sha256"}
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
-def _read(text: str) -> dict[str, Any]:
-    """A JSON object; an empty one where the text is none."""
+def _decode(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one if there is none."""
     try:
-        found = json.loads(text)
+        decoded = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
-EXPLANATIONS: Mapping[str, Callable[[Change], Iterator[Sentence]]] = {
-    function.__name__: function for function in (protection, disk_size, ports, settings, declared)
+EXPLANATIONS: Mapping[str, Callable[[Difference], Iterator[Sentence]]] = {
+    "protection": explain_protection,
+    "disk_size": explain_disk_size,
+    "ports": explain_ports,
+    "settings": explain_settings,
+    "declared": explain_declared,
 }

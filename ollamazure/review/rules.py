@@ -14,18 +14,18 @@ from pydantic import BaseModel, ConfigDict
 Effect = Literal["none", "seconds", "unknown", "minutes", "data"]
 Action = Literal["added", "changed", "replaced", "removed"]
 Layer = Literal["cloud", "machine", "application", "check", "none"]
-# How the table writes "any".
+# Stands for "any" in the table.
 ANY = "*"
 
-_TABLE = Path(__file__).with_name("rules.yaml")
+_FILE = Path(__file__).with_name("rules.yaml")
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Rule(_Strict):
-    """What one way of changing a resource means; the fields are explained in rules.yaml."""
+class ReviewRule(_Strict):
+    """What one kind of change of a resource means; rules.yaml explains the fields."""
 
     when: Action | Literal["*"]
     of: str = ANY
@@ -33,42 +33,42 @@ class Rule(_Strict):
     effect: Effect
     means: str = ""
     explain: str | None = None
-    again: bool = False
+    rerun: bool = False
     why: str
 
-    def fits(self, action: Action, aspect: str) -> bool:
-        """Whether it is about this action and this part of a resource."""
+    def matches(self, action: Action, aspect: str) -> bool:
+        """Whether the rule is about this action and this part of a resource."""
         return self.when in (ANY, action) and fnmatchcase(aspect, self.of)
 
 
-class Resource(_Strict):
-    """A kind of resource, as readers call it."""
+class ReviewedResource(_Strict):
+    """A kind of resource, with its name for readers."""
 
     match: str
     layer: Layer
     title: str
     plural: str | None = None
     item: str | None = None
-    changes: tuple[Rule, ...]
+    changes: tuple[ReviewRule, ...]
 
 
 class EffectWords(_Strict):
-    """What an effect is called."""
+    """The words for an effect."""
 
     short: str
     headline: str
 
 
-class Table(_Strict):
+class RuleTable(_Strict):
     """The whole table."""
 
     effects: Mapping[Effect, EffectWords]
     operations: Mapping[str, Action | None]
-    always: tuple[Rule, ...]
-    resources: tuple[Resource, ...]
+    always: tuple[ReviewRule, ...]
+    resources: tuple[ReviewedResource, ...]
 
-    def resource(self, type_: str, name: str) -> Resource:
-        """The first entry that fits; the last one fits everything."""
+    def find_resource(self, type_: str, name: str) -> ReviewedResource:
+        """The first entry that matches; the last one matches everything."""
         key = f"{type_}::{name}"
         return next(entry for entry in self.resources if fnmatchcase(key, entry.match))
 
@@ -77,11 +77,11 @@ class Table(_Strict):
         return list(self.effects).index(effect)
 
     def worst(self, effects: Sequence[Effect]) -> Effect:
-        """The worst of some effects; none when there are none."""
+        """The worst of some effects; `none` if there are none."""
         return max(effects, key=self.rank, default="none")
 
 
 @functools.cache
-def table() -> Table:
-    """The table as it lies in rules.yaml."""
-    return Table.model_validate(yaml.safe_load(_TABLE.read_text(encoding="utf-8")))
+def load_table() -> RuleTable:
+    """The table in rules.yaml."""
+    return RuleTable.model_validate(yaml.safe_load(_FILE.read_text(encoding="utf-8")))

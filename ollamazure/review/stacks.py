@@ -1,9 +1,10 @@
-"""Which stacks a branch touches.
+"""Finds the stacks that a branch touches.
 
 `python -m ollamazure.review.stacks --base main` prints them as JSON.
 
-A stack's own file touches that stack, and so do the files that its settings name; the program
-touches all of them; what neither Pulumi nor the machine ever sees touches none.
+A changed stack file touches that stack, and so does a changed file that the stack's settings name.
+A change of the program touches all stacks. A file that neither Pulumi nor the machine reads touches
+none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-# What no deployment sees, unless a stack's settings name it. Everything else may be part of one.
+# No deployment reads these, unless a stack's settings name them. Anything else may be part of one.
 OUTSIDE = (
     ".*",
     "*.md",
@@ -39,87 +40,89 @@ OUTSIDE = (
     "tests/*",
     "tools/*",
 )
-# Nobody's environment: the one that is deployed on the machine of whoever runs `make up`.
+# Not a shared environment: `make up` deploys it on the machine where it runs.
 LOCAL = "local"
 LONGEST_PATH = 200
-# Pulumi allows no other names; one with markup in it would be shown.
+# Pulumi allows no other names, and a comment shows the name: this keeps markup out.
 _STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_-]+)\.yaml")
 
 
 class GitError(Exception):
-    """git cannot answer; the message is its own."""
+    """git failed; the message is git's own."""
 
 
-def git(*arguments: str, folder: Path) -> str:
-    """What git prints.
+def run_git(*arguments: str, folder: Path) -> str:
+    """Run git in a folder and return what it prints.
 
     Raises:
         GitError: it failed.
     """
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise GitError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
-    return done.stdout
+    if completed.returncode:
+        raise GitError(f"`git {' '.join(arguments)}` failed: {completed.stderr.strip()}")
+    return completed.stdout
 
 
-def merge_base(base: str, folder: Path) -> str:
+def find_merge_base(base: str, folder: Path) -> str:
     """The commit where the branch in `folder` left `base`.
 
     Raises:
-        GitError: there is none, as in a shallow clone.
+        GitError: there is none, for example in a shallow clone.
     """
-    return git("merge-base", base, "HEAD", folder=folder).strip()
+    return run_git("merge-base", base, "HEAD", folder=folder).strip()
 
 
-def stacks(folder: Path, commit: str | None = None) -> set[str]:
-    """The stacks that the tree has files for, as it lies there or at a commit."""
+def list_stacks(folder: Path, commit: str | None = None) -> set[str]:
+    """The stacks that have a file in the folder or, with `commit`, in that commit."""
     names: Iterable[str] = (
-        git("ls-tree", "--name-only", commit, folder=folder).splitlines()
+        run_git("ls-tree", "--name-only", commit, folder=folder).splitlines()
         if commit
         else (file.name for file in folder.glob("Pulumi.*.yaml"))
     )
     return {found[1] for name in names if (found := _STACK_FILE.fullmatch(name))}
 
 
-def touched(base: str, folder: Path) -> list[str]:
-    """The stacks that the tree in `folder` changes against where it left `base`.
+def find_touched(base: str, folder: Path) -> list[str]:
+    """The stacks that the tree in `folder` changes since its branch left `base`.
 
-    Stacks that are new or no longer there are among them.
+    New and removed stacks are included.
 
     Raises:
         GitError: git does not know `base`.
     """
-    commit = merge_base(base, folder)
-    changed = git("diff", "--name-only", "-z", "--no-renames", commit, folder=folder)
-    unknown = git("ls-files", "--others", "--exclude-standard", "-z", folder=folder)
-    mentions = {stack: _mentions(folder, f"Pulumi.{stack}.yaml") for stack in stacks(folder)}
-    found: set[str] = set()
-    for name in filter(None, (changed + unknown).split("\0")):
-        if own := _STACK_FILE.fullmatch(name):
-            found.add(own[1])
-        elif naming := {stack for stack in mentions if _is_within(name, mentions[stack])}:
-            found |= naming
+    commit = find_merge_base(base, folder)
+    changed = run_git("diff", "--name-only", "-z", "--no-renames", commit, folder=folder)
+    untracked = run_git("ls-files", "--others", "--exclude-standard", "-z", folder=folder)
+    named_files = {
+        stack: _find_named_files(folder, f"Pulumi.{stack}.yaml") for stack in list_stacks(folder)
+    }
+    touched: set[str] = set()
+    for name in filter(None, (changed + untracked).split("\0")):
+        if stack_file := _STACK_FILE.fullmatch(name):
+            touched.add(stack_file[1])
+        elif naming := {stack for stack, paths in named_files.items() if _is_within(name, paths)}:
+            touched |= naming
         elif _is_program(name):
-            found |= mentions.keys()
-    return sorted(found - {LOCAL})
+            touched |= named_files.keys()
+    return sorted(touched - {LOCAL})
 
 
 def _is_program(name: str) -> bool:
     return not any(
-        # A pattern without a folder is for the top alone.
+        # A pattern without a folder matches only at the top.
         fnmatchcase(name, pattern) and ("/" in pattern or pattern[0] == "." or "/" not in name)
         for pattern in OUTSIDE
     )
 
 
-def _mentions(folder: Path, name: str) -> set[str]:
-    """Files and folders of the tree that a stack's file names, and those that they name."""
+def _find_named_files(folder: Path, name: str) -> set[str]:
+    """The files and folders of the tree that a stack file names, and those that they name."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
-        for text in _texts(folder / waiting.pop()):
+        for text in _read_texts(folder / waiting.pop()):
             path = os.path.normpath(text)
             inside = path != "." and not path.startswith(("..", "/"))
             if inside and path not in found and (folder / path).exists():
@@ -128,14 +131,14 @@ def _mentions(folder: Path, name: str) -> set[str]:
     return found
 
 
-def _texts(file: Path) -> Iterator[str]:
-    """Every text in a YAML file that could be a path."""
+def _read_texts(file: Path) -> Iterator[str]:
+    """Each text in a YAML file that could be a path."""
     if file.suffix not in (".yaml", ".yml") or not file.is_file():
         return
     try:
         root = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError):
-        return  # the program will say what is wrong with it
+        return  # the program reports what is wrong with it
     waiting = [root] if root else []
     while waiting:
         node = waiting.pop()
@@ -147,22 +150,24 @@ def _texts(file: Path) -> Iterator[str]:
             yield node.value
 
 
-def _is_within(name: str, places: set[str]) -> bool:
-    return any(name == place or name.startswith(f"{place}/") for place in places)
+def _is_within(name: str, paths: set[str]) -> bool:
+    return any(name == path or name.startswith(f"{path}/") for path in paths)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the touched stacks; returns 1 if git does not know the base."""
     parser = argparse.ArgumentParser(
         prog="python -m ollamazure.review.stacks",
         description="The stacks that a branch touches, as JSON.",
     )
-    parser.add_argument("--base", required=True, help="where the branch goes, for example main")
-    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="the tree; here by default")
+    parser.add_argument("--base", required=True, help="the target branch, for example main")
+    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="the tree; default: here")
     options = parser.parse_args(arguments)
     try:
-        print(json.dumps(touched(options.base, options.folder)))
+        print(json.dumps(find_touched(options.base, options.folder)))
     except GitError as error:
-        print(f"{error}\nA shallow clone has no merge base: fetch-depth: 0.", file=sys.stderr)
+        fix = "A shallow clone has no merge base; clone the whole history (fetch-depth: 0)."
+        print(f"{error}\n{fix}", file=sys.stderr)
         return 1
     return 0
 

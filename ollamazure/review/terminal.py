@@ -1,34 +1,44 @@
-"""A review as plain text, for `make preview`."""
+"""A review as plain text, for `bin/ollamazure preview`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import indent, wrap
 
-from ollamazure.preview.text import harmless, plain
+from ollamazure.preview.text import mask_control_characters, plain
 from ollamazure.review import summary
 from ollamazure.review.changes import Review
-from ollamazure.review.summary import Note
+from ollamazure.review.summary import Note, Row
 
 WIDTH = 100
 
 
-def of_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
-    """The review for people at a terminal; see `comment.of_review`."""
-    return "\n".join(_lines(stack, review, notes))
+def format_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str:
+    """The review for a terminal; the arguments are those of `comment.format_review`."""
+    return "\n".join(
+        [
+            f"Stack {stack}: {summary.write_headline(review)}",
+            *_format_refusals(review),
+            *_format_rows(summary.make_rows(review)),
+            "",
+            *_format_end(review),
+            *_format_notes(notes),
+        ]
+    )
 
 
-def _lines(stack: str, review: Review, notes: Sequence[Note]) -> Iterator[str]:
-    preview = review.preview
-    yield f"Stack {stack}: {summary.headline(review)}"
-    for message in preview.errors:
-        yield from ("", indent(harmless(message), "  "))
-    for violation in preview.violations:
+def _format_refusals(review: Review) -> Iterator[str]:
+    for message in review.preview.errors:
+        yield from ("", indent(mask_control_characters(message), "  "))
+    for violation in review.preview.violations:
         level = "mandatory" if violation.mandatory else "advisory"
         yield f"  policy {violation.policy} ({level}) {violation.resource}:"
-        yield indent(harmless(violation.message), "    ")
+        yield indent(mask_control_characters(violation.message), "    ")
+
+
+def _format_rows(rows: Sequence[Row]) -> Iterator[str]:
     layer = ""
-    for row in summary.rows(review):
+    for row in rows:
         if row.layer != layer:
             layer = row.layer
             yield from ("", layer)
@@ -38,14 +48,20 @@ def _lines(stack: str, review: Review, notes: Sequence[Note]) -> Iterator[str]:
             initial_indent="  ",
             subsequent_indent="      ",
         )
-    yield ""
-    if not preview.errors:
-        yield from wrap(f"Cost: {plain(summary.cost(review))}.", WIDTH)
+
+
+def _format_end(review: Review) -> Iterator[str]:
+    if not review.preview.errors:
+        yield from wrap(f"Cost: {plain(summary.describe_cost(review))}.", WIDTH)
     if review.checked:
         yield from wrap(summary.CHECKED, WIDTH)
-    for message in preview.warnings:
-        yield from wrap(f"Warning: {harmless(message)}", WIDTH, subsequent_indent="  ")
+    for message in review.preview.warnings:
+        warning = f"Warning: {mask_control_characters(message)}"
+        yield from wrap(warning, WIDTH, subsequent_indent="  ")
+
+
+def _format_notes(notes: Sequence[Note]) -> Iterator[str]:
     for note in notes:
         yield from wrap(plain(note.text), WIDTH)
-        if note.said:
-            yield indent(harmless(note.said), "  ")
+        if note.printed:
+            yield indent(mask_control_characters(note.printed), "  ")

@@ -75,6 +75,7 @@ from ollamazure.settings.types import (
     WebAddress,
     WebuiVersion,
     model_id,
+    opens_to_everyone,
     that_chat,
 )
 from ollamazure.settings.workspace import (
@@ -651,7 +652,7 @@ class Settings(Section):
 
     def _open_to_everybody(self) -> Iterator[str]:
         for index, client in enumerate(self.ssh_clients):
-            if client.endswith("/0"):
+            if opens_to_everyone(client):
                 fix = command(("sshClients", index), "203.0.113.7/32")
                 yield (
                     f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "

@@ -41,6 +41,10 @@ ACCOUNTS_OF_THE_MACHINE = _words(
 COMMON_NAME_LIMIT = 64
 # bcrypt, which Open WebUI hashes passwords with, reads no further.
 PASSWORD_LIMIT_BYTES = 72
+# Azure's names for every address, in a security rule.
+EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
+# Prefix lengths of the widest ranges that one organisation can have, by IP version.
+WIDEST_RANGE = {4: 8, 6: 16}
 
 
 def matching(pattern: str, reason: str) -> AfterValidator:
@@ -99,6 +103,22 @@ def _client(value: str) -> str:
     if network.version != 4:
         raise refusal("the machine has an IPv4 address only, so an IPv6 client never reaches it")
     return str(network)
+
+
+def opens_to_everyone(prefix: str) -> bool:
+    """Whether a range of addresses, or Azure's name for one, is open to the whole internet.
+
+    A range that is wider than any organisation's counts as well: 0.0.0.0/1 and 128.0.0.0/1 together
+    are every address.
+    """
+    name = prefix.strip().lower()
+    if name.partition(".")[0] in EVERY_ADDRESS:  # AzureCloud.francecentral is one region of it
+        return True
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
+    return network.prefixlen < WIDEST_RANGE[network.version]
 
 
 def model_id(value: str) -> str:

@@ -124,5 +124,5 @@ def test_another_machine_at_the_address_is_not_believed(deployment: Deployment) 
 
 def test_a_machine_that_is_not_reached_is_trouble(deployment: Deployment) -> None:
     nowhere = "ssh -i chat.key ollamazure@127.20.255.253"
-    with pytest.raises(OperateError, match="SSH to the machine at .* failed"):
+    with pytest.raises(OperateError, match=r"SSH to the machine at .* failed"):
         asyncio.run(query_machine({**deployment.outputs, "sshCommand": nowhere}))

@@ -1,4 +1,4 @@
-"""What a pull request changes, found without an account: base deployed, branch previewed."""
+"""Comparisons without an account: the base is deployed, then the branch is previewed on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from emulator.instance import PROJECT
 from tests.engine.clone import clone, commit, git
 
 pytestmark = pytest.mark.engine
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project on `main`, with a broken ancestor called `broken`."""
+    """The project on `main`; the branch `fixed` has the ancestor `broken`."""
     place = tmp_path_factory.mktemp("compare") / "tree"
     clone(place)
     git(place, "checkout", "--quiet", "-b", "broken")
@@ -32,30 +31,31 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(repository: Path) -> Path:
-    """The project on `main`, as it was."""
+    """The project on `main`, without the changes of other tests."""
     git(repository, "checkout", "--quiet", "--force", "main")
     git(repository, "clean", "--quiet", "-d", "--force")
     return repository
 
 
 def compare(tree: Path, stack: str, base: str = "main", code: int = 0) -> str:
-    """The comment about a stack; everything that was made for it is gone."""
+    """The comment about a stack; checks that the comparison cleaned up."""
     output = tree.parent / "comment.md"
-    done = subprocess.run(
-        command(tree, stack, base, output), cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    assert left(tree) == []
+    command = compare_command(stack, base, output)
+    completed = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert completed.returncode == code, completed.stderr
+    assert find_remains(tree) == []
     return output.read_text()
 
 
-def command(tree: Path, stack: str, base: str, output: Path) -> list[str]:
-    asked = ["--stack", stack, "--base", base, "--folder", str(tree), "--output", str(output)]
-    return [sys.executable, "-m", "ollamazure.review.compare", *asked]
+def compare_command(stack: str, base: str, output: Path) -> list[str]:
+    """Compares the tree in the folder in which it runs."""
+    run = f"compare.run({stack!r}, base={base!r}, diff=False, output=Path({str(output)!r}))"
+    imports = "import sys; from pathlib import Path; from ollamazure.review import compare"
+    return [sys.executable, "-c", f"{imports}; sys.exit({run})"]
 
 
-def left(tree: Path) -> list[str]:
-    """What a comparison has not taken away: worktrees, folders, processes."""
+def find_remains(tree: Path) -> list[str]:
+    """What a comparison has not removed: worktrees, folders, processes."""
     worktrees = git(tree, "worktree", "list", "--porcelain").count("worktree ") - 1
     folders = [str(folder) for folder in temporary(tree).glob("ollamazure-review-*")]
     processes = [
@@ -81,11 +81,11 @@ def environment(process: Path) -> bytes:
 def own_temporary_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary(tree).mkdir(exist_ok=True)
     monkeypatch.setenv("TMPDIR", str(temporary(tree)))
-    # What this test itself is called by must not look like something left over.
+    # Otherwise the tests' own processes would look like remains.
     monkeypatch.delenv("OLLAMAZURE_EMULATOR", raising=False)
 
 
-def test_a_changed_setting_shows_as_what_it_changes(tree: Path) -> None:
+def test_the_comment_about_a_changed_setting(tree: Path) -> None:
     file = tree / "Pulumi.dev.yaml"
     file.write_text(file.read_text().replace("- llama3.2:1b", "- llama3.2:1b\n    - qwen3:0.6b"))
     comment = compare(tree, "dev")
@@ -96,28 +96,28 @@ def test_a_changed_setting_shows_as_what_it_changes(tree: Path) -> None:
     assert "connection            : [secret]" in comment and "PRIVATE KEY" not in comment
 
 
-def test_a_new_stack_is_made_and_a_bad_setting_told(tree: Path) -> None:
+def test_the_comment_about_a_new_stack_with_an_invalid_setting(tree: Path) -> None:
     file = tree / "Pulumi.team-two.yaml"
     file.write_text((tree / "Pulumi.dev.yaml").read_text().replace("Standard_B2ms", "Standard_B2"))
     comment = compare(tree, "team-two", code=1)
-    assert "cannot be applied" in comment and "Standard_B2" in comment
-    assert "The stack file is new: everything is made." in comment
+    assert "cannot be deployed" in comment and "Standard_B2" in comment
+    assert "The stack file is new, so this creates an environment." in comment
 
 
-def test_a_base_that_does_not_deploy_is_said(tree: Path) -> None:
+def test_the_comment_about_a_base_that_cannot_be_deployed(tree: Path) -> None:
     git(tree, "checkout", "--quiet", "fixed")
     (tree / "Pulumi.dev.yaml").write_text("config: {}\n")
     comment = compare(tree, "dev", base="broken", code=1)
-    assert "does not deploy: everything shows as new" in comment
+    assert "cannot be deployed, so everything is shown as new" in comment
     assert "the program of the base is broken" in comment
     assert "ollamazure:sshClients" in comment
 
 
-def test_an_end_half_way_leaves_nothing(tree: Path) -> None:
-    asked = command(tree, "dev", "main", tree.parent / "never.md")
-    process = subprocess.Popen(asked, cwd=PROJECT, env=os.environ)
+def test_an_interrupted_comparison_cleans_up(tree: Path) -> None:
+    command = compare_command("dev", "main", tree.parent / "never.md")
+    process = subprocess.Popen(command, cwd=tree, env=os.environ)
     while not any(temporary(tree).glob("ollamazure-review-*/emulator/azure/state.json")):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
-    assert left(tree) == []
+    assert find_remains(tree) == []

@@ -71,15 +71,15 @@ def test_make_preview_tells_it_in_plain_words_and_keeps_the_exit_code(
     monkeypatch.setenv("OLLAMAZURE_PLAN", "1")
     monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(stack.home))
     stack.set("models[1]", "smollm2:360m")
-    assert compare.main(["--stack", "local"]) == 0
+    assert compare.run("local", base=None, diff=False, output=None) == 0
     said = capfd.readouterr().out
     assert "Stack local: 1 added. Users are not interrupted." in said
     assert "added model smollm2:360m" in said
 
     stack.set("contextLength", "7")
-    assert compare.main(["--stack", "local", "--diff"]) == 1
+    assert compare.run("local", base=None, diff=True, output=None) == 1
     said = capfd.readouterr().out
-    assert "cannot be applied" in said and "pulumi config set ollamazure:contextLength" in said
+    assert "cannot be deployed" in said and "pulumi config set ollamazure:contextLength" in said
 
 
 def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:

@@ -1,27 +1,56 @@
-"""What tests/unit/review holds was recorded; the engine still says the same of today's program."""
+"""The recorded previews in tests/unit/ollamazure/review are what the engine prints today."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from ollamazure.preview import output
-from ollamazure.review import comment
-from ollamazure.review.changes import review
-from tests.unit.ollamazure.review.record import CHANGES, RECORDED, STACK, deployed
+from ollamazure.preview.output import COST_OUTPUT
+from tests.unit.ollamazure.review.record import CHANGES, Tree, deploy_copy, load, record
 
 pytestmark = pytest.mark.engine
 
+# One for each kind of row: an item, a declaration, the cost, all commands, ports, a policy.
+REPRESENTATIVE = (
+    "model-added",
+    "user-changed",
+    "resize-in-place",
+    "reapply",
+    "ssh-to-everyone",
+    "refused-by-a-policy",
+)
+RECORD = ".venv/bin/python -m tests.unit.ollamazure.review.record"
 
-def test_the_comment_of_today_is_the_recorded_one() -> None:
-    """But for the cost, which follows the prices."""
-    with deployed() as tree:
-        read = output.read(*CHANGES["user-changed"](tree))
-    today = comment.of_review(STACK, review(replace(read, diff="")))
-    assert rows(today) == rows((RECORDED / "user-changed.md").read_text())
-    assert read.cost_before and read.cost_after
+
+@pytest.fixture(scope="module")
+def tree() -> Iterator[Tree]:
+    with deploy_copy() as tree:
+        yield tree
 
 
-def rows(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("|")]
+def is_up_to_date(name: str, tree: Tree) -> bool:
+    return without_prices(record(name, tree)) == without_prices(load(name))
+
+
+@pytest.mark.parametrize("name", REPRESENTATIVE)
+def test_a_representative_recording_is_up_to_date(name: str, tree: Tree) -> None:
+    assert is_up_to_date(name, tree), f"Record it again: {RECORD} {name}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(CHANGES.keys() - set(REPRESENTATIVE)))
+def test_every_other_recording_is_up_to_date(name: str, tree: Tree) -> None:
+    assert is_up_to_date(name, tree), f"Record it again: {RECORD} {name}"
+
+
+def without_prices(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The recording without the numbers that follow the price list."""
+    for step in recorded["preview"]["steps"]:
+        for state in (step.get("oldState"), step.get("newState")):
+            if state and "outputs" in state:
+                state["outputs"] = {COST_OUTPUT: sorted(state["outputs"][COST_OUTPUT])}
+    diff = re.sub(r"^( {6}[ ~+-] \w+ *:) .*$", r"\1", recorded["diff"], flags=re.M)
+    return {**recorded, "diff": diff}

@@ -15,6 +15,7 @@ from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
 from ollamazure import sizing
 from ollamazure.azure.stack_file import StackFile
+from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
@@ -34,7 +35,7 @@ def chat(settings: Settings) -> Recorder:
 
     def program() -> None:
         plan = sizing.plan(settings)
-        Chat("chat", ChatArgs("ollamazure-dev", settings, plan, tags={}))
+        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags={}))
 
     key = {
         "privateKeyOpenssh": "private",

@@ -18,7 +18,7 @@ def test_every_installed_package_is_pinned() -> None:
     pinned = {normal(line) for line in lines if "==" in line}
     installed = {normal(f"{dist.name}=={dist.version}") for dist in distributions()}
     own = {line for line in installed if line.split("==")[0] in {"pip", "setuptools"}}
-    assert installed - own == pinned, "run `make lock` after a pin has changed"
+    assert installed - own == pinned, "run tools/lock.sh after a pin has changed"
 
 
 def normal(pin: str) -> str:

@@ -1,4 +1,4 @@
-"""What is read from the engine: its JSON, and the text of the difference."""
+"""Reading the engine's JSON and the text of `--diff`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ pytestmark = pytest.mark.unit
 OUTPUTS = """\
 Previewing update (dev):
     --outputs:--
-  ~ monthlyCostEstimate   : "about 72 USD a month (as of x)" => "about 139 USD a month (as of y)"
+  ~ monthlyCost           : {
+      ~ amount  : 71.6 => 139
+        asOf    : "2026-11-23"
+        currency: "USD"
+      ~ verified: false => true
+    }
   ~ readme                :
         ...
-      - | Machine | monthlyCostEstimate: "about 1 USD a month" |
+      - | Machine | monthlyCost: { amount: 1 } |
 """
 
 
@@ -26,9 +31,15 @@ def test_lines_of_a_log_may_come_before_the_json() -> None:
     assert (found.op, found.type, found.name) == ("create", COMMAND, "model-x")
 
 
-def test_what_is_no_preview_is_said_with_its_end() -> None:
+def test_an_error_about_a_text_that_is_no_preview_shows_its_end() -> None:
     with pytest.raises(PreviewError, match="there is no stack 'x'"):
         output.read("pulumi-local: there is no stack 'x'")
+
+
+def test_a_program_that_cannot_be_started_is_an_error() -> None:
+    failed = {"severity": "info#err", "message": "pulumi-language-python: python: not found\n"}
+    read = output.read(printed(diagnostics=[failed]))
+    assert read.errors == ("pulumi-language-python: python: not found",)
 
 
 def test_json_that_was_cut_off_is_no_preview() -> None:
@@ -36,28 +47,38 @@ def test_json_that_was_cut_off_is_no_preview() -> None:
         output.read(printed(step("create", COMMAND, "model-x"))[:-40])
 
 
-def test_an_unknown_operation_is_an_error_that_names_it() -> None:
+def test_an_unknown_operation_is_named_in_the_error() -> None:
     with pytest.raises(PreviewError, match=r"'teleport' for command:remote:Command 'model-x'"):
         reviewed(step("teleport", COMMAND, "model-x"))
 
 
-def test_the_cost_afterwards_is_in_the_difference() -> None:
+def test_the_cost_after_the_change_is_in_the_text() -> None:
     read = output.read(printed(), OUTPUTS)
-    assert read.cost_after == "about 139 USD a month (as of y)"
+    assert read.cost_after == {
+        "amount": 139,
+        "asOf": "2026-11-23",
+        "currency": "USD",
+        "verified": True,
+    }
 
 
-def test_a_cost_that_does_not_change_is_that_of_before() -> None:
-    before = {"outputs": {"monthlyCostEstimate": "about 72 USD a month"}}
+def test_a_cost_that_the_deployment_computes_is_unknown() -> None:
+    unknown = "  + monthlyCost           : {\n      + amount  : [unknown]\n    }\n"
+    assert output.read(printed(), unknown).cost_after is None
+
+
+def test_a_cost_that_does_not_change_is_the_one_before() -> None:
+    before = {"outputs": {"monthlyCost": {"amount": 72}}}
     stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState=before)
-    assert output.read(printed(stack), "Resources:").cost_after == "about 72 USD a month"
+    assert output.read(printed(stack), "Resources:").cost_after == {"amount": 72}
     assert output.read(printed(stack), "").cost_after is None
 
 
-def test_a_cost_that_nobody_says_is_unknown() -> None:
+def test_a_cost_that_no_output_states_is_unknown() -> None:
     assert reviewed(diff="Resources:").cost.after is None
 
 
-def test_policies_are_in_the_difference() -> None:
+def test_policy_violations_are_in_the_text() -> None:
     diff = (
         "    ollamazure@v1.0.0 [mandatory]  ssh-closed  (azure-native:network:Group: nsg)No SSH.\n"
         "nsg: it is open.\n   Fix:      close it.\n"
@@ -71,12 +92,12 @@ def test_policies_are_in_the_difference() -> None:
     assert (ssh.policy, ssh.mandatory, ssh.resource) == ("ssh-closed", True, "nsg")
     assert ssh.message == "No SSH.\nnsg: it is open.\n   Fix:      close it."
     assert (size.policy, size.mandatory, size.resource) == ("size-kept", False, "")
-    assert read.errors == (), "the policies have said why"
+    assert read.errors == (), "the policy violation is the reason"
 
 
-def test_the_program_says_why_and_the_engine_need_not_repeat_that_it_ended() -> None:
+def test_the_engines_note_that_it_ended_is_dropped_if_the_program_says_why() -> None:
     words = "error: an unhandled error occurred: Program exited with non-zero exit code: 1\n"
     ended = {"severity": "error", "message": words}
-    told = {"severity": "error", "message": "error: 1 setting to fix\n"}
-    assert output.read(printed(diagnostics=[told, ended])).errors == ("1 setting to fix",)
+    reason = {"severity": "error", "message": "error: 1 setting to fix\n"}
+    assert output.read(printed(diagnostics=[reason, ended])).errors == ("1 setting to fix",)
     assert len(output.read(printed(diagnostics=[ended])).errors) == 1

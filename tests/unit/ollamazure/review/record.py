@@ -1,10 +1,11 @@
-"""Records what the engine says of changes: real previews in plan mode, of a copy of the tree.
+"""Records what the engine prints for changes of the program: real previews of a copy of the tree.
 
-    python -m tests.unit.review.record [NAME…]
+    .venv/bin/python -m tests.unit.ollamazure.review.record [NAME…]
 
-writes `recorded/NAME.json`, of the engine's JSON only what review/ reads, and `recorded/NAME.md`,
-the comment about it. With `--render` only the comments are written anew. Read them before
-committing them: they are what the tests hold.
+records all changes, or the named ones. It writes `recorded/NAME.json`, the parts of the preview
+that ollamazure/review reads, and `recorded/NAME.md`, the comment about it. `--render` only writes
+the comments again. Read the comments before you commit them: users will see these words.
+tests/engine/test_recorded_changes.py fails if a recording is out of date.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,12 +28,14 @@ import yaml
 from ollamazure.preview import output
 from ollamazure.preview.script import Script
 from ollamazure.review import comment
-from ollamazure.review.changes import review
+from ollamazure.review.changes import review_preview
 from tests.engine.clone import clone
 
 PROJECT = Path(__file__).resolve().parents[4]
 RECORDED = Path(__file__).parent / "recorded"
 STACK = "chat"
+# A second stack, with keepData.
+KEPT = "kept"
 ALICE = {"email": "alice@example.com", "name": "Alice", "groups": ["research"]}
 BOB = {"email": "bob@example.com", "name": "Bob"}
 CAROL = {"email": "carol@example.com", "name": "Carol", "role": "admin"}
@@ -45,7 +48,7 @@ COACH = {
 }
 SUMMARISE = {"command": "summarise", "title": "Summarise", "content": "Summarise: {{CLIPBOARD}}"}
 HANDBOOK = {"name": "Handbook", "files": ["SECURITY.md"]}
-# What somebody might try, to leave the place that a value has in a comment.
+# A value that tries to become markup in a comment.
 EVIL = "```\n</details>\n@everyone <img src=x> | a | b"
 BASE: dict[str, Any] = {
     "location": "francecentral",
@@ -59,21 +62,27 @@ BASE: dict[str, Any] = {
     "prompts": [SUMMARISE],
     "knowledge": [HANDBOOK],
 }
-# The engine's JSON of a change, and the text of its difference.
-Said = tuple[str, str]
+# The engine's output for a change: the JSON, and the text of the difference.
+Printed = tuple[str, str]
 
 
 @dataclass
 class Tree:
-    """A copy of the project with one stack of its own, deployed in plan mode."""
+    """A copy of the project with stacks of its own, deployed in plan mode.
+
+    Attributes:
+        folder: where it is.
+        is_kept_deployed: the stack with keepData is deployed as its settings say.
+    """
 
     folder: Path
+    is_kept_deployed: bool = False
 
-    def settings(self, **changes: Any) -> None:
-        """Write the stack's file: the base with these changes; None leaves a setting out."""
+    def write_settings(self, stack: str = STACK, **changes: Any) -> None:
+        """Write a stack's file: the base with these changes; None leaves a setting out."""
         config = {key: value for key, value in {**BASE, **changes}.items() if value is not None}
         named = {f"ollamazure:{key}": value for key, value in config.items()}
-        self.file(f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": named}))
+        self.file(f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": named}))
 
     def file(self, name: str) -> Path:
         return self.folder / name
@@ -81,18 +90,25 @@ class Tree:
     def replace(self, name: str, old: str, new: str) -> None:
         """Change a text in a file of the program."""
         text = self.file(name).read_text()
-        assert old in text, f"{name} does not say {old!r}"
+        assert old in text, f"{name} does not contain {old!r}"
         self.file(name).write_text(text.replace(old, new))
 
     def restore(self) -> None:
-        """Everything as it was deployed."""
-        self.git("checkout", "--quiet", "--", ".")
-        self.settings()
+        """Undo all changes of files."""
+        git = ["git", "-C", str(self.folder)]
+        subprocess.run([*git, "checkout", "--quiet", "--", "."], check=True)
+        subprocess.run([*git, "clean", "--quiet", "--force", "--", "Pulumi.*.yaml"], check=True)
+        self.write_settings()
 
-    def git(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True
-        ).stdout
+    def up(self, stack: str = STACK) -> None:
+        self.pulumi("up", "--yes", "--skip-preview", stack=stack)
+
+    def keep_data(self) -> None:
+        """Deploy the stack with keepData, if necessary."""
+        self.write_settings(KEPT, keepData=True)
+        if not self.is_kept_deployed:
+            self.up(KEPT)
+            self.is_kept_deployed = True
 
     def pulumi(self, *arguments: str, stack: str = STACK) -> str:
         """What pulumi-local prints, whether it succeeds or not."""
@@ -106,79 +122,79 @@ class Tree:
             text=True,
         ).stdout
 
-    def preview(self, stack: str = STACK, *more: str) -> Said:
-        return (
-            self.pulumi("preview", "--json", "--show-sames", *more, stack=stack),
-            self.pulumi("preview", "--diff", *more, stack=stack),
-        )
+    def preview(self, stack: str = STACK, *options: str) -> Printed:
+        self.pulumi("stack", "--show-name", stack=stack)  # makes a new stack
+        return self._print_twice(["preview", *options], ["--json", "--show-sames"], stack)
 
-    def destroy(self) -> Said:
-        return (
-            self.pulumi("destroy", "--preview-only", "--json"),
-            self.pulumi("destroy", "--preview-only", "--diff"),
-        )
+    def preview_destroy(self, stack: str = STACK) -> Printed:
+        return self._print_twice(["destroy", "--preview-only"], ["--json"], stack)
+
+    def _print_twice(self, command: list[str], as_json: list[str], stack: str) -> Printed:
+        """Both forms of a preview, at once: neither has all that a comment needs."""
+        forms = (as_json, ["--diff"])
+        with ThreadPoolExecutor() as pool:
+            first, second = pool.map(lambda form: self.pulumi(*command, *form, stack=stack), forms)
+        return first, second
 
 
-def with_settings(**changes: Any) -> Callable[[Tree], Said]:
+def with_settings(**changes: Any) -> Callable[[Tree], Printed]:
     """A change of the stack's settings."""
 
-    def made(tree: Tree) -> Said:
-        tree.settings(**changes)
+    def preview(tree: Tree) -> Printed:
+        tree.write_settings(**changes)
         return tree.preview()
 
-    return made
+    return preview
 
 
-def with_file(name: str, old: str, new: str) -> Callable[[Tree], Said]:
+def with_file(name: str, old: str, new: str) -> Callable[[Tree], Printed]:
     """A change of the program."""
 
-    def made(tree: Tree) -> Said:
+    def preview(tree: Tree) -> Printed:
         tree.replace(name, old, new)
         return tree.preview()
 
-    return made
+    return preview
 
 
-def with_data_kept(change: Callable[[Tree], Said]) -> Callable[[Tree], Said]:
-    """A change of a deployment that keeps its data; what was deployed before comes back."""
-
-    def made(tree: Tree) -> Said:
-        tree.settings(keepData=True)
-        tree.pulumi("up", "--yes", "--skip-preview")
-        said = change(tree)
-        tree.settings()
-        tree.pulumi("up", "--yes", "--skip-preview")
-        return said
-
-    return made
+def keep_data_no_more(tree: Tree) -> Printed:
+    tree.keep_data()
+    tree.write_settings(KEPT, keepData=False)
+    return tree.preview(KEPT)
 
 
-def without_protection(tree: Tree) -> Said:
-    tree.pulumi("state", "unprotect", "--all", "--yes")
-    return tree.destroy()
+def destroy_protected(tree: Tree) -> Printed:
+    tree.keep_data()
+    return tree.preview_destroy(KEPT)
 
 
-def new_environment(tree: Tree) -> Said:
-    shutil.copy(tree.file(f"Pulumi.{STACK}.yaml"), tree.file("Pulumi.second.yaml"))
+def destroy_data_kept(tree: Tree) -> Printed:
+    tree.keep_data()
+    tree.pulumi("state", "unprotect", "--all", "--yes", stack=KEPT)
+    tree.is_kept_deployed = False
+    return tree.preview_destroy(KEPT)
+
+
+def new_environment(tree: Tree) -> Printed:
+    tree.write_settings("second")
     return tree.preview("second")
 
 
-def refused_by_a_policy(tree: Tree) -> Said:
-    tree.settings(sshClients=["0.0.0.0/0"])
-    shutil.copy(tree.file(f"Pulumi.{STACK}.yaml"), tree.file("Pulumi.prod-two.yaml"))
+def refused_by_a_policy(tree: Tree) -> Printed:
+    tree.write_settings("prod-two", sshClients=["0.0.0.0/0"])
     return tree.preview("prod-two", "--policy-pack", "policy")
 
 
-def renamed(tree: Tree) -> Said:
-    """`pulumi stack rename`: every name in Azure holds the stack's."""
+def renamed(tree: Tree) -> Printed:
+    """`pulumi stack rename`: every name in Azure contains the stack's name."""
     tree.pulumi("stack", "rename", "talk")
     tree.file(f"Pulumi.{STACK}.yaml").rename(tree.file("Pulumi.talk.yaml"))
-    said = tree.preview("talk")
+    printed = tree.preview("talk")
     tree.pulumi("stack", "rename", STACK, stack="talk")
-    return said
+    return printed
 
 
-CHANGES: dict[str, Callable[[Tree], Said]] = {
+CHANGES: dict[str, Callable[[Tree], Printed]] = {
     "nothing": Tree.preview,
     "model-added": with_settings(models=["llama3.2:1b", "smollm2:135m", "qwen3:0.6b"]),
     "model-removed": with_settings(models=["llama3.2:1b"]),
@@ -211,76 +227,85 @@ CHANGES: dict[str, Callable[[Tree], Said]] = {
     "admin-password": with_settings(adminPasswordRotation="2026-12"),
     "certificate": with_settings(certificate={"today": "2030-01-01"}),
     "ssh-clients": with_settings(sshClients=["203.0.113.7/32", "203.0.113.9/32"]),
-    "ssh-to-everybody": with_settings(sshClients=["0.0.0.0/0"]),
+    "ssh-to-everyone": with_settings(sshClients=["0.0.0.0/0"]),
     "dns-label": with_settings(dnsLabel="our-team-chat"),
     "tag": with_settings(tags={"team": "research"}),
     "keep-data": with_settings(keepData=True),
-    "keep-data-no-more": with_data_kept(with_settings(keepData=False)),
+    "keep-data-no-more": keep_data_no_more,
     "bad-settings": with_settings(vmSize="Standard_B3ms", contextLength=7),
     "new-environment": new_environment,
     "refused-by-a-policy": refused_by_a_policy,
     "renamed": renamed,
-    "destroy": Tree.destroy,
-    "destroy-protected": with_data_kept(Tree.destroy),
-    "destroy-data-kept": with_data_kept(without_protection),
+    "destroy": Tree.preview_destroy,
+    "destroy-protected": destroy_protected,
+    "destroy-data-kept": destroy_data_kept,
 }
 
 
 def main(names: list[str]) -> None:
     if names == ["--render"]:
         for file in RECORDED.glob("*.json"):
-            file.with_suffix(".md").write_text(rendered(file.stem))
+            file.with_suffix(".md").write_text(render(file.stem))
         return
-    with deployed() as tree:
+    with deploy_copy() as tree:
         for name in names or CHANGES:
-            printed, diff = CHANGES[name](tree)
-            tree.restore()
-            write(name, slim(printed, diff))
+            write(name, record(name, tree))
             print(name, flush=True)
 
 
 @contextmanager
-def deployed() -> Iterator[Tree]:
-    """A copy of the tree as it lies here, deployed."""
+def deploy_copy() -> Iterator[Tree]:
+    """A copy of the current tree, deployed."""
     with tempfile.TemporaryDirectory(prefix="ollamazure-record-") as folder:
         tree = Tree(Path(folder) / "tree")
         clone(tree.folder)
         subprocess.run([tree.file("tools/make-venv.sh")], check=True)
-        tree.settings()
-        tree.pulumi("up", "--yes", "--skip-preview")
+        tree.write_settings()
+        tree.up()
         yield tree
 
 
-def write(name: str, said: dict[str, Any]) -> None:
+def record(name: str, tree: Tree) -> dict[str, Any]:
+    """Make a change, preview it and undo it; returns what the recording consists of."""
+    try:
+        return slim(*CHANGES[name](tree))
+    finally:
+        tree.restore()
+
+
+def write(name: str, recorded: dict[str, Any]) -> None:
     RECORDED.mkdir(exist_ok=True)
-    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(recorded, indent=1, ensure_ascii=False) + "\n"
     (RECORDED / f"{name}.json").write_text(text)
-    (RECORDED / f"{name}.md").write_text(rendered(name))
+    (RECORDED / f"{name}.md").write_text(render(name))
 
 
-def rendered(name: str) -> str:
-    """The comment about a recorded change."""
-    said = json.loads((RECORDED / f"{name}.json").read_text())
-    read = output.read(json.dumps(said["preview"]), said["diff"])
-    # Folding the difference is another test's.
-    return comment.of_review(STACK, review(replace(read, diff="")))
+def load(name: str) -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
+    return recorded
+
+
+def render(name: str) -> str:
+    """The comment about a recorded change, without the difference."""
+    recorded = load(name)
+    preview = output.read(json.dumps(recorded["preview"]), recorded["diff"])
+    return comment.format_review(STACK, review_preview(replace(preview, diff="")))
 
 
 def slim(printed: str, diff: str) -> dict[str, Any]:
-    """What review/ reads of a preview, and nothing that differs from one recording to the next."""
-    said = json.loads(printed[printed.index("{\n") :])
-    steps = [slim_step(step) for step in said.get("steps", ())]
-    outputs = [line for line in diff.splitlines() if output.COST_OUTPUT in line[:40]]
-    outputs += [found[0] for found in output.VIOLATION.finditer(diff)]
-    kept = {
+    """What ollamazure/review reads of a preview, without what differs in each recording."""
+    decoded = json.loads(printed[printed.index("{\n") :])
+    steps = [slim_step(step) for step in decoded.get("steps", ())]
+    texts = [found[0] for found in (*output.COST.finditer(diff), *output.VIOLATION.finditer(diff))]
+    slimmed = {
         "preview": {
             "steps": [step for step in steps if step],
-            "diagnostics": said.get("diagnostics", []),
+            "diagnostics": decoded.get("diagnostics", []),
         },
-        # Something must be there: an empty difference says nothing of the cost.
-        "diff": "\n".join(outputs) or "Resources:",
+        # An empty difference would mean that the cost is not known.
+        "diff": "\n".join(texts) or "Resources:",
     }
-    return json.loads(constant(json.dumps(kept)))  # type: ignore[no-any-return]
+    return json.loads(number_identities(json.dumps(slimmed)))  # type: ignore[no-any-return]
 
 
 def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
@@ -313,7 +338,7 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def same_files(before: str, after: str) -> set[str]:
-    """Contents of files that a script installs before and after."""
+    """The contents of files that both scripts install."""
     return set(Script.read(before).files.values()) & set(Script.read(after).files.values())
 
 
@@ -323,8 +348,8 @@ def without(texts: set[str], script: str) -> str:
     return script
 
 
-def constant(text: str) -> str:
-    """Identities in the order they come, so that two recordings are the same."""
+def number_identities(text: str) -> str:
+    """Number identities and addresses in their order, so that two recordings are equal."""
     found = dict.fromkeys(re.findall(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", text))
     found.pop(output.UNKNOWN, None)
     for index, identity in enumerate(found):

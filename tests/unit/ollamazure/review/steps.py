@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ollamazure.preview import output
-from ollamazure.review.changes import Review, review
+from ollamazure.review.changes import Review, review_preview
 
 COMMAND = "command:remote:Command"
 NSG = "azure-native:network:NetworkSecurityGroup"
@@ -39,11 +39,14 @@ def printed(*steps: dict[str, Any], diagnostics: Any = ()) -> str:
 
 
 def reviewed(*steps: dict[str, Any], diff: str = "", diagnostics: Any = ()) -> Review:
-    return review(output.read(printed(*steps, diagnostics=diagnostics), diff))
+    """The review of a preview with these steps and an unchanged stack."""
+    stack = step("same", output.STACK_TYPE, "ollamazure-dev", oldState={}, newState={})
+    steps = steps if any(stack["urn"] == one["urn"] for one in steps) else (stack, *steps)
+    return review_preview(output.read(printed(*steps, diagnostics=diagnostics), diff))
 
 
 def script(files: dict[str, str], body: str = "") -> str:
-    """A script as components/remote_command.py makes it."""
+    """A script of the form that components/remote_command.py renders."""
     puts = "".join(
         f"put {path} 0644 <<'END_OF_FILE'\n{text}\nEND_OF_FILE\n\n" for path, text in files.items()
     )

@@ -1,4 +1,4 @@
-"""What changes mean that are not among the recorded ones."""
+"""The meaning of changes that are not recorded."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from ollamazure.preview.output import SECRET, UNKNOWN
+from ollamazure.preview.output import SECRET, UNKNOWN, PreviewError, PreviewOutput
 from ollamazure.preview.text import plain
 from ollamazure.review import comment
+from ollamazure.review.changes import review_preview
 from tests.unit.ollamazure.review.steps import COMMAND, NSG, command, reviewed, script, step, update
 
 pytestmark = pytest.mark.unit
@@ -35,15 +36,15 @@ def firewall(old: list[object], new: list[object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("client", ["0.0.0.0/0", "128.0.0.0/1", "*", "Internet"])
-def test_a_port_that_opens_to_everybody_is_in_the_headline(client: str) -> None:
+def test_a_port_that_opens_to_everyone_is_in_the_headline(client: str) -> None:
     opened = firewall([rule("22", "203.0.113.7/32")], [rule("22", "203.0.113.7/32", client)])
-    assert meanings(opened) == ["SSH (22) opens to everybody on the internet."]
-    assert "A port opens to everybody" in comment.of_review("dev", reviewed(opened))
+    assert meanings(opened) == ["SSH (22) opens to everyone on the internet."]
+    assert "A port opens to everyone" in comment.format_review("dev", reviewed(opened))
 
 
-def test_https_for_everybody_is_no_alarm() -> None:
+def test_https_for_everyone_is_no_alarm() -> None:
     opened = firewall([], [rule("443", "*")])
-    assert meanings(opened) == ["HTTPS (443) opens to everybody."]
+    assert meanings(opened) == ["HTTPS (443) opens to everyone."]
     assert not reviewed(opened).changes[0].alarms
 
 
@@ -54,21 +55,23 @@ def test_a_port_that_closes() -> None:
 
 def test_a_rule_of_another_kind_is_not_guessed() -> None:
     review = reviewed(firewall([], [rule("22", "*", access="Deny")]))
-    assert "does not know" in plain(review.changes[0].meaning[0])
+    assert "cannot explain" in plain(review.changes[0].meaning[0])
     assert review.effect == "unknown"
 
 
-def test_a_disk_that_shall_shrink_fails() -> None:
+def test_shrinking_the_disk_fails() -> None:
     shrunk = update(
         "azure-native:compute:Disk", "data-disk", {"diskSizeGB": 64}, {"diskSizeGB": 32},
         "diskSizeGB",
     )  # fmt: skip
-    assert meanings(shrunk) == ["From 64 to 32 GiB: Azure shrinks no disk, so this fails."]
+    assert meanings(shrunk) == [
+        "Azure cannot shrink a disk, so the change from 64 to 32 GiB fails."
+    ]
 
 
 def user(**changes: object) -> str:
-    said = {"email": "alice@example.com", "name": "Alice", "role": "user", "groups": []}
-    return json.dumps({**said, "state": "active", **changes}, indent=2, sort_keys=True)
+    declaration = {"email": "alice@example.com", "name": "Alice", "role": "user", "groups": []}
+    return json.dumps({**declaration, "state": "active", **changes}, indent=2, sort_keys=True)
 
 
 def user_step(old: str, new: str) -> dict[str, object]:
@@ -79,18 +82,18 @@ def user_step(old: str, new: str) -> dict[str, object]:
 def test_a_user_who_becomes_an_administrator() -> None:
     promoted = user_step(user(), user(role="admin", name="Alicia"))
     assert meanings(promoted) == [
-        "An administrator, who may do everything in the chat.",
-        "name: Alice → Alicia.",
+        "The user is now an administrator and may do everything in the chat.",
+        "name changes from Alice to Alicia.",
     ]
-    assert "Somebody becomes an administrator." in comment.of_review("dev", reviewed(promoted))
+    assert "A user becomes an administrator." in comment.format_review("dev", reviewed(promoted))
 
 
 def test_a_user_who_is_suspended_and_comes_back() -> None:
     assert meanings(user_step(user(), user(state="suspended"))) == [
-        "The account is suspended: signed out, no way in. Its chats are kept."
+        "The account is suspended: it is signed out and cannot sign in. Its chats are kept."
     ]
     back = meanings(user_step(user(state="suspended"), user()))
-    assert back == ["The account may sign in again."]
+    assert back == ["The account can sign in again."]
 
 
 def test_deleting_a_users_chats_is_data_at_risk() -> None:
@@ -99,7 +102,7 @@ def test_deleting_a_users_chats_is_data_at_risk() -> None:
     assert "all its chats" in plain(review.changes[0].meaning[0])
 
 
-def test_a_user_who_goes_keeps_the_chats() -> None:
+def test_removing_a_user_keeps_the_chats() -> None:
     review = reviewed(step("delete", COMMAND, "user-alice@example.com", oldState={"inputs": {}}))
     assert (review.effect, plain(review.changes[0].title)) == (
         "none",
@@ -110,50 +113,51 @@ def test_a_user_who_goes_keeps_the_chats() -> None:
 
 def test_many_of_a_kind_are_one_row() -> None:
     people = [step("create", COMMAND, f"user-{n}@example.com", newState={}) for n in range(110)]
-    text = comment.of_review("dev", reviewed(*people))
+    text = comment.format_review("dev", reviewed(*people))
     assert "110 users: `0@example.com`, " in text and " and 100 more" in text
 
 
-def test_files_that_a_command_brings_are_told_apart() -> None:
+def test_each_file_of_a_command_has_its_rule() -> None:
     config = "/etc/nginx/nginx.conf.next"
     old, new = script({config: "a"}, "x"), script({config: "b"}, "x")
     assert meanings(command("nginx-config", old, new)) == [
-        "Nginx checks it and takes it up; no connection is cut."
+        "Nginx checks and loads it. All connections stay open."
     ]
 
 
-def test_files_that_one_rule_is_about_are_one_sentence() -> None:
+def test_files_with_the_same_rule_share_a_sentence() -> None:
     paths = ("/usr/local/lib/ollamazure/a", "/usr/local/lib/ollamazure/b")
     old, new = (script(dict.fromkeys(paths, text), "x") for text in ("a", "b"))
     assert meanings(command("machine-ready", old, new)) == [
-        f"Files of the machine change ({', '.join(paths)})."
+        f"Tools on the machine change ({', '.join(paths)})."
     ]
 
 
 def test_many_differences_are_cut() -> None:
     path = "/etc/ollamazure/open-webui.json"
     old, new = (script({path: json.dumps(dict.fromkeys(map(str, range(30)), n))}) for n in (1, 2))
-    said = meanings(command("open-webui-settings", old, new))
-    assert len(said) == 9 and said[-1] == "And 22 more, in the difference below."
+    sentences = meanings(command("open-webui-settings", old, new))
+    assert len(sentences) == 9 and sentences[-1] == "The difference below shows 22 more."
 
 
-def test_what_every_script_begins_with_interrupts_nobody() -> None:
+def test_changing_the_common_head_of_all_scripts_does_not_interrupt_users() -> None:
     old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
     review = reviewed(command("open-webui", old, old.replace("    true\n", "    false\n")))
     assert review.effect == "none"
 
 
-def test_a_secret_script_says_only_that_it_changes() -> None:
-    said = meanings(command("open-webui-admin", SECRET, SECRET))
-    assert said == ["It is brought to the declared address and password. Nobody else notices."]
+def test_a_secret_script_shows_only_that_it_changes() -> None:
+    assert meanings(command("open-webui-admin", SECRET, SECRET)) == [
+        "It gets the declared address and password. Other users notice nothing."
+    ]
 
 
-def test_what_only_the_deployment_knows_is_no_new_machine() -> None:
+def test_a_value_that_is_unknown_until_the_deployment_is_no_new_machine() -> None:
     review = reviewed(command("nginx-config", script({}), UNKNOWN))
-    assert not review.changes[0].again and review.effect == "none"
+    assert not review.changes[0].rerun and review.effect == "none"
 
 
-def test_what_a_refresh_has_seen_is_not_what_is_done() -> None:
+def test_steps_of_a_refresh_are_not_changes() -> None:
     vm = "azure-native:compute:VirtualMachine"
     gone = step("delete", vm, "vm", oldState={"inputs": {}})
     again = step("create", vm, "vm", newState={"inputs": {}})
@@ -171,21 +175,27 @@ def test_the_halves_of_a_replacement_are_one() -> None:
     assert change.action == "replaced"
 
 
-def test_a_resource_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
+def test_the_effect_of_a_resource_outside_the_table_is_unknown() -> None:
     review = reviewed(step("create", "azure-native:storage:StorageAccount", "x", newState={}))
     assert review.effect == "unknown"
     assert plain(review.changes[0].title) == "azure-native:storage:StorageAccount x"
 
 
-def test_what_is_not_known_is_in_the_headline_whatever_else_is_worse() -> None:
+def test_an_unknown_effect_is_in_the_headline_next_to_a_worse_one() -> None:
     vm = "azure-native:compute:VirtualMachine"
     unknown = step("create", "azure-native:storage:StorageAccount", "x", newState={})
     known = step("delete", vm, "vm", oldState={"inputs": {}})
-    assert "Not all of it is known" in comment.of_review("dev", reviewed(unknown, known))
+    assert "Some effects are not known" in comment.format_review("dev", reviewed(unknown, known))
 
 
-def test_an_update_that_the_table_does_not_know_is_said_to_be_unknown() -> None:
+def test_the_effect_of_a_property_outside_the_table_is_unknown() -> None:
     review = reviewed(
         update("azure-native:compute:VirtualMachine", "vm", {}, {}, "licenseType"),
     )
     assert review.effect == "unknown"
+
+
+def test_a_preview_without_a_result_is_an_error() -> None:
+    """Otherwise the comment would say that nothing changes."""
+    with pytest.raises(PreviewError, match="neither resources nor errors"):
+        review_preview(PreviewOutput(()))

@@ -1,4 +1,4 @@
-"""What a comparison says of stacks that come and go; deploying is another test's."""
+"""Comparisons of stacks that are added or removed; tests/engine/test_compare.py deploys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from ollamazure.preview.text import plain
 from ollamazure.review import compare
-from ollamazure.review.stacks import merge_base
+from ollamazure.review.stacks import find_merge_base
 from tests.engine.clone import commit, git
 
 pytestmark = pytest.mark.unit
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A repository in which the stack `dev` got the name `talk`."""
+    """A repository whose branch renames the stack file of `dev` to `talk`."""
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  ollamazure:location: francecentral\n" * 5)
     git(tmp_path, "init", "--quiet", "--initial-branch", "main")
     commit(tmp_path)
@@ -26,32 +26,34 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_environment_that_is_no_longer_described_goes_on(tree: Path) -> None:
-    told = compare.against_base("dev", tree, "main")
-    assert told.code == 0
-    assert "no longer described. Nothing is destroyed" in told.markdown
-    assert "went to `talk`, a new environment beside it" in told.markdown
+def test_removing_a_stack_file_does_not_destroy_the_environment(tree: Path) -> None:
+    report = compare.compare_with_base("dev", tree, "main")
+    assert report.code == 0
+    assert "removes the stack file. The environment is not destroyed" in report.markdown
+    assert "moved to `talk`, which is a new environment" in report.markdown
 
 
-def test_a_renamed_file_renames_no_environment(tree: Path) -> None:
-    said = plain(compare._new("talk", tree, merge_base("main", tree)))
-    assert said.startswith("The stack file was that of dev. That renames nothing")
+def test_renaming_a_stack_file_does_not_rename_the_environment(tree: Path) -> None:
+    text = plain(compare._describe_new_file("talk", tree, find_merge_base("main", tree)))
+    assert text.startswith("The stack file was renamed from dev. Pulumi does not rename")
 
 
-def test_a_new_file_is_a_new_environment(tree: Path) -> None:
+def test_a_new_stack_file_creates_an_environment(tree: Path) -> None:
     (tree / "Pulumi.third.yaml").write_text("config: {}\n")
-    said = plain(compare._new("third", tree, merge_base("main", tree)))
-    assert said == "The stack file is new: everything is made."
+    text = plain(compare._describe_new_file("third", tree, find_merge_base("main", tree)))
+    assert text == "The stack file is new, so this creates an environment."
 
 
-def test_a_stack_that_is_nowhere_is_said(tree: Path) -> None:
-    told = compare.against_base("nowhere", tree, "main")
-    assert told.code == 2
-    assert "Pulumi.nowhere.yaml does not exist. There are stacks talk." in told.markdown
+def test_a_stack_without_a_file_is_an_error(tree: Path) -> None:
+    report = compare.compare_with_base("nowhere", tree, "main")
+    assert report.code == 2
+    assert "Pulumi.nowhere.yaml does not exist. The stacks here are talk." in report.markdown
 
 
-def test_a_base_that_git_does_not_know_is_said(tree: Path) -> None:
+def test_a_base_that_git_does_not_know_is_an_error(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tree / "comment.md"
-    asked = ["--stack", "talk", "--base", "nowhere", "--output", str(output)]
-    assert compare.main([*asked, "--folder", str(tree)]) == 2
+    monkeypatch.chdir(tree)
+    assert compare.run("talk", base="nowhere", diff=False, output=output) == 2
     assert "There is no merge base" in output.read_text()

@@ -1,4 +1,4 @@
-"""The table of what changes mean holds together, and knows the whole program."""
+"""The table of what changes mean is consistent and covers the whole program."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import string
 import pytest
 
 from ollamazure.review.explain import EXPLANATIONS
-from ollamazure.review.rules import Rule, table
+from ollamazure.review.rules import ReviewRule, load_table
 from tests.unit.components.test_cloud import whole_program
 from tests.unit.ollamazure.review.record import BASE, PROJECT
 
 pytestmark = pytest.mark.unit
 
-RULES = [*table().always, *(rule for of in table().resources for rule in of.changes)]
+RULES = [*load_table().always, *(rule for of in load_table().resources for rule in of.changes)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.when} {rule.of} {rule.means[:30]}")
-def test_a_rule_can_be_told(rule: Rule) -> None:
+def test_the_sentence_of_a_rule_can_be_filled_in(rule: ReviewRule) -> None:
     names = {name for _, name, _, _ in string.Formatter().parse(rule.means) if name}
     assert names <= {"item", "before", "after", "path"}
     assert rule.explain is None or rule.explain in EXPLANATIONS
@@ -32,8 +32,8 @@ def test_every_explanation_is_used() -> None:
     assert all(inspect.isfunction(function) for function in EXPLANATIONS.values())
 
 
-def test_every_resource_of_the_program_is_in_the_table() -> None:
-    """Another one would be told as unknown: give it its words."""
+def test_every_resource_of_the_program_is_in_the_load_table() -> None:
+    """The comment would call the effect of another one unknown: add it to the table."""
     restricted = {"smollm2:135m": {"groups": ["research"]}}
     declared = {key: value for key, value in BASE.items() if key != "vmSize"}
     provider = {"clientId": "chat", "issuer": "https://x.example", "allowedDomains": ["x.example"]}
@@ -42,4 +42,4 @@ def test_every_resource_of_the_program_is_in_the_table() -> None:
     names = {of.name for of in program.resources}
     assert {"access-smollm2-135m", "user-bob@example.com", "open-webui-sign-in-secret"} <= names
     for of in program.resources:
-        assert table().resource(of.type, of.name).title != "{type} {item}", of.name
+        assert load_table().find_resource(of.type, of.name).title != "{type} {item}", of.name

@@ -1,4 +1,4 @@
-"""Which stacks a branch touches."""
+"""Finding the stacks that a branch touches."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_file_touches(name: str, touched: list[str], committed: bool, tree: Pa
     write(tree, name)
     if committed:
         commit(tree)
-    assert stacks.touched("main", tree) == touched
+    assert stacks.find_touched("main", tree) == touched
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def test_a_file_touches(name: str, touched: list[str], committed: bool, tree: Pa
         ("handbook.md", []),
     ],
 )
-def test_files_that_a_stack_names_are_its_own(name: str, touched: list[str], tree: Path) -> None:
+def test_a_named_file_touches_only_the_stack_that_names_it(
+    name: str, touched: list[str], tree: Path
+) -> None:
     run(tree, "checkout", "--quiet", "main")
     write(tree, "Pulumi.prod.yaml", "config:\n  ollamazure:teamFile: docs/team.yaml\n")
     write(tree, "docs/team.yaml", "knowledge:\n  - name: Handbook\n    files: [./handbook]\n")
@@ -91,25 +93,25 @@ def test_files_that_a_stack_names_are_its_own(name: str, touched: list[str], tre
     text = tree / name
     text.parent.mkdir(parents=True, exist_ok=True)
     text.write_text((text.read_text() if text.exists() else "") + "# changed\n")
-    assert stacks.touched("main", tree) == touched
+    assert stacks.find_touched("main", tree) == touched
 
 
 def test_nothing_changed_touches_nothing(tree: Path) -> None:
-    assert stacks.touched("main", tree) == []
+    assert stacks.find_touched("main", tree) == []
 
 
-def test_a_renamed_stack_is_two(tree: Path) -> None:
+def test_a_renamed_stack_file_touches_both_stacks(tree: Path) -> None:
     (tree / "Pulumi.dev.yaml").rename(tree / "Pulumi.talk.yaml")
     commit(tree)
-    assert stacks.touched("main", tree) == ["dev", "talk"]
+    assert stacks.find_touched("main", tree) == ["dev", "talk"]
 
 
-def test_what_others_changed_meanwhile_does_not_count(tree: Path) -> None:
+def test_later_changes_of_the_base_do_not_count(tree: Path) -> None:
     run(tree, "checkout", "--quiet", "main")
     write(tree, "__main__.py")
     commit(tree)
     run(tree, "checkout", "--quiet", "change")
-    assert stacks.touched("main", tree) == []
+    assert stacks.find_touched("main", tree) == []
 
 
 def test_the_command_prints_json(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +120,7 @@ def test_the_command_prints_json(tree: Path, capsys: pytest.CaptureFixture[str])
     assert json.loads(capsys.readouterr().out) == ["prod"]
 
 
-def test_a_base_that_git_does_not_know_is_said(
+def test_a_base_that_git_does_not_know_is_an_error(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stacks.main(["--base", "nowhere", "--folder", str(tree)]) == 1
