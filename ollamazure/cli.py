@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from ollamazure.azure.github import GitHubError
 from ollamazure.operate import drift, logs, ssh, status
 from ollamazure.operate.pulumi import (
     EMULATED,
-    LOCAL,
     PROJECT,
     OperateError,
     become_root,
     choose_pulumi,
+    emulator_belongs_to_another,
 )
 from ollamazure.review import compare
 from ollamazure.settings.stack import SettingsError
@@ -198,11 +197,11 @@ def preview_changes(
     Previews on the emulated Azure, which needs no account.
     """
     with errors_exit("preview", 2):
-        prepare_preview(stack, base)
-        arguments = ["--stack", stack, *(["--base", base] if base else [])]
-        arguments += ["--diff"] if diff else []
-        arguments += ["--output", str(output)] if output else []
-        raise typer.Exit(compare.main(arguments))
+        # Only what is deployed on the emulated Azure of this folder can belong to root.
+        if not base and emulator_belongs_to_another():
+            become_root()
+        os.chdir(PROJECT)
+        raise typer.Exit(compare.run(stack, base=base, diff=diff, output=output))
 
 
 @app.command(
@@ -255,18 +254,6 @@ def pulumi_for(stack: str, emulated: bool) -> str:
     if pulumi == EMULATED:
         become_root()
     return pulumi
-
-
-def prepare_preview(stack: str, base: str | None) -> None:
-    """Only what is deployed on the emulated Azure belongs to root; a base is deployed elsewhere."""
-    emulator = Path(os.environ.get("OLLAMAZURE_EMULATOR") or PROJECT / ".emulator")
-    if not base and emulator.exists() and not os.access(emulator, os.W_OK):
-        become_root()
-    if stack != LOCAL:
-        os.environ["OLLAMAZURE_PLAN"] = "1"
-    os.chdir(PROJECT)
-    # A terminated comparison must still end what it started.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def main() -> None:

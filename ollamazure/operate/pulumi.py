@@ -33,11 +33,19 @@ def choose_pulumi(stack: str, *, emulated: bool) -> str:
     return EMULATED if _emulator_has(stack) and not _pulumi_has(stack) else REAL
 
 
+def _emulator_folder() -> Path:
+    return Path(os.environ.get("OLLAMAZURE_EMULATOR") or PROJECT / ".emulator")
+
+
+def emulator_belongs_to_another() -> bool:
+    """Whether the emulated Azure of this folder exists and this user cannot change it."""
+    return _emulator_folder().exists() and not os.access(_emulator_folder(), os.W_OK)
+
+
 def _emulator_has(stack: str) -> bool:
     """Whether the emulated Azure of this folder has the stack, as far as this user may read it."""
-    home = Path(os.environ.get("OLLAMAZURE_EMULATOR") or PROJECT / ".emulator")
     try:
-        return any(home.glob(f"backend/.pulumi/stacks/*/{stack}.json"))
+        return any(_emulator_folder().glob(f"backend/.pulumi/stacks/*/{stack}.json"))
     except PermissionError:
         return False
 

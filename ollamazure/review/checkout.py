@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollamazure.review.stacks import run_git
+from ollamazure.settings.problems import NAMESPACE
 
 # Seconds that an interrupted command has to end.
 PATIENCE = 30
+DOCUMENTATION_ADDRESS = "192.0.2.1"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Checkout:
     def prepare(self) -> Completed:
         """Make its Python environment and install the Pulumi CLI that it pins, if missing."""
         made = self.run("make", "--silent", ".venv")
+        if made.code == 0 and self.run(".venv/bin/python", "-c", "import httpx").code:
+            # `pulumi install` made the environment, without the emulator's packages.
+            pip = ("-m", "pip", "install", "--quiet", "--requirement", "requirements-dev.txt")
+            made = self.run(".venv/bin/python", *pip)
         if made.code:
             return made
         return self.run(".venv/bin/python", "-m", "emulator.artifacts", "build", "pulumi-cli")
@@ -56,7 +62,19 @@ class Checkout:
         prepared = self.prepare()
         if prepared.code:
             return prepared
-        return self.pulumi("up", "--yes", "--skip-preview", "--stack", stack)
+        options = ("--stack", stack, *self.with_documentation_address(stack))
+        return self.pulumi("up", "--yes", "--skip-preview", *options)
+
+    def with_documentation_address(self, stack: str) -> tuple[str, ...]:
+        """Options of `pulumi up` and `preview` for a stack that opens SSH to no address.
+
+        The shipped stacks do not: each operator has to set an address. A preview needs one too, and
+        takes one that is reserved for documentation.
+        """
+        setting = f"{NAMESPACE}:sshClients"
+        if self.pulumi("config", "get", setting, "--stack", stack).code == 0:
+            return ()
+        return ("--config-path", "--config", f"{setting}[0]={DOCUMENTATION_ADDRESS}")
 
     def pulumi(self, *arguments: str) -> Completed:
         """Run its `bin/pulumi-local`."""

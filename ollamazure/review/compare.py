@@ -116,7 +116,7 @@ def _preview(checkout: Checkout, stack: str, notes: Sequence[Note], diff: bool) 
     if prepared.code:
         return _report_failure(stack, "The preview could not be prepared.", prepared, notes)
     policies = ["--policy-pack", POLICIES] if (checkout.folder / POLICIES).is_dir() else []
-    options = ("--stack", stack, *policies)
+    options = ("--stack", stack, *checkout.with_documentation_address(stack), *policies)
     as_json = checkout.pulumi("preview", "--json", "--show-sames", *options)
     as_text = checkout.pulumi("preview", "--diff", *options).stdout
     try:

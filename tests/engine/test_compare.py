@@ -106,11 +106,11 @@ def test_the_comment_about_a_new_stack_with_an_invalid_setting(tree: Path) -> No
 
 def test_the_comment_about_a_base_that_cannot_be_deployed(tree: Path) -> None:
     git(tree, "checkout", "--quiet", "fixed")
-    (tree / "Pulumi.dev.yaml").write_text("config: {}\n")
+    (tree / "Pulumi.dev.yaml").write_text("config:\n  ollamazure:location: nowhere\n")
     comment = compare(tree, "dev", base="broken", code=1)
     assert "cannot be deployed, so everything is shown as new" in comment
     assert "the program of the base is broken" in comment
-    assert "ollamazure:sshClients" in comment
+    assert "ollamazure:location" in comment
 
 
 def test_an_interrupted_comparison_cleans_up(tree: Path) -> None:

@@ -136,6 +136,7 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
 def whole_program(stack: str, **changes: Any) -> Recorder:
     """Everything that __main__.py registers for a stack file with changed settings."""
     settings = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    settings.setdefault("ollamazure:sshClients", ["192.0.2.1"])
     settings |= {f"ollamazure:{key}": value for key, value in changes.items()}
     pulumi.runtime.set_all_config(
         {
