@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and nothing when none is.
-# usage: tools/install-packages.sh up|check|test    what `make up`, `make check`, `make test` need
+# Installs the missing Debian packages that `make up`, `make check` or `make test` needs.
+# usage: tools/install-packages.sh up|check|test
 set -euo pipefail
 
 build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python3-venv zstd)
@@ -27,12 +27,12 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "This is not a Debian machine; install what these Debian packages hold, then run again: ${missing[*]}" >&2
+    echo "This is not a Debian machine. Install the content of these Debian packages, then run this again: ${missing[*]}" >&2
     exit 1
 fi
 as_root=()
 if [ "$(id -u)" != 0 ]; then
-    echo "Installing packages takes root; sudo asks."
+    echo "Only root can install packages: sudo asks for your password."
     as_root=(sudo)
 fi
 echo "Debian packages: installing ${missing[*]}"
@@ -41,10 +41,10 @@ trap 'rm -f "$log"' EXIT
 apt() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >"$log" 2>&1 && return
     cat "$log" >&2
-    echo "apt-get $1 failed (its output is above). Fix it, or install by hand: ${missing[*]}" >&2
+    echo "apt-get $1 failed; its output is above. Fix the cause, or install these packages yourself: ${missing[*]}" >&2
     exit 1
 }
-# The tests run an SSH server of their own; the package's service is not wanted for that.
+# The tests start their own SSH server: the package's service stays off.
 keep_ssh_service_off=false
 if [[ " ${missing[*]} " = *" openssh-server "* ]] && [ -d /run/systemd/system ]; then
     keep_ssh_service_off=true

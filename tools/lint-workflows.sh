@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Reads the workflows with zizmor (what an attacker could use) and actionlint (what does not work, and
-# by shellcheck what is wrong in their commands). Both work offline once they are installed.
+# Checks the workflows with zizmor (security), actionlint (errors) and, through actionlint, shellcheck (the
+# commands). All work offline once they are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 .venv/bin/zizmor --quiet --offline --strict-collection --pedantic .github
 if ! .venv/bin/python -m emulator.artifacts build actionlint; then
-    echo "actionlint could not be built (see above), so the workflows were not read by it." >&2
-    echo "Go is found on PATH or comes from PyPI, and the rest from Go's module proxy." >&2
-    # A build server must not pass without it.
+    echo "actionlint could not be built (see above), so it did not check the workflows." >&2
+    echo "The build takes Go from PATH or from PyPI, and the rest from the Go module proxy." >&2
+    # A build server must not pass without actionlint.
     [ -z "${CI-}" ] || exit 1
     exit 0
 fi

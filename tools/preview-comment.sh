@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The comment that shows what a pull request would change on Azure: previewed after a refresh, with
-# the policies. The comment is written whatever comes of it; the exit code is that of the preview.
+# Writes the comment about a pull request from a preview on Azure, after a refresh and with the policies.
+# Writes it even if the preview fails; the exit code is that of the preview.
 # usage: tools/preview-comment.sh STACK FILE
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints every shell script of the tree, by its first line, each ended by a null byte.
+# Prints the name of every shell script of the project, each ended by a null byte. The first line of a
+# file shows whether it is one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 git ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints what a workflow's job hands on: touched=["dev"], the stacks that the checked out commit
-# changes against BASE, and azure=["dev"], those of them that AZURE_STACKS names. Without a BASE, as
-# in a run started by hand, azure is all that AZURE_STACKS names.
+# Prints the outputs of a workflow's job: touched=["dev"], the stacks that the checked-out commit changes
+# since BASE, and azure=["dev"], those of them that AZURE_STACKS names. Without BASE, as in a run that is
+# started by hand, both are what AZURE_STACKS names.
 # usage: AZURE_STACKS='["dev","prod"]' tools/touched-stacks.sh BASE
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -10,7 +10,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADDRESS = "198.51.100.7"
-"""The runner's, as an emulated machine sees a client at 127.0.0.7."""
+"""The runner's address: an emulated machine sees a client at 127.0.0.7 like this."""
 
 
 def steps(workflow: str, job: str) -> dict[str, str]:
@@ -58,10 +58,10 @@ class Runner:
         return self.run(steps("deploy-stack", "up")[step], fails=fails)
 
     def open_ssh(self) -> str:
-        """The step that lets the runner in; its public address no emulated Azure can tell."""
-        step = steps("deploy-stack", "up")["SSH for this runner, in this checkout only"]
+        """The step that opens SSH; the runner's address on the emulated Azure is given."""
+        step = steps("deploy-stack", "up")["Open SSH for this runner, in this checkout only"]
         return self.run(f"{step} --address {ADDRESS}")
 
     def close_ssh(self) -> str:
         """The step that ends every deployment."""
-        return self.deploy("SSH for the committed addresses only")
+        return self.deploy("Close SSH for all but the committed addresses")

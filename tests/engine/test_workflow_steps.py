@@ -1,6 +1,6 @@
-"""What the workflows run, word for word, on the emulated Azure without a machine.
+"""The commands of the workflows, word for word, on the emulated Azure without a machine.
 
-A `pulumi` on PATH leads to the emulated Azure, as the real one would lead to the real.
+The `pulumi` on PATH is that of the emulated Azure.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def azure_of(stack: Stack) -> Azure:
 
 
 def admitted(stack: Stack) -> list[str]:
-    """Who may reach port 22, as Azure has it, whatever Pulumi believes."""
+    """The addresses that may reach port 22, as Azure has them, whatever Pulumi's state says."""
     (group,) = azure_of(stack).list("Microsoft.Network/networkSecurityGroups")
     rules = {rule["name"]: rule["properties"] for rule in group["properties"]["securityRules"]}
     prefixes: list[str] = rules["ssh"]["sourceAddressPrefixes"]
     return prefixes
 
 
-def test_the_runner_is_let_in_for_the_deployment_only(runner: Runner, stack: Stack) -> None:
+def test_ssh_is_open_to_the_runner_for_the_deployment_only(runner: Runner, stack: Stack) -> None:
     tree = runner.run("git status --porcelain")
     runner.deploy("Refresh")
     runner.open_ssh()
@@ -64,8 +64,8 @@ def test_the_runner_is_let_in_for_the_deployment_only(runner: Runner, stack: Sta
 
 
 @pytest.fixture
-def no_machine_to_be_had(runner: Runner) -> Iterator[None]:
-    """Azure refuses to make or change a machine."""
+def no_machine_available(runner: Runner) -> Iterator[None]:
+    """Azure refuses to create or change a machine."""
     faults = [sys.executable, "-m", "emulator.azure.faults"]
     fault = ["--type", "Microsoft.Compute/virtualMachines", "--code", "AllocationFailed"]
     subprocess.run([*faults, "add", *fault], cwd=PROJECT, env=runner.environment, check=True)
@@ -73,8 +73,8 @@ def no_machine_to_be_had(runner: Runner) -> Iterator[None]:
     subprocess.run([*faults, "clear"], cwd=PROJECT, env=runner.environment, check=True)
 
 
-@pytest.mark.usefixtures("no_machine_to_be_had")
-def test_a_deployment_that_fails_half_way_leaves_nothing_open(runner: Runner, stack: Stack) -> None:
+@pytest.mark.usefixtures("no_machine_available")
+def test_a_failed_deployment_leaves_nothing_open(runner: Runner, stack: Stack) -> None:
     stack.set("vmSize", "Standard_B4ms")
     runner.open_ssh()
     assert "AllocationFailed" in runner.deploy("Up", fails=True)
@@ -85,20 +85,20 @@ def test_a_deployment_that_fails_half_way_leaves_nothing_open(runner: Runner, st
     assert "vm" in names(stack.preview(), "update"), "only SSH was closed"
 
 
-def test_settings_that_stop_the_deployment_open_nothing(runner: Runner) -> None:
+def test_invalid_settings_open_nothing(runner: Runner) -> None:
     runner.open_ssh()
     runner.run("pulumi config set ollamazure:vmSize Standard_None --stack local")
     runner.deploy("Up", fails=True)
     assert "was not opened" in runner.close_ssh()
 
 
-def test_who_is_admitted_already_is_not_added(runner: Runner, stack: Stack) -> None:
+def test_an_admitted_address_is_not_added(runner: Runner, stack: Stack) -> None:
     stack.set("sshClients[0]", "198.51.100.0/24")
     assert "already" in runner.open_ssh()
 
 
-def test_what_an_update_that_was_cut_off_opened_is_closed(runner: Runner, stack: Stack) -> None:
-    """Pulumi died between Azure's answer and its own note of it."""
+def test_what_an_interrupted_update_opened_is_closed(runner: Runner, stack: Stack) -> None:
+    """Pulumi was killed between Azure's answer and writing its state."""
     (file,) = Instance.open(stack.home).backend.glob(".pulumi/stacks/*/local.json")
     state = json.loads(file.read_text())
     latest = state["checkpoint"]["latest"]
@@ -125,8 +125,8 @@ def test_a_preview_on_azure_becomes_a_comment(runner: Runner, stack: Stack, tmp_
 
 
 def drift_report(runner: Runner, file: Path) -> str:
-    """The step of the nightly look; there is no machine here, so that half of it is not known."""
-    look = steps("drift", "look")["Look at the cloud and at the machine"]
+    """The report of the nightly step; without a machine, that half of it is unknown."""
+    look = steps("drift", "compare")["Compare the cloud and the machine"]
     summary = file.with_name("summary.md")
     runner.run(look.replace('"report/$STACK.md"', str(file)), GITHUB_STEP_SUMMARY=str(summary))
     assert summary.read_text().endswith(file.read_text())
@@ -151,11 +151,9 @@ def test_drift_in_the_cloud_is_found(runner: Runner, stack: Stack, tmp_path: Pat
     assert "**The machine**: unknown" in after
 
 
-def test_the_previews_of_everybody_run_without_azure(runner: Runner, tmp_path: Path) -> None:
-    """A pull request of a stranger: compared with its base on an emulated Azure of its own."""
-    compare = steps("preview", "emulator")[
-        "The base deployed, then this pull request previewed on it"
-    ]
+def test_the_preview_of_a_fork_runs_without_azure(runner: Runner, tmp_path: Path) -> None:
+    """A pull request is compared with its base on a temporary emulated Azure."""
+    compare = steps("preview", "emulator")["Deploy the base, then preview this pull request on it"]
     place = tmp_path / "comment"
     script = compare.replace("mkdir comment", f"mkdir {place}").replace(
         "comment/$STACK", f"{place}/$STACK"

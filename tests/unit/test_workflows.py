@@ -1,6 +1,6 @@
-"""What the workflows may do and what they run: rights, actions, commands.
+"""The rights, actions and commands of the workflows.
 
-`make check` has zizmor and actionlint read them too; here is what those do not know of.
+`make check` runs zizmor and actionlint on them too; these tests check what those do not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAY_WRITE = {
     ("deploy", "dev"): {"id-token": "write"},
     ("deploy", "prod"): {"id-token": "write"},
     ("deploy-stack", "up"): {"id-token": "write"},
-    ("drift", "look"): {"id-token": "write"},
+    ("drift", "compare"): {"id-token": "write"},
     ("drift", "issue"): {"issues": "write"},
     ("release", "release"): {"contents": "write"},
 }
@@ -88,13 +88,13 @@ def test_containers_are_pinned_by_digest(file: Path) -> None:
         assert re.fullmatch(r"\S+:\S+@sha256:[0-9a-f]{64}", image)
 
 
-def test_nothing_is_allowed_by_default() -> None:
+def test_a_workflow_has_no_rights_by_default() -> None:
     for name, document in workflows().items():
         assert document["permissions"] == {}, name
 
 
 @pytest.mark.parametrize(("workflow", "name", "job"), jobs())
-def test_a_job_may_do_what_it_needs(workflow: str, name: str, job: dict[str, Any]) -> None:
+def test_a_job_has_the_rights_that_it_needs(workflow: str, name: str, job: dict[str, Any]) -> None:
     assert job["permissions"] == READ_FILES | MAY_WRITE.get((workflow, name), {})
 
 
@@ -103,7 +103,7 @@ def test_no_long_lived_secret_exists(file: Path) -> None:
     assert "secrets:" not in file.read_text()
 
 
-def test_nothing_of_a_pull_request_is_pasted_into_a_command(file: Path) -> None:
+def test_no_text_of_a_pull_request_becomes_part_of_a_command(file: Path) -> None:
     for command in commands(file):
         assert "${{" not in command
 
@@ -125,10 +125,10 @@ def writers() -> list[Any]:
 
 
 @pytest.mark.parametrize(("workflow", "name", "job"), writers())
-def test_who_may_write_runs_nothing_but_the_base(
+def test_a_job_that_may_write_runs_only_code_of_the_base(
     workflow: str, name: str, job: dict[str, Any]
 ) -> None:
-    """Neither its environment nor its code is a pull request's."""
+    """Neither its environment nor its code comes from a pull request."""
     for step in job["steps"]:
         if "run" in step:
             assert step["run"].startswith("python3 tools/post.py ")
@@ -140,33 +140,33 @@ def test_who_may_write_runs_nothing_but_the_base(
             assert step["uses"].startswith("actions/download-artifact@")
 
 
-def test_a_stranger_meets_no_identity_and_no_token_that_writes() -> None:
+def test_a_fork_gets_no_identity_and_no_token_that_writes() -> None:
     for name, job in workflows()["preview"]["jobs"].items():
         if set(job["permissions"].values()) != {"read"}:
             assert FROM_HERE in job["if"], name
 
 
 @pytest.mark.parametrize(("workflow", "name", "job"), jobs())
-def test_azure_is_reached_in_an_environment_only(
+def test_a_job_signs_in_to_azure_only_in_an_environment(
     workflow: str, name: str, job: dict[str, Any]
 ) -> None:
-    """Its rules, reviewers and branches, are what stands before an identity."""
+    """The rules of the environment (reviewers, branches) protect the identity."""
     if "id-token" in job["permissions"]:
         assert "environment" in job or job["uses"].startswith("./.github/workflows/")
 
 
-def test_what_a_pull_request_runs_has_no_environment_that_deploys() -> None:
+def test_a_pull_request_runs_in_no_environment_that_deploys() -> None:
     environment = workflows()["preview-azure"]["jobs"]["preview"]["environment"]
     assert environment == "${{ inputs.stack }}-preview"
 
 
-def test_every_run_waits_for_its_like() -> None:
+def test_two_runs_of_a_workflow_do_not_overlap() -> None:
     for name, document in workflows().items():
         called = list(document[True]) == ["workflow_call"]
         assert called or "concurrency" in document, name
 
 
-def test_one_deployment_of_a_stack_at_a_time_and_none_is_cut_off() -> None:
+def test_a_stack_has_one_deployment_at_a_time_and_none_is_cancelled() -> None:
     concurrency = workflows()["deploy-stack"]["jobs"]["up"]["concurrency"]
     assert concurrency == {"group": "stack-${{ inputs.stack }}", "cancel-in-progress": False}
     assert workflows()["deploy"]["concurrency"]["cancel-in-progress"] is False
@@ -176,9 +176,9 @@ def test_a_deployment_refreshes_first_and_closes_ssh_whatever_happened() -> None
     run = [step for step in workflows()["deploy-stack"]["jobs"]["up"]["steps"] if "run" in step]
     assert [step["name"] for step in run] == [
         "Refresh",
-        "SSH for this runner, in this checkout only",
+        "Open SSH for this runner, in this checkout only",
         "Up",
-        "SSH for the committed addresses only",
+        "Close SSH for all but the committed addresses",
     ]
     assert [step.get("if") for step in run] == [None, None, None, "always()"]
 
@@ -189,10 +189,10 @@ def test_a_checkout_leaves_no_token_behind(file: Path) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
-def test_what_is_run_exists(file: Path) -> None:
+def test_the_commands_of_the_workflows_exist(file: Path) -> None:
     makefile = (PROJECT / "Makefile").read_text()
     for command in commands(file):
-        for script in re.findall(r"(?:^|\s)((?:scripts|\.ci)/[\w.-]+)", command):
+        for script in re.findall(r"(?:^|\s)((?:tools|bin|\.ci)/[\w.-]+)", command):
             assert (PROJECT / script).exists(), script
             assert script.endswith(".py") or (PROJECT / script).stat().st_mode & 0o100, script
         for module in re.findall(r"python -m ([\w.]+)", command):
@@ -214,7 +214,7 @@ def test_the_pulumi_cli_is_the_pinned_one() -> None:
     assert version == pins.PULUMI
 
 
-def test_who_checks_the_workflows_is_part_of_make_check(tmp_path: Path) -> None:
+def test_make_check_lints_the_workflows(tmp_path: Path) -> None:
     assert "\ttools/lint-workflows.sh\n" in (PROJECT / "Makefile").read_text()
     unpinned = tmp_path / "unpinned.yml"
     unpinned.write_text(
