@@ -59,7 +59,7 @@ its address. {mark} marks sizes whose figures are not verified.
 
 A change of size within a class restarts the machine. A change between classes replaces the \
 machine; the data disk is kept, and with it every chat and model. Accelerated networking is not \
-used: [why](../explanation/decisions/0025-no-accelerated-networking.md).
+used: [why](../explanation/decisions/0020-no-accelerated-networking.md).
 
 """
 NOT_VERIFIED = " They are **not verified**: `python -m tools.prices` fetches Azure's."

@@ -1,6 +1,6 @@
-"""What the guide says of the machine and its parts, held by the program with the shipped settings.
+"""The program with the settings of the stack `dev` creates what the guide creates by hand.
 
-docs/explanation/guide.md names these tests, beside those that watch a deployed machine.
+docs/explanation/guide.md names these tests, and others that check a deployed machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The vocabulary: words that readers stumble over do not come back."""
+"""Plain English: no file contains a word from the list below."""
 
 from __future__ import annotations
 
