@@ -120,8 +120,8 @@ def test_first_boot_has_no_error(deployment: Deployment) -> None:
 
 
 def test_each_command_is_of_the_package_it_is_said_to_be_of(deployment: Deployment) -> None:
-    """What tests/unit/test_guest_commands.py relies on."""
-    table = Path(__file__).parents[1] / "unit" / "packages_of_commands.yaml"
+    """What tests/unit/guest/test_commands.py relies on."""
+    table = Path(__file__).parents[1] / "unit" / "guest" / "packages_of_commands.yaml"
     said: dict[str, str] = yaml.safe_load(table.read_text())["commands"]
     asked = "".join(
         f"p=$(command -v {name}); dpkg-query -S $p 2>/dev/null || dpkg-query -S $(readlink -f $p)\n"
