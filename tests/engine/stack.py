@@ -60,10 +60,11 @@ class Stack:
         self.run("config", "set", "--path", f"ollamazure:{key}", value)
 
     def preview(self, *arguments: str) -> list[Step]:
-        """What `pulumi up` would do, unchanged resources left out."""
+        """What `pulumi up` would do; without `--show-sames`, only what changes."""
         printed = self.run("preview", "--json", *arguments)
         steps = json.loads(printed[printed.index("{\n") :])["steps"]
-        return [_step(step) for step in steps if step["op"] not in ("same", "read")]
+        unchanged = () if "--show-sames" in arguments else ("same", "read")
+        return [_step(step) for step in steps if step["op"] not in unchanged]
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets hidden."""
