@@ -1,5 +1,4 @@
-"""How the tests run: with Ctrl-C in force, and spread over processes (pytest-xdist), where together
-stays what shares a machine."""
+"""How the tests run: with Ctrl-C in force, and spread over processes (pytest-xdist)."""
 
 from __future__ import annotations
 
@@ -7,32 +6,20 @@ import signal
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadGroupScheduling
 
-# These share the machine of the fixture `deployment` (tests/e2e/conftest.py), and run first: they
-# take longest.
-_ONE_MACHINE = (
-    "e2e/test_application.py",
-    "e2e/test_chat.py",
-    "e2e/test_deployment_steps.py",
-    "e2e/test_drift.py",
-    "e2e/test_machine.py",
-    "e2e/test_operations.py",
-    "e2e/test_people.py",
-    "e2e/test_people_contract.py",
-    "e2e/test_rotation.py",
-    "e2e/test_sign_in.py",
-    "e2e/test_survival.py",
-)
+# Fixtures that deploy a machine for many files. The tests that use one run in one process, and
+# first, because they take longest.
+MACHINES = ("deployment", "team")
 _ORDER = ("e2e", "engine", "unit")
 
 
-class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
-    """A file's tests run in one process; so do all that share a machine."""
+class _ByMachineOrFile(LoadGroupScheduling):  # type: ignore[misc]  # a base without types
+    """Tests that share a machine run in one process; so do the other tests of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "the machine" if file.endswith(_ONE_MACHINE) else file
+        scope: str = super()._split_scope(nodeid)
+        return scope.partition("::")[0]
 
 
 def pytest_configure() -> None:
@@ -42,17 +29,44 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The scheduler of a run with several processes."""
-    return _ByFile(config, log)
+    """Return the scheduler of a run with several processes (`--dist loadgroup`)."""
+    return _ByMachineOrFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, so that no process is left with it at the end."""
+    """Mark tests by their folder and tier, group them by the machine that they share, and put first
+    what takes longest.
+
+    Of a table of engine or e2e tests, only the first row is in `make test`.
+    """
+    for item in items:
+        if (kind := _kind(item)) in _ORDER:
+            item.add_marker(kind)
+        if kind != "unit" and _is_a_later_row(item):
+            item.add_marker("long")
+        if machine := _machine(item):
+            item.add_marker(pytest.mark.xdist_group(machine))
     items.sort(key=_rank)
 
 
+def _machine(item: pytest.Item) -> str | None:
+    names = getattr(item, "fixturenames", ())
+    return next((name for name in reversed(MACHINES) if name in names), None)
+
+
+def _is_a_later_row(item: pytest.Item) -> bool:
+    """Whether another test has the same function and rows of its table that come before."""
+    table = getattr(item, "callspec", None)
+    return table is not None and any(table.indices.values())
+
+
 def _rank(item: pytest.Item) -> int:
-    if item.path.as_posix().endswith(_ONE_MACHINE):
-        return -1
-    kind = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+    if machine := _machine(item):
+        return MACHINES.index(machine) - len(MACHINES)
+    kind = _kind(item)
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def _kind(item: pytest.Item) -> str:
+    """The folder below tests/ that it is in, which is the name of a marker as well."""
+    return item.path.relative_to(item.config.rootpath / "tests").parts[0]

@@ -14,49 +14,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import ask, attach, sign_in, stop
 from tests.e2e.deployment import Deployment, wait_until
+from tests.e2e.people import MODEL, TEAM
 
-MODEL = "smollm2:135m"
-TEAM: dict[str, Any] = {
-    "groups": [
-        {
-            "name": "research",
-            "permissions": {"workspace": {"prompts": True}, "chat": {"file_upload": True}},
-        },
-        {"name": "guests", "members": ["carol@example.com"]},
-    ],
-    "users": [
-        {"email": "alice@example.com", "name": "Alice", "groups": ["research"]},
-        {"email": "bob@example.com", "name": "Bob", "groups": ["chat-only"]},
-        {"email": "carol@example.com", "name": "Carol"},
-    ],
-    "modelAccess": {MODEL: {"groups": ["research", "chat-only"]}},
-    "presets": [
-        {
-            "id": "coach",
-            "name": "Coach",
-            "baseModel": MODEL,
-            "system": "Be kind.",
-            "access": {"groups": ["research"]},
-        },
-        {
-            "id": "helper",
-            "name": "Helper",
-            "baseModel": MODEL,
-            "system": "You are the helper of this house.",
-            "params": {"temperature": 0.25, "seed": 4711},
-            "access": {"groups": ["research"], "users": ["bob@example.com"]},
-        },
-    ],
-    "prompts": [
-        {"command": "sum", "title": "Sum up", "content": "Sum up:"},
-        {
-            "command": "cite",
-            "title": "Cite",
-            "content": "Cite:",
-            "access": {"groups": ["research"]},
-        },
-    ],
-}
 # What an administrator may do and nobody else, by method, path and body.
 FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/ollama/api/pull", {"model": "llama3.2:1b"}),
@@ -120,16 +79,6 @@ def overhearing(deployment: Deployment) -> Iterator[Callable[[], str]]:
         yield lambda: deployment.ssh(f"sudo sh -c {shlex.quote(printable)}").output
     finally:
         deployment.ssh("sudo systemctl stop overhear && sudo rm /run/overheard")
-
-
-@pytest.fixture(scope="module")
-def team(deployment: Deployment) -> Iterator[Deployment]:
-    """The deployment with the team declared; taken away again at the end."""
-    deployment.up(**{key: json.dumps(value) for key, value in TEAM.items()})
-    yield deployment
-    for key in TEAM:
-        deployment.pulumi("config", "rm", f"ollamazure:{key}")
-    deployment.up()
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_a_new_nginx_version_touches_nginx_alone(stack: Stack) -> None:
 
 
 def test_the_certificate_is_renewed_when_its_period_is_over(stack: Stack) -> None:
-    stack.set("certificate.today", "2030-01-01")
+    stack.set("certificate.renewAfterDays", "200")
     steps = stack.preview()
     assert names(steps, "replace") == {"certificate", "certificate-key"}
     assert names(steps, "update") <= {"nginx-certificate", "chat-answers", "ollamazure-local"}

@@ -474,7 +474,7 @@ def test_secrets_of_a_remote_command(tmp_path: Path, instance: Instance, sshd: S
 
 @pytest.mark.parametrize(
     ("logging", "seen"),
-    [("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"}), (None, {"to-out", "to-err"})],
+    [(None, {"to-out", "to-err"}), ("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"})],
 )
 def test_logging(
     tmp_path: Path, instance: Instance, sshd: Sshd, logging: str | None, seen: set[str]

@@ -15,8 +15,6 @@ from ollamazure.review import from_files
 from tests.engine.record_deployed import STACK, restore
 from tests.engine.stack import Stack, names
 
-pytestmark = pytest.mark.engine
-
 COMMAND = "command:remote:Command"
 STACK_TYPE = "pulumi:pulumi:Stack"
 """Its outputs may change: the page for the operator is one of them."""
