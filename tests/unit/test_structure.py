@@ -42,6 +42,7 @@ SHARED_BY_COMPONENTS = {"__init__", "outputs", "remote_command"}
 # Tests that are not about one module or one folder.
 ABOUT_THE_TREE = {"guide", "stacks", "structure", "words", "workflows"}
 ABOUT_A_FOLDER = {
+    "components/test_cloud.py",  # all that the program has in Azure: network and machine
     "emulator/azure/test_rules.py",  # every rule, wherever it is checked
     "guest/test_commands.py",  # every command that any file of the machine runs
     "guest/test_files.py",  # files that no other test is about
