@@ -32,7 +32,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Return the scheduler of a run with several processes.
 
     Raises:
-        pytest.UsageError: the processes would not be told which tests share a machine.
+        pytest.UsageError: the run would not group the tests that share a machine.
     """
     if config.getoption("dist") != "loadgroup":
         raise pytest.UsageError("tests that share a machine need --dist loadgroup")

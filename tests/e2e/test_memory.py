@@ -156,12 +156,12 @@ def test_the_estimate_is_never_below_the_peak_and_at_most_15_percent_above(
             peak = server.peak(context * parallel)
             estimate = sizing.need(model, Load(context, parallel, 1)).total * GIB
             assert peak <= estimate <= peak * 1.15, (
-                f"{context} tokens: {estimate / MIB:.0f} MiB said, {peak / MIB:.0f} MiB used"
+                f"{context} tokens: {estimate / MIB:.0f} MiB estimated, {peak / MIB:.0f} MiB used"
             )
 
 
 @pytest.mark.long
-def test_former_conversations_are_kept_no_further_than_said(bundle: Path, tmp_path: Path) -> None:
+def test_former_conversations_are_kept_up_to_the_limit(bundle: Path, tmp_path: Path) -> None:
     limit = 32 * MIB  # a conversation of this test takes about half of it
     with serving(bundle, small_file(), tmp_path, LLAMA_ARG_CACHE_RAM="32") as server:
         server.ask("story 0 " * 200, 2048)

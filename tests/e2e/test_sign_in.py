@@ -1,4 +1,4 @@
-"""People sign in with an account that a real OpenID provider vouches for."""
+"""Users sign in with an account of a real OpenID provider."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_administrator_still_signs_in_with_a_password(team: Deployment, dex:
     assert team.sign_in()
 
 
-def test_nobody_reads_the_clients_secret_and_another_takes_its_place(
+def test_no_user_reads_the_clients_secret_and_another_replaces_it(
     team: Deployment, dex: Provider
 ) -> None:
     not_written_in_plain(team, [SECRET])
@@ -130,5 +130,5 @@ def test_nobody_reads_the_clients_secret_and_another_takes_its_place(
 
 
 def set_secret(deployment: Deployment, secret: str) -> None:
-    """Not on a command line, as a person is told to."""
+    """Set it by standard input, as the documentation says: it is on no command line."""
     deployment.pulumi("config", "set", "--secret", "ollamazure:signInSecret", stdin=secret)

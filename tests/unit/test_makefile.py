@@ -44,10 +44,10 @@ def test_help_is_the_default_and_names_what_people_run() -> None:
 def test_a_dry_run_does_nothing(target: str, tmp_path: Path) -> None:
     instance = tmp_path / "emulator"
     instance.mkdir()
-    said = make(
+    printed = make(
         "--dry-run", target, f"OLLAMAZURE_EMULATOR={instance}", "python=false", "root=false"
     )
-    assert said
+    assert printed
     assert instance.exists()
 
 
@@ -67,8 +67,8 @@ def test_what_is_asked_of_the_logs_and_the_session_stays_one_word() -> None:
 
 
 def test_removing_what_is_not_there_says_so(tmp_path: Path) -> None:
-    said = make("down", f"OLLAMAZURE_EMULATOR={tmp_path / 'none'}")
-    assert said == f"Nothing to remove: there is no emulated Azure in {tmp_path / 'none'}.\n"
+    printed = make("down", f"OLLAMAZURE_EMULATOR={tmp_path / 'none'}")
+    assert printed == f"Nothing to remove: there is no emulated Azure in {tmp_path / 'none'}.\n"
 
 
 def test_only_root_is_not_asked_for_sudo() -> None:
