@@ -2,8 +2,9 @@
 
     python3 sampler.py RESULT.json
 
-The emulated machine has no kernel of its own, so the figures are those of its processes: `before` and `application`
-are resident memory of Open WebUI's container, `machine` the proportional set size of all processes.
+The emulated machine has no kernel of its own, so the figures are those of its processes: `before`
+and `application` are resident memory of Open WebUI's container, `machine` the proportional set size
+of all processes.
 """
 
 from __future__ import annotations
