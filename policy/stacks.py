@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from pulumi_policy import StackValidationArgs
 
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.messages import memory_too_small
 from policy.values import at, items, texts
 
 COMMANDS = ("command:remote:Command", "command:local:Command")
@@ -41,7 +42,7 @@ def models_too_large(stack: StackValidationArgs) -> Iterator[str]:
             "sshClients": '["192.0.2.1/32"]',  # has to be there, and changes nothing here
         }
     )
-    if too_small := sizing.memory_too_small(size, settings):
+    if too_small := memory_too_small(size, settings):
         yield too_small
 
 

@@ -11,10 +11,10 @@ from pydantic.fields import FieldInfo
 
 from components import chat
 from components.outputs import outputs_of
-from ollamazure import sizing
 from ollamazure.settings.problems import Locate, Place, Problem, allowed, item, report, section
 from ollamazure.settings.stack import Given, Settings, field_of
 from ollamazure.settings.types import Password
+from ollamazure.sizing.plan import make_plan
 from provider.inputs import Settings as Inputs
 
 PASSWORD: Final = "adminPassword"  # noqa: S105 - its name
@@ -55,7 +55,7 @@ class PrivateChat(chat.Chat):
         password = args.get(PASSWORD)
         given = {key: value for key, value in args.items() if key != PASSWORD}
         settings = checked(name, given, has_password=password is not None)
-        plan = sizing.plan(settings)
+        plan = make_plan(settings)
         for warning in (*settings.warnings(), *plan.warnings):
             pulumi.log.warn(warning)
         right = password if password is None else _right_password(name, password)

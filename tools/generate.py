@@ -17,11 +17,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.catalog import Model, VmSize
 from ollamazure.settings import team_file
 from ollamazure.settings.problems import allowed, command, item, leaf, section
 from ollamazure.settings.stack import SECRETS, Settings, structure
+from ollamazure.sizing import choice, memory
+from ollamazure.sizing.cost import HOURS_A_MONTH, monthly_cost
+from ollamazure.sizing.speed import tokens_per_second
 from policy.policies import ERROR, NOTHING, RULES, ResourceRule, Rule
 
 ROOT = Path(__file__).parent.parent
@@ -203,10 +206,10 @@ def settings_page() -> str:
         *_table(
             ("value", "unset", "set with"),
             [
-                ("context length", "16384 on a GPU, 8192 from 4 vCPU, else 4096; shorter where "
-                 "memory or a model's limit asks for it", "`contextLength`"),
-                ("parallel requests", "4 on a GPU or from 8 vCPU, 2 from 4 vCPU, else 1; fewer "
-                 "where memory asks for it", "`tuning.parallelRequests`"),
+                ("context length", f"{choice.CONTEXT_LENGTH}; shorter where memory or a model's "
+                 "limit asks for it", "`contextLength`"),
+                ("parallel requests", f"{choice.PARALLEL_REQUESTS}; fewer where memory asks for it",
+                 "`tuning.parallelRequests`"),
                 ("models in memory", "3 side by side, fewer where memory asks for it",
                  "`tuning.loadedModels`"),
                 ("former conversations kept", "a thirty-second of the memory, for each loaded "
@@ -280,14 +283,14 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 def models_page() -> str:
     """docs/reference/models.md."""
     models = {model.name: model for model in catalog.models().values()}
-    load = sizing.Load(CONTEXT, 1, 1)
+    load = memory.Load(CONTEXT, 1, 1)
     rows = [_model_row(model, load) for model in models.values()]
     return (
         GENERATED.format(source="ollamazure/catalog/models.yaml")
         + "# Models\n\n"
         f"Memory is that of one answer at a time with {CONTEXT} tokens of context, by the formula "
-        "at the head of ollamazure/sizing/__init__.py; the machine itself needs "
-        f"{sizing.MACHINE_GIB:.1f} GiB besides. Speed is an estimate for Standard_B2ms. {MARK} "
+        "at the top of ollamazure/sizing/memory.py; the machine itself needs "
+        f"{memory.MACHINE_GIB:.1f} GiB besides. Speed is an estimate for Standard_B2ms. {MARK} "
         "marks figures that were written from memory and not looked up "
         "(file: size; memory: layers and dimensions).\n\n"
         + "".join(
@@ -302,13 +305,13 @@ def models_page() -> str:
     )  # fmt: skip
 
 
-def _model_row(model: Model, load: sizing.Load) -> tuple[str, ...]:
+def _model_row(model: Model, load: memory.Load) -> tuple[str, ...]:
     size_mark = MARK if "download" in model.unverified else ""
     memory_mark = MARK if "dimensions" in model.unverified else ""
-    speed = sizing.tokens_per_second(model, catalog.vm_sizes()["Standard_B2ms"])
-    need = sizing.need(model, load)
+    speed = tokens_per_second(model, catalog.vm_sizes()["Standard_B2ms"])
+    need = memory.need(model, load)
     fitting = next(
-        (size.name for size in catalog.rank() if need.total <= sizing.room_for_a_model(size)),
+        (size.name for size in catalog.rank() if need.total <= memory.room_for_a_model(size)),
         "none",
     )
     names = ", ".join(f"`{name}`" for name in (model.name, *model.aliases))
@@ -337,7 +340,7 @@ def vm_sizes_page() -> str:
         GENERATED.format(source="vm_sizes.yaml and prices.yaml in ollamazure/catalog/"),
         "# VM sizes\n\n"
         f"Prices are in {prices.currency} for eastus, Linux, pay as you go, without tax, as of "
-        f"{prices.date} ({prices.source}).{trust} A month is {sizing.HOURS_A_MONTH} hours of the "
+        f"{prices.date} ({prices.source}).{trust} A month is {HOURS_A_MONTH} hours of the "
         "machine, its disks and its address. "
         f"{MARK} marks sizes whose figures were written from memory and not looked up.\n\n"
         "Within a class a change of size is a restart; between classes it is a new machine that "
@@ -390,21 +393,21 @@ def _size_row(size: VmSize, prices: catalog.Prices) -> tuple[str, ...]:
         _yes(size.trusted_launch),
         str(size.retires or ""),
         f"{hourly:.4f}",
-        f"{sizing.monthly_cost(size, 'eastus', 64).amount:.0f}",
+        f"{monthly_cost(size, 'eastus', 64).amount:.0f}",
     )
 
 
 def _derived_row(size: VmSize) -> tuple[str, ...]:
     tiny = Settings(ssh_clients=("203.0.113.7/32",), models=("llama3.2:1b",))
-    load = sizing.load_on(size, tiny)
+    load = choice.choose_load(size, tiny)
     return (
         size.name,
-        f"{max(0.0, sizing.room_for_a_model(size)):.1f} GiB",
+        f"{max(0.0, memory.room_for_a_model(size)):.1f} GiB",
         str(load.context_length),
         str(load.num_parallel),
         str(load.max_loaded_models),
         f"{load.prompt_cache_mib} MiB",
-        str(sizing.database_pool_size(size)),
+        str(choice.database_pool_size(size)),
         _yes(size.gpu is not None),
     )
 

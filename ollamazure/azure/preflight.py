@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE
 from ollamazure.settings.stack import Settings, SettingsError
+from ollamazure.sizing.plan import SizingError, make_plan
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
@@ -152,11 +153,11 @@ def look_at_settings(stack: Stack) -> tuple[Settings | None, str | None, list[Fi
     try:
         settings = stack_settings(stack)
         found.append(Finding(f"settings: Pulumi.{stack.name}.yaml is valid"))
-        plan = sizing.plan(settings)
+        plan = make_plan(settings)
         size = plan.vm_size.name
         found.append(Finding(f"models: {size} holds {', '.join(settings.models)}"))
         found.append(Finding(f"cost: {plan.monthly_cost}"))
-    except (SettingsError, sizing.SizingError) as error:
+    except (SettingsError, SizingError) as error:
         found.append(
             Finding(f"settings: {error}", ("fix what is said above, then run this again",))
         )

@@ -21,9 +21,9 @@ import pytest
 import zstandard
 
 from emulator.artifacts import paths
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.catalog import Model
-from ollamazure.sizing import GIB, Load
+from ollamazure.sizing.memory import GIB, Load, need
 from tests.e2e import gguf
 
 SMALL = "smollm2:135m"
@@ -154,7 +154,7 @@ def test_the_estimate_is_never_below_the_peak_and_at_most_15_percent_above(
         for context in (1024, 4096, 8192):
             server.ask("one two three four five six seven eight nine ten " * 52, context)
             peak = server.peak(context * parallel)
-            estimate = sizing.need(model, Load(context, parallel, 1)).total * GIB
+            estimate = need(model, Load(context, parallel, 1)).total * GIB
             assert peak <= estimate <= peak * 1.15, (
                 f"{context} tokens: {estimate / MIB:.0f} MiB estimated, {peak / MIB:.0f} MiB used"
             )

@@ -13,9 +13,10 @@ import yaml
 
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
-from ollamazure import sizing
 from ollamazure.azure.preflight import Stack, stack_settings
+from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.plan import make_plan
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,8 +33,8 @@ def chat(settings: Settings) -> Recorder:
     """The whole program, with the settings of Pulumi.dev.yaml."""
 
     def program() -> None:
-        plan = sizing.plan(settings)
-        Chat("chat", ChatArgs("ollamazure-dev", settings, plan, tags={}))
+        plan = make_plan(settings)
+        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags={}))
 
     key = {
         "privateKeyOpenssh": "private",

@@ -1,4 +1,4 @@
-"""The cloud-config of the first boot: complete, valid, and free of users and disks."""
+"""The cloud-config of the first boot: complete, valid, and without users and disks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def config(user_data: str) -> dict[str, Any]:
     return parsed
 
 
-def test_begins_as_cloud_config_and_fits_custom_data(user_data: str) -> None:
+def test_is_a_cloud_config_that_fits_custom_data(user_data: str) -> None:
     assert user_data.startswith("#cloud-config\n")
     assert len(user_data.encode()) < CUSTOM_DATA_LIMIT
 
@@ -57,7 +57,7 @@ def test_writes_each_file_of_the_guest_tree_whole(config: dict[str, Any], gpu: b
 
 
 def test_leaves_users_and_disks_to_azure(config: dict[str, Any]) -> None:
-    """Azure provisions them from osProfile; a second hand in it breaks sign-in or data."""
+    """Azure provisions them from osProfile; doing it twice breaks sign-in or data."""
     for key in ("users", "ssh_authorized_keys", "disk_setup", "fs_setup", "chpasswd", "hostname"):
         assert key not in config
 
@@ -68,7 +68,7 @@ def test_no_step_of_the_first_boot_is_empty(config: dict[str, Any]) -> None:
 
 
 def test_a_gpu_only_adds_its_driver() -> None:
-    """Headers of the cloud kernel, and the driver from the parts of Debian that hold it."""
+    """Headers of the cloud kernel, and the driver from the parts of Debian that contain it."""
     cpu, gpu = (machine.render_user_data(PRIVATE, PUBLIC, gpu=gpu) for gpu in (False, True))
     added = [line[2:] for line in ndiff(cpu.splitlines(), gpu.splitlines()) if line[0] in "+-"]
     assert len(added) == len(gpu.splitlines()) - len(cpu.splitlines())
@@ -78,13 +78,13 @@ def test_a_gpu_only_adds_its_driver() -> None:
 
 
 def test_configures_no_application(user_data: str) -> None:
-    """Else an application change would touch customData, which Azure refuses to change."""
+    """Otherwise an application change would change customData, which Azure refuses."""
     for word in ("open-webui", "smollm", "llama3", "nginx.conf"):
         assert word not in user_data
 
 
 def test_schema_is_valid(user_data: str) -> None:
-    """Asked of the cloud-init of the machine itself."""
+    """Checked by the cloud-init that the machine runs."""
     command = ["cloud-init", "schema", "--config-file", "/user-data"]
     checked = chroot.run(chroot.machine_tree(), command, {"/user-data": user_data})
     assert checked.returncode == 0, checked.stdout + checked.stderr

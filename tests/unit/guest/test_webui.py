@@ -88,7 +88,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def searched_by(engine: str, model: str) -> dict[str, Any]:
     config = {"rag.embedding_engine": engine, "rag.embedding_model": model}
-    return {"config": {"rag.bypass_embedding_and_retrieval": False, **config}, "begin_with": {}}
+    return {"config": {"rag.bypass_embedding_and_retrieval": False, **config}, "initial": {}}
 
 
 def test_a_document_that_no_model_embeds_fails_the_run_and_is_tried_again(embedded: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_search_that_failed_is_taken_back_when_it_is_declared_no_more(embedded
     with pytest.raises(WebuiError):
         webui.apply_settings(Documents("away"), searched_by("ollama", "all-minilm:22m"))
     client = Documents(None)
-    webui.apply_settings(client, {"config": {}, "begin_with": {}})
+    webui.apply_settings(client, {"config": {}, "initial": {}})
     assert client.imported == {"rag.bypass_embedding_and_retrieval": True}
     assert not embedded.exists()
 

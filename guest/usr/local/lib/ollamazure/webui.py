@@ -191,7 +191,7 @@ def signs_in(webui: OpenWebui, email: str, password: str) -> bool:
 def apply_settings(webui: OpenWebui, declared: dict[str, Any]) -> None:
     wanted = dict(declared["config"])
     if not BEGUN.exists():
-        wanted = {**declared["begin_with"], **wanted}
+        wanted = {**declared["initial"], **wanted}
     if wanted.get("rag.embedding_engine") == "":
         need_model(wanted["rag.embedding_model"])
     BEGUN.parent.mkdir(mode=0o700, exist_ok=True)
