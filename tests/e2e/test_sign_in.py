@@ -46,8 +46,8 @@ def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             team.up(**{key: json.dumps(value) for key, value in declared.items()})
             yield dex
         finally:
-            for key in ("signInSecret", *declared):
-                team.pulumi("config", "rm", f"ollamazure:{key}")
+            keys = [f"ollamazure:{key}" for key in ("signInSecret", *declared)]
+            team.pulumi("config", "rm-all", *keys)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,7 @@ def test_an_end_half_way_leaves_nothing(tree: Path) -> None:
     process = subprocess.Popen(asked, cwd=PROJECT, env=os.environ)
     while not any(temporary(tree).glob("ollamazure-review-*/emulator/azure/state.json")):
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     assert left(tree) == []
