@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import ast
 import signal
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadScopeScheduling
 
-# Fixtures that deploy a machine for many files. The tests that use one run in one process, and
+# Fixtures that deploy a machine for many files. The files that use one run in one process, and
 # first, because they take longest.
 MACHINES = ("deployment", "team")
 _ORDER = ("e2e", "engine", "unit")
 
 
-class _ByMachineOrFile(LoadGroupScheduling):  # type: ignore[misc]  # a base without types
-    """Tests that share a machine run in one process; so do the other tests of a file."""
+class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
+    """A file's tests run in one process; so do all files that share a machine."""
 
     def _split_scope(self, nodeid: str) -> str:
-        scope: str = super()._split_scope(nodeid)
-        return scope.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return machine_of(self.config.rootpath / file) or file
+
+
+@cache
+def machine_of(file: Path) -> str | None:
+    """The machine that a file's tests and fixtures ask for, read from its text: the process that
+    hands out the tests collects none, so it has no fixtures to look at."""
+    names = {
+        argument.arg
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and _is_run_by_pytest(node)
+        for argument in node.args.args
+    }
+    return next((machine for machine in MACHINES if machine in names), None)
+
+
+def _is_run_by_pytest(function: ast.FunctionDef) -> bool:
+    """Whether it is a test or a fixture."""
+    decorators = map(ast.unparse, function.decorator_list)
+    return function.name.startswith("test_") or any("fixture" in one for one in decorators)
 
 
 def pytest_configure() -> None:
@@ -29,20 +51,12 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return the scheduler of a run with several processes.
-
-    Raises:
-        pytest.UsageError: the run would not group the tests that share a machine.
-    """
-    if config.getoption("dist") != "loadgroup":
-        raise pytest.UsageError("tests that share a machine need --dist loadgroup")
+    """Return the scheduler of a run with several processes."""
     return _ByMachineOrFile(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder and tier, group them by the machine that they share, and put first
-    what takes longest.
+    """Mark tests by their folder and tier, and put first what takes longest.
 
     Of a table of engine or e2e tests, only the first row is in `make test`.
     """
@@ -51,14 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(kind)
         if kind != "unit" and _is_a_later_row(item):
             item.add_marker("long")
-        if machine := _machine(item):
-            item.add_marker(pytest.mark.xdist_group(machine))
     items.sort(key=_rank)
-
-
-def _machine(item: pytest.Item) -> str | None:
-    names = getattr(item, "fixturenames", ())
-    return next((name for name in reversed(MACHINES) if name in names), None)
 
 
 def _is_a_later_row(item: pytest.Item) -> bool:
@@ -68,7 +75,7 @@ def _is_a_later_row(item: pytest.Item) -> bool:
 
 
 def _rank(item: pytest.Item) -> int:
-    if machine := _machine(item):
+    if machine := machine_of(item.path):
         return MACHINES.index(machine) - len(MACHINES)
     kind = _kind(item)
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
