@@ -155,6 +155,7 @@ def test_how_a_program_fails(
     assert not any(text in shown for text in absent), shown
 
 
+@pytest.mark.long
 def test_a_missing_program_and_a_missing_environment(tmp_path: Path, instance: Instance) -> None:
     tested = project(tmp_path, instance, "")
     (tested.folder / "__main__.py").unlink()
@@ -165,6 +166,7 @@ def test_a_missing_program_and_a_missing_environment(tmp_path: Path, instance: I
     assert "which is not a virtual environment: run `pulumi install`" in shown
 
 
+@pytest.mark.long
 def test_dependencies_are_installed_into_a_new_environment(
     tmp_path: Path, instance: Instance
 ) -> None:
@@ -204,6 +206,7 @@ def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) ->
     assert not processes_in(tested.folder)
 
 
+@pytest.mark.long
 def test_a_killed_engine_leaves_no_process(tmp_path: Path, instance: Instance) -> None:
     program = """
 from pulumi_command import local
@@ -339,6 +342,7 @@ def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
     assert tested.outputs()["certificate"] != outputs["certificate"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
@@ -439,6 +443,7 @@ def test_a_remote_command_from_create_to_delete(
     assert log.read_text().endswith("again\ndeleted by 1\ndeleted by 2\n")
 
 
+@pytest.mark.long
 def test_a_failing_remote_command_is_shown_with_its_output(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -472,9 +477,10 @@ def test_secrets_of_a_remote_command(tmp_path: Path, instance: Instance, sshd: S
     assert "ciphertext" in str(tested.resources()["it"]["inputs"]["connection"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("logging", "seen"),
-    [("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"}), (None, {"to-out", "to-err"})],
+    [(None, {"to-out", "to-err"}), ("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"})],
 )
 def test_logging(
     tmp_path: Path, instance: Instance, sshd: Sshd, logging: str | None, seen: set[str]
@@ -503,6 +509,7 @@ def test_a_host_key_that_is_not_the_pinned_one_is_refused(
     assert not touched.exists()
 
 
+@pytest.mark.long
 def test_dials_go_on_until_the_machine_answers(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -530,6 +537,7 @@ def test_dials_go_on_until_the_machine_answers(
     assert tested.outputs()["stdout"] == "there"
 
 
+@pytest.mark.long
 def test_a_machine_that_never_answers(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
     sshd.stop()
     program = remote(
@@ -545,6 +553,7 @@ def test_a_machine_that_never_answers(tmp_path: Path, instance: Instance, sshd: 
     assert f"after 2 failed attempts: dial tcp {HOST}:{sshd.port}: connect: connection" in shown
 
 
+@pytest.mark.long
 def test_a_connection_lost_while_a_command_runs(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -593,6 +602,7 @@ def test_ctrl_c_ends_the_waiting_for_a_remote_command(
     assert not processes_in(tested.folder)
 
 
+@pytest.mark.long
 def test_environment_needs_the_servers_leave(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -610,12 +620,14 @@ def test_environment_needs_the_servers_leave(
     assert "AcceptEnv" in shown
 
 
+@pytest.mark.long
 def test_an_agent_that_is_gone(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
     tested = project(tmp_path, instance, remote(sshd, create="true"))
     shown = tested.up(SSH_AUTH_SOCK="/nowhere/agent").failed().text
     assert "dial unix /nowhere/agent: connect: no such file or directory" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
@@ -640,6 +652,7 @@ Raw("it", {call})
     assert expected in project(tmp_path, instance, program).run("preview").failed().text
 
 
+@pytest.mark.long
 def test_a_local_command_with_a_secret_on_its_standard_input(
     tmp_path: Path, instance: Instance
 ) -> None:

@@ -20,9 +20,9 @@ from components import machine
 from tests.unit.components.test_cloud import whole_program
 from tests.unit.guest import tree
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 GUEST = PROJECT / "guest"
-_TABLE = yaml.safe_load((PROJECT / "tests/unit/packages_of_commands.yaml").read_text())
+_TABLE = yaml.safe_load((PROJECT / "tests/unit/guest/packages_of_commands.yaml").read_text())
 PACKAGES: dict[str, str] = _TABLE["commands"] | _TABLE["gpu"]
 ESSENTIAL, BUILTIN = frozenset(_TABLE["essential"]), frozenset(_TABLE["builtin"])
 FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key", gpu=True))
@@ -104,7 +104,7 @@ def test_each_command_has_a_package_that_is_there(where: str) -> None:
         if _is_ours(name):
             continue
         package = PACKAGES.get(name.rpartition("/")[2])
-        assert package, f"{where} uses {name}; tests/unit/packages_of_commands.yaml misses it"
+        assert package, f"{where} uses {name}; tests/unit/guest/packages_of_commands.yaml misses it"
         assert package in there, f"{where} uses {name} of {package}, which nothing installs"
 
 

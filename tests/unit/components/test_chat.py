@@ -18,6 +18,7 @@ from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs, declaration
+from ollamazure import catalog
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
@@ -280,8 +281,9 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
         'model.py pull llama3.2:1b "$installed/model" mirrors.internal:8480\n'
         in recorder.named("model-llama3.2-1b").inputs["stdin"]
     )
+    version = catalog.versions().ollama.version
     assert (
-        "install-ollama 0.34.0 http://mirrors.internal/ollama/v0.34.0 cpu\n"
+        f"install-ollama {version} http://mirrors.internal/ollama/v{version} cpu\n"
         in recorder.named("ollama").inputs["stdin"]
     )
 
