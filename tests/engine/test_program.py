@@ -184,8 +184,8 @@ def test_credentials_of_the_real_azure_are_refused(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "00000000-0000-0000-0000-000000000000")
-    said = Stack(tmp_path / "emulator").run("preview", code=2)
-    assert variable in said and "Unset it" in said
+    printed = Stack(tmp_path / "emulator").run("preview", code=2)
+    assert variable in printed and "Unset it" in printed
 
 
 @pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])
