@@ -312,8 +312,8 @@ def test_no_other_spelling_of_an_address_gets_past(site: Site, path: str) -> Non
     assert [each for each in site.reached if refused.fullmatch(unquote(each))] == []
 
 
-def test_nobody_puts_anything_in_without_a_session(site: Site) -> None:
-    for headers in ({}, {"Authorization": "Bearer nobody"}):
+def test_nothing_is_uploaded_without_a_session(site: Site) -> None:
+    for headers in ({}, {"Authorization": "Bearer unknown"}):
         site.reached.clear()
         status, _, text = site.ask("/api/v1/files/", method="POST", body=b"{}", headers=headers)
         assert (status, json.loads(text)) == (401, {"detail": "Not authenticated"})

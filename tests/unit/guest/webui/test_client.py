@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from webui import __main__, client
 from webui.client import WebuiSession
-from webui.errors import RefusedError, UnreachableError, WebuiError
+from webui.errors import NoAnswerError, RefusedError, WebuiError
 
 
 @dataclass
@@ -83,7 +83,7 @@ def test_a_client_that_is_refused_for_too_many_requests_waits(server: Server) ->
 def test_what_reads_is_repeated_and_what_changes_is_not(server: Server) -> None:
     server.answers = [None, (503, {}), (200, {"ok": 1}), None]
     assert WebuiSession().get("/a") == {"ok": 1}
-    with pytest.raises(UnreachableError, match="POST /b"):
+    with pytest.raises(NoAnswerError, match="POST /b"):
         WebuiSession().post("/b", {})
     assert server.answers == []
 

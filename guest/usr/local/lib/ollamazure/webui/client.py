@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from webui.container import container_address, run_in_container
-from webui.errors import RefusedError, UnreachableError, WebuiError
+from webui.errors import NoAnswerError, RefusedError, WebuiError
 
 PORT = 8080
 RUN = Path("/run/ollamazure")
@@ -139,7 +139,7 @@ class WebuiSession:
         while True:
             try:
                 return self._request(method, path, content, sent, answer_within)
-            except (RefusedError, UnreachableError) as problem:
+            except (RefusedError, NoAnswerError) as problem:
                 pause = pause_before_again(method, problem)
                 waited = time.monotonic() - begun
                 if pause is None:
@@ -162,7 +162,7 @@ class WebuiSession:
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             self._address = ""  # a container that was restarted has another
-            raise UnreachableError(f"{method} {path}: {error!r}", sent=sent) from error
+            raise NoAnswerError(f"{method} {path}: {error!r}", sent=sent) from error
         finally:
             connection.close()
         self._latest = f"{method} {path}"
@@ -171,9 +171,9 @@ class WebuiSession:
         return parse(text)
 
 
-def pause_before_again(method: str, problem: RefusedError | UnreachableError) -> float | None:
+def pause_before_again(method: str, problem: RefusedError | NoAnswerError) -> float | None:
     """Seconds until the request can be repeated safely; None if it cannot."""
-    if isinstance(problem, UnreachableError):
+    if isinstance(problem, NoAnswerError):
         return AGAIN_PAUSE if method == "GET" or not problem.sent else None
     if problem.status == http.client.TOO_MANY_REQUESTS:
         say(f"Open WebUI is busy ({problem}); trying again in {BUSY_PAUSE} s.")

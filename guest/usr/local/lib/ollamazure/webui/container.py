@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from webui.errors import UnreachableError, WebuiError
+from webui.errors import NoAnswerError, WebuiError
 
 CONTAINER = "open-webui"
 # The container's own Python runs them: it has the libraries of Open WebUI.
@@ -22,7 +22,7 @@ def container_address() -> str:
         check=False,
     )
     if done.returncode or not done.stdout.strip():
-        raise UnreachableError(
+        raise NoAnswerError(
             f"its container does not run; see `systemctl status {CONTAINER}`.", sent=False
         )
     return done.stdout.strip()

@@ -13,7 +13,7 @@ class RefusedError(WebuiError):
         self.status = status
 
 
-class UnreachableError(WebuiError):
+class NoAnswerError(WebuiError):
     """No answer; `sent` tells whether Open WebUI may have processed the request."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
