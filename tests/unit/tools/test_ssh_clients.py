@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,20 @@ def test_a_service_that_does_not_answer_is_named(
     monkeypatch.setattr(ssh_clients, "ADDRESS_SERVICES", (*ssh_clients.ADDRESS_SERVICES, silent))
     with pytest.raises(ssh_clients.ClientsError, match=silent):
         ssh_clients.own_address()
+
+
+@pytest.mark.parametrize("clients", ["", "  ollamazure:sshClients: []\n"])
+def test_a_workflow_deploys_only_a_stack_with_a_committed_address(
+    clients: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one, SSH could not be closed to the runner again."""
+    monkeypatch.setattr(ssh_clients, "PROJECT", tmp_path)
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        f"config:\n  ollamazure:location: westeurope\n{clients}"
+    )
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "dev"]):
+        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
+    fix = r"pulumi config set --path 'ollamazure:sshClients\[0\]' <address> --stack dev"
+    with pytest.raises(ssh_clients.ClientsError, match=fix):
+        ssh_clients.open_ssh(ssh_clients.CheckedOutStack("dev"), "20.1.2.3")
