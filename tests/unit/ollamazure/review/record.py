@@ -296,11 +296,12 @@ def render(name: str) -> str:
 def slim(printed: str, diff: str) -> dict[str, Any]:
     """What ollamazure/review reads of a preview, without what differs in each recording."""
     decoded = json.loads(printed[printed.index("{\n") :])
-    steps = [slim_step(step) for step in decoded.get("steps", ())]
+    slimmed_steps = filter(None, map(slim_step, decoded.get("steps", ())))
     texts = [found[0] for found in (*output.COST.finditer(diff), *output.VIOLATION.finditer(diff))]
     slimmed = {
         "preview": {
-            "steps": [step for step in steps if step],
+            # The engine's order differs from one run to the next.
+            "steps": sorted(slimmed_steps, key=lambda step: step["urn"]),
             "diagnostics": decoded.get("diagnostics", []),
         },
         # An empty difference would mean that the cost is not known.
