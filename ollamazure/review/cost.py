@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ollamazure.preview.text import Text, fill
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -13,13 +15,13 @@ class Cost:
 
     Attributes:
         before, after: amounts of `currency` a month.
-        basis: the prices they are computed from.
+        basis: a remark on the prices they are computed from; may be empty.
     """
 
     before: float | None
     after: float | None
     currency: str
-    basis: str
+    basis: Text
 
     @classmethod
     def read(cls, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> Cost:
@@ -29,7 +31,7 @@ class Cost:
             before["amount"] if before else None,
             after["amount"] if after else None,
             latest["currency"] if latest else "",
-            _describe_prices(latest) if latest else "",
+            _describe_prices(latest) if latest else (),
         )
 
     @property
@@ -40,6 +42,6 @@ class Cost:
         return self.after - self.before
 
 
-def _describe_prices(cost: Mapping[str, Any]) -> str:
+def _describe_prices(cost: Mapping[str, Any]) -> Text:
     trust = "" if cost["verified"] else ", not verified"
-    return f"pay-as-you-go prices of {cost['region']} as of {cost['asOf']}{trust}"
+    return fill(f" (pay-as-you-go prices of {{region}} as of {{asOf}}{trust})", cost)

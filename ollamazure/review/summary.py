@@ -159,21 +159,20 @@ def _name(group: Sequence[Change]) -> Text:
 def describe_cost(review: Review) -> Text:
     """What a month costs, before and after."""
     cost = review.cost
-    basis: Text = (" (", Value(cost.basis), ")") if cost.basis else ()
     if review.scope == "everything removed" and cost.before is not None:
         kept = any(change.kept for change in review.changes)
         but = ", but the resources that are kept still cost money" if kept else ""
-        return (f"about {cost.before:.0f} {cost.currency} a month less{but}", *basis)
+        return (f"about {cost.before:.0f} {cost.currency} a month less{but}", *cost.basis)
     if cost.after is None:
         return ("not known",)
     after = f"about {cost.after:.0f} {cost.currency} a month"
     if cost.before is None:
         former = "" if review.scope == "everything new" else "; the former cost is not known"
-        return (f"{after}{former}", *basis)
+        return (f"{after}{former}", *cost.basis)
     if not cost.difference:
-        return (f"{after}, as before", *basis)
+        return (f"{after}, as before", *cost.basis)
     return (
         f"about {cost.before:.0f} {cost.currency} a month before, {cost.after:.0f} after: "
         f"**{cost.difference:+.0f} {cost.currency} a month**",
-        *basis,
+        *cost.basis,
     )

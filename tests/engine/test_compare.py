@@ -50,9 +50,8 @@ def compare(tree: Path, stack: str, base: str = "main", code: int = 0) -> str:
 
 def compare_command(stack: str, base: str, output: Path) -> list[str]:
     """Compares the tree in the folder in which it runs."""
-    run = f"compare.run({stack!r}, base={base!r}, diff=False, output=Path({str(output)!r}))"
-    imports = "import sys; from pathlib import Path; from ollamazure.review import compare"
-    return [sys.executable, "-c", f"{imports}; sys.exit({run})"]
+    preview = [sys.executable, "-m", "ollamazure.cli", "preview"]
+    return [*preview, "--stack", stack, "--base", base, "--output", str(output)]
 
 
 def find_remains(tree: Path) -> list[str]:

@@ -296,11 +296,12 @@ def render(name: str) -> str:
 def slim(printed: str, diff: str) -> dict[str, Any]:
     """What ollamazure/review reads of a preview, without what differs in each recording."""
     decoded = json.loads(printed[printed.index("{\n") :])
-    steps = [slim_step(step) for step in decoded.get("steps", ())]
+    slimmed_steps = filter(None, map(slim_step, decoded.get("steps", ())))
     texts = [found[0] for found in (*output.COST.finditer(diff), *output.VIOLATION.finditer(diff))]
     slimmed = {
         "preview": {
-            "steps": [step for step in steps if step],
+            # The engine's order differs from one run to the next.
+            "steps": sorted(slimmed_steps, key=lambda step: step["urn"]),
             "diagnostics": decoded.get("diagnostics", []),
         },
         # An empty difference would mean that the cost is not known.
@@ -328,6 +329,10 @@ def slim_step(step: dict[str, Any]) -> dict[str, Any] | None:
         inputs = {name: v for name, v in (state.get("inputs") or {}).items() if name in used}
         if "stdin" in inputs:
             inputs["stdin"] = text
+        if variables := inputs.pop("environment", None):
+            # Another variable has a digest that differs in each recording.
+            shown = {key: v for key, v in variables.items() if key == manifest.VARIABLE}
+            inputs |= {"environment": shown} if shown else {}
         outputs = {output.COST_OUTPUT: (state.get("outputs") or {}).get(output.COST_OUTPUT)}
         if state:
             slim[key] = {
