@@ -72,14 +72,16 @@ def test_make_preview_tells_it_in_plain_words_and_keeps_the_exit_code(
     monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(stack.home))
     stack.set("models[1]", "smollm2:360m")
     assert compare.run("local", base=None, diff=False, output=None) == 0
-    said = capfd.readouterr().out
-    assert "Stack local: 1 added. Users are not interrupted." in said
-    assert "added model smollm2:360m" in said
+    printed = capfd.readouterr().out
+    assert "Stack local: 1 added. Users are not interrupted." in printed
+    assert "added model smollm2:360m" in printed
 
     stack.set("contextLength", "7")
     assert compare.run("local", base=None, diff=True, output=None) == 1
-    said = capfd.readouterr().out
-    assert "cannot be deployed" in said and "pulumi config set ollamazure:contextLength" in said
+    printed = capfd.readouterr().out
+    assert (
+        "cannot be deployed" in printed and "pulumi config set ollamazure:contextLength" in printed
+    )
 
 
 def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:

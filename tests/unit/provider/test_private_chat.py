@@ -62,7 +62,7 @@ def stack_settings(file: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
 def test_inputs_give_the_same_settings_as_the_stack_file(file: Path) -> None:
-    given = stack_settings(file)
+    given = {"sshClients": ["192.0.2.1/32"], **stack_settings(file)}
     named = given.pop(team_file.KEY, None)
     if named:
         given |= yaml.safe_load((ROOT / named).read_text(encoding="utf-8"))
