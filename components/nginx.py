@@ -70,6 +70,7 @@ class Nginx(pulumi.ComponentResource):
             script=f"{CONFIGURE} nginx.conf",
             files=[
                 File(CONFIGURE, "0755"),
+                File(f"{TOOLS}/check_certificate.py", "0755"),
                 File("/etc/nginx/preparing.html"),
                 File("/etc/nginx/permissions.js"),
                 File(

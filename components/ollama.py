@@ -104,7 +104,7 @@ class Ollama(pulumi.ComponentResource):
         mirror = urlsplit(args.model_mirror).netloc if args.model_mirror else ""
         script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
         if model_id(model) not in args.restricted_models:
-            script += [f"{TOOLS}/webui.py show {name}"]
+            script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(
             lambda before: run_on_machine(
                 f"model-{slug(model)}",

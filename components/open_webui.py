@@ -127,7 +127,7 @@ class OpenWebui(pulumi.ComponentResource):
             "open-webui-admin",
             args.target,
             purpose="set up the administrator of Open WebUI",
-            script=f"secret admin | {TOOLS}/webui.py admin",
+            script=f"secret admin | {TOOLS}/webui-cli admin",
             secrets={
                 "admin": secret_json(
                     {
@@ -144,7 +144,7 @@ class OpenWebui(pulumi.ComponentResource):
             "open-webui-settings",
             args.target,
             purpose="apply the settings of Open WebUI",
-            script=f"{TOOLS}/webui.py apply-settings {DECLARED}",
+            script=f"{TOOLS}/webui-cli apply-settings {DECLARED}",
             files=[
                 # There already, and here so that a change of them applies the settings again.
                 *WEBUI_TOOLS,
@@ -188,10 +188,10 @@ class OpenWebui(pulumi.ComponentResource):
 
 
 def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
-    """What /etc/ollamazure/open-webui.json says: see guest/usr/local/lib/ollamazure/webui.py.
+    """The content of /etc/ollamazure/open-webui.json, which the machine's `webui` package applies.
 
     The keys of `config` are Open WebUI's own (`/api/v1/configs/export` lists them) and are set at
-    each run; those of `begin_with` are set once on a new instance and are the admin's from then on.
+    each run; those of `defaults` are set once on a new instance and are the admin's from then on.
     """
     generates = args.background_generation
     return {
@@ -222,7 +222,7 @@ def declared(args: OpenWebuiArgs, url: str) -> dict[str, Any]:
             **({"ui.banners": [*map(banner, args.banners)]} if args.banners else {}),
             **({"user.permissions": permissions(args.permissions)} if args.permissions else {}),
         },
-        "begin_with": {
+        "defaults": {
             # Chat models do not embed: a file's text goes into the conversation as it is.
             "rag.bypass_embedding_and_retrieval": True,
             # The browser listens, rather than a second model on the machine.

@@ -89,11 +89,11 @@ class File:
 
 # The tool that sets up Open WebUI, for every command that uses it.
 WEBUI_TOOLS = (
-    File(f"{TOOLS}/webui.py", "0755"),
-    File(f"{TOOLS}/webui_accounts.py"),
-    File(f"{TOOLS}/webui_client.py"),
-    File(f"{TOOLS}/webui_items.py"),
-    File(f"{TOOLS}/webui_workspace.py"),
+    File(f"{TOOLS}/webui-cli", "0755"),
+    *(
+        File(f"/{path.relative_to(GUEST)}")
+        for path in sorted((GUEST / TOOLS[1:] / "webui").rglob("*.py"))
+    ),
 )
 
 

@@ -1,7 +1,7 @@
 """Who may do what: each user, group, preset, prompt and knowledge base as a resource of its own.
 
 Each command puts what is declared on the machine, as JSON that a preview shows line by line, and
-has `webui.py` tell Open WebUI; taking the resource away undoes it. What is not declared is never
+has `webui-cli` tell Open WebUI; taking the resource away undoes it. What is not declared is never
 touched.
 """
 
@@ -37,7 +37,7 @@ from ollamazure.settings.workspace import (
 )
 
 DECLARED = "/etc/ollamazure/declared"
-WEBUI = f"{TOOLS}/webui.py"
+WEBUI = f"{TOOLS}/webui-cli"
 # With two downloads of models, eight connections to the machine at once.
 AT_ONCE = 6
 FIX = (

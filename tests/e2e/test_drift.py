@@ -35,15 +35,15 @@ FOUND = {
     "machine-ready": [
         r"/usr/local/lib/ollamazure/lib.sh has mode 0666 and owner 0, declared are 0644 and 0",
         r"ollamazure-firewall.service does not start with the machine",
-        r"the firewall in force is not the one of /etc/ollamazure/firewall.nft",
+        r"the active firewall differs from /etc/ollamazure/firewall.nft",
     ],
-    "model-smollm2-135m": [r"the model smollm2:135m is gone"],
+    "model-smollm2-135m": [r"the model smollm2:135m is missing"],
     "nginx-config": [
         r"/etc/nginx/nginx.conf was changed \(.* UTC\)",
-        r"/etc/nginx/preparing.html is gone",
+        r"/etc/nginx/preparing.html is missing",
     ],
     "ollama": [r"/etc/systemd/system/ollama.service was changed \(.* UTC\)"],
-    "open-webui-admin": [r"the declared administrator does not sign in with the declared password"],
+    "open-webui-admin": [r"the declared administrator cannot sign in with the declared password"],
     "open-webui-settings": [r".*ui.enable_signup.*"],
 }
 

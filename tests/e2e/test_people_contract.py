@@ -1,4 +1,4 @@
-"""Every call of webui.py against the real Open WebUI of the pinned version.
+"""Every request of the machine's webui package to the real Open WebUI of the pinned version.
 
 A new version that changes a shape fails here. Each test removes what it made.
 """
@@ -20,7 +20,7 @@ from ollamazure import catalog
 from tests.e2e.deployment import Deployment
 from tests.e2e.test_drift import by_resource, drift
 
-TOOL = "sudo /usr/local/lib/ollamazure/webui.py"
+TOOL = "sudo /usr/local/lib/ollamazure/webui-cli"
 DECLARED = "/etc/ollamazure/declared"
 SETTINGS = "/etc/ollamazure/open-webui.json"
 EVERYONE = {"everyone": True}
@@ -223,7 +223,7 @@ def test_a_removed_user_is_suspended_and_keeps_the_chats(
         assert answer(client.get(f"/api/v1/chats/{chat}"))["title"] == "Kept"
 
     webui.declare("user", email, user(email, state="deleted"))
-    assert "it is there, declared deleted" in webui.apply("user", email)
+    assert "it exists, declared deleted" in webui.apply("user", email)
     assert "is as declared" in webui.apply("user", email)
     assert account(admin, email) is None
     assert chats(deployment, chat) == 0
@@ -513,7 +513,7 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
         ran = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
         assert (ran.code == 0) == there, ran.output
         if not there:
-            assert "there is no sentence-transformers/all-MiniLM-L6-v2" in ran.output
+            assert "sentence-transformers/all-MiniLM-L6-v2 is missing" in ran.output
             assert answer(admin.get("/api/v1/configs/export")) == before
         _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
         assert ("sentence-transformers" in found.get("embedding_config", "")) == there
@@ -523,7 +523,7 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
         # To Pulumi an update that failed is none, so nothing has run again.
         if not there:
             unfinished = by_resource(drift(deployment).output)["open-webui-settings"]
-            assert "its last run did not finish" in unfinished
+            assert "did not finish" in unfinished
         deployment.up(reapply=secrets.token_hex(4))
     assert "open-webui-settings" not in by_resource(drift(deployment).output)
     _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
@@ -596,7 +596,7 @@ def test_an_error_has_the_items_name_and_open_webuis_message(
     webui.declare("user", "nobody", user(deployment.outputs["adminEmail"], state="suspended"))
     failed = webui.apply("user", "nobody", fails=True)
     assert "403" in failed
-    assert "The first account stays an active admin: leave it out of `users`." in failed
+    assert "The first account stays an active administrator: remove it from `users`." in failed
 
     webui.declare("user", "nobody", user("nobody@example.org", groups=["Missing"]))
     failed = webui.apply("user", "nobody", password="long enough", fails=True)

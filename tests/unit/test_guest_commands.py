@@ -1,7 +1,7 @@
-"""Every command that runs on the machine comes from a package that is certainly there.
+"""Every command that runs on the machine comes from a package that is certainly installed.
 
-Certainly there is what cloud-init installs (`packages:`), what Debian's cloud image holds
-(emulator/artifacts/cloud-image-packages.txt), and what every Debian has (its essential packages).
+These are the packages that cloud-init installs (`packages:`), those of Debian's cloud image
+(emulator/artifacts/cloud-image-packages.txt), and Debian's essential packages.
 """
 
 from __future__ import annotations
@@ -97,15 +97,15 @@ SCRIPTS = scripts()
 
 
 @pytest.mark.parametrize("where", sorted(SCRIPTS))
-def test_each_command_has_a_package_that_is_there(where: str) -> None:
+def test_each_command_has_a_package_that_is_installed(where: str) -> None:
     image = (PROJECT / "emulator/artifacts/cloud-image-packages.txt").read_text().splitlines()
-    there = {*FIRST_BOOT["packages"], *image, *ESSENTIAL}
+    installed = {*FIRST_BOOT["packages"], *image, *ESSENTIAL}
     for name in SCRIPTS[where]:
         if _is_ours(name):
             continue
         package = PACKAGES.get(name.rpartition("/")[2])
         assert package, f"{where} uses {name}; tests/unit/packages_of_commands.yaml misses it"
-        assert package in there, f"{where} uses {name} of {package}, which nothing installs"
+        assert package in installed, f"{where} uses {name} of {package}, which nothing installs"
 
 
 def _is_ours(name: str) -> bool:
@@ -113,6 +113,6 @@ def _is_ours(name: str) -> bool:
     return name == "/usr/local/bin/ollama" or name.rpartition("/")[2] in OURS
 
 
-def test_the_list_of_packages_names_no_command_that_nobody_uses() -> None:
+def test_the_list_of_packages_has_only_commands_that_are_used() -> None:
     used = {name.rpartition("/")[2] for names in SCRIPTS.values() for name in names}
     assert set(PACKAGES) - used == set()

@@ -1,8 +1,8 @@
-// Permissions that Open WebUI 0.12.4 has, and that its page alone keeps to: the application does
-// what a program asks that signs in as the user. So Nginx asks for them before it does.
+// Checks permissions that only the page of Open WebUI 0.12.4 respects. The application itself does
+// everything that a program requests with a user's session, so Nginx checks them first.
 
-// For auth_request: has the one who asks the permission $needed, such as chat.file_upload?
-// 204 yes, 403 no, 401 nobody is signed in; anything else is Open WebUI's trouble.
+// For auth_request: whether the user has the permission $needed, such as chat.file_upload.
+// 204 yes, 403 no, 401 no user is signed in; any other status is an error of Open WebUI.
 async function check(request) {
     const needed = request.variables.needed;
     if (needed === "") {

@@ -270,7 +270,7 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
 
 def test_every_user_sees_a_model_that_is_there() -> None:
     script = deploy().named("model-phi4-mini").inputs["stdin"]
-    pull, show = script.index("model.py pull phi4-mini"), script.index("webui.py show phi4-mini")
+    pull, show = script.index("model.py pull phi4-mini"), script.index("webui-cli show phi4-mini")
     assert pull < show
 
 
@@ -316,7 +316,7 @@ def test_what_a_user_may_do_begins_safe_and_is_the_admins_until_it_is_declared()
         return declared(args, "https://chat.example.org")
 
     said_nothing, said = wanted(), wanted(permissions={"chat": {"file_upload": True}})
-    begins = said_nothing["begin_with"]["user.permissions"]
+    begins = said_nothing["defaults"]["user.permissions"]
     assert "user.permissions" not in said_nothing["config"]
     assert begins["chat"]["edit"] is True
     for branch, name in (
@@ -342,7 +342,7 @@ def test_documents_are_searched_where_a_model_embeds() -> None:
     assert with_one["rag.bypass_embedding_and_retrieval"] is False
     without = declared(args, "")
     assert not any(key.startswith("rag.embedding") for key in without["config"])
-    assert without["begin_with"]["rag.bypass_embedding_and_retrieval"] is True
+    assert without["defaults"]["rag.bypass_embedding_and_retrieval"] is True
 
 
 def test_documents_are_searched_by_the_images_own_model_or_never_when_told_so() -> None:
@@ -373,8 +373,8 @@ def test_banners_are_the_admins_until_they_are_declared() -> None:
 
 def test_a_model_that_is_not_for_everybody_is_not_shown_to_everybody() -> None:
     script = deploy(restricted_models=frozenset({"phi4-mini:latest"}))
-    assert "webui.py show" not in script.named("model-phi4-mini").inputs["stdin"]
-    assert "webui.py show llama3.2:1b" in script.named("model-llama3.2-1b").inputs["stdin"]
+    assert "webui-cli show" not in script.named("model-phi4-mini").inputs["stdin"]
+    assert "webui-cli show llama3.2:1b" in script.named("model-llama3.2-1b").inputs["stdin"]
 
 
 def test_two_models_are_downloaded_at_once() -> None:

@@ -154,11 +154,11 @@ def test_a_new_user_changes_nothing_about_the_others() -> None:
 def test_a_user_is_suspended_when_taken_away_and_other_things_are_removed() -> None:
     found = items(deploy(**TEAM))
     assert (
-        "webui.py remove user alice@example.com "
+        "webui-cli remove user alice@example.com "
         in found["user-alice@example.com"].inputs["delete"]
     )
     removal = found["knowledge-House-rules"].inputs["delete"]
-    assert "webui.py remove knowledge 'House rules' " in removal
+    assert "webui-cli remove knowledge 'House rules' " in removal
 
 
 def test_the_password_is_only_where_the_engine_hides_it() -> None:
@@ -168,7 +168,7 @@ def test_the_password_is_only_where_the_engine_hides_it() -> None:
     assert "stdin" in alice.secrets
     assert password in alice.inputs["stdin"]
     assert (
-        "secret password | /usr/local/lib/ollamazure/webui.py apply user" in alice.inputs["stdin"]
+        "secret password | /usr/local/lib/ollamazure/webui-cli apply user" in alice.inputs["stdin"]
     )
     for command in recorder.of("command:remote:Command"):
         shown = {key: value for key, value in command.inputs.items() if key not in command.secrets}

@@ -1,13 +1,17 @@
-"""What a command remembers against what is there. Units, kernel and applications: tests/e2e."""
+"""The record of a command against the machine. Units, kernel and applications: tests/e2e."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import drift
 import pytest
+
+from components import remote_command
+from ollamazure import manifest
 
 
 @pytest.fixture
@@ -29,36 +33,66 @@ def test_a_file_as_it_was_installed(file: drift.Installed) -> None:
     assert differences(file) == []
 
 
-def test_a_changed_file_is_told_with_the_time_of_the_change(file: drift.Installed) -> None:
+def test_a_changed_file_is_reported_with_the_time_of_the_change(file: drift.Installed) -> None:
     file.path.write_text("by hand\n")
     os.utime(file.path, (0, 1_800_000_000))
     assert differences(file) == [f"{file.path} was changed (2027-01-15 08:00 UTC)"]
 
 
-def test_a_file_that_is_gone(file: drift.Installed) -> None:
+def test_a_missing_file(file: drift.Installed) -> None:
     file.path.unlink()
-    assert list(drift.drift_of_file(file)) == [f"{file.path} is gone"]
+    assert list(drift.drift_of_file(file)) == [f"{file.path} is missing"]
 
 
-def test_a_file_that_everybody_may_write(file: drift.Installed) -> None:
+def test_a_file_that_everyone_can_write(file: drift.Installed) -> None:
     file.path.chmod(0o666)
     [found] = drift.drift_of_file(file)
     assert f"{file.path} has mode 0666" in found and "declared are 0640 and 0" in found
 
 
-def test_reads_what_a_command_remembers(tmp_path: Path) -> None:
-    (tmp_path / "files").write_text("0644 abc /etc/a name with spaces\n0755 def /usr/b\n")
-    assert drift.files_of(tmp_path) == [
-        ("0644", "abc", Path("/etc/a name with spaces")),
-        ("0755", "def", Path("/usr/b")),
+@pytest.fixture
+def record_of_command(tmp_path: Path) -> Path:
+    """The folder of a command, as its script leaves it."""
+    files = [
+        (remote_command.File(str(tmp_path / "a name with spaces"), "0640", content=b""), b"x\n"),
+        (remote_command.File(str(tmp_path / "key"), "0600", key="key"), b""),
+    ]
+    script = remote_command.render_script(
+        "it", "true", files, purpose="do it", machine="vm-1", secrets=True
+    )
+    folder = tmp_path / "installed" / "it"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(manifest.split(script)[0])
+    (folder / "secret-files").write_text(f"abc  {tmp_path / 'key'}\n")
+    return folder
+
+
+def test_reads_the_manifest_and_the_digests_of_secrets(record_of_command: Path) -> None:
+    digest = hashlib.sha256(b"x\n").hexdigest()
+    folder = record_of_command.parents[1]
+    described = json.loads((record_of_command / "manifest.json").read_text())
+    assert drift.files_of(described, record_of_command) == [
+        ("0640", digest, folder / "a name with spaces"),
+        ("0600", "abc", folder / "key"),
     ]
 
 
-def test_a_command_that_did_not_finish(tmp_path: Path) -> None:
+def test_a_command_that_did_not_finish(record_of_command: Path) -> None:
+    unfinished = "the last run of the command to do it did not finish"
+    assert unfinished not in drift.drift_of(record_of_command)
+    (record_of_command / "unfinished").touch()
+    assert unfinished in drift.drift_of(record_of_command)
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"purpose": "do it", "files": [{}]}'])
+def test_a_command_without_a_manifest_is_drift(text: str | None, tmp_path: Path) -> None:
+    """For example one that an earlier version of the program ran."""
     (tmp_path / "files").write_text("")
-    assert list(drift.drift_of(tmp_path)) == []
-    (tmp_path / "unfinished").touch()
-    assert list(drift.drift_of(tmp_path)) == ["its last run did not finish"]
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+        (tmp_path / "secret-files").touch()
+    [found] = drift.drift_of(tmp_path)
+    assert "manifest.json cannot be read" in found and "`pulumi up` writes it" in found
 
 
 @pytest.mark.parametrize(

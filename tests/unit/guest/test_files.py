@@ -73,7 +73,7 @@ def test_ollama_unit(tmp_path: Path, gpu: bool) -> None:
 
 def test_every_hardening_line_of_ollama_says_why() -> None:
     text = remote_command.render_file("/etc/systemd/system/ollama.service", gpu=False, **OLLAMA)
-    block = text.split("# It serves whoever reaches it")[1].split("[Install]")[0]
+    block = text.split("# Ollama serves every client")[1].split("[Install]")[0]
     for group in re.split(r"\n(?=#)", block)[1:]:
         assert len(group.strip().splitlines()) > 1, group
 
@@ -94,7 +94,7 @@ def test_open_webui_publishes_no_port() -> None:
     assert "Volume=open-webui:/app/backend/data\n" in text
 
 
-def test_pages_of_the_web_are_fetched_when_somebody_may_use_them() -> None:
+def test_web_pages_are_fetched_only_if_users_may_use_them() -> None:
     nowhere = "Environment=WEB_FETCH_FILTER_LIST=nowhere.invalid\n"
     assert nowhere in container("open-webui")
     assert nowhere not in container("open-webui", web_access=True)

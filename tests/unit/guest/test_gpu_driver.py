@@ -84,7 +84,9 @@ def test_the_machine_restarts_into_the_kernel_of_the_driver(machine: Machine) ->
     assert NEW in done.stderr
 
 
-def test_a_driver_that_was_not_built_is_said_with_the_compilers_words(machine: Machine) -> None:
+def test_a_driver_that_was_not_built_is_reported_with_the_output(
+    machine: Machine,
+) -> None:
     machine.running, machine.built = OLD, "none"
     log = machine.root / "var/lib/dkms/nvidia-current/550.163.01/build/make.log"
     log.parent.mkdir(parents=True)
@@ -96,7 +98,7 @@ def test_a_driver_that_was_not_built_is_said_with_the_compilers_words(machine: M
 
 
 @pytest.mark.parametrize("action", ["load", "check"])
-def test_a_driver_that_the_kernel_refuses_is_said_with_the_kernels_words(
+def test_a_driver_that_the_kernel_refuses_is_reported_with_its_messages(
     machine: Machine, action: str
 ) -> None:
     machine.loads = False
@@ -107,11 +109,11 @@ def test_a_driver_that_the_kernel_refuses_is_said_with_the_kernels_words(
 
 
 @pytest.mark.parametrize("action", ["load", "check"])
-def test_a_machine_without_a_gpu_is_said_to_be(machine: Machine, action: str) -> None:
+def test_a_machine_without_a_gpu_is_reported(machine: Machine, action: str) -> None:
     machine.gpu = False
     done = machine.run(action)
     assert (done.returncode, machine.log) == (1, [])
-    assert "nvidia-smi finds no GPU" in done.stderr.splitlines()[-1]
+    assert "nvidia-smi finds no working GPU" in done.stderr.splitlines()[-1]
 
 
 def test_what_was_found_is_shown(machine: Machine) -> None:

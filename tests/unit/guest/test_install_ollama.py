@@ -191,7 +191,7 @@ def test_a_gpu_that_ollama_does_not_use_is_an_error(machine: Machine) -> None:
     done = machine.install("1.0.0", "gpu")
     assert done.returncode == 1
     assert "library=cpu" in done.stderr
-    assert "Ollama finds no GPU that it can use" in done.stderr.splitlines()[-1]
+    assert "Ollama finds no GPU that it supports" in done.stderr.splitlines()[-1]
 
 
 def test_again_it_downloads_and_restarts_nothing(machine: Machine) -> None:
@@ -226,11 +226,11 @@ def test_a_restart_that_did_not_happen_is_made_good(machine: Machine) -> None:
     assert machine.restarts == 2
 
 
-def test_refuses_what_the_checksum_does_not_fit(machine: Machine) -> None:
+def test_refuses_a_download_that_does_not_match_its_checksum(machine: Machine) -> None:
     machine.release("1.0.0", checksum="0" * 64)
     done = machine.install("1.0.0")
     assert done.returncode == 1
-    assert "is not what its checksum says" in done.stderr
+    assert "does not match its checksum" in done.stderr
     assert not (machine.home / "current").exists()
     assert list(machine.home.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_goes_on_where_a_download_stopped(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("honours_ranges", [True, False])
-def test_begins_anew_when_it_cannot_go_on(machine: Machine, honours_ranges: bool) -> None:
+def test_starts_again_if_it_cannot_resume(machine: Machine, honours_ranges: bool) -> None:
     packed = machine.release("1.0.0")
     machine.honours_ranges = honours_ranges
     machine.home.mkdir(parents=True)

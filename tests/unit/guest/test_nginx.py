@@ -162,7 +162,7 @@ def test_accepts_its_configuration(root: Path, tmp_path: Path, self_signed: bool
         [*nginx.command(root, tmp_path), "-t", "-q"], capture_output=True, text=True, check=False
     )
     assert tested.returncode == 0, tested.stderr
-    # Browsers told to insist on HTTPS would not let anybody past a self-signed certificate.
+    # A browser that insists on HTTPS would not let users continue with a self-signed certificate.
     assert ("Strict-Transport-Security" in text) is not self_signed
     assert "worker_connections 1024;" in text
 
@@ -313,8 +313,8 @@ def test_no_other_spelling_of_an_address_gets_past(site: Site, path: str) -> Non
     assert [each for each in site.reached if refused.fullmatch(unquote(each))] == []
 
 
-def test_nobody_puts_anything_in_without_a_session(site: Site) -> None:
-    for headers in ({}, {"Authorization": "Bearer nobody"}):
+def test_nothing_is_uploaded_without_a_session(site: Site) -> None:
+    for headers in ({}, {"Authorization": "Bearer unknown"}):
         site.reached.clear()
         status, _, text = site.ask("/api/v1/files/", method="POST", body=b"{}", headers=headers)
         assert (status, json.loads(text)) == (401, {"detail": "Not authenticated"})

@@ -1,4 +1,4 @@
-"""What the machine's tool makes of the kernel's words. Services and models: tests/e2e."""
+"""Reading the kernel's values on the machine. Services and models: tests/e2e."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HugePages_Total:       0
 """
 
 
-def test_free_is_what_programs_can_still_have() -> None:
+def test_free_memory_is_what_is_available_to_programs() -> None:
     assert status.memory(MEMINFO) == {"total": 8129836 * 1024, "free": 3251232 * 1024}
 
 

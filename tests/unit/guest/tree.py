@@ -1,4 +1,4 @@
-"""The machine's files as they lie in `guest/`."""
+"""The machine's files in `guest/`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from components.remote_command import GUEST
 
 
 def files() -> list[Path]:
-    """All of them, without the bytecode that Python leaves beside modules which tests import."""
+    """All files, without the bytecode of modules that tests import."""
     return sorted(
         path for path in GUEST.rglob("*") if path.is_file() and path.parent.name != "__pycache__"
     )

@@ -42,7 +42,7 @@ PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n"
 
 @dataclass(frozen=True)
 class Violation:
-    """What a policy reported."""
+    """A violation that a policy reported."""
 
     policy: str
     level: EnforcementLevel | None
@@ -51,7 +51,7 @@ class Violation:
 
 @cache
 def program(stack: str) -> Sequence[Recorded]:
-    """All that the program registers for a shipped stack; the mocks' names say no stack."""
+    """All resources of a shipped stack; the URNs of the mocks have no stack."""
     return [
         replace(it, urn=f"urn:pulumi:{stack}::ollamazure::{it.type}::{it.name}")
         for it in whole_program(stack).resources
@@ -87,7 +87,7 @@ def violations(resource: Recorded, inputs: Mapping[str, Any] | None = None) -> l
 
 
 def noting(policy: Policy, found: list[Violation]) -> ReportViolation:
-    """What a policy reports its violations to."""
+    """A function that collects the violations of a policy."""
 
     def report(message: str, urn: str | None = None) -> None:
         found.append(Violation(policy.name, policy.enforcement_level, message))
@@ -96,7 +96,7 @@ def noting(policy: Policy, found: list[Violation]) -> ReportViolation:
 
 
 def stack_violations(*resources: PolicyResource) -> list[Violation]:
-    """What the policies of whole stacks say."""
+    """The violations that the policies of whole stacks report."""
     found: list[Violation] = []
     for policy in POLICIES:
         if isinstance(policy, StackValidationPolicy):
@@ -119,8 +119,8 @@ def changed(inputs: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_program_holds_to_its_policies(stack: str) -> None:
-    """Errors nowhere; the only warning of a shipped stack is SSH from everywhere, said there."""
+def test_the_program_passes_its_policies(stack: str) -> None:
+    """No shipped stack has an error; the only warning is about SSH that is open to everyone."""
     found = [violation for it in program(stack) for violation in violations(it)]
     assert {it.policy for it in found} <= {"ssh-for-known-addresses-outside-production"}
     assert EnforcementLevel.MANDATORY not in {it.level for it in found}
@@ -190,7 +190,7 @@ def test_what_breaks_a_policy(name: str, path: str, value: Any, policy: str) -> 
 
 
 def test_every_policy_is_broken_by_a_test() -> None:
-    """A new policy without a test that breaks it is not done."""
+    """Each policy needs a test that breaks it."""
     elsewhere = {
         "only-web-ports-for-the-world",
         "ssh-for-known-addresses",
@@ -231,7 +231,7 @@ WEB_ONLY, SSH_KNOWN = "only-web-ports-for-the-world", "ssh-for-known-addresses"
 
 
 @pytest.mark.parametrize(
-    "everybody",
+    "everyone",
     [
         "*",
         "0.0.0.0/0",
@@ -246,18 +246,18 @@ WEB_ONLY, SSH_KNOWN = "only-web-ports-for-the-world", "ssh-for-known-addresses"
     ],
     ids=str,
 )
-def test_every_form_of_the_world_is_the_world(everybody: str | list[str]) -> None:
-    found = violations(*opened(everybody, "11434"))
+def test_every_form_of_everyone_is_recognised(everyone: str | list[str]) -> None:
+    found = violations(*opened(everyone, "11434"))
     assert {it.policy for it in found} == {WEB_ONLY}
     assert "nsg: the rule door opens port 11434 to everyone." in found[0].message
 
 
 @pytest.mark.parametrize(
-    "somebody",
+    "source",
     ["203.0.113.7/32", "203.0.113.7", "10.0.0.0/8", "VirtualNetwork", "AzureLoadBalancer"],
 )
-def test_known_addresses_may_reach_any_port(somebody: str) -> None:
-    assert violations(*opened(somebody, "*")) == []
+def test_known_addresses_may_reach_any_port(source: str) -> None:
+    assert violations(*opened(source, "*")) == []
 
 
 @pytest.mark.parametrize(
@@ -276,16 +276,16 @@ def test_known_addresses_may_reach_any_port(somebody: str) -> None:
     ],
     ids=str,
 )
-def test_ports_open_to_the_world(ports: str | list[str], policies: list[str]) -> None:
+def test_ports_open_to_everyone(ports: str | list[str], policies: list[str]) -> None:
     assert {it.policy for it in violations(*opened("*", ports))} == {*policies}
 
 
 @pytest.mark.parametrize("other", [{"access": "Deny"}, {"direction": "Outbound"}], ids=str)
-def test_rules_that_let_nobody_in_open_nothing(other: dict[str, str]) -> None:
+def test_rules_that_allow_no_access_open_nothing(other: dict[str, str]) -> None:
     assert violations(*opened("*", "*", **other)) == []
 
 
-def test_a_rule_of_its_own_and_versioned_types_are_seen_too() -> None:
+def test_single_rules_and_versioned_types_are_checked_too() -> None:
     _, inputs = opened("*", "11434")
     for type_, props in (
         ("azure-native:network:SecurityRule", inputs["securityRules"][0]),
@@ -335,7 +335,7 @@ def test_a_size_that_the_catalog_does_not_know_passes() -> None:
 
 
 def test_every_resource_in_azure_has_to_have_the_tags() -> None:
-    """Also a kind of resource that the program gets later."""
+    """Also kinds of resources that are added later."""
     for resource in program("prod"):
         if "tags" in resource.inputs:
             found = violations(resource, changed(resource.inputs, "tags", REMOVED))
@@ -343,7 +343,7 @@ def test_every_resource_in_azure_has_to_have_the_tags() -> None:
 
 
 def paths(value: Any, before: str = "") -> Iterator[str]:
-    """Every place in a resource's inputs, lists as a whole."""
+    """The path of each of a resource's inputs; a list is one input."""
     for name, inner in value.items():
         yield f"{before}{name}"
         if isinstance(inner, dict):

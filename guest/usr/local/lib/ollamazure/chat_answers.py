@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Asks each model one question, the way a user's browser does, and says which hop fails.
+"""Asks each model one question, as a user's browser does, and reports the hop that fails.
 
     chat_answers.py    with JSON on standard input:
         {"url": "https://…", "fingerprint": "AB:CD:…", "email": "…", "password": "…",
          "models": ["…"], "connect": "ADDRESS or null"}
 
-The certificate is known by its SHA-256 fingerprint, so a self-signed one is as good as any other.
-`connect` names another address to reach `url` at: on the machine itself, its own.
-Nothing but Python's standard library, so that the same file runs anywhere.
+The certificate is checked by its SHA-256 fingerprint, so it may be self-signed. `connect` is
+another address for the connection to `url`: on the machine itself, its own.
+The program uses only Python's standard library, so that it runs anywhere.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 QUESTION = "What is the capital of France? Answer in one word."
-# A model is read from the disk at its first question, and a processor thinks slowly.
+# Ollama loads a model from the disk at its first question, and processors are slow.
 ANSWER_WITHIN = 900  # seconds
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
 SIGN_IN_TRIES = 10
-SIGN_IN_PAUSE = 20  # seconds; Open WebUI forgets sign-ins after three minutes
+SIGN_IN_PAUSE = 20  # seconds; Open WebUI counts sign-ins over three minutes
 
 
 class HopError(Exception):
-    """A hop that does not work: which one, what happened, what to do."""
+    """A hop that fails, with the problem and the fix."""
 
     def __init__(self, hop: str, what: str, fix: str) -> None:
         super().__init__(f"{hop}: {what}\n{fix}")
 
 
 @dataclass(frozen=True)
-class Chat:
-    """The chat at `url`, as a client sees it."""
+class AnswerProbe:
+    """A client of the chat."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class Chat:
     connect: str | None = None
 
     @classmethod
-    def at(cls, url: str, fingerprint: str, connect: str | None) -> Chat:
+    def at(cls, url: str, fingerprint: str, connect: str | None) -> AnswerProbe:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise HopError("url", f"{url} is not an https address.", "Check the stack's settings.")
@@ -59,7 +59,7 @@ class Chat:
     def request(
         self, method: str, path: str, body: Any = None, token: str | None = None
     ) -> tuple[int, Any]:
-        """Status and JSON answer (its text, where it is not JSON)."""
+        """The status and the answer: decoded JSON, or the text."""
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -72,12 +72,12 @@ class Chat:
         except (OSError, http.client.HTTPException) as error:
             raise HopError(
                 "Nginx",
-                f"{method} {path} broke off: {error!r}.",
-                "See `sudo journalctl --unit nginx` on the machine.",
+                f"{method} {path} failed: {error!r}.",
+                "Run `sudo journalctl --unit nginx` on the machine.",
             ) from error
         finally:
             connection.close()
-        return answer.status, _parsed(text)
+        return answer.status, _parse(text)
 
     def _open(self) -> ssl.SSLSocket:
         plain = self._tcp(self._address())
@@ -90,18 +90,18 @@ class Chat:
             plain.close()
             raise HopError(
                 "TLS",
-                f"{self.host}:{self.port} does not speak TLS: {error}.",
-                "See `sudo journalctl --unit nginx` on the machine.",
+                f"{self.host}:{self.port} does not answer with TLS: {error}.",
+                "Run `sudo journalctl --unit nginx` on the machine.",
             ) from error
         shown = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
         if shown != self.fingerprint:
             secure.close()
             raise HopError(
                 "TLS",
-                f"{self.host}:{self.port} shows a certificate with the fingerprint {shown}, "
+                f"{self.host}:{self.port} has a certificate with the fingerprint {shown}, "
                 f"not {self.fingerprint}.",
-                "Something else answers at this address, or Nginx has not taken up the new "
-                "certificate: `sudo systemctl reload nginx` on the machine.",
+                "Another server answers at this address, or Nginx has not loaded the new "
+                "certificate: run `sudo systemctl reload nginx` on the machine.",
             )
         secure.settimeout(ANSWER_WITHIN)
         return secure
@@ -114,7 +114,7 @@ class Chat:
             raise HopError(
                 "DNS",
                 f"{name} has no address: {error}.",
-                "Point its DNS record at the machine's public address, or wait until it is known.",
+                "Set its DNS record to the machine's public address, or wait until DNS has it.",
             ) from error
         return str(found[0][4][0])
 
@@ -125,45 +125,45 @@ class Chat:
             raise HopError(
                 "TCP",
                 f"{address} port {self.port} cannot be reached: {error}.",
-                "Check that this network lets HTTPS out; where it does not, set "
-                "`pulumi config set probeFrom machine`.",
+                "Check that this network allows HTTPS; if it does not, run "
+                "`pulumi config set ollamazure:probeFrom machine`.",
             ) from error
 
 
 def main() -> int:
-    asked = json.load(sys.stdin)
+    task = json.load(sys.stdin)
     try:
-        chat = Chat.at(asked["url"], asked["fingerprint"], asked.get("connect"))
+        chat = AnswerProbe.at(task["url"], task["fingerprint"], task.get("connect"))
         wait_until_ready(chat)
-        token = sign_in(chat, asked["email"], asked["password"])
-        check_models(chat, token, asked["models"])
-        for model in asked["models"]:
+        token = sign_in(chat, task["email"], task["password"])
+        check_models(chat, token, task["models"])
+        for model in task["models"]:
             ask(chat, token, model)
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
-    if asked.get("connect"):
-        print("Asked from the machine itself: the way from the public network was not tested.")
+    if task.get("connect"):
+        print("The machine itself asked the questions: access over the internet was not tested.")
     return 0
 
 
-def wait_until_ready(chat: Chat) -> None:
-    """Nginx answers for itself (503) while Open WebUI starts."""
-    begun = time.monotonic()
+def wait_until_ready(chat: AnswerProbe) -> None:
+    """Waits: while Open WebUI starts, Nginx answers with 503."""
+    start = time.monotonic()
     while True:
         status, _ = chat.request("GET", "/ready")
         if status == 200:
             return
-        if time.monotonic() - begun > READY_WITHIN:
+        if time.monotonic() - start > READY_WITHIN:
             raise HopError(
                 "Open WebUI",
                 f"not ready after {READY_WITHIN} s (status {status}).",
-                "See `sudo journalctl --unit open-webui` on the machine.",
+                "Run `sudo journalctl --unit open-webui` on the machine.",
             )
         time.sleep(1)
 
 
-def sign_in(chat: Chat, email: str, password: str) -> str:
+def sign_in(chat: AnswerProbe, email: str, password: str) -> str:
     body = {"email": email, "password": password}
     for _ in range(SIGN_IN_TRIES):
         status, answer = chat.request("POST", "/api/v1/auths/signin", body)
@@ -174,38 +174,38 @@ def sign_in(chat: Chat, email: str, password: str) -> str:
         raise HopError(
             "sign-in",
             f"{email} cannot sign in: {status} {_detail(answer)}.",
-            "The password was changed elsewhere? `pulumi up --replace '**::open-webui-admin'` "
-            "sets the declared one again.",
+            "If the password was changed elsewhere, `pulumi up --replace "
+            "'**::open-webui-admin'` sets the declared one again.",
         )
     return str(answer["token"])
 
 
-def check_models(chat: Chat, token: str, models: list[str]) -> None:
+def check_models(chat: AnswerProbe, token: str, models: list[str]) -> None:
     status, answer = chat.request("GET", "/api/models", token=token)
     if status != 200 or not isinstance(answer, dict):
         raise HopError(
             "Open WebUI",
-            f"its list of models: {status} {_detail(answer)}.",
-            "See `sudo journalctl --unit open-webui` on the machine.",
+            f"it does not list its models: {status} {_detail(answer)}.",
+            "Run `sudo journalctl --unit open-webui` on the machine.",
         )
     listed = {model["id"] for model in answer.get("data", [])}
     missing = [model for model in models if model not in listed]
     if missing and not listed:
         raise HopError(
             "Ollama",
-            "Open WebUI lists no model at all, so it does not reach Ollama.",
-            "See `sudo systemctl status ollama ollamazure-firewall` on the machine.",
+            "Open WebUI lists no model, so it does not reach Ollama.",
+            "Run `sudo systemctl status ollama ollamazure-firewall` on the machine.",
         )
     if missing:
         raise HopError(
             "model",
-            f"{', '.join(missing)} is not listed; there are {', '.join(sorted(listed))}.",
-            "See `ollama list` on the machine.",
+            f"{', '.join(missing)} is not in the list: {', '.join(sorted(listed))}.",
+            "Run `ollama list` on the machine.",
         )
 
 
-def ask(chat: Chat, token: str, model: str) -> None:
-    begun = time.monotonic()
+def ask(chat: AnswerProbe, token: str, model: str) -> None:
+    start = time.monotonic()
     body = {
         "model": model,
         "messages": [{"role": "user", "content": QUESTION}],
@@ -218,20 +218,20 @@ def ask(chat: Chat, token: str, model: str) -> None:
         raise HopError(
             f"model {model}",
             f"{status} {_detail(answer)}.",
-            "See `sudo journalctl --unit ollama` on the machine; out of memory is the usual cause.",
+            "Run `sudo journalctl --unit ollama` on the machine; usually it has too little memory.",
         )
     text = _text(answer)
     if not text:
         raise HopError(
             f"model {model}",
             f"an empty answer: {json.dumps(answer)[:300]}",
-            "See `sudo journalctl --unit ollama` on the machine.",
+            "Run `sudo journalctl --unit ollama` on the machine.",
         )
-    print(f"{model} answers after {time.monotonic() - begun:.1f} s: {' '.join(text.split())[:80]}")
+    print(f"{model} answers after {time.monotonic() - start:.1f} s: {' '.join(text.split())[:80]}")
 
 
 def _text(answer: Any) -> str:
-    """What a completion says; models that think aloud may say it there."""
+    """The text of a completion; models that reason may have it in another field."""
     try:
         message = answer["choices"][0]["message"]
     except (KeyError, IndexError, TypeError):
@@ -244,7 +244,7 @@ def _detail(answer: Any) -> str:
     return " ".join(str(found).split())[:300]
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

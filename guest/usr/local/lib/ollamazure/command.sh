@@ -48,5 +48,7 @@ put() {
 # put_secret KEY PATH MODE [SUFFIX]: the same with a secret, whose digest only this machine records.
 put_secret() {
     secret "$1" | put "${@:2}"
-    printf '%s  %s\n' "$(secret "$1" | sha256sum | cut -d ' ' -f 1)" "$2" >>"$installed/secret-files"
+    local digest
+    digest=$(secret "$1" | sha256sum | cut -d ' ' -f 1)
+    printf '%s  %s\n' "$digest" "$2" >>"$installed/secret-files"
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/python3 -B
-"""Prints what on this machine is no longer as the program's commands have left it.
+"""Prints what on this machine differs from what the program's commands set up; only reads.
 
-    drift.py        [{"resource": "nginx-config", "what": "/etc/nginx/nginx.conf is gone"}, …]
+    drift.py        [{"resource": "nginx-config", "what": "/etc/nginx/nginx.conf is missing"}, …]
 
-{"email": …, "password": …} of the administrator may be on standard input, and is compared, too.
-Only reads. A resource is a command of the program; what no command has declared is no drift. Each
-command remembers what it did in a folder of its own: `files`, a line `MODE SHA256 PATH` for each
-file that it installed, `model`, which model it pulled, and `unfinished`, until it has done so.
+{"email": …, "password": …} of the administrator may be on standard input, and is checked, too. A
+resource is a command of the program; what no command declared is no drift. Each command has a
+folder with its record: `manifest.json` (ollamazure/manifest.py), `secret-files` with a line
+`SHA256  PATH` for each file that holds a secret, `model` with the model that it pulled, and
+`unfinished` until it has finished.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import model
 
 INSTALLED = Path("/etc/ollamazure/installed")
 FIREWALL = "/etc/ollamazure/firewall.nft"
 LIST_FIREWALL = ["nft", "list", "table", "inet", "ollamazure"]
-WEBUI = "/usr/local/lib/ollamazure/webui.py"
+WEBUI = "/usr/local/lib/ollamazure/webui-cli"
 UNITS = (Path("/etc/systemd/system"), Path("/etc/containers/systemd"))
 
 
 class Installed(NamedTuple):
-    """A file as it was installed; root owns it."""
+    """A file as a command installed it; root owns it."""
 
     mode: str
-    sha256: str
+    sha256: str | None
     path: Path
 
 
@@ -46,17 +47,26 @@ def main() -> int:
     ]
     admin = sys.stdin.read()
     if is_active("open-webui.service"):
-        found += asked_of_webui("drift")
-        found += asked_of_webui("drift-of-admin", admin) if admin else []
+        found += drift_of_webui("drift")
+        found += drift_of_webui("drift-of-admin", admin) if admin else []
     json.dump(found, sys.stdout)
     return 0
 
 
 def drift_of(folder: Path) -> Iterator[str]:
-    """What differs from what one command has left."""
+    """What differs from the record of one command."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        purpose, files = manifest["purpose"], files_of(manifest, folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield (
+            f"{folder}/manifest.json cannot be read ({error!r}), so this command cannot be checked;"
+            " `pulumi up` writes it, unless the stack no longer has the command"
+        )
+        return
     if (folder / "unfinished").exists():
-        yield "its last run did not finish"
-    for file in files_of(folder):
+        yield f"the last run of the command to {purpose} did not finish"
+    for file in files:
         yield from drift_of_file(file)
         if file.path.parent in UNITS:
             yield from drift_of_unit(file.path)
@@ -67,41 +77,46 @@ def drift_of(folder: Path) -> Iterator[str]:
         yield from drift_of_model(**json.loads(pulled.read_text()))
 
 
-def files_of(folder: Path) -> list[Installed]:
-    lines = (folder / "files").read_text().splitlines()
-    words = [line.split(" ", 2) for line in lines]
-    return [Installed(mode, sha256, Path(path)) for mode, sha256, path in words]
+def files_of(manifest: dict[str, Any], folder: Path) -> list[Installed]:
+    """The files of a manifest. Only the machine has the digests of files that hold a secret."""
+    secrets = [line.split("  ", 1) for line in (folder / "secret-files").read_text().splitlines()]
+    digests = {path: sha256 for sha256, path in secrets}
+    return [
+        Installed(file["mode"], file["sha256"] or digests.get(file["path"]), Path(file["path"]))
+        for file in manifest["files"]
+    ]
 
 
 def drift_of_file(file: Installed) -> Iterator[str]:
     try:
-        content, there = file.path.read_bytes(), file.path.stat()
+        content, status = file.path.read_bytes(), file.path.stat()
     except FileNotFoundError:
-        yield f"{file.path} is gone"
+        yield f"{file.path} is missing"
         return
     if hashlib.sha256(content).hexdigest() != file.sha256:
-        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(there.st_mtime))
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(status.st_mtime))
         yield f"{file.path} was changed ({when})"
-    mode, owner = f"{there.st_mode & 0o7777:04o}", there.st_uid
+    mode, owner = f"{status.st_mode & 0o7777:04o}", status.st_uid
     if (mode, owner) != (file.mode, 0):
         yield f"{file.path} has mode {mode} and owner {owner}, declared are {file.mode} and 0"
 
 
 def drift_of_unit(path: Path) -> Iterator[str]:
-    """Whether what the unit file stands for runs, and will after a restart of the machine."""
+    """Whether the unit of a file runs, and starts again after a restart of the machine."""
     unit = unit_of(path)
     if unit is None:
         return
     if not is_active(unit):
         yield f"{unit} is not active"
         return
-    if said(["systemctl", "is-enabled", unit]) in ("disabled", "masked"):
+    if output_of(["systemctl", "is-enabled", unit]) in ("disabled", "masked"):
         yield f"{unit} does not start with the machine"
-    for override in said(["systemctl", "show", "--property=DropInPaths", "--value", unit]).split():
+    drop_ins = ["systemctl", "show", "--property=DropInPaths", "--value", unit]
+    for override in output_of(drop_ins).split():
         if override.startswith("/etc/"):
-            yield f"{unit} is changed by {override}, which `systemctl revert {unit}` takes away"
+            yield f"{unit} is changed by {override}, which `systemctl revert {unit}` removes"
     if path.suffix == ".container" and path.exists():
-        running = image(path.stem)
+        running = image_of(path.stem)
         if f"Image={running}" not in path.read_text().splitlines():
             yield f"{unit} runs the image {running}"
 
@@ -117,56 +132,54 @@ def unit_of(path: Path) -> str | None:
 
 
 def is_active(unit: str) -> bool:
-    return state(unit) == "active"
+    return state_of(unit) == "active"
 
 
-def state(unit: str) -> str:
-    """In systemd's word: active, activating, failed, inactive."""
-    return said(["systemctl", "is-active", unit])
+def state_of(unit: str) -> str:
+    """The state of a unit in systemd's words: active, activating, failed, inactive."""
+    return output_of(["systemctl", "is-active", unit])
 
 
-def image(container: str) -> str:
-    """The image of a container that runs; empty where it does not."""
-    return said(["podman", "inspect", "--format", "{{.ImageName}}", container])
+def image_of(container: str) -> str:
+    """The image of a container; empty if it does not run."""
+    return output_of(["podman", "inspect", "--format", "{{.ImageName}}", container])
 
 
 def drift_of_firewall() -> Iterator[str]:
-    """The table in the kernel against the file, read by the kernel in a network of its own."""
-    loaded = said(LIST_FIREWALL)
+    """Whether the table in the kernel is that of the file, loaded in a network of its own."""
+    loaded = output_of(LIST_FIREWALL)
     load_and_list = f"nft --file {FIREWALL} && {shlex.join(LIST_FIREWALL)}"
-    declared = said(["unshare", "--net", "sh", "-c", load_and_list])
+    declared = output_of(["unshare", "--net", "sh", "-c", load_and_list])
     if not loaded:
         yield "the firewall is not loaded"
     elif loaded != declared:
-        yield f"the firewall in force is not the one of {FIREWALL}"
+        yield f"the active firewall differs from {FIREWALL}"
 
 
 def drift_of_model(name: str, digest: str) -> Iterator[str]:
     try:
         present = model.digest(name)
     except model.OllamaError as error:
-        yield f"Ollama cannot be asked for {name}: {error}"
+        yield f"Ollama does not list {name}: {error}"
         return
     if present is None:
-        yield f"the model {name} is gone"
+        yield f"the model {name} is missing"
     elif present != digest:
-        yield f"{name} is another model than was pulled"
+        yield f"{name} is not the model that was pulled"
 
 
-def asked_of_webui(question: str, text: str = "") -> list[dict[str, str]]:
-    """What Open WebUI's own tool finds in the application."""
-    asked = subprocess.run(
-        [WEBUI, question], input=text, capture_output=True, text=True, check=False
-    )
-    if asked.returncode:
-        what = f"Open WebUI cannot be asked: {asked.stderr.strip()}"
+def drift_of_webui(command: str, text: str = "") -> list[dict[str, str]]:
+    """What the tool for Open WebUI finds in the application."""
+    done = subprocess.run([WEBUI, command], input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        what = f"Open WebUI cannot be checked: {done.stderr.strip()}"
         return [{"resource": "open-webui-settings", "what": what}]
-    found: list[dict[str, str]] = json.loads(asked.stdout)
+    found: list[dict[str, str]] = json.loads(done.stdout)
     return found
 
 
-def said(command: list[str]) -> str:
-    """What a command prints, whatever its exit code."""
+def output_of(command: list[str]) -> str:
+    """The output of a command, whatever its exit code."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 

@@ -1,46 +1,47 @@
 # shellcheck shell=bash
-# What the steps on this machine share. Sourced, by bash with `set -euo pipefail`.
+# Functions for the commands on this machine. Sourced by bash with `set -euo pipefail`.
 
-# say WORDS…: one line of progress, with the seconds since the step began.
+# say WORDS…: prints one line of progress, with the seconds since the start.
 say() {
     printf '%4ss  %s\n' "$SECONDS" "$*" >&2
 }
 
-# fail WORDS…: says what is wrong and ends the step.
+# fail WORDS…: prints the problem and ends the script.
 fail() {
     say "$*"
     exit 1
 }
 
-# wait_for SECONDS WHAT COMMAND…: runs COMMAND each second until it succeeds, telling every 15
-# seconds what is being waited for.
+# wait_for SECONDS WHAT COMMAND…: runs COMMAND each second until it succeeds. Every 15 seconds it
+# prints what it waits for.
 wait_for() {
-    local seconds=$1 what=$2 begun=$SECONDS told=$SECONDS
+    local seconds=$1 what=$2 start=$SECONDS last=$SECONDS
     shift 2
     until "$@" >/dev/null 2>&1; do
-        if ((SECONDS - begun >= seconds)); then
-            say "$what: not after $seconds seconds."
+        if ((SECONDS - start >= seconds)); then
+            say "$what is not ready after $seconds seconds."
             return 1
         fi
-        if ((SECONDS - told >= 15)); then
-            say "Waiting for $what ($((SECONDS - begun)) of at most $seconds seconds)."
-            told=$SECONDS
+        if ((SECONDS - last >= 15)); then
+            say "Waiting for $what ($((SECONDS - start)) of at most $seconds seconds)."
+            last=$SECONDS
         fi
         sleep 1
     done
 }
 
-# start_with UNIT FILE…: makes UNIT run with the present content of FILE…; restarts it only when it
-# does not already. What it was last started with is remembered, not what this run changed, so that
-# a run cut off between writing a file and restarting is made good by the next. The time of a file
-# counts, too: somebody may have changed it, started the unit, and this run has changed it back.
+# start_with UNIT FILE…: makes UNIT run with the present content of FILE…; restarts it only if it
+# runs with another content. It compares with what UNIT was last started with, not with what this
+# run changed: if a run is cut off between writing a file and the restart, the next run restarts
+# UNIT. It compares the times of the files, too: UNIT may run with a change by hand that this run
+# reverted.
 start_with() {
     local unit=$1 stamp=/var/lib/ollamazure/$1.started-with content
     shift
     content=$(sha256sum "$@" && stat --format '%y  %n' "$@")
     systemctl daemon-reload
     if systemctl is-active --quiet "$unit" && [ "$(cat "$stamp" 2>/dev/null)" = "$content" ]; then
-        say "$unit runs with what is declared."
+        say "$unit already runs as declared."
         return
     fi
     say "Starting $unit."
@@ -53,41 +54,41 @@ start_with() {
     printf '%s\n' "$content" >"$stamp"
 }
 
-# download URL FILE: fetches URL, going on from what is in FILE already, and tells how far it is.
+# download URL FILE: downloads URL, resumes what is in FILE already, and prints the progress.
 download() {
     local url=$1 file=$2 code=0
     say "Downloading $url."
     fetch_on "$url" "$file" || code=$?
-    if [ "$code" = 33 ]; then # the server cannot go on from the middle
+    if [ "$code" = 33 ]; then # the server cannot resume a download
         rm -f "$file"
         code=0
         fetch_on "$url" "$file" || code=$?
     fi
-    [ "$code" = 0 ] || fail "$url cannot be downloaded; curl's reason is above."
+    [ "$code" = 0 ] || fail "$url cannot be downloaded; the reason from curl is above."
 }
 
-# fetch_on URL FILE: one download with curl's exit code.
+# fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
     curl --fail --silent --show-error --location --retry 5 --retry-connrefused \
         --continue-at - --output "$2" "$1" &
-    attend $! tell_size "$2"
+    attend $! say_size "$2"
 }
 
-tell_size() {
+say_size() {
     say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
 }
 
-# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, has its exit code. When
-# this shell ends before, PROCESS ends too: the next run must not meet it.
+# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, returns the exit code
+# of PROCESS. If this shell ends first, PROCESS ends too, so that it does not disturb the next run.
 attend() {
-    local process=$1 told=$SECONDS
+    local process=$1 last=$SECONDS
     shift
     # shellcheck disable=SC2064  # this process, whatever the variable is later
     trap "kill $process 2>/dev/null" EXIT
     while kill -0 "$process" 2>/dev/null; do
-        if ((SECONDS - told >= 15)); then
+        if ((SECONDS - last >= 15)); then
             "$@"
-            told=$SECONDS
+            last=$SECONDS
         fi
         sleep 0.2
     done
@@ -95,7 +96,7 @@ attend() {
     wait "$process"
 }
 
-# pull_image IMAGE: has IMAGE on this machine.
+# pull_image IMAGE: pulls IMAGE unless this machine has it.
 pull_image() {
     local image=$1
     if podman image exists "$image"; then
@@ -103,12 +104,12 @@ pull_image() {
     fi
     say "Pulling $image."
     podman pull --quiet --retry 5 "$image" >/dev/null &
-    attend $! say "  still pulling." ||
-        fail "$image cannot be pulled; Podman's reason is above."
-    say "$image is there."
+    attend $! say "  Still pulling." ||
+        fail "$image cannot be pulled; the reason from Podman is above."
+    say "$image is pulled."
 }
 
-# address_of CONTAINER: its IPv4 address in mynet, where root reaches ports that are not published.
+# address_of CONTAINER: prints its IPv4 address in mynet, where root reaches unpublished ports.
 address_of() {
     podman inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1"
 }

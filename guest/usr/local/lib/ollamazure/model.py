@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Pulls a model into the Ollama of this machine, or removes it.
 
-    model.py pull NAME MEMORY [HOST:PORT]    from Ollama's registry, or from a mirror of it
+    model.py pull NAME RECORD [HOST:PORT]    from Ollama's registry, or from a mirror of it
     model.py remove NAME
 
-Both can be run again at any moment: a pull goes on where the last one stopped, and what is there
-(or gone) already is left so. The file MEMORY holds what was pulled, so that another model which
-somebody has given the name since is told from it, and gives way.
+Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
+if the model exists (or is missing) already. The file RECORD has the digest of the model that was
+pulled. If another model has the name now, it is replaced.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
-# Ollama's own pull retries a broken connection; these are for a registry that is away for longer.
+# Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
 
 
 class OllamaError(Exception):
-    """What Ollama answered, with its HTTP status (0: in the middle of a pull)."""
+    """An error from Ollama, with its HTTP status (0: in the middle of a pull)."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -37,8 +37,8 @@ class OllamaError(Exception):
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
-            case ["pull", name, memory, *mirror]:
-                pull(name, Path(memory), mirror[0] if mirror else None)
+            case ["pull", name, record, *mirror]:
+                pull(name, Path(record), mirror[0] if mirror else None)
             case ["remove", name]:
                 remove(name)
             case _:
@@ -50,15 +50,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def pull(name: str, memory: Path, mirror: str | None) -> None:
+def pull(name: str, record: Path, mirror: str | None) -> None:
     present = digest(name)
     if present is None:
         fetch(name, mirror)
-    elif present != pulled(memory).get("digest", present):
-        say(f"{name} is another model than was pulled here; pulling it again.")
+    elif present != read_record(record).get("digest", present):
+        say(f"{name} is not the model that was pulled here; pulling it again.")
         fetch(name, mirror)
-    memory.write_text(json.dumps({"name": name, "digest": digest(name)}))
-    say(f"{name} is there.")
+    record.write_text(json.dumps({"name": name, "digest": digest(name)}))
+    say(f"{name} is pulled.")
 
 
 def fetch(name: str, mirror: str | None) -> None:
@@ -68,7 +68,7 @@ def fetch(name: str, mirror: str | None) -> None:
             download(source, insecure=mirror is not None)
             break
         except OllamaError as error:
-            if attempt == ATTEMPTS or not worth_another_try(error):
+            if attempt == ATTEMPTS or not can_retry(error):
                 raise OllamaError(f"{name} cannot be pulled from {source}: {error}") from error
             say(f"{name}: {error}; trying again in {PAUSE} s ({attempt} of {ATTEMPTS}).")
             time.sleep(PAUSE)
@@ -82,11 +82,11 @@ def fetch(name: str, mirror: str | None) -> None:
 def remove(name: str) -> None:
     if digest(name):
         call("/api/delete", {"model": name}, method="DELETE")
-    say(f"{name} is not there.")
+    say(f"{name} is removed.")
 
 
 def digest(name: str) -> str | None:
-    """Of the model that has the name, in which Ollama does not look at the case; or None."""
+    """The digest of the model with this name, or None; the case of the name does not matter."""
     [listed] = answers("/api/tags", None, "GET")
     for model in listed["models"]:
         if model["name"].lower() == name.lower():
@@ -94,31 +94,32 @@ def digest(name: str) -> str | None:
     return None
 
 
-def pulled(memory: Path) -> dict[str, str]:
-    """What a pull has written to MEMORY; nothing before the first one."""
-    return json.loads(memory.read_text()) if memory.exists() else {}
+def read_record(record: Path) -> dict[str, str]:
+    """The record of the last pull; empty before the first one."""
+    return json.loads(record.read_text()) if record.exists() else {}
 
 
 def library_path(name: str) -> str:
-    """Where a registry keeps the model: names without an owner are Ollama's own library."""
+    """The model's path in a registry: names without an owner are in Ollama's own library."""
     return name if "/" in name else f"library/{name}"
 
 
-def worth_another_try(error: OllamaError) -> bool:
-    """Not when the registry says that there is no such model, or the disk is full."""
+def can_retry(error: OllamaError) -> bool:
+    """Whether a retry can help: not if the model does not exist or the disk is full."""
     text = str(error)
-    return not any(hopeless in text for hopeless in ("file does not exist", "no space left"))
+    return not any(reason in text for reason in ("file does not exist", "no space left"))
 
 
 def download(source: str, *, insecure: bool) -> None:
-    told, last = 0.0, ""
+    printed, last = 0.0, ""
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
         if "error" in event:
             raise OllamaError(str(event["error"]))
         line = progress(event)
-        if line != last and (time.monotonic() - told >= PROGRESS_EVERY or not event.get("total")):
+        is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
+        if line != last and is_due:
             say(f"{source}: {line}")
-            told, last = time.monotonic(), line
+            printed, last = time.monotonic(), line
 
 
 def progress(event: dict[str, Any]) -> str:
@@ -137,7 +138,7 @@ def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
 def answers(
     path: str, body: dict[str, Any] | None, method: str = "POST"
 ) -> Iterator[dict[str, Any]]:
-    """Each line of JSON that Ollama answers with, as it comes."""
+    """Each line of JSON in Ollama's answer, as it arrives."""
     connection = http.client.HTTPConnection(*OLLAMA)
     try:
         text = None if body is None else json.dumps(body)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-"""Prints as JSON how this machine is: only reads, and asks nobody but the machine itself."""
+"""Prints the state of this machine as JSON; only reads, and only on the machine itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import model
-from drift import image, is_active, said, state
+from drift import image_of, is_active, output_of, state_of
 
 DATA = Path("/srv/data")
 CERTIFICATE = "/etc/nginx/cert/server.pem"
@@ -26,8 +26,8 @@ def main() -> int:
 
 
 def status() -> dict[str, Any]:
-    """Sizes in bytes, moments in seconds since 1970."""
-    ollama = asked_of_ollama()
+    """The state: sizes in bytes, times in seconds since 1970."""
+    ollama = read_ollama()
     return {
         "booted": booted(),
         "load": os.getloadavg()[1],
@@ -36,7 +36,7 @@ def status() -> dict[str, Any]:
         "data_disk": data_disk(),
         "services": [
             service("ollama", ollama["version"]),
-            *(service(name, image(name) or None) for name in CONTAINERS),
+            *(service(name, image_of(name) or None) for name in CONTAINERS),
         ],
         "models": ollama["models"],
         "loaded": ollama["loaded"],
@@ -46,13 +46,13 @@ def status() -> dict[str, Any]:
 
 
 def booted() -> int:
-    """When systemd took over."""
+    """When systemd started."""
     show = ["systemctl", "show", "--property=UserspaceTimestamp", "--timestamp=unix", "--value"]
-    return int(said(show).removeprefix("@"))
+    return int(output_of(show).removeprefix("@"))
 
 
 def memory(meminfo: str) -> dict[str, int]:
-    """Of /proc/meminfo, what there is and what programs can still have."""
+    """The total and the available memory of /proc/meminfo."""
     lines = dict(line.split(":") for line in meminfo.splitlines())
     kib = {name: int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
     return {"total": kib["MemTotal"] * 1024, "free": kib["MemAvailable"] * 1024}
@@ -66,33 +66,33 @@ def data_disk() -> dict[str, int] | None:
 
 
 def service(name: str, version: str | None) -> dict[str, str | None]:
-    return {"name": name, "state": state(f"{name}.service"), "version": version}
+    return {"name": name, "state": state_of(f"{name}.service"), "version": version}
 
 
-def asked_of_ollama() -> dict[str, Any]:
-    """Version, models, and those in memory; nothing while it does not run."""
+def read_ollama() -> dict[str, Any]:
+    """Version, models, and those in memory; None for each while Ollama does not run."""
     try:
         if is_active("ollama.service"):
             [version] = model.answers("/api/version", None, "GET")
             return {
                 "version": version["version"],
-                "models": names("/api/tags"),
-                "loaded": names("/api/ps"),
+                "models": names_at("/api/tags"),
+                "loaded": names_at("/api/ps"),
             }
     except model.OllamaError as error:
         print(f"Ollama: {error}", file=sys.stderr)
     return {"version": None, "models": None, "loaded": None}
 
 
-def names(path: str) -> list[str]:
+def names_at(path: str) -> list[str]:
     [answer] = model.answers(path, None, "GET")
     return sorted(str(listed["name"]) for listed in answer["models"])
 
 
 def certificate_ends() -> str | None:
-    """Of the file that Nginx reads, for example `2027-06-01 09:12:00Z`."""
+    """When the certificate of Nginx expires, for example `2027-06-01 09:12:00Z`."""
     command = ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601"]
-    return said([*command, "-in", CERTIFICATE]).removeprefix("notAfter=") or None
+    return output_of([*command, "-in", CERTIFICATE]).removeprefix("notAfter=") or None
 
 
 if __name__ == "__main__":

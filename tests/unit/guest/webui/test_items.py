@@ -1,38 +1,38 @@
-"""How what is declared and what is there are told apart, in words."""
+"""The differences between declared and existing items, in words."""
 
 from __future__ import annotations
 
 import pytest
-import webui_accounts
-import webui_items
-from webui_client import WebuiError, detail_of
+from webui import accounts, items
+from webui.client import detail_of
+from webui.errors import WebuiError
 
 
-def test_a_difference_says_what_is_and_what_should_be() -> None:
+def test_a_difference_shows_both_values() -> None:
     present = {"role": "admin", "state": "active", "groups": ["Sales"]}
     wanted = {"role": "user", "state": "active", "groups": ["Sales", "Support"]}
 
-    assert webui_items.differences(present, wanted) == [
+    assert items.differences(present, wanted) == [
         "role is admin, declared user",
         "groups is Sales, declared Sales, Support",
     ]
 
 
 def test_what_is_not_declared_is_no_difference() -> None:
-    assert webui_items.differences({"name": "A", "id": "1"}, {"name": "A"}) == []
+    assert items.differences({"name": "A", "id": "1"}, {"name": "A"}) == []
 
 
-def test_an_item_can_be_missing_or_too_much() -> None:
-    assert webui_items.differences(None, {"name": "A"}) == ["it is missing"]
-    assert webui_items.differences({"name": "A"}, None) == ["it is there, declared deleted"]
-    assert webui_items.differences(None, None) == []
+def test_an_item_can_be_missing_or_superfluous() -> None:
+    assert items.differences(None, {"name": "A"}) == ["it is missing"]
+    assert items.differences({"name": "A"}, None) == ["it exists, declared deleted"]
+    assert items.differences(None, None) == []
 
 
-def test_of_a_mapping_each_field_is_told() -> None:
+def test_each_field_of_a_mapping_is_compared() -> None:
     present = {"params": {"temperature": 1, "top_k": 5}}
     wanted = {"params": {"temperature": 0.5, "seed": 1}}
 
-    assert webui_items.differences(present, wanted) == [
+    assert items.differences(present, wanted) == [
         "params.seed is nothing, declared 1",
         "params.temperature is 1, declared 0.5",
         "params.top_k is 5, declared nothing",
@@ -40,24 +40,24 @@ def test_of_a_mapping_each_field_is_told() -> None:
 
 
 @pytest.mark.parametrize("field", ["oauth.client_secret", "openai.api_keys", "password"])
-def test_a_secret_is_never_told(field: str) -> None:
-    assert webui_items.difference(field, "hunter2", "hunter3") == [
-        f"{field} is not what is declared"
+def test_a_secret_is_never_shown(field: str) -> None:
+    assert items.difference(field, "hunter2", "hunter3") == [
+        f"{field} differs from the declaration"
     ]
 
 
 def test_a_long_text_is_not_repeated() -> None:
-    assert webui_items.difference("content", "a" * 100, "b") == ["content is not what is declared"]
+    assert items.difference("content", "a" * 100, "b") == ["content differs from the declaration"]
 
 
 def test_only_true_permissions_are_granted() -> None:
     tree = {"chat": {"delete": True, "edit": False}, "features": {"notes": True}}
-    assert webui_accounts.granted(tree) == {"chat.delete": True, "features.notes": True}
+    assert accounts.true_permissions(tree) == {"chat.delete": True, "features.notes": True}
 
 
 def test_two_of_one_name_are_refused_with_their_ids() -> None:
-    with pytest.raises(WebuiError, match=r"2 have the name Sales \(1, 2\); rename all but one"):
-        webui_items.only("Sales", [{"id": "2"}, {"id": "1"}])
+    with pytest.raises(WebuiError, match=r"2 items have the name Sales \(1, 2\); rename"):
+        items.only("Sales", [{"id": "2"}, {"id": "1"}])
 
 
 def test_a_refusal_of_a_malformed_request_does_not_repeat_it() -> None:

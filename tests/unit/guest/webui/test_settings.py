@@ -1,4 +1,4 @@
-"""How declared settings meet what is there. Speaking with Open WebUI is tested on a machine."""
+"""Applying the declared settings. The requests to Open WebUI are tested on a machine."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import webui
-import webui_client
-from webui_client import OpenWebui, WebuiError
+from webui import client, settings
+from webui.client import WebuiSession
+from webui.errors import WebuiError
 
 
 def test_only_what_differs_is_set() -> None:
     present = {"a": 1, "b": 2, "undeclared": 3}
-    assert webui.changed_keys(present, {"a": 1, "b": 5, "c": None, "d": 0}) == {"b": 5, "d": 0}
+    assert settings.changed_keys(present, {"a": 1, "b": 5, "c": None, "d": 0}) == {"b": 5, "d": 0}
 
 
-def test_of_a_mapping_what_is_not_declared_stays() -> None:
+def test_undeclared_keys_of_a_mapping_stay() -> None:
     present: dict[str, Any] = {
         "permissions": {"chat": {"delete": True, "web": True}, "own": {"x": 1}}
     }
     wanted = {"permissions": {"chat": {"web": False}}}
 
-    assert webui.changed_keys(present, wanted) == {
+    assert settings.changed_keys(present, wanted) == {
         "permissions": {"chat": {"delete": True, "web": False}, "own": {"x": 1}}
     }
     assert present["permissions"]["chat"]["web"] is True
 
 
-def test_a_mapping_can_begin_from_nothing() -> None:
-    assert webui.changed_keys({"a": None}, {"a": {"b": {"c": 1}}}) == {"a": {"b": {"c": 1}}}
+def test_a_mapping_can_start_empty() -> None:
+    assert settings.changed_keys({"a": None}, {"a": {"b": {"c": 1}}}) == {"a": {"b": {"c": 1}}}
 
 
-class Documents(OpenWebui):
+class Documents(WebuiSession):
     """One base with one document; embedding it fails with `error`."""
 
     def __init__(self, error: str | None) -> None:
@@ -52,7 +52,7 @@ class Documents(OpenWebui):
             "POST /api/v1/retrieval/embedding/update": {"status": True},
             "POST /api/v1/knowledge/reindex": True,
             "GET /api/v1/knowledge/?page=1": {"items": [{"id": "1", "name": "Book"}], "total": 1},
-            # As Open WebUI answers: how it went is in the document alone.
+            # As in Open WebUI, only the document itself has the result.
             "GET /api/v1/knowledge/1/files?page=1": {
                 "items": [{"id": "2", "filename": "hours.md", "data": None}],
                 "total": 1,
@@ -70,7 +70,7 @@ class Documents(OpenWebui):
         body: Any = None,
         headers: dict[str, str] | None = None,
         *,
-        answer_within: float = webui_client.ANSWER_WITHIN,
+        answer_within: float = client.ANSWER_WITHIN,
     ) -> Any:
         self.waits[path] = answer_within
         if path.endswith("/import"):
@@ -80,62 +80,62 @@ class Documents(OpenWebui):
 
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """What says which model embedded; not there yet."""
-    for name in ("BEGUN", "EMBEDDED"):
-        monkeypatch.setattr(webui, name, tmp_path / name)
+    """The file that records the embedding model; it does not exist yet."""
+    for name in ("DEFAULTS_SET", "EMBEDDED"):
+        monkeypatch.setattr(settings, name, tmp_path / name)
     return tmp_path / "EMBEDDED"
 
 
 def searched_by(engine: str, model: str) -> dict[str, Any]:
     config = {"rag.embedding_engine": engine, "rag.embedding_model": model}
-    return {"config": {"rag.bypass_embedding_and_retrieval": False, **config}, "begin_with": {}}
+    return {"config": {"rag.bypass_embedding_and_retrieval": False, **config}, "defaults": {}}
 
 
 def test_a_document_that_no_model_embeds_fails_the_run_and_is_tried_again(embedded: Path) -> None:
     declared = searched_by("ollama", "all-minilm:22m")
     with pytest.raises(WebuiError, match=r"all-minilm:22m cannot embed hours\.md \(Book\): away"):
-        webui.apply_settings(Documents("away"), declared)
+        settings.apply(Documents("away"), declared)
     assert embedded.read_text() == ""
 
-    webui.apply_settings(Documents(None), declared)
+    settings.apply(Documents(None), declared)
     assert json.loads(embedded.read_text())["rag.embedding_model"] == "all-minilm:22m"
 
 
-def test_a_search_that_failed_is_taken_back_when_it_is_declared_no_more(embedded: Path) -> None:
+def test_a_search_that_failed_is_switched_off_when_it_is_no_longer_declared(embedded: Path) -> None:
     with pytest.raises(WebuiError):
-        webui.apply_settings(Documents("away"), searched_by("ollama", "all-minilm:22m"))
-    client = Documents(None)
-    webui.apply_settings(client, {"config": {}, "begin_with": {}})
-    assert client.imported == {"rag.bypass_embedding_and_retrieval": True}
+        settings.apply(Documents("away"), searched_by("ollama", "all-minilm:22m"))
+    session = Documents(None)
+    settings.apply(session, {"config": {}, "defaults": {}})
+    assert session.imported == {"rag.bypass_embedding_and_retrieval": True}
     assert not embedded.exists()
 
 
 def test_embedding_all_documents_may_take_longer_than_another_answer(embedded: Path) -> None:
-    client = Documents(None)
-    webui.apply_settings(client, searched_by("ollama", "all-minilm:22m"))
-    assert client.waits["/api/v1/knowledge/reindex"] > webui_client.ANSWER_WITHIN
+    session = Documents(None)
+    settings.apply(session, searched_by("ollama", "all-minilm:22m"))
+    assert session.waits["/api/v1/knowledge/reindex"] > client.ANSWER_WITHIN
     assert embedded.exists()
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_model_that_is_missing_is_told_before_anything_changes(
-    monkeypatch: pytest.MonkeyPatch, embedded: Path, *, there: bool
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_missing_model_is_reported_before_anything_changes(
+    monkeypatch: pytest.MonkeyPatch, embedded: Path, *, exists: bool
 ) -> None:
-    asked: list[str] = []
+    checked: list[str] = []
 
-    def in_container(_: str, text: str) -> str:
-        asked.append(json.loads(text))
-        return json.dumps(there)
+    def run_in_container(_: str, text: str) -> str:
+        checked.append(json.loads(text))
+        return json.dumps(exists)
 
-    monkeypatch.setattr(webui, "in_container", in_container)
-    client = Documents(None)
+    monkeypatch.setattr(settings, "run_in_container", run_in_container)
+    session = Documents(None)
     declared = searched_by("", "sentence-transformers/all-MiniLM-L6-v2")
-    if there:
-        webui.apply_settings(client, declared)
+    if exists:
+        settings.apply(session, declared)
         assert embedded.read_text()
     else:
-        with pytest.raises(WebuiError, match="there is no sentence-transformers/all-MiniLM-L6-v2"):
-            webui.apply_settings(client, declared)
-        assert client.waits == {}
+        with pytest.raises(WebuiError, match="sentence-transformers/all-MiniLM-L6-v2 is missing"):
+            settings.apply(session, declared)
+        assert session.waits == {}
         assert not embedded.exists()
-    assert asked == ["sentence-transformers/all-MiniLM-L6-v2"]
+    assert checked == ["sentence-transformers/all-MiniLM-L6-v2"]

@@ -1,9 +1,9 @@
-"""The items that the settings declare: how each is found, made, changed and removed.
+"""The items that the settings declare: how each is found, created, changed and removed.
 
-An item is known by its key (a user by the e-mail address, a group by its name), so one that was
-made by hand is adopted. `wanted` is what is declared and `present` what is there, both in the words
-of the declaration: what differs between them is what drift tells and what `apply` sets right.
-Nothing else is touched.
+The key identifies an item (a user's e-mail address, a group's name), so an item that was created by
+hand is adopted. `wanted` is the declared item and `present` the existing one, both in the terms of
+the declaration. `drift` reports the differences between them and `apply` fixes them; nothing else
+changes.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from webui_client import OpenWebui, WebuiError, say
+from webui.client import WebuiSession, say
+from webui.errors import WebuiError
 
 DECLARED = Path("/etc/ollamazure/declared")
-# Ends of names whose values nobody is to see.
+# The ends of names whose values are secret.
 SECRET = ("_key", "_keys", "_token", "password", "secret")
-SHOWN = 60  # characters of a value that still read well in a line
+SHOWN = 60  # characters of a value that fit in a line
 
 Item = dict[str, Any]
 
 
-class Kind(Protocol):
-    """One kind of item. `wanted` and `present` are None for an item that must not be, or is not."""
+class ItemKind(Protocol):
+    """One kind of item. `wanted` is None if it must not exist, `present` if it does not exist."""
 
     def key(self, declared: Item) -> str: ...
     def wanted(self, declared: Item) -> Item | None: ...
-    def present(self, webui: OpenWebui, declared: Item) -> Item | None: ...
-    def set(self, webui: OpenWebui, declared: Item, present: Item | None) -> None: ...
-    def remove(self, webui: OpenWebui, key: str) -> None: ...
+    def present(self, webui: WebuiSession, declared: Item) -> Item | None: ...
+    def set(self, webui: WebuiSession, declared: Item, present: Item | None) -> None: ...
+    def remove(self, webui: WebuiSession, key: str) -> None: ...
 
 
-def apply(webui: OpenWebui, kind: Kind, path: Path) -> None:
-    """Makes the item what the file `path` declares.
+def apply(webui: WebuiSession, kind: ItemKind, path: Path) -> None:
+    """Sets up the item as the file `path` declares it.
 
     Raises:
-        WebuiError: what Open WebUI or this machine refuses, with the item's name.
+        WebuiError: Open WebUI or this machine refuses it; the message has the item's name.
     """
     declared, name = json.loads(path.read_text()), name_of(path)
-    with named(name), webui.understood():
+    with name_in_errors(name), webui.unexpected_shape_as_error():
         wanted, present = kind.wanted(declared), kind.present(webui, declared)
         found = differences(present, wanted)
         if not found:
@@ -52,13 +53,13 @@ def apply(webui: OpenWebui, kind: Kind, path: Path) -> None:
         kind.set(webui, declared, present)
         left = differences(kind.present(webui, declared), wanted)
         if left:
-            raise WebuiError(f"Open WebUI took what was declared, and still {'; '.join(left)}.")
+            raise WebuiError(f"Open WebUI accepted the declaration, but {'; '.join(left)}.")
     say(f"{name}: {'; '.join(found)}. Now as declared.")
 
 
-def remove(webui: OpenWebui, kind: Kind, folder: str, key: str) -> None:
-    """Removes the item with what declares it; one that is gone already is fine."""
-    with named(f"{folder} {key}"), webui.understood():
+def remove(webui: WebuiSession, kind: ItemKind, folder: str, key: str) -> None:
+    """Removes the item with its declaration; it may be missing already."""
+    with name_in_errors(f"{folder} {key}"), webui.unexpected_shape_as_error():
         kind.remove(webui, key)
     for path in declared_files(folder):
         if kind.key(json.loads(path.read_text())) == key:
@@ -67,20 +68,20 @@ def remove(webui: OpenWebui, kind: Kind, folder: str, key: str) -> None:
     say(f"{folder} {key} is removed.")
 
 
-def drift(webui: OpenWebui, kinds: Mapping[str, Kind]) -> list[dict[str, str]]:
-    """What of all declared items is otherwise; changes nothing."""
+def drift(webui: WebuiSession, kinds: Mapping[str, ItemKind]) -> list[dict[str, str]]:
+    """What differs from the declared items; changes nothing."""
     found = []
     for folder, kind in kinds.items():
         for path in declared_files(folder):
             declared, name = json.loads(path.read_text()), name_of(path)
-            with named(name), webui.understood():
-                told = differences(kind.present(webui, declared), kind.wanted(declared))
-            found += [{"resource": name, "what": what} for what in told]
+            with name_in_errors(name), webui.unexpected_shape_as_error():
+                different = differences(kind.present(webui, declared), kind.wanted(declared))
+            found += [{"resource": name, "what": what} for what in different]
     return found
 
 
 def name_of(path: Path) -> str:
-    """The Pulumi resource that a file is the declaration of: KIND/SLUG.json is KIND-SLUG."""
+    """The name of the Pulumi resource that declares it: for KIND/SLUG.json it is KIND-SLUG."""
     return f"{path.parent.name}-{path.stem}"
 
 
@@ -89,8 +90,8 @@ def declared_files(folder: str) -> list[Path]:
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
-    """Puts the item's name before what went wrong with it."""
+def name_in_errors(name: str) -> Iterator[None]:
+    """Puts the item's name at the start of error messages."""
     try:
         yield
     except WebuiError as problem:
@@ -98,9 +99,9 @@ def named(name: str) -> Iterator[None]:
 
 
 def differences(present: Item | None, wanted: Item | None) -> list[str]:
-    """In words, for a person: "role is admin, declared user"."""
+    """The differences in words: "role is admin, declared user"."""
     if wanted is None:
-        return [] if present is None else ["it is there, declared deleted"]
+        return [] if present is None else ["it exists, declared deleted"]
     if present is None:
         return ["it is missing"]
     fields = [difference(field, present.get(field), value) for field, value in wanted.items()]
@@ -116,13 +117,13 @@ def difference(field: str, present: Any, wanted: Any) -> list[str]:
             for name in sorted({*present, *wanted})
         ]
         return [*itertools.chain.from_iterable(fields)]
-    both = shown(present), shown(wanted)
+    both = in_words(present), in_words(wanted)
     if field.endswith(SECRET) or max(map(len, both)) > SHOWN:
-        return [f"{field} is not what is declared"]
+        return [f"{field} differs from the declaration"]
     return [f"{field} is {both[0]}, declared {both[1]}"]
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
     if value is None or value in ("", []):
         return "nothing"
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -131,8 +132,8 @@ def shown(value: Any) -> str:
 
 
 def only(name: str, found: list[Item]) -> Item | None:
-    """Open WebUI lets several have one name, and nobody could tell which is meant."""
+    """The item of this name, or None. Open WebUI allows several items with the same name."""
     if len(found) > 1:
         ids = ", ".join(sorted(item["id"] for item in found))
-        raise WebuiError(f"{len(found)} have the name {name} ({ids}); rename all but one.")
+        raise WebuiError(f"{len(found)} items have the name {name} ({ids}); rename all but one.")
     return found[0] if found else None

@@ -1,8 +1,8 @@
-"""Open WebUI's interface on this machine, used as its first admin.
+"""Open WebUI's interface on this machine, used as its first administrator.
 
-Root alone reaches Open WebUI's port and has its key, so the session is made here, without a
-password and without a sign-in. All commands of one `pulumi up` share it. It lies in a file that
-only root reads, in memory, for ten minutes.
+Only root reaches Open WebUI's port and has its key, so this module creates the session itself,
+without a password and without a sign-in. All commands of one `pulumi up` share the session. It is
+in a file in memory that only root reads, for ten minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import http.client
 import itertools
 import json
 import mimetypes
-import subprocess
 import sys
 import time
 import uuid
@@ -22,58 +21,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-CONTAINER = "open-webui"
+from webui.container import container_address, run_in_container
+from webui.errors import NoAnswerError, RefusedError, WebuiError
+
 PORT = 8080
 RUN = Path("/run/ollamazure")
 SESSION_FILE = RUN / "webui-session"
 LOCK_FILE = RUN / "webui.lock"
-SESSION_LASTS = 540  # seconds; Open WebUI takes it for 600
+SESSION_LASTS = 540  # seconds; Open WebUI accepts it for 600
 READY_WITHIN = 900  # seconds, in which its image may have to be downloaded
 ANSWER_WITHIN = 600  # seconds; a long document is read and embedded before the answer
 AGAIN_WITHIN = 240  # seconds; Open WebUI counts sign-ins over three minutes
 AGAIN_PAUSE = 1
 BUSY_PAUSE = 20
 
-# Run by the container's Python, which has the library that Open WebUI signs with.
-SESSION = """
-import os, sqlite3, time, uuid
-import jwt
-database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
-user, stamp = database.execute(
-    "select user.id, auth.session_stamp from user join auth on auth.id = user.id"
-    " where user.role = 'admin' order by user.created_at, user.id limit 1"
-).fetchone()
-now = int(time.time())
-claims = {
-    "id": user, "session_stamp": stamp, "typ": "session", "auth_method": "password",
-    "auth_time": now, "mfa_verified": True, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 600,
-}
-print(jwt.encode(claims, os.environ["WEBUI_SECRET_KEY"], algorithm="HS256"))
-"""
 
-
-class WebuiError(Exception):
-    """What went wrong, in words for the operator."""
-
-
-class RefusedError(WebuiError):
-    """Open WebUI's answer to a request, with its HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class UnreachableError(WebuiError):
-    """No answer; `sent` says whether Open WebUI may have done what it was asked."""
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class OpenWebui:
-    """Open WebUI's interface, at an address of mynet."""
+class WebuiSession:
+    """Requests to Open WebUI as its first administrator."""
 
     def __init__(self) -> None:
         self._latest = "nothing"
@@ -81,21 +45,21 @@ class OpenWebui:
         self._renewed = False
 
     @contextmanager
-    def understood(self) -> Iterator[None]:
-        """Says which answer has not the shape that it has in the pinned version."""
+    def unexpected_shape_as_error(self) -> Iterator[None]:
+        """Turns an answer with another shape than in the pinned version into a WebuiError."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError) as surprise:
             raise WebuiError(
-                f"{self._latest} was answered in a way that is not known here ({surprise!r})."
-                " Was Open WebUI's version changed? Set the former one."
+                f"the answer to {self._latest} has an unexpected shape ({surprise!r})."
+                " If Open WebUI's version was changed, set the previous one."
             ) from surprise
 
     def get(self, path: str) -> Any:
         return self.call("GET", path)
 
     def get_or_none(self, path: str) -> Any:
-        """None where there is nothing; Open WebUI's status for that differs by version."""
+        """The answer, or None if nothing exists there; Open WebUI's status for that varies."""
         try:
             return self.get(path)
         except RefusedError as refusal:
@@ -104,7 +68,7 @@ class OpenWebui:
             raise
 
     def pages(self, path: str, field: str, **query: str) -> Iterator[Any]:
-        """What Open WebUI lists under `field`, thirty at a time."""
+        """All items that Open WebUI lists under `field`, in pages of thirty."""
         seen = 0
         for page in itertools.count(1):
             answer = self.get(f"{path}?{urlencode({**query, 'page': page})}")
@@ -117,7 +81,7 @@ class OpenWebui:
         return self.call("POST", path, body)
 
     def upload(self, path: str, name: str, content: bytes, metadata: dict[str, str]) -> Any:
-        """Sends a file as a browser does; Open WebUI reads it by the ending of its name."""
+        """Uploads a file as a browser does; Open WebUI reads it by its name's extension."""
         end = uuid.uuid4().hex
         mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
         quoted = name.translate({ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"})
@@ -140,20 +104,20 @@ class OpenWebui:
         *,
         answer_within: float = ANSWER_WITHIN,
     ) -> Any:
-        """The answer as the first admin.
+        """The answer to a request of the first administrator.
 
-        The session may have ended before its time, when that account's password was set. Open
-        WebUI refuses some other things with the same status, so it is renewed once.
+        The session ends early if that account's password was set. Open WebUI has the same status
+        for other refusals, so the session is renewed only once.
         """
         options: dict[str, Any] = {"headers": headers, "answer_within": answer_within}
         try:
-            return self.send(method, path, body, token=session(), **options)
+            return self.send(method, path, body, token=session_token(), **options)
         except RefusedError as refusal:
             if refusal.status != http.client.UNAUTHORIZED or self._renewed:
                 raise
         self._renewed = True
         SESSION_FILE.unlink(missing_ok=True)
-        return self.send(method, path, body, token=session(), **options)
+        return self.send(method, path, body, token=session_token(), **options)
 
     def send(  # noqa: PLR0913  what a request consists of
         self,
@@ -166,7 +130,7 @@ class OpenWebui:
         patience: float = AGAIN_WITHIN,
         answer_within: float = ANSWER_WITHIN,
     ) -> Any:
-        """The answer, repeated for `patience` seconds where that cannot do anything twice."""
+        """The answer; requests that are safe to repeat are repeated for `patience` seconds."""
         sent = {"Content-Type": "application/json", **(headers or {})}
         if token:
             sent["Authorization"] = f"Bearer {token}"
@@ -175,19 +139,19 @@ class OpenWebui:
         while True:
             try:
                 return self._request(method, path, content, sent, answer_within)
-            except (RefusedError, UnreachableError) as problem:
+            except (RefusedError, NoAnswerError) as problem:
                 pause = pause_before_again(method, problem)
                 waited = time.monotonic() - begun
                 if pause is None:
                     raise
                 if waited > patience:
-                    raise WebuiError(f"after {waited:.0f} s still: {problem}") from problem
+                    raise WebuiError(f"{problem} (still, after {waited:.0f} s)") from problem
             time.sleep(pause)
 
     def _request(
         self, method: str, path: str, content: bytes | None, headers: Any, answer_within: float
     ) -> Any:
-        self._address = self._address or address()
+        self._address = self._address or container_address()
         connection = http.client.HTTPConnection(self._address, PORT, timeout=answer_within)
         sent = False
         try:
@@ -197,22 +161,22 @@ class OpenWebui:
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            self._address = ""  # a container started anew has another
-            raise UnreachableError(f"{method} {path}: {error!r}", sent=sent) from error
+            self._address = ""  # a container that was restarted has another
+            raise NoAnswerError(f"{method} {path}: {error!r}", sent=sent) from error
         finally:
             connection.close()
         self._latest = f"{method} {path}"
         if answer.status >= http.client.BAD_REQUEST:
             raise RefusedError(answer.status, f"{self._latest}: {answer.status} {detail_of(text)}")
-        return parsed(text)
+        return parse(text)
 
 
-def pause_before_again(method: str, problem: RefusedError | UnreachableError) -> float | None:
-    """Seconds until the request can be repeated safely; None when it cannot."""
-    if isinstance(problem, UnreachableError):
+def pause_before_again(method: str, problem: RefusedError | NoAnswerError) -> float | None:
+    """Seconds until the request can be repeated safely; None if it cannot."""
+    if isinstance(problem, NoAnswerError):
         return AGAIN_PAUSE if method == "GET" or not problem.sent else None
     if problem.status == http.client.TOO_MANY_REQUESTS:
-        say(f"Open WebUI asks to wait ({problem}); again in {BUSY_PAUSE} s.")
+        say(f"Open WebUI is busy ({problem}); trying again in {BUSY_PAUSE} s.")
         return BUSY_PAUSE
     if method == "GET" and problem.status in (
         http.client.BAD_GATEWAY,
@@ -223,28 +187,28 @@ def pause_before_again(method: str, problem: RefusedError | UnreachableError) ->
     return None
 
 
-def ready(webui: OpenWebui) -> None:
-    """Waits until it is ready: it may still be installed, or starting."""
+def wait_until_ready(webui: WebuiSession) -> None:
+    """Waits until Open WebUI is ready: it may still be downloading or starting."""
     webui.send("GET", "/ready", patience=READY_WITHIN)
 
 
 @contextmanager
-def locked() -> Iterator[None]:
-    """One command at a time changes anything."""
+def lock() -> Iterator[None]:
+    """Lets one command at a time change anything."""
     RUN.mkdir(mode=0o755, exist_ok=True)
-    with LOCK_FILE.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with LOCK_FILE.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def session() -> str:
-    """A session of the first admin, made when there is none that lasts."""
+def session_token() -> str:
+    """The token of a session of the first administrator; a new one if the last one has expired."""
     try:
         if time.time() - SESSION_FILE.stat().st_mtime < SESSION_LASTS:
             return SESSION_FILE.read_text().strip()
     except FileNotFoundError:
         pass
-    token = in_container(SESSION).strip()
+    token = run_in_container("session").strip()
     RUN.mkdir(mode=0o755, exist_ok=True)
     new = SESSION_FILE.with_name(f"{SESSION_FILE.name}.{uuid.uuid4()}")
     new.touch(mode=0o600, exist_ok=False)
@@ -253,40 +217,13 @@ def session() -> str:
     return token
 
 
-def address() -> str:
-    """IPv4 address of the container; root of this machine reaches it, nobody outside does."""
-    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    found = subprocess.run(
-        ["podman", "inspect", "--format", template, CONTAINER],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if found.returncode or not found.stdout.strip():
-        raise UnreachableError(
-            f"its container does not run; see `systemctl status {CONTAINER}`.", sent=False
-        )
-    return found.stdout.strip()
-
-
-def in_container(program: str, text: str = "") -> str:
-    """What a Python program prints in the container, with `text` on its standard input."""
-    done = subprocess.run(
-        ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", program],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise WebuiError(f"its database or key cannot be used: {reason[-1]}")
-    return done.stdout
-
-
 def detail_of(text: str) -> str:
-    """Open WebUI's own message. One about a malformed request repeats it, secrets and all."""
-    answer = parsed(text)
+    """Open WebUI's message.
+
+    About a malformed request it repeats the values, secrets included: then only the names of the
+    fields and the problems are used.
+    """
+    answer = parse(text)
     detail = answer.get("detail", answer) if isinstance(answer, dict) else answer
     if isinstance(detail, list):
         detail = "; ".join(
@@ -295,7 +232,7 @@ def detail_of(text: str) -> str:
     return str(detail)[:300]
 
 
-def parsed(text: str) -> Any:
+def parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

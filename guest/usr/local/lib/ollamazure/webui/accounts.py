@@ -1,4 +1,4 @@
-"""Accounts and groups of Open WebUI, as items of the settings."""
+"""Open WebUI's accounts and groups, as items of the settings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from webui_client import OpenWebui, RefusedError, WebuiError
-from webui_items import Item, declared_files, only
+from webui.client import WebuiSession
+from webui.errors import RefusedError, WebuiError
+from webui.items import Item, declared_files, only
 
-PENDING = "pending"  # Open WebUI's role of an account that may do nothing
+PENDING = "pending"  # Open WebUI's role of an account without any rights
 
 
 class Users:
-    """Accounts. `password` is the initial one, for an account that is not there yet.
+    """Accounts. `password` is the initial password, for a new account.
 
-    In the declared groups a user is exactly as declared; other groups are the admin's.
+    A user is a member of exactly the declared groups among all declared groups. Memberships in
+    other groups are left to the administrator.
     """
 
     def __init__(self, password: str = "") -> None:
@@ -35,7 +37,7 @@ class Users:
             "groups": sorted(declared["groups"]),
         }
 
-    def present(self, webui: OpenWebui, declared: Item) -> Item | None:
+    def present(self, webui: WebuiSession, declared: Item) -> Item | None:
         user = find_user(webui, self.key(declared))
         if user is None:
             return None
@@ -45,24 +47,24 @@ class Users:
         return {
             "id": user["id"],
             "name": user["name"],
-            # Which role a suspended account has when it is let in again, only the settings know.
+            # Only the settings know the role of a suspended account.
             "role": declared["role"] if suspended else user["role"],
             "state": "suspended" if suspended else "active",
             "groups": sorted(groups & ours),
         }
 
-    def set(self, webui: OpenWebui, declared: Item, present: Item | None) -> None:
+    def set(self, webui: WebuiSession, declared: Item, present: Item | None) -> None:
         wanted = self.wanted(declared)
         if wanted is None:
             if present is not None:
-                with first_account_stays():
+                with explain_first_account():
                     webui.delete(f"/api/v1/users/{present['id']}")
             return
         if present is None:
-            self._make(webui, declared)
+            self._create(webui, declared)
             present = self.present(webui, declared)
         if present is None:
-            raise WebuiError("its account was made, and is not there.")
+            raise WebuiError("its account was created, but does not exist.")
         changes = {}
         if present["name"] != wanted["name"]:
             changes["name"] = wanted["name"]
@@ -72,23 +74,23 @@ class Users:
         ):
             changes["role"] = wanted["role"]
         if changes:
-            with first_account_stays():
+            with explain_first_account():
                 webui.post(f"/api/v1/users/{present['id']}/update", changes)
         if wanted["state"] == "suspended" != present["state"]:
             suspend(webui, present["id"])
         join(webui, present["id"], {*wanted["groups"]} - {*present["groups"]}, "add")
         join(webui, present["id"], {*present["groups"]} - {*wanted["groups"]}, "remove")
 
-    def remove(self, webui: OpenWebui, key: str) -> None:
-        """Suspends: chats are kept until the settings say that the account is deleted."""
+    def remove(self, webui: WebuiSession, key: str) -> None:
+        """Suspends the account: its chats are kept until the settings declare it deleted."""
         user = find_user(webui, key)
         if user is not None and user["role"] != PENDING:
             suspend(webui, user["id"])
 
-    def _make(self, webui: OpenWebui, declared: Item) -> None:
+    def _create(self, webui: WebuiSession, declared: Item) -> None:
         if not self.password:
             raise WebuiError("a new account needs its initial password on standard input.")
-        # The answer holds a session of the new user: nobody is to see it.
+        # The answer contains a session of the new user, so it must not be printed.
         webui.post(
             "/api/v1/auths/add",
             {
@@ -101,9 +103,9 @@ class Users:
 
 
 class Groups:
-    """Groups. A group grants exactly the permissions that are declared true, beyond the default.
+    """Groups. A group grants exactly the declared permissions, in addition to the default ones.
 
-    Who belongs to it, the users say, or a provider when somebody signs in.
+    Its members are declared with the users, or set by a provider when a user signs in.
     """
 
     def key(self, declared: Item) -> str:
@@ -112,50 +114,50 @@ class Groups:
     def wanted(self, declared: Item) -> Item:
         return {
             "description": declared["description"],
-            "permissions": granted(declared["permissions"]),
+            "permissions": true_permissions(declared["permissions"]),
         }
 
-    def present(self, webui: OpenWebui, declared: Item) -> Item | None:
+    def present(self, webui: WebuiSession, declared: Item) -> Item | None:
         group = find_group(webui, self.key(declared))
         return group and {
             "id": group["id"],
             "description": group["description"],
-            "permissions": granted(group["permissions"] or {}),
+            "permissions": true_permissions(group["permissions"] or {}),
         }
 
-    def set(self, webui: OpenWebui, declared: Item, present: Item | None) -> None:
+    def set(self, webui: WebuiSession, declared: Item, present: Item | None) -> None:
         form = {key: declared[key] for key in ("name", "description")}
-        # Open WebUI gives a group without any the default ones when a provider puts somebody in it.
+        # A group without permissions gets the default ones when a provider adds a member.
         form["permissions"] = declared["permissions"] or {"chat": {}}
         path = "create" if present is None else f"id/{present['id']}/update"
         webui.post(f"/api/v1/groups/{path}", form)
 
-    def remove(self, webui: OpenWebui, key: str) -> None:
+    def remove(self, webui: WebuiSession, key: str) -> None:
         group = find_group(webui, key)
         if group is not None:
             webui.delete(f"/api/v1/groups/id/{group['id']}/delete")
 
 
-def suspend(webui: OpenWebui, user_id: str) -> None:
-    with first_account_stays():
+def suspend(webui: WebuiSession, user_id: str) -> None:
+    with explain_first_account():
         webui.post(f"/api/v1/users/{user_id}/update", {"role": PENDING})
     webui.post(f"/api/v1/users/{user_id}/sessions/revoke", {})
 
 
 @contextmanager
-def first_account_stays() -> Iterator[None]:
-    """Says why Open WebUI refuses: its message does not."""
+def explain_first_account() -> Iterator[None]:
+    """Adds the reason to Open WebUI's refusal to change the first account."""
     try:
         yield
     except RefusedError as refusal:
         if refusal.status != http.client.FORBIDDEN:
             raise
         raise WebuiError(
-            f"{refusal} The first account stays an active admin: leave it out of `users`."
+            f"{refusal} The first account stays an active administrator: remove it from `users`."
         ) from refusal
 
 
-def join(webui: OpenWebui, user_id: str, groups: set[str], how: str) -> None:
+def join(webui: WebuiSession, user_id: str, groups: set[str], how: str) -> None:
     """Adds a user to groups, or removes it from them (`how` is add or remove)."""
     for name in sorted(groups):
         group = find_group(webui, name)
@@ -164,36 +166,36 @@ def join(webui: OpenWebui, user_id: str, groups: set[str], how: str) -> None:
         webui.post(f"/api/v1/groups/id/{group['id']}/users/{how}", {"user_ids": [user_id]})
 
 
-def granted(permissions: Item, above: str = "") -> dict[str, bool]:
-    """The permissions that are true, by dotted name: a false one takes nothing away."""
+def true_permissions(permissions: Item, above: str = "") -> dict[str, bool]:
+    """The permissions that are true, by dotted name: a false one removes nothing."""
     found: dict[str, bool] = {}
     for name, value in permissions.items():
         if isinstance(value, dict):
-            found |= granted(value, f"{above}{name}.")
+            found |= true_permissions(value, f"{above}{name}.")
         elif value:
             found[above + name] = True
     return found
 
 
-def find_user(webui: OpenWebui, email: str) -> Item | None:
-    # The query matches parts of names, too.
+def find_user(webui: WebuiSession, email: str) -> Item | None:
+    # The query also matches parts of names.
     found = webui.pages("/api/v1/users/", "users", query=email)
     return next((user for user in found if user["email"] == email), None)
 
 
-def find_group(webui: OpenWebui, name: str) -> Item | None:
+def find_group(webui: WebuiSession, name: str) -> Item | None:
     return only(name, [group for group in webui.get("/api/v1/groups/") if group["name"] == name])
 
 
-def group_ids(webui: OpenWebui) -> dict[str, str]:
+def group_ids(webui: WebuiSession) -> dict[str, str]:
     return {group["name"]: group["id"] for group in webui.get("/api/v1/groups/")}
 
 
 def names_of_declared_groups() -> set[str]:
-    """Without those that a provider fills when somebody signs in."""
+    """The names of the declared groups, without those whose members a provider sets."""
     declared = [json.loads(path.read_text()) for path in declared_files("group")]
     return {group["name"] for group in declared if not group.get("filled_at_sign_in")}
 
 
-def user_ids(webui: OpenWebui) -> dict[str, str]:
+def user_ids(webui: WebuiSession) -> dict[str, str]:
     return {user["email"]: user["id"] for user in webui.get("/api/v1/users/all")["users"]}

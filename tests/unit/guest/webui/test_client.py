@@ -1,4 +1,4 @@
-"""How the client of Open WebUI's interface meets trouble: here, a server that makes some."""
+"""The client of Open WebUI's interface against a server that causes trouble."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import webui
-import webui_client
-from webui_client import OpenWebui, RefusedError, UnreachableError, WebuiError
+from webui import __main__, client
+from webui.client import WebuiSession
+from webui.errors import NoAnswerError, RefusedError, WebuiError
 
 
 @dataclass
@@ -47,51 +47,51 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,)).start()
         sessions = iter(["first", "second"])
-        monkeypatch.setattr(webui_client, "PORT", http.server_port)
-        monkeypatch.setattr(webui_client, "address", lambda: "127.0.0.1")
-        monkeypatch.setattr(webui_client, "in_container", lambda program: next(sessions))
-        monkeypatch.setattr(webui_client, "RUN", tmp_path)
-        monkeypatch.setattr(webui_client, "SESSION_FILE", tmp_path / "session")
-        monkeypatch.setattr(webui_client, "LOCK_FILE", tmp_path / "lock")
-        monkeypatch.setattr(webui_client, "AGAIN_PAUSE", 0)
-        monkeypatch.setattr(webui_client, "BUSY_PAUSE", 0)
+        monkeypatch.setattr(client, "PORT", http.server_port)
+        monkeypatch.setattr(client, "container_address", lambda: "127.0.0.1")
+        monkeypatch.setattr(client, "run_in_container", lambda program: next(sessions))
+        monkeypatch.setattr(client, "RUN", tmp_path)
+        monkeypatch.setattr(client, "SESSION_FILE", tmp_path / "session")
+        monkeypatch.setattr(client, "LOCK_FILE", tmp_path / "lock")
+        monkeypatch.setattr(client, "AGAIN_PAUSE", 0)
+        monkeypatch.setattr(client, "BUSY_PAUSE", 0)
         yield server
         http.shutdown()
 
 
-def test_a_session_is_made_once_for_all_commands(server: Server) -> None:
+def test_all_commands_share_one_session(server: Server) -> None:
     server.answers = [(200, {}), (200, {})]
-    OpenWebui().get("/a")
-    OpenWebui().get("/b")
+    WebuiSession().get("/a")
+    WebuiSession().get("/b")
     assert [token for _, _, token, _ in server.requests] == ["first", "first"]
 
 
 def test_a_session_that_ended_is_renewed_once(server: Server) -> None:
     server.answers = [(401, {"detail": "ended"}), (200, {"ok": 1}), (401, {"detail": "no"})]
-    client = OpenWebui()
-    assert client.get("/a") == {"ok": 1}
+    session = WebuiSession()
+    assert session.get("/a") == {"ok": 1}
     with pytest.raises(RefusedError, match="GET /b: 401 no"):
-        client.get("/b")
+        session.get("/b")
     assert [token for _, _, token, _ in server.requests] == ["first", "second", "second"]
 
 
-def test_who_asks_too_often_waits(server: Server) -> None:
+def test_a_client_that_is_refused_for_too_many_requests_waits(server: Server) -> None:
     server.answers = [(429, {"detail": "later"}), (200, {"ok": 1})]
-    assert OpenWebui().post("/a", {"b": 1}) == {"ok": 1}
+    assert WebuiSession().post("/a", {"b": 1}) == {"ok": 1}
 
 
 def test_what_reads_is_repeated_and_what_changes_is_not(server: Server) -> None:
     server.answers = [None, (503, {}), (200, {"ok": 1}), None]
-    assert OpenWebui().get("/a") == {"ok": 1}
-    with pytest.raises(UnreachableError, match="POST /b"):
-        OpenWebui().post("/b", {})
+    assert WebuiSession().get("/a") == {"ok": 1}
+    with pytest.raises(NoAnswerError, match="POST /b"):
+        WebuiSession().post("/b", {})
     assert server.answers == []
 
 
-def test_it_says_how_long_it_waited(server: Server) -> None:
+def test_an_error_tells_how_long_the_client_waited(server: Server) -> None:
     server.answers = [(503, {"detail": "starting"})] * 999
-    with pytest.raises(WebuiError, match=r"after \d s still: GET /ready: 503 starting"):
-        OpenWebui().send("GET", "/ready", patience=0.1)
+    with pytest.raises(WebuiError, match=r"GET /ready: 503 starting \(still, after \d s\)"):
+        WebuiSession().send("GET", "/ready", patience=0.1)
 
 
 def test_lists_are_read_to_their_end(server: Server) -> None:
@@ -99,7 +99,7 @@ def test_lists_are_read_to_their_end(server: Server) -> None:
         (200, {"users": [1, 2], "total": 3}),
         (200, {"users": [3], "total": 3}),
     ]
-    assert [*OpenWebui().pages("/users", "users", query="a b")] == [1, 2, 3]
+    assert [*WebuiSession().pages("/users", "users", query="a b")] == [1, 2, 3]
     assert [path for _, path, _, _ in server.requests] == [
         "/users?query=a+b&page=1",
         "/users?query=a+b&page=2",
@@ -108,14 +108,14 @@ def test_lists_are_read_to_their_end(server: Server) -> None:
 
 def test_a_file_is_sent_as_a_browser_does(server: Server) -> None:
     server.answers = [(200, {})]
-    OpenWebui().upload("/files", 'a "b".md', b"\x00text", {"knowledge_id": "1"})
+    WebuiSession().upload("/files", 'a "b".md', b"\x00text", {"knowledge_id": "1"})
     _, _, _, body = server.requests[0]
     metadata, file = body.split(b"\r\n--")[:2]
     assert metadata.endswith(b'\r\n\r\n{"knowledge_id": "1"}')
     assert b'filename="a %22b%22.md"\r\nContent-Type: text/markdown\r\n\r\n\x00text' in file
 
 
-def test_an_answer_of_another_shape_is_told_with_the_call(
+def test_an_answer_of_another_shape_is_reported_with_its_request(
     server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     declared = tmp_path / "group" / "sales.json"
@@ -123,19 +123,19 @@ def test_an_answer_of_another_shape_is_told_with_the_call(
     declared.write_text('{"name": "Sales", "description": "", "permissions": {}}')
     server.answers = [(200, {}), (200, {"groups": [{"name": "Sales"}]})]
 
-    assert webui.main(["apply", "group", str(declared)]) == 1
+    assert __main__.main(["apply", "group", str(declared)]) == 1
 
-    told = capsys.readouterr().err
-    assert "group-sales: GET /api/v1/groups/ was answered in a way that is not known here" in told
+    printed = capsys.readouterr().err
+    assert "group-sales: the answer to GET /api/v1/groups/ has an unexpected shape" in printed
 
 
 def test_one_command_at_a_time_changes_anything(server: Server) -> None:
     server.answers = [(200, {}), (200, [])]
-    removing = threading.Thread(target=webui.main, args=(["remove", "group", "Sales"],))
-    with webui_client.locked():
+    removing = threading.Thread(target=__main__.main, args=(["remove", "group", "Sales"],))
+    with client.lock():
         removing.start()
         removing.join(0.2)  # it would end here if it did not wait
-        asked = [path for _, path, _, _ in server.requests]
+        before = [path for _, path, _, _ in server.requests]
     removing.join()
-    assert asked == ["/ready"]
+    assert before == ["/ready"]
     assert [path for _, path, _, _ in server.requests] == ["/ready", "/api/v1/groups/"]

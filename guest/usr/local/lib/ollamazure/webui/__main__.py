@@ -1,0 +1,94 @@
+"""Sets up the Open WebUI of this machine as the settings declare it, through its interface.
+
+    webui-cli admin                  {"email": …, "name": …, "password": …} on standard input
+    webui-cli apply-settings FILE    the configuration
+    webui-cli apply KIND FILE        one item; a new user's initial password on standard input
+    webui-cli remove KIND KEY        one item with its declaration; a user is suspended
+    webui-cli show MODEL             to every user
+    webui-cli drift                  prints what differs from the declarations, as JSON; only reads
+    webui-cli drift-of-admin         the same for the administrator, given as for `admin`
+
+KIND is group, user, knowledge, access, preset or prompt. Each run restores what is declared; what
+is not declared is left to the administrator. Runs as root, because only root reaches Open WebUI's
+port, has its key, and can set the administrator's password when the declared one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from webui import items, settings
+from webui.access import ModelAccess, show_to_everyone
+from webui.accounts import Groups, Users
+from webui.admin import drift_of_admin, set_admin
+from webui.client import WebuiSession, lock, say, wait_until_ready
+from webui.errors import WebuiError
+from webui.items import ItemKind
+from webui.knowledge import KnowledgeBases
+from webui.workspace import Presets, Prompts
+
+KINDS: dict[str, ItemKind] = {
+    "group": Groups(),
+    "user": Users(),
+    "knowledge": KnowledgeBases(),
+    "access": ModelAccess(),
+    "preset": Presets(),
+    "prompt": Prompts(),
+}
+
+
+def main(arguments: list[str]) -> int:
+    webui = WebuiSession()
+    try:
+        with webui.unexpected_shape_as_error():
+            return run(webui, arguments)
+    except WebuiError as problem:
+        say(f"Open WebUI: {problem}")
+        return 1
+
+
+def run(webui: WebuiSession, arguments: list[str]) -> int:
+    match arguments:
+        case ["drift"]:
+            wait_until_ready(webui)
+            found = settings.drift(webui) + items.drift(webui, KINDS)
+            print(json.dumps(found, indent=2))
+        case ["drift-of-admin"]:
+            print(json.dumps(drift_of_admin(sys.stdin.read())))
+        case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
+            wait_until_ready(webui)
+            with lock():
+                return change(webui, arguments)
+        case _:
+            return print_usage()
+    return 0
+
+
+def change(webui: WebuiSession, arguments: list[str]) -> int:
+    match arguments:
+        case ["admin"]:
+            set_admin(webui, json.load(sys.stdin))
+        case ["apply-settings", path]:
+            settings.apply(webui, json.loads(Path(path).read_text()))
+        case ["apply", "user", path]:
+            items.apply(webui, Users(sys.stdin.read()), Path(path))
+        case ["apply", kind, path] if kind in KINDS:
+            items.apply(webui, KINDS[kind], Path(path))
+        case ["remove", kind, key] if kind in KINDS:
+            items.remove(webui, KINDS[kind], kind, key)
+        case ["show", model]:
+            show_to_everyone(webui, model)
+        case _:
+            return print_usage()
+    return 0
+
+
+def print_usage() -> int:
+    say(__doc__ or "")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

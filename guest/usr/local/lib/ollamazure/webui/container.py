@@ -1,0 +1,44 @@
+"""Open WebUI's container: its address, and programs that run in it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from webui.errors import NoAnswerError, WebuiError
+
+CONTAINER = "open-webui"
+# The container's own Python runs them: it has the libraries of Open WebUI.
+PROGRAMS = Path(__file__).parent / "in_container"
+
+
+def container_address() -> str:
+    """The container's IPv4 address, which only root of this machine can reach."""
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    done = subprocess.run(
+        ["podman", "inspect", "--format", template, CONTAINER],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode or not done.stdout.strip():
+        raise NoAnswerError(
+            f"its container does not run; see `systemctl status {CONTAINER}`.", sent=False
+        )
+    return done.stdout.strip()
+
+
+def run_in_container(program: str, text: str = "") -> str:
+    """The output of a program of `in_container/`, with `text` on its standard input."""
+    code = (PROGRAMS / f"{program}.py").read_text()
+    done = subprocess.run(
+        ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", code],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise WebuiError(f"its database or key cannot be used: {reason[-1]}")
+    return done.stdout
