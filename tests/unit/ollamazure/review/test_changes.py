@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from components.workspace import WEBUI
 from ollamazure.preview.output import UNKNOWN, PreviewError, PreviewOutput
 from ollamazure.preview.text import plain
 from ollamazure.review import comment
@@ -210,3 +211,11 @@ def test_a_preview_without_a_result_is_an_error() -> None:
     """Otherwise the comment would say that nothing changes."""
     with pytest.raises(PreviewError, match="neither resources nor errors"):
         review_preview(PreviewOutput(()))
+
+
+@pytest.mark.parametrize("program", [WEBUI, "/usr/local/lib/ollamazure/webui.py"])
+def test_an_item_has_the_name_that_its_settings_declare(program: str) -> None:
+    """Not the part of it that Pulumi's name contains; earlier versions ran webui.py."""
+    delete = f"flock x {program} remove knowledge 'Team handbook' && rm x"
+    removed = step("delete", COMMAND, "knowledge-team-h", oldState={"inputs": {"delete": delete}})
+    assert plain(reviewed(removed).changes[0].title) == "knowledge base Team handbook"
