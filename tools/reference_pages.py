@@ -36,7 +36,8 @@ DERIVED = """
 ## What follows from the machine's size
 
 Unset, `contextLength` and the settings under `tuning` follow from the size and the models; \
-[vm-sizes.md](vm-sizes.md) lists their values for each size.
+[vm-sizes.md](vm-sizes.md) lists their values for each size. Unless `tuning.keepAlive` is set, a \
+model stays in memory.
 """
 MODELS_HEAD = """\
 # Models

@@ -27,15 +27,6 @@ class Document:
         """The hash of the content, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
-    @cached_property
-    def text(self) -> str | None:
-        """The content if it is text that a here-document can hold, else None."""
-        try:
-            text = self.content.decode()
-        except UnicodeDecodeError:
-            return None
-        return text if text.endswith("\n") and "\0" not in text and "\r" not in text else None
-
 
 def documents(paths: Iterable[str]) -> Iterator[Document]:
     """The named files, and all files in the named folders except hidden ones.

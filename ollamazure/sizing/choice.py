@@ -31,13 +31,6 @@ class Preference:
     on_gpu: Sequence[int]
     from_vcpus: Mapping[int, Sequence[int]]
 
-    def __str__(self) -> str:
-        """The first choices in words, for the documentation."""
-        first = {vcpus: values[0] for vcpus, values in self.from_vcpus.items()}
-        last = first.popitem()[1]
-        steps = [f"{value} from {vcpus} vCPU" for vcpus, value in first.items()]
-        return ", ".join([f"{self.on_gpu[0]} on a GPU", *steps, f"else {last}"])
-
     def values_for(self, size: VmSize) -> Sequence[int]:
         """The values to try on this size."""
         if size.gpu:

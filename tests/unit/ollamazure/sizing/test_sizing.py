@@ -13,7 +13,6 @@ from ollamazure.catalog import MonthlyPrices, Prices
 from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import memory
-from ollamazure.sizing.choice import CONTEXT_LENGTH, PARALLEL_REQUESTS
 from ollamazure.sizing.cost import disk_price
 from ollamazure.sizing.memory import Load
 from ollamazure.sizing.plan import SizingError, make_plan
@@ -227,11 +226,6 @@ def test_models_outside_the_catalog_need_what_the_settings_state() -> None:
 def test_what_follows_from_the_size(given: dict[str, str], derived: dict[str, Any]) -> None:
     plan = make_plan(settings(**given))
     assert {name: getattr(plan, name) for name in derived} == derived
-
-
-def test_the_rules_are_available_in_words() -> None:
-    assert str(CONTEXT_LENGTH) == "16384 on a GPU, 8192 from 4 vCPU, else 4096"
-    assert str(PARALLEL_REQUESTS) == "4 on a GPU, 4 from 8 vCPU, 2 from 4 vCPU, else 1"
 
 
 def test_memory_limits_what_speed_would_allow() -> None:
