@@ -71,10 +71,10 @@ class Checkout:
         The shipped stacks do not: each operator has to set an address. A preview needs one too, and
         takes one that is reserved for documentation.
         """
-        setting = f"{NAMESPACE}:sshClients"
-        if self.pulumi("config", "get", setting, "--stack", stack).code == 0:
+        first = f"{NAMESPACE}:sshClients[0]"
+        if self.pulumi("config", "get", "--path", first, "--stack", stack).code == 0:
             return ()
-        return ("--config-path", "--config", f"{setting}[0]={DOCUMENTATION_ADDRESS}")
+        return ("--config-path", "--config", f"{first}={DOCUMENTATION_ADDRESS}")
 
     def pulumi(self, *arguments: str) -> Completed:
         """Run its `bin/pulumi-local`."""
