@@ -36,10 +36,10 @@ class Cost:
 
     @property
     def difference(self) -> float | None:
-        """After minus before; None if one of them is unknown."""
+        """After minus before, of the whole amounts that are shown; None if one is unknown."""
         if self.before is None or self.after is None:
             return None
-        return self.after - self.before
+        return round(self.after) - round(self.before)
 
 
 def _describe_prices(cost: Mapping[str, Any]) -> Text:

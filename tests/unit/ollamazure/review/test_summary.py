@@ -36,7 +36,7 @@ def describe(op: str, outputs: dict[str, Any], diff: str) -> str:
 def test_a_cost_that_changes() -> None:
     changed = ADDED.replace("+ amount  : 65.75", "~ amount  : 65.75 => 120.35").replace("+", "~", 1)
     text = describe("update", {COST_OUTPUT: {**COST, "verified": True}}, changed)
-    assert text == f"about 66 USD a month before, 120 after: +55 USD a month {BASIS}"
+    assert text == f"about 66 USD a month before, 120 after: +54 USD a month {BASIS}"
 
 
 def test_a_cost_that_stays_the_same() -> None:
