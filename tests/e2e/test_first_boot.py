@@ -53,7 +53,7 @@ def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Dep
 
     refused = machine.pulumi(*up, *MACHINE, check=False)
     assert refused.code != 0
-    assert "holds something that is not ours, and is left as it is" in refused.output
+    assert "has content that ollamazure did not make, and stays unchanged" in refused.output
     assert "Attach an empty disk" in refused.output
     machine.forget()
     assert machine.ssh("mountpoint /srv/data", check=False).code != 0
