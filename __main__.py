@@ -3,14 +3,14 @@
 import pulumi
 
 from components.chat import Chat, ChatArgs
-from components.outputs import outputs_of
-from ollamazure import sizing
-from ollamazure.settings.stack import Settings
-from ollamazure.sizing import resize
+from components.outputs import former_size, outputs_of
+from ollamazure.settings.load import load
+from ollamazure.sizing.plan import make_plan
+from ollamazure.sizing.resize import resize_warning
 
-settings = Settings.load(pulumi.Config())
-plan = sizing.plan(settings)
-resized = resize.warning(resize.former_size(), plan.vm_size, settings)
+settings = load(pulumi.Config())
+plan = make_plan(settings)
+resized = resize_warning(former_size(), plan.vm_size, settings)
 for warning in filter(None, [resized, *plan.warnings]):
     pulumi.log.warn(warning)
 

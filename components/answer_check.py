@@ -1,4 +1,4 @@
-"""The last resource: the program ends only when the chat answers."""
+"""The last resource: `pulumi up` ends only when the chat answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 from pulumi_command import local
@@ -21,45 +21,39 @@ from components.remote_command import (
     GUEST,
     TOOLS,
     File,
-    RemoteCommand,
     Target,
     render_file,
     run_on_machine,
     secret_json,
 )
-from ollamazure.settings.types import model_id
+from ollamazure.settings.stack import Settings
 
 QUESTIONER = f"{TOOLS}/chat_answers.py"
 
 
 @dataclass(frozen=True)
 class AnswerCheckArgs:
-    """What asking a question through the public address needs.
+    """What asking questions through the public address needs.
 
     Attributes:
-        target: the machine, for `probe_from="machine"`.
+        target: the machine.
+        settings: the stack's. Each of its chat models is asked.
         url: the address users open, `https://…`.
         certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons.
-        admin_email: address that the admin signs in with.
         admin_password: secret.
-        models: names in Ollama's library; each is asked.
         application: the components that make up the chat.
-        probe_from: `operator` asks from where this program runs; `machine` from the machine itself,
-            which says nothing of the way in between.
     """
 
     target: Target
+    settings: Settings
     url: pulumi.Input[str]
     certificate_fingerprint: pulumi.Input[str]
-    admin_email: str
     admin_password: pulumi.Input[str]
-    models: Sequence[str]
     application: Sequence[Ollama | OpenWebui | Nginx]
-    probe_from: Literal["operator", "machine"] = "operator"
 
 
 class AnswerCheck(pulumi.ComponentResource):
-    """`answers` is there when each model has answered a question through `url`."""
+    """`answers` is complete when each model has answered a question through `url`."""
 
     answers: pulumi.CustomResource
 
@@ -67,12 +61,12 @@ class AnswerCheck(pulumi.ComponentResource):
         self, name: str, args: AnswerCheckArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:AnswerCheck", name, None, opts)
-        from_machine = args.probe_from == "machine"
-        self.answers = self._ask_there(args) if from_machine else self._ask_here(args)
+        from_machine = args.settings.probe_from == "machine"
+        self.answers = self._ask_from_machine(args) if from_machine else self._ask_here(args)
         self.register_outputs({})
 
-    def _ask_here(self, args: AnswerCheckArgs) -> local.Command:
-        # Relative to the project, where the engine runs it: the same words in every clone.
+    def _ask_here(self, args: AnswerCheckArgs) -> pulumi.CustomResource:
+        # Paths are relative to the project, where the engine runs this: the same in every clone.
         python, questioner = map(_from_project, (Path(sys.executable), _questioner()))
         return local.Command(
             "chat-answers",
@@ -89,7 +83,8 @@ class AnswerCheck(pulumi.ComponentResource):
             ),
         )
 
-    def _ask_there(self, args: AnswerCheckArgs) -> RemoteCommand:
+    def _ask_from_machine(self, args: AnswerCheckArgs) -> pulumi.CustomResource:
+        """Ask on the machine itself, which leaves the network in front of it untested."""
         questions = secret_json({**_questions(args), "connect": "127.0.0.1"})
         return run_on_machine(
             "chat-answers",
@@ -101,7 +96,7 @@ class AnswerCheck(pulumi.ComponentResource):
             files=[File(QUESTIONER, "0755")],
             secrets={"questions": questions},
             show_output=True,
-            fix="After fixing, `pulumi up` asks again.",
+            fix="Fix what the lines above name, then run `pulumi up`: it asks again.",
             timeout="60m",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.application)),
         )
@@ -112,7 +107,7 @@ def _from_project(path: Path) -> str:
 
 
 def _questioner() -> Path:
-    """In the project; beside the components when they are a package of another project."""
+    """The program in this project, or beside the components when another project uses them."""
     own = Path(f"guest{QUESTIONER}")
     return own if own.exists() else GUEST.parent / own
 
@@ -121,14 +116,14 @@ def _questions(args: AnswerCheckArgs) -> dict[str, pulumi.Input[Any]]:
     return {
         "url": args.url,
         "fingerprint": args.certificate_fingerprint,
-        "email": args.admin_email,
+        "email": args.settings.admin_email,
         "password": args.admin_password,
-        "models": [model_id(model) for model in args.models],
+        "models": list(args.settings.chat_models),
     }
 
 
 def _digest(args: AnswerCheckArgs) -> pulumi.Output[str]:
-    """Changes with anything that the answer depends on."""
+    """Changes with everything that the answers depend on."""
     questioner = render_file(QUESTIONER)
     parts = [part.digest for part in args.application]
     return pulumi.Output.all(*parts).apply(

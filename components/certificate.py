@@ -1,49 +1,44 @@
-"""The self-signed certificate, renewed in time by `pulumi up`."""
+"""The self-signed certificate, which `pulumi up` renews before it expires."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import ipaddress
 import ssl
 from dataclasses import dataclass
+from datetime import date
 
 import pulumi
 import pulumi_tls as tls
 
+from ollamazure.settings.groups import CertificateSettings
+
 RSA_BITS = 2048
-# Periods are counted from here, so that they depend on nothing but the date.
-EPOCH = datetime.date(2024, 1, 1)
+# Renewal periods are counted from this day, so that they depend on nothing but the date.
+EPOCH = date(2024, 1, 1)
 
 
 @dataclass(frozen=True)
 class CertificateArgs:
-    """What the certificate says.
+    """What the certificate states.
 
     Attributes:
         host: the address or domain in the URL; common name and subject alternative name.
-        country: two letters.
-        province: for example `France`.
-        locality: for example `Paris`.
-        organization: for example `Company`.
-        validity_days: days from its making until it expires.
-        period: see `renewal_period`.
+        subject: the other parts of its name, and how long it is valid and used.
     """
 
     host: pulumi.Input[str]
-    country: str
-    province: str
-    locality: str
-    organization: str
-    validity_days: int
-    period: int
+    subject: CertificateSettings
 
 
 class Certificate(pulumi.ComponentResource):
     """A certificate with its key.
 
-    `certificate` and `private_key` (secret) are PEM; `fingerprint` is the SHA-256 of the
-    certificate's DER form, as colon-separated upper-case hexadecimal, the form browsers show.
+    Attributes:
+        certificate: PEM.
+        private_key: PEM, secret.
+        fingerprint: SHA-256 of the certificate's DER form in the notation of browsers, colon-
+            separated upper-case hexadecimal.
     """
 
     certificate: pulumi.Output[str]
@@ -54,22 +49,24 @@ class Certificate(pulumi.ComponentResource):
         self, name: str, args: CertificateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:Certificate", name, None, opts)
-        # pulumi-tls renews only now and then (its issue 39), so the period replaces both: within
-        # one period previews show nothing, and the first `up` in the next renews.
-        renewed = pulumi.ResourceOptions(parent=self, replacement_trigger=args.period)
+        subject = args.subject
+        # pulumi-tls does not renew reliably (its issue 39), so a new period replaces key and
+        # certificate: previews within a period show nothing, and the first `up` in the next renews.
+        period = renewal_period(today(), subject.renew_after_days)
+        renewed = pulumi.ResourceOptions(parent=self, replacement_trigger=period)
         key = tls.PrivateKey("certificate-key", algorithm="RSA", rsa_bits=RSA_BITS, opts=renewed)
         host = pulumi.Output.from_input(args.host)
         certificate = tls.SelfSignedCert(
             "certificate",
             private_key_pem=key.private_key_pem,
-            validity_period_hours=args.validity_days * 24,
+            validity_period_hours=subject.validity_days * 24,
             allowed_uses=["digital_signature", "key_encipherment", "server_auth"],
             subject={
                 "common_name": host,
-                "country": args.country,
-                "province": args.province,
-                "locality": args.locality,
-                "organization": args.organization,
+                "country": subject.country,
+                "province": subject.province,
+                "locality": subject.locality,
+                "organization": subject.organization,
             },
             dns_names=host.apply(lambda known: [] if _is_address(known) else [known]),
             ip_addresses=host.apply(lambda known: [known] if _is_address(known) else []),
@@ -81,13 +78,18 @@ class Certificate(pulumi.ComponentResource):
         self.register_outputs({"fingerprint": self.fingerprint})
 
 
-def renewal_period(today: datetime.date, renew_after_days: int) -> int:
-    """The number of the period that `today` is in; a new number renews the certificate.
+def today() -> date:
+    """Today's date; a function of its own, so that tests can replace it."""
+    return date.today()
 
-    A certificate made on the last day of a period is renewed the day after, and one made on the
-    first is used for `renew_after_days` (at least 1), which settings keep below its validity.
+
+def renewal_period(day: date, renew_after_days: int) -> int:
+    """The number of the period that `day` is in; a new number renews the certificate.
+
+    A certificate made on the last day of a period is renewed on the next day. One made on the first
+    day is used for `renew_after_days` (at least 1), which is less than its validity.
     """
-    return (today - EPOCH).days // renew_after_days
+    return (day - EPOCH).days // renew_after_days
 
 
 def sha256_fingerprint(pem: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network, resources
 
+from ollamazure.settings.stack import Settings
+
 VNET_PREFIX = "10.0.0.0/16"
 SUBNET_PREFIX = "10.0.0.0/24"
 # The address of the guide's machine. Azure keeps the first four of a subnet for itself.
@@ -16,25 +18,26 @@ PRIVATE_ADDRESS = "10.0.0.4"
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """What the network needs to know.
+    """What the network is made from.
 
-    `group_name` names the resource group; `location` is an Azure region; `ssh_clients` are the
-    CIDR blocks that may reach port 22; `dns_label`, where given, becomes
-    `<label>.<location>.cloudapp.azure.com`; `tags` are on everything.
+    Attributes:
+        group_name: of the resource group.
+        settings: the stack's.
+        tags: of every resource.
     """
 
     group_name: str
-    location: str
-    ssh_clients: Sequence[str]
-    dns_label: str | None
+    settings: Settings
     tags: Mapping[str, str]
 
 
 class Network(pulumi.ComponentResource):
     """Everything between the internet and the machine.
 
-    `group` is the resource group, `nic` the network interface for the machine, `address` the
-    public IPv4 address, known in a preview as soon as it exists.
+    Attributes:
+        group: the resource group.
+        nic: the machine's network interface.
+        address: the public IPv4 address; previews know it as soon as it exists.
     """
 
     group: resources.ResourceGroup
@@ -46,7 +49,8 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         super().__init__("ollamazure:index:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        common = {"location": args.location, "tags": dict(args.tags)}
+        settings = args.settings
+        common = {"location": settings.location, "tags": dict(args.tags)}
 
         self.group = resources.ResourceGroup(
             "resource-group", resource_group_name=args.group_name, opts=child, **common
@@ -55,7 +59,7 @@ class Network(pulumi.ComponentResource):
             "nsg",
             network_security_group_name="nsg",
             resource_group_name=self.group.name,
-            security_rules=_rules(args.ssh_clients),
+            security_rules=_rules(settings.ssh_clients),
             opts=child,
             **common,
         )
@@ -64,7 +68,7 @@ class Network(pulumi.ComponentResource):
             virtual_network_name="vnet",
             resource_group_name=self.group.name,
             address_space={"address_prefixes": [VNET_PREFIX]},
-            # A subnet inside its VNet is one PUT: the two cannot overwrite each other.
+            # As part of the VNet's request the subnet cannot be overwritten by a later one.
             subnets=[
                 {
                     "name": "machines",
@@ -82,7 +86,7 @@ class Network(pulumi.ComponentResource):
             resource_group_name=self.group.name,
             sku={"name": network.PublicIPAddressSkuName.STANDARD},
             public_ip_allocation_method=network.IPAllocationMethod.STATIC,
-            dns_settings={"domain_name_label": args.dns_label} if args.dns_label else None,
+            dns_settings={"domain_name_label": settings.dns_label} if settings.dns_label else None,
             opts=child,
             **common,
         )
@@ -103,25 +107,25 @@ class Network(pulumi.ComponentResource):
             opts=child,
             **common,
         )
-        # azure-native previews an update with its outputs unknown, and everything that uses the
-        # address would preview as changed with it. Azure itself knows better.
+        # azure-native previews an update with unknown outputs, and then everything that uses the
+        # address would preview as changed too. So the address is read from Azure.
         self.address = network.get_public_ip_address_output(
             resource_group_name=args.group_name,
             public_ip_address_name="public-ip",
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[public_ip]),
-        ).apply(lambda found: _required(found.ip_address))
+        ).apply(lambda known: _required(known.ip_address))
         self.register_outputs({"address": self.address})
 
 
 def _required(address: str | None) -> str:
-    """The address of a static public IP, which Azure assigns when it makes the resource."""
+    """The address of a static public IP, which Azure assigns when it creates the resource."""
     if not address:
         raise ValueError("Azure has not given the public IP an address; run `pulumi up` again")
     return address
 
 
 def _rules(ssh_clients: Sequence[str]) -> list[network.SecurityRuleArgs]:
-    """HTTPS and its redirect for everybody, SSH for the listed clients, nothing else."""
+    """HTTPS and its redirect for everyone, SSH for the listed clients, nothing else."""
 
     def allow(
         name: str, priority: int, port: int, sources: Sequence[str], why: str
@@ -140,9 +144,9 @@ def _rules(ssh_clients: Sequence[str]) -> list[network.SecurityRuleArgs]:
             destination_port_range=str(port),
         )
 
-    everybody: Sequence[str] = ()
+    everyone: Sequence[str] = ()
     return [
-        allow("https", 100, 443, everybody, "The chat."),
-        allow("http", 110, 80, everybody, "Redirects to HTTPS."),
+        allow("https", 100, 443, everyone, "The chat."),
+        allow("http", 110, 80, everyone, "Redirects to HTTPS."),
         allow("ssh", 120, 22, ssh_clients, "Pulumi and the operators (setting sshClients)."),
     ]

@@ -16,15 +16,14 @@ CONFIGURE = f"{TOOLS}/configure-nginx"
 
 @dataclass(frozen=True)
 class NginxArgs:
-    """What Nginx needs to know.
+    """What Nginx is made from.
 
     Attributes:
         target: the machine.
         image: full reference, for example `docker.io/library/nginx:1.30.3`.
-        server_name: address or domain in the URL.
-        certificate: PEM, with the certificates that lead to a trusted one, if any.
+        server_name: the address or domain in the URL.
+        certificate: PEM.
         private_key: PEM, secret.
-        self_signed: browsers do not trust the certificate, so they are not told to insist on it.
     """
 
     target: Target
@@ -32,11 +31,15 @@ class NginxArgs:
     server_name: pulumi.Input[str]
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
-    self_signed: bool = True
 
 
 class Nginx(pulumi.ComponentResource):
-    """Nginx; `service` runs it. A new configuration or certificate reloads it, no more."""
+    """Nginx. A new configuration or certificate only reloads it.
+
+    Attributes:
+        service: the command that runs Nginx.
+        digest: changes with the service, its configuration and its certificate's command.
+    """
 
     service: RemoteCommand
     digest: pulumi.Output[str]
@@ -56,7 +59,7 @@ class Nginx(pulumi.ComponentResource):
                 File(f"{TOOLS}/start-nginx", "0755"),
                 File("/etc/containers/systemd/nginx.container", values={"image": args.image}),
             ],
-            fix="`journalctl --unit nginx` on the machine tells more; `pulumi up` tries again.",
+            fix="`journalctl --unit nginx` on the machine has details; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config, certificate]),
         )
         self.digest = digest_of([config, certificate, self.service])
@@ -78,7 +81,6 @@ class Nginx(pulumi.ComponentResource):
                     suffix=".next",
                     values={
                         "server_name": args.server_name,
-                        "self_signed": args.self_signed,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
                     },
                 ),
@@ -92,8 +94,8 @@ class Nginx(pulumi.ComponentResource):
             args.target,
             purpose="install the certificate",
             script=f"{CONFIGURE} cert/server.pem",
+            # One file for both, so that Nginx never reads a certificate with another one's key.
             files=[File(CERTIFICATE, "0600", suffix=".next", key="pem")],
-            # One file for both: a certificate and a key of two different moments do not fit.
             secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),
         )

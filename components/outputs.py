@@ -1,22 +1,25 @@
-"""What a stack says of itself: its outputs, and the operator's page made of them."""
+"""What a stack exports, and the operator's page made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pulumi
+from pulumi.runtime import invoke
 
 from components.chat import Chat
+from ollamazure import catalog
+from ollamazure.catalog import VmSize
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
-from ollamazure.sizing import MonthlyCost, Sizing
+from ollamazure.sizing.cost import MonthlyCost
+from ollamazure.sizing.plan import Sizing
+from ollamazure.templates import render_template
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
-    """The outputs by name, of a stack and of the package's component alike."""
+    """The outputs by name: of a stack, and of the component that the package provides."""
     shown = {
         "url": chat.url,
         "adminEmail": settings.admin_email,
@@ -45,6 +48,22 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     }
 
 
+def former_size() -> VmSize | None:
+    """The machine's size after the last `pulumi up`; None before the first.
+
+    The engine reads the stack's own outputs from the backend that is in use. A StackReference could
+    do it too, but it would be in every preview and copy all outputs, also secrets, into the state.
+    Outputs that cannot be read only mean that no warning is printed, which is no reason to stop.
+    """
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    try:
+        read = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
+    except Exception as error:  # the SDK raises nothing narrower
+        pulumi.log.debug(f"The former size is not known: {error}")
+        return None
+    return catalog.vm_sizes().get(read.value["outputs"].get("vmSize"))
+
+
 def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:
     """The same estimate as `monthlyCostEstimate`, for programs."""
     return {
@@ -57,25 +76,15 @@ def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:
 
 
 def operator_page(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
-    """The page for `pulumi stack output readme`, in Markdown; holds no secret."""
+    """The page for `pulumi stack output readme`, in Markdown; it contains no secret."""
     return pulumi.Output.all(**values).apply(render_operator_page)
 
 
 def render_operator_page(values: Mapping[str, Any]) -> str:
-    """The operator's page with all values known.
-
-    Raises:
-        jinja2.UndefinedError: the page names a value that is not there.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )
-    return environment.get_template("operator.md.j2").render(values)
+    """The operator's page with all values known."""
+    return render_template("components/operator.md.j2", **values)
 
 
 def ssh_command(user: str, address: pulumi.Input[str]) -> pulumi.Output[str]:
-    """How an operator signs in, with the private key saved as chat.key."""
+    """The command that signs an operator in, with the private key saved as chat.key."""
     return pulumi.Output.concat("ssh -i chat.key ", user, "@", address)

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pulumi
 from pulumi_command import remote
 
 from ollamazure import manifest
 from ollamazure.manifest import InstalledFile, Manifest
+from ollamazure.templates import render_template
 
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 TOOLS = "/usr/local/lib/ollamazure"
@@ -34,15 +34,6 @@ TOOLS = "/usr/local/lib/ollamazure"
 INSTALLED = "/etc/ollamazure/installed"
 
 _END_OF_SECRETS = "END_OF_SECRETS"
-
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(GUEST),
-    undefined=jinja2.StrictUndefined,
-    keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    autoescape=False,  # noqa: S701  configuration files and shell, never HTML
-)
 
 _DEFAULT_FIX = "Fix what the lines above name, then run `pulumi up` again: it goes on from here."
 
@@ -250,7 +241,7 @@ def render_file(path: str, **values: Any) -> str:
     source = path.removeprefix("/")
     if (GUEST / source).is_file():
         return (GUEST / source).read_text()
-    return _ENVIRONMENT.get_template(f"{source}.j2").render(values)
+    return render_template(f"guest/{source}.j2", **values)
 
 
 def command(name: str) -> str:

@@ -1,8 +1,8 @@
-"""Who may do what: each user, group, preset, prompt and knowledge base as a resource of its own.
+"""Open WebUI's workspace: each user, group, preset, prompt and knowledge base is a resource.
 
-Each command puts what is declared on the machine, as JSON that a preview shows line by line, and
-has `webui-cli` tell Open WebUI; taking the resource away undoes it. What is not declared is never
-touched.
+Each command writes a declaration on the machine, as JSON that a preview shows line by line, and
+`webui-cli` applies it to Open WebUI. Removing the resource undoes it. What the settings do not
+declare is never changed.
 """
 
 from __future__ import annotations
@@ -21,70 +21,58 @@ import pulumi_random as random
 
 from components.remote_command import TOOLS, File, Lanes, RemoteCommand, Target, run_on_machine
 from ollamazure import catalog
-from ollamazure.settings.cross_checks import CHAT_ONLY
+from ollamazure.settings.base import slug
+from ollamazure.settings.documents import Document, documents
+from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
 from ollamazure.settings.workspace import (
+    CHAT_ONLY,
     Access,
-    Document,
     KnowledgeBase,
     Preset,
     Prompt,
     User,
     UserGroup,
-    documents,
     membership,
-    slug,
 )
 
 DECLARED = "/etc/ollamazure/declared"
 WEBUI = f"{TOOLS}/webui-cli"
-# With two downloads of models, eight connections to the machine at once.
+# Together with two downloads of models, eight connections to the machine at once.
 AT_ONCE = 6
 FIX = (
-    "The line above has Open WebUI's own words; `journalctl --unit open-webui` on the machine "
-    "tells more. `pulumi up` tries again."
+    "The line above is Open WebUI's own message; `journalctl --unit open-webui` on the machine has "
+    "details. `pulumi up` tries again."
 )
 
 
 @dataclass(frozen=True)
 class WorkspaceArgs:
-    """What is declared of people, and of what is offered to them.
+    """What the workspace is made from.
 
     Attributes:
         target: the machine.
-        users: each e-mail once.
-        groups: each name once; `chat-only` is added where it is not among them.
-        knowledge: each name once.
-        presets: each id once.
-        prompts: each command once.
-        model_access: who may use a model that is not for every user, by its name.
+        settings: the stack's.
         models: the commands that install the models, by name.
-        after: what must be there before Open WebUI is told.
-        filled_at_sign_in: names of groups whose members a provider names, and not the users.
+        after: what must be complete before anything is declared to Open WebUI.
     """
 
     target: Target
-    users: Sequence[User]
-    groups: Sequence[UserGroup]
-    knowledge: Sequence[KnowledgeBase]
-    presets: Sequence[Preset]
-    prompts: Sequence[Prompt]
-    model_access: Mapping[str, Access]
+    settings: Settings
     models: Mapping[str, RemoteCommand]
     after: Sequence[pulumi.Resource]
-    filled_at_sign_in: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that is declared.
+    """One part of the workspace.
 
     Attributes:
         kind: user, group, knowledge, access, preset or prompt.
-        key: what Open WebUI knows it by.
-        declared: what its file on the machine says.
-        after: what it refers to.
-        documents: files that belong to it.
+        key: Open WebUI's name for it.
+        declared: the content of its file on the machine.
+        after: the commands of what it refers to.
+        documents: its files.
         password: secret, for a new account.
     """
 
@@ -97,7 +85,11 @@ class Item:
 
 
 class Workspace(pulumi.ComponentResource):
-    """Everybody who is declared; `initial_passwords` (secret) has each one's by e-mail."""
+    """Everything that the settings declare for users.
+
+    Attributes:
+        initial_passwords: secret; of each declared user, by e-mail.
+    """
 
     initial_passwords: pulumi.Output[dict[str, str]]
 
@@ -115,57 +107,74 @@ class Workspace(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         ).result
 
-        for group in with_chat_only(args.groups):
-            filled = group.name in args.filled_at_sign_in
-            self._make(Item("group", group.name, group_json(group, filled_at_sign_in=filled)))
-        for user in args.users:
+        # What others refer to comes first.
+        settings = args.settings
+        for group in with_chat_only(settings.groups):
+            self._make(self._group(group))
+        for user in settings.users:
             self._make(self._user(user, seed))
-        for base in args.knowledge:
+        for base in settings.knowledge:
             self._make(self._knowledge(base))
-        for model, access in args.model_access.items():
+        for model, access in settings.model_access.items():
             self._make(self._model_access(model_id(model), access))
-        for preset in args.presets:
+        for preset in settings.presets:
             self._make(self._preset(preset))
-        for prompt in args.prompts:
-            who = self._who(prompt.access)
-            self._make(Item("prompt", prompt.command, prompt_json(prompt), who))
+        for prompt in settings.prompts:
+            self._make(self._prompt(prompt))
 
-        emails = [user.email for user in args.users if user.state != "deleted"]
+        emails = [user.email for user in settings.users if user.state != "deleted"]
         self.initial_passwords = pulumi.Output.secret(
             seed.apply(lambda known: {email: initial_password(known, email) for email in emails})
         )
         self.register_outputs({})
 
+    def _group(self, group: UserGroup) -> Item:
+        """A group. Its members are in the users' declarations, or come from the provider."""
+        declared = group.model_dump(exclude={"members"})
+        sign_in = self._args.settings.sign_in
+        if sign_in and group.name in sign_in.groups:
+            declared["filled_at_sign_in"] = True
+        return Item("group", group.name, declared)
+
     def _user(self, user: User, seed: pulumi.Output[str]) -> Item:
-        groups = membership(self._args.users, self._args.groups)[user.email]
+        settings = self._args.settings
+        groups = membership(settings.users, settings.groups)[user.email]
         return Item(
             "user",
             user.email,
-            user_json(user, groups),
-            after=self._of("group", groups),
+            {**user.model_dump(), "groups": groups},
+            after=self._made_for("group", groups),
             password=seed.apply(lambda known: initial_password(known, user.email)),
         )
 
     def _knowledge(self, base: KnowledgeBase) -> Item:
-        found = list(documents(base.files))
-        declared = knowledge_json(base, found)
-        return Item("knowledge", base.name, declared, self._who(base.access), found)
+        """A knowledge base; its declaration names each file by checksum, not by content."""
+        files = list(documents(base.files))
+        listed = [{"name": file.name, "sha256": file.sha256} for file in files]
+        declared = {**base.model_dump(), "files": listed, "access": declared_access(base.access)}
+        return Item("knowledge", base.name, declared, self._made_for_access(base.access), files)
 
     def _model_access(self, model: str, access: Access) -> Item:
-        after = [self._args.models[model], *self._who(access)]
-        return Item("access", model, {"model": model, **access_json(access)}, after)
+        after = [self._args.models[model], *self._made_for_access(access)]
+        return Item("access", model, {"model": model, **declared_access(access)}, after)
 
     def _preset(self, preset: Preset) -> Item:
         after = [
             self._args.models[preset.base_model],
-            *self._of("knowledge", preset.knowledge),
-            *self._who(preset.access),
+            *self._made_for("knowledge", preset.knowledge),
+            *self._made_for_access(preset.access),
         ]
-        return Item("preset", preset.id, preset_json(preset), after)
+        declared = {**preset.model_dump(), "access": declared_access(preset.access)}
+        return Item("preset", preset.id, declared, after)
+
+    def _prompt(self, prompt: Prompt) -> Item:
+        declared = {**prompt.model_dump(), "access": declared_access(prompt.access)}
+        return Item("prompt", prompt.command, declared, self._made_for_access(prompt.access))
 
     def _make(self, item: Item) -> None:
         is_secret = item.password is not None
-        indent = None if is_secret else 2  # a preview shows one line of it, or each that changes
+        # A preview shows each line that changes; with a secret, it shows the first line only.
+        indent = None if is_secret else 2
         text = json.dumps(item.declared, indent=indent, sort_keys=True, ensure_ascii=False)
         self._made[item.kind, item.key] = self._lanes.add(
             lambda before: run_on_machine(
@@ -176,20 +185,22 @@ class Workspace(pulumi.ComponentResource):
                 files=files(item, text),
                 secrets={"password": item.password} if item.password is not None else None,
                 shown_input=text if is_secret else "",
-                show_output=True,  # the password is never in it
+                show_output=True,  # it never contains the password
                 delete=shlex.join([WEBUI, "remove", item.kind, item.key]),
                 fix=FIX,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, *item.after]),
             )
         )
 
-    def _of(self, kind: str, keys: Sequence[str]) -> list[pulumi.Resource]:
+    def _made_for(self, kind: str, keys: Sequence[str]) -> list[pulumi.Resource]:
         return [self._made[kind, key] for key in keys]
 
-    def _who(self, access: Access | None) -> list[pulumi.Resource]:
+    def _made_for_access(self, access: Access | None) -> list[pulumi.Resource]:
+        """The commands of the groups and users that may use an item."""
         if access is None:
             return []
-        return [*self._of("group", access.groups), *self._of("user", access.users)]
+        groups, users = access.groups, access.users
+        return [*self._made_for("group", groups), *self._made_for("user", users)]
 
 
 def files(item: Item, declaration: str) -> list[File]:
@@ -215,9 +226,9 @@ def _place(item: Item) -> str:
 
 
 def initial_password(seed: str, email: str) -> str:
-    """The password of a new account: 125 bits, in lower case and without what looks alike.
+    """The password of a new account: 125 bits, lower case, without characters that look alike.
 
-    It follows from one secret, so that a new user is one new resource.
+    All passwords are derived from one secret, so that a new user is a single new resource.
     """
     digest = hmac.new(seed.encode(), email.encode(), hashlib.sha256).digest()
     text = base64.b32encode(digest).decode().lower()
@@ -225,7 +236,7 @@ def initial_password(seed: str, email: str) -> str:
 
 
 def with_chat_only(groups: Sequence[UserGroup]) -> list[UserGroup]:
-    """The groups with the ready-made one, which grants what every user of a new instance may."""
+    """The groups and the ready-made one, which grants what the catalog grants every user."""
     if any(group.name == CHAT_ONLY for group in groups):
         return list(groups)
     granted = {
@@ -240,64 +251,8 @@ def with_chat_only(groups: Sequence[UserGroup]) -> list[UserGroup]:
     return [ready_made, *groups]
 
 
-def access_json(access: Access | None) -> dict[str, Any]:
-    """Who may use an item."""
+def declared_access(access: Access | None) -> dict[str, Any]:
+    """Who may use an item, as the machine's tool reads it."""
     if access is None:
         return {"everyone": True}
     return {"groups": sorted({*access.groups}), "users": sorted({*access.users})}
-
-
-def group_json(group: UserGroup, *, filled_at_sign_in: bool = False) -> dict[str, Any]:
-    """A group's declaration; who belongs to it, the users' say, or their provider."""
-    return {
-        "name": group.name,
-        "description": group.description,
-        "permissions": group.permissions,
-        **({"filled_at_sign_in": True} if filled_at_sign_in else {}),
-    }
-
-
-def user_json(user: User, groups: Sequence[str]) -> dict[str, Any]:
-    """A user's declaration; the password is not in it."""
-    return {
-        "email": user.email,
-        "name": user.name,
-        "role": user.role,
-        "groups": list(groups),
-        "state": user.state,
-    }
-
-
-def knowledge_json(base: KnowledgeBase, files: Sequence[Document]) -> dict[str, Any]:
-    """A knowledge base's declaration; the files' content lies beside it by its checksum."""
-    return {
-        "name": base.name,
-        "description": base.description,
-        "files": [{"name": file.name, "sha256": file.sha256} for file in files],
-        "access": access_json(base.access),
-    }
-
-
-def preset_json(preset: Preset) -> dict[str, Any]:
-    """A preset's declaration."""
-    return {
-        "id": preset.id,
-        "name": preset.name,
-        "base_model": preset.base_model,
-        "description": preset.description,
-        "system": preset.system,
-        "params": preset.params,
-        "suggestions": list(preset.suggestions),
-        "knowledge": list(preset.knowledge),
-        "access": access_json(preset.access),
-    }
-
-
-def prompt_json(prompt: Prompt) -> dict[str, Any]:
-    """A prompt's declaration."""
-    return {
-        "command": prompt.command,
-        "title": prompt.title,
-        "content": prompt.content,
-        "access": access_json(prompt.access),
-    }

@@ -1,8 +1,8 @@
 """pulumi-local: the real Pulumi CLI, with Azure answered by this machine.
 
-All arguments go to Pulumi and its exit code comes back. What is different is around it: an own
-PULUMI_HOME with our azure-native plugin, an own state, and a scratch copy of the project, so that
-the stack files of the tree are never written to.
+All arguments are passed to Pulumi, and its exit code is returned. Pulumi gets a PULUMI_HOME of its
+own with our azure-native plugin, a state of its own, and a scratch copy of the project, so that the
+stack files of the repository never change.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 from emulator import recovery
 from emulator.artifacts import paths
 from emulator.host.places import replace_text
-from emulator.instance import PROJECT, Instance
+from emulator.instance import PROJECT, Instance, in_plan_mode
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
 DEFAULT_STACK = "local"
 _CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
-_ASKS_AZURE = _CHANGES_STATE | {"preview", "pre"}
-_USES_A_STACK = _ASKS_AZURE | {
+_CALLS_AZURE = _CHANGES_STATE | {"preview", "pre"}
+_USES_A_STACK = _CALLS_AZURE | {
     "config",
     "stack",
     "state",
@@ -35,7 +35,7 @@ _USES_A_STACK = _ASKS_AZURE | {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run Pulumi with `arguments`; returns its exit code, or 2 when we refuse to."""
+    """Run Pulumi with `arguments`; returns its exit code, or 2 when we refuse to run it."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         instance = open_instance()
@@ -47,18 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         install.install(instance, paths.pulumi())
         pulumi = Pulumi(paths.pulumi(), project.folder, environment)
         stack = stack_of(arguments)
-        if set(arguments) & _ASKS_AZURE and not install.emulated_azure_answers(instance):
+        if set(arguments) & _CALLS_AZURE and not install.emulated_azure_answers(instance):
             raise RefusalError(
                 f"the azure-native plugin in {instance.pulumi_home} is not the emulator's, and "
                 "another one could reach the real Azure. Remove the folder and run this again."
             )
         if needs_stack(arguments):
             if recovery.state_file(instance, stack) is None:
-                pulumi.make_stack(stack, project)
-            pulumi.give_placeholders(stack, project)
+                pulumi.create_stack(stack, project)
+            pulumi.set_placeholders(stack, project)
         if set(arguments) & _CHANGES_STATE:
             recovery.recover(instance, pulumi.run_quietly, stack)
-    except RefusalError as refusal:
+    except (RefusalError, install.MissingPluginError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
     code = pulumi.run([*arguments])
@@ -70,18 +70,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class RefusalError(Exception):
-    """pulumi-local does not go on; the message says why and what to do."""
+    """pulumi-local stops; the message says why and what to do."""
 
 
 def open_instance() -> Instance:
-    """The instance of this project, or, in plan mode, a second one that has no machines."""
-    if os.environ.get("OLLAMAZURE_PLAN") == "1" and "OLLAMAZURE_EMULATOR" not in os.environ:
+    """The instance of this project; in plan mode a second one, which has no machines."""
+    if in_plan_mode() and "OLLAMAZURE_EMULATOR" not in os.environ:
         return Instance.open(PROJECT / ".emulator" / "plan")
     return Instance.open()
 
 
 def refuse_real_azure(environment: os._Environ[str] | dict[str, str]) -> None:
-    """Refuse to run beside credentials of the real cloud.
+    """Refuse to run with credentials of the real cloud in the environment.
 
     Raises:
         RefusalError: an ARM_* variable is set.
@@ -91,17 +91,17 @@ def refuse_real_azure(environment: os._Environ[str] | dict[str, str]) -> None:
         raise RefusalError(
             f"{', '.join(found)} is set, and pulumi-local must never reach the real Azure. "
             f"Unset it (`env {' '.join(f'-u {name}' for name in found)} bin/pulumi-local …`), or "
-            "use `pulumi` itself for the real one."
+            "use `pulumi` itself for the real Azure."
         )
 
 
 def pulumi_environment(instance: Instance) -> dict[str, str]:
-    """The environment of the CLI and all it starts."""
+    """The environment of the CLI and of everything it starts."""
     passphrase = instance.home / "passphrase"
     if not passphrase.exists():
         replace_text(passphrase, secrets.token_urlsafe(24))
-    nothing = instance.home / "azure-config"
-    for folder in (instance.backend, instance.pulumi_home, nothing, instance.home / "bin"):
+    empty = instance.home / "azure-config"
+    for folder in (instance.backend, instance.pulumi_home, empty, instance.home / "bin"):
         folder.mkdir(parents=True, exist_ok=True)
     kept = {
         name: value
@@ -114,7 +114,7 @@ def pulumi_environment(instance: Instance) -> dict[str, str]:
         "PATH": os.pathsep.join(
             [str(instance.home / "bin"), str(paths.pulumi().parent), kept.get("PATH", "")]
         ),
-        "AZURE_CONFIG_DIR": str(nothing),
+        "AZURE_CONFIG_DIR": str(empty),
         "OLLAMAZURE_EMULATOR": str(instance.home),
         "PULUMI_HOME": str(instance.pulumi_home),
         "PULUMI_BACKEND_URL": f"file://{instance.backend}",
@@ -137,18 +137,18 @@ def stack_of(arguments: Sequence[str]) -> str:
 
 
 def needs_stack(arguments: Sequence[str]) -> bool:
-    """Whether the command works on a stack, which then should be there by itself."""
+    """Whether the command works on a stack, so that we create the stack first."""
     return bool(set(arguments) & _USES_A_STACK) and not set(arguments) & {"init", "-h", "--help"}
 
 
 class Pulumi:
-    """The CLI with its environment, in the scratch project."""
+    """The Pulumi CLI with its environment, run in the scratch project."""
 
     def __init__(self, cli: Path, folder: Path, environment: dict[str, str]) -> None:
         self._cli, self._folder, self._environment = cli, folder, environment
 
     def run(self, arguments: Sequence[str]) -> int:
-        """Run with the terminal's own input and output; Ctrl-C reaches the CLI, not us."""
+        """Run with the terminal's own input and output. On Ctrl-C the CLI decides how it ends."""
         environment = {**self._environment}
         environment.setdefault("PULUMI_STACK", stack_of(arguments))
         process = subprocess.Popen([self._cli, *arguments], cwd=self._folder, env=environment)
@@ -156,7 +156,7 @@ class Pulumi:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                continue  # the CLI got it too, and says itself how it ends
+                continue  # the CLI got it as well
 
     def run_quietly(self, *arguments: str, stdin: str | None = None) -> str:
         """Run and return standard output.
@@ -174,12 +174,12 @@ class Pulumi:
             check=False,
         )
         if done.returncode:
-            said = done.stderr or done.stdout
-            raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{said}")
+            output = done.stderr or done.stdout
+            raise RefusalError(f"`pulumi {' '.join(arguments)}` failed:\n{output}")
         return done.stdout
 
-    def make_stack(self, stack: str, project: ScratchProject) -> None:
-        """Make a stack that the project has a file for.
+    def create_stack(self, stack: str, project: ScratchProject) -> None:
+        """Create a stack that the project has a file for.
 
         Raises:
             RefusalError: the project has no such file.
@@ -191,8 +191,8 @@ class Pulumi:
             )
         self.run_quietly("stack", "init", stack, "--no-select")
 
-    def give_placeholders(self, stack: str, project: ScratchProject) -> None:
-        """Give every secret setting that only the real backend can read a value of its own."""
+    def set_placeholders(self, stack: str, project: ScratchProject) -> None:
+        """Set a placeholder for every secret setting that only the real backend can decrypt."""
         for setting in project.unreadable_secrets(stack):
             set_secret = ("config", "set", "--stack", stack, "--secret", "--path", setting)
             self.run_quietly(*set_secret, stdin=SECRET_PLACEHOLDER)

@@ -1,8 +1,8 @@
-"""One emulated Azure: where it keeps things and what its things on the host are called.
+"""One emulated Azure: its folder, and the names of what it creates on the host.
 
-An instance is a folder. Everything it makes on the host (containers, network namespaces, loop
-devices, nftables tables) carries its id, so that `make down` finds exactly that and a second
-instance, of another clone, runs beside it.
+Everything that an instance creates on the host (containers, network namespaces, loop devices,
+nftables tables) has the instance's id in its name. So `make down` finds exactly that, and the
+instance of another clone can run at the same time.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def cache_folder() -> Path:
-    """The user's cache: artifacts by version, shared by every instance of this user."""
+    """The user's cache folder: artifacts by version, shared by all instances of the user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ollamazure"
 
 
+def in_plan_mode() -> bool:
+    """Whether only rules and state are emulated: no machine exists and no command runs."""
+    return os.environ.get("OLLAMAZURE_PLAN") == "1"
+
+
 def _numbers() -> Path:
-    """Where instances claim their numbers. Only root's have anything on the host; plan mode works
-    for everybody."""
+    """The folder in which instances claim their numbers.
+
+    Instances of other users than root are in plan mode and create nothing on the host.
+    """
     return Path("/run/ollamazure-emulator") if os.geteuid() == 0 else cache_folder() / "instances"
 
 
 @dataclass(frozen=True)
 class Instance:
-    """An emulated Azure, known by its state folder.
+    """An emulated Azure, identified by its state folder.
 
     `home` is the folder; `id` six hexadecimal digits derived from it; `number` (0-255) is unique
     among the instances of this host and is the third byte of the stand-in public addresses.
@@ -42,7 +49,7 @@ class Instance:
 
     @classmethod
     def open(cls, home: Path | None = None) -> Instance:
-        """Open (and on first use make) the instance at `home`.
+        """Open the instance at `home`, and create it on first use.
 
         The default is $OLLAMAZURE_EMULATOR, else `.emulator` in the project.
         """
@@ -53,7 +60,7 @@ class Instance:
 
     @property
     def prefix(self) -> str:
-        """What the names of everything on the host begin with."""
+        """The prefix of the names of everything on the host."""
         return f"olz-{self.id}"
 
     @property
@@ -71,12 +78,12 @@ class Instance:
         return f"127.20.{self.number}.{index + 4}"
 
     def release(self) -> None:
-        """Give the number back; called when the instance is removed."""
+        """Free the instance's number. Call this when the instance is removed."""
         (_numbers() / str(self.number)).unlink(missing_ok=True)
 
 
 def _claim(home: Path) -> int:
-    """The instance's number: the one it has, else the lowest free one."""
+    """Return the instance's number: its former one, else the lowest free one."""
     numbers = _numbers()
     numbers.mkdir(parents=True, exist_ok=True)
     with (numbers / "lock").open("w") as lock:

@@ -1,8 +1,8 @@
-"""After a run that was killed: its lock, and what it had begun.
+"""Clean up after a run that was killed: its lock, and the operations that it had started.
 
-Pulumi's file backend keeps a lock file per run and notes each operation before it begins. A killed
-run leaves both. The lock of a process that is gone is removed; an operation that was under way is
-settled by asking what there is now.
+Pulumi's file backend writes a lock file per run and notes each operation before it starts. A killed
+run leaves both. The lock is removed if its process is gone; each operation that was under way is
+settled by looking up what exists now.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from emulator.instance import Instance
 
 
 def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
-    """Make `stack` usable again if a former run was killed; does nothing otherwise.
+    """Make `stack` usable again if a former run was killed; do nothing otherwise.
 
     `pulumi` runs the CLI quietly and returns its standard output.
     """
     remove_dead_locks(instance, stack)
     if _has_pending_operations(instance, stack):
-        _say("a former run was interrupted; looking at what it had begun")
+        _say("a former run was interrupted; checking what it had started")
         exported = json.loads(pulumi("stack", "export", "--stack", stack))
         settled = settle(exported, instance)
         pulumi("stack", "import", "--stack", stack, stdin=json.dumps(settled))
 
 
 def repair_backend(instance: Instance) -> None:
-    """Remove what a kill left half written beside the files of the state.
+    """Remove checksum files that a killed run left half written.
 
-    Pulumi's file backend replaces each file whole, but not the `.attrs` beside it, which holds its
-    checksum; a cut off one makes every later command fail with "EOF". The backend does without it.
+    Pulumi's file backend replaces each state file in one step, but not the `.attrs` file with its
+    checksum. After a truncated one every command fails with "EOF"; the backend works without it.
     """
     for beside in instance.backend.rglob("*.attrs"):
         try:
@@ -45,32 +45,32 @@ def repair_backend(instance: Instance) -> None:
 
 
 def state_file(instance: Instance, stack: str) -> Path | None:
-    """Where Pulumi's file backend keeps a stack; None when there is no such stack."""
+    """The file in which Pulumi's backend keeps a stack; None if the stack does not exist."""
     return next(instance.backend.glob(f".pulumi/stacks/*/{stack}.json"), None)
 
 
 def remove_dead_locks(instance: Instance, stack: str) -> None:
-    """Remove the locks whose owners, processes of this host, are gone."""
+    """Remove the locks of processes of this host that no longer run."""
     for lock in instance.backend.glob(f".pulumi/locks/**/{stack}/*.json"):
         try:
             owner = json.loads(lock.read_text())
         except (OSError, ValueError):
-            owner = {}  # cut off in the middle of being written
+            owner = {}  # the run was killed while it wrote the lock
         if owner.get("hostname", os.uname().nodename) != os.uname().nodename:
             continue
         if not _is_alive(owner.get("pid")):
-            _say(f"removing the lock of a former run that is gone (process {owner.get('pid')})")
+            _say(f"removing the lock of a former run (process {owner.get('pid')} is gone)")
             lock.unlink(missing_ok=True)
 
 
 def settle(exported: dict[str, Any], instance: Instance) -> dict[str, Any]:
     """The exported stack without pending operations.
 
-    What azure-native had begun to create and Azure now has is taken into the state. Everything
-    else is simply forgotten: commands are safe to run again, keys were never used, an update or a
-    deletion that did not finish shows as a difference.
+    A resource that azure-native had started to create, and that Azure now has, is added to the
+    state. Everything else is dropped: commands are safe to run again, keys were never used, and an
+    update or a deletion that did not finish shows as a difference.
     """
-    from emulator.plugins import pending  # noqa: PLC0415 - loads much, and is seldom needed
+    from emulator.plugins import pending  # noqa: PLC0415 - slow to import, and seldom needed
 
     return pending.resolve_pending(exported, instance)
 
@@ -82,7 +82,7 @@ def _has_pending_operations(instance: Instance, stack: str) -> bool:
 
 
 def _is_alive(pid: Any) -> bool:
-    """Whether this process is a Pulumi that runs: neither gone, nor a zombie, nor a successor."""
+    """Whether the process is a running Pulumi: not gone, not a zombie, not another program."""
     try:
         status = Path(f"/proc/{int(pid)}/status").read_text()
     except (OSError, TypeError, ValueError):

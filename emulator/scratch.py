@@ -1,4 +1,4 @@
-"""The project as Pulumi sees it, in a folder of the instance: the tree is never written to."""
+"""The project as Pulumi sees it, in a folder of the instance: the repository never changes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import yaml
 from emulator.host.places import replace_text
 from emulator.instance import PROJECT, Instance
 
-# What the passphrase of another backend wrote into a stack file means nothing to this one.
+# Another backend encrypted with its own keys; this one cannot use them.
 _ENCRYPTION_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 SECRET_PLACEHOLDER = "placeholder-for-a-secret"  # noqa: S105
 
 
 class ScratchProject:
-    """The project as Pulumi sees it: links to the tree, copies of the stack files."""
+    """Links to the files of the repository, and copies of its stack files."""
 
     def __init__(self, instance: Instance) -> None:
         self.folder = instance.home / "project"
         self._kept = instance.home / "settings"
 
     def stacks(self) -> list[str]:
-        """The stacks that the tree has files for."""
+        """The stacks that the repository has files for."""
         return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
 
     def lay_out(self) -> None:
-        """Bring the links and copies up to date with the tree."""
+        """Bring the links and copies up to date with the repository."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept.mkdir(exist_ok=True, mode=0o700)
         wanted = {
@@ -41,7 +41,7 @@ class ScratchProject:
                 link.unlink()
         for name, entry in wanted.items():
             link = self.folder / name
-            # Another tree may have used this instance before: the one a change is compared with.
+            # Another clone may have used this instance before, to compare a change with.
             if link.is_symlink() and link.readlink() != entry:
                 link.unlink()
             if not link.is_symlink():
@@ -50,13 +50,12 @@ class ScratchProject:
             self._copy(stack)
 
     def keep_settings(self, stack: str) -> None:
-        """Keep what a command wrote into the copy: `pulumi-local config set` stays, the tree does
-        not change."""
+        """Keep what a command such as `pulumi-local config set` wrote into the copy."""
         copy, source = self._load(stack)
-        original = self._from_tree(source)
+        original = self._readable_settings(source)
         before, after = original.get("config", {}), copy.get("config", {})
         kept: dict[str, Any] = {
-            # The CLI writes numbers as text: that alone is no change.
+            # The CLI writes numbers as text; that is not a change.
             "config": {
                 key: value for key, value in after.items() if str(before.get(key)) != str(value)
             },
@@ -66,13 +65,13 @@ class ScratchProject:
         replace_text(self._kept / f"{stack}.yaml", yaml.safe_dump(kept))
 
     def forget_settings(self) -> None:
-        """What was kept for a stack goes with it: `pulumi stack rm` has removed the copy."""
+        """Delete the kept settings of stacks that `pulumi stack rm` has removed."""
         for kept in self._kept.glob("*.yaml"):
             if not (self.folder / f"Pulumi.{kept.name}").exists():
                 kept.unlink()
 
     def unreadable_secrets(self, stack: str) -> list[str]:
-        """Settings (as paths) that are secret in the tree and have no value here yet."""
+        """Paths of the settings that are secret in the repository and have no value here yet."""
         copy, _ = self._load(stack)
         return [
             f"{key}{path}"
@@ -83,7 +82,9 @@ class ScratchProject:
     def _copy(self, stack: str) -> None:
         copy_file = self.folder / f"Pulumi.{stack}.yaml"
         source = PROJECT / copy_file.name
-        settings = self._from_tree(yaml.safe_load(source.read_text()) if source.exists() else {})
+        settings = self._readable_settings(
+            yaml.safe_load(source.read_text()) if source.exists() else {}
+        )
         kept_file = self._kept / f"{stack}.yaml"
         if kept_file.exists():
             kept = yaml.safe_load(kept_file.read_text())
@@ -100,7 +101,7 @@ class ScratchProject:
         )
         return copy, source
 
-    def _from_tree(self, source: dict[str, Any] | None) -> dict[str, Any]:
+    def _readable_settings(self, source: dict[str, Any] | None) -> dict[str, Any]:
         settings = {
             key: value for key, value in (source or {}).items() if key not in _ENCRYPTION_KEYS
         }
@@ -122,7 +123,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _placeholders(value: Any) -> Iterator[str]:
-    """Paths within `value` at which a placeholder stands in plain text."""
+    """Paths within `value` of the placeholders in plain text."""
     if value == SECRET_PLACEHOLDER:
         yield ""
     elif isinstance(value, dict):

@@ -24,7 +24,7 @@ from ollamazure.operate.pulumi import (
     emulator_belongs_to_another,
 )
 from ollamazure.review import compare
-from ollamazure.settings.stack import SettingsError
+from ollamazure.settings.problems import SettingsError
 
 ERRORS = (AzError, bootstrap.BootstrapError, GitHubError, OperateError, SettingsError)
 

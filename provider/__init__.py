@@ -1,1 +1,1 @@
-"""The components as a package for other languages."""
+"""The component package for other languages."""

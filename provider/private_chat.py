@@ -1,6 +1,6 @@
-"""`PrivateChat` as a program in any Pulumi language declares it: inputs instead of a stack file."""
+"""The component `PrivateChat` for all Pulumi languages: it has inputs instead of a stack file."""
 
-# Without `from __future__ import annotations`: the schema is inferred from the types themselves.
+# Without `from __future__ import annotations`: Pulumi infers the schema from the types themselves.
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,33 +11,36 @@ from pydantic.fields import FieldInfo
 
 from components import chat
 from components.outputs import outputs_of
-from ollamazure import sizing
-from ollamazure.settings.problems import Locate, Place, Problem, allowed, item, report, section
-from ollamazure.settings.stack import Given, Settings, field_of
+from ollamazure.settings import schema
+from ollamazure.settings.load import RawSettings, validate
+from ollamazure.settings.problems import FileLocation, Locate, Problem, SettingsError
+from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import Password
-from provider.inputs import Settings as Inputs
+from ollamazure.settings.warnings import warnings_of
+from ollamazure.sizing.plan import make_plan
+from provider.inputs import ChatInputs
 
-PASSWORD: Final = "adminPassword"  # noqa: S105 - its name
+PASSWORD: Final = "adminPassword"  # noqa: S105 - the name of the input
 
 
 class PrivateChat(chat.Chat):
     """A private chat for a team: Ollama, Open WebUI and Nginx on one Azure machine, over HTTPS.
 
-    It is there when each model has answered a question. One in each stack.
+    It exists as soon as each model has answered a question. A stack can have one.
     """
 
     url: pulumi.Output[str]
-    """Where users go, https://…"""
+    """The address for users, https://…"""
     adminEmail: pulumi.Output[str]
     """E-mail that the chat's administrator signs in with."""
     adminPassword: pulumi.Output[str]
     """Password of the chat's administrator; secret."""
     initialPasswords: pulumi.Output[dict[str, str]]
-    """What declared users begin with, by e-mail; secret."""
+    """The first passwords of the declared users, by e-mail; secret."""
     sshCommand: pulumi.Output[str]
-    """How an operator signs in, with the private key saved as chat.key."""
+    """Command with which an operator signs in; the private key must be saved as chat.key."""
     sshPrivateKey: pulumi.Output[str]
-    """The operator's private key, in OpenSSH's form; secret."""
+    """The operator's private key, in OpenSSH's format; secret."""
     hostKey: pulumi.Output[str]
     """The machine's own public key."""
     certificateFingerprint: pulumi.Output[str]
@@ -47,112 +50,114 @@ class PrivateChat(chat.Chat):
     vmSize: pulumi.Output[str]
     """Size of the machine."""
     monthlyCostEstimate: pulumi.Output[str]
-    """What a month costs, in words."""
+    """Estimate of the monthly cost, in words."""
     readme: pulumi.Output[str]
-    """The operator's page, in Markdown; holds no secret."""
+    """The operator's page, in Markdown; it holds no secret."""
 
-    def __init__(self, name: str, args: Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
-        password = args.get(PASSWORD)
-        given = {key: value for key, value in args.items() if key != PASSWORD}
-        settings = checked(name, given, has_password=password is not None)
-        plan = sizing.plan(settings)
-        for warning in (*settings.warnings(), *plan.warnings):
+    def __init__(
+        self, name: str, args: ChatInputs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        settings = validate_inputs(name, args)
+        plan = make_plan(settings)
+        for warning in (*warnings_of(settings), *plan.warnings):
             pulumi.log.warn(warning)
-        right = password if password is None else _right_password(name, password)
-        super().__init__(name, chat.ChatArgs.of_stack(settings, plan, right), opts)
+        password = args.get(PASSWORD)
+        if password is not None:
+            password = _check_later(name, password)
+        super().__init__(name, chat.ChatArgs.of_stack(settings, plan, password), opts)
         for output, value in outputs_of(self, settings, plan).items():
             setattr(self, output, value)
 
 
-def checked(name: str, given: Mapping[str, Any], *, has_password: bool = False) -> Settings:
-    """The settings that the inputs of the component `name` say.
+def validate_inputs(name: str, inputs: Mapping[str, Any]) -> Settings:
+    """The settings that the inputs are, all but the password.
 
     Args:
-        name: of the component, for the message.
-        given: by a stack file's names, numbers as the engine sends them.
-        has_password: whether the administrator's password is set by hand.
+        name: the component's, for messages.
+        inputs: by a stack file's keys, with numbers as the engine sends them.
 
     Raises:
-        SettingsError: naming every bad input at once.
+        SettingsError: naming all problems.
     """
     locate = _inputs_of(name)
-    later = {key for key, value in given.items() if _is_not_there(value, field_of(key))}
-    problems = [_known_later(locate, key) for key in sorted(later)]
-    if has_password and given.get("adminPasswordRotation"):
-        problems.append(_nothing_to_rotate(locate))
-    values = {key: _whole(value) for key, value in given.items() if key not in later}
-    return Settings.judged(Given(values, locate, unread=later), problems)
+    unread = {
+        key
+        for key, value in inputs.items()
+        if (key == PASSWORD and value is not None) or _is_unknown(key, value)
+    }
+    problems = [_unknown_at_preview(locate, key) for key in sorted(unread - {PASSWORD})]
+    values = {key: _with_whole_numbers(inputs[key]) for key in inputs.keys() - unread}
+    return validate(RawSettings(values, locate, unread), problems)
 
 
 def _inputs_of(name: str) -> Locate:
-    return lambda path: Place(f"the inputs of {name}", None, path)
+    return lambda path: FileLocation(f"the inputs of {name}", None, path)
 
 
-def _is_not_there(value: Any, field: FieldInfo | None = None) -> bool:
-    """Whether a value, or one within, is another resource's output or a secret."""
+def _is_unknown(key: str, value: Any) -> bool:
+    return _holds_output(value, schema.field_named(key, Settings))
+
+
+def _holds_output(value: Any, field: FieldInfo | None = None) -> bool:
+    """Whether a value, or a part of it, is another resource's output or a secret."""
     if isinstance(value, pulumi.Output):
         return True
-    group, held = (section(field), item(field)) if field else (None, None)
-    if group:
-        return _is_no_group(value, group)
-    parts = value if isinstance(value, list) else ()
-    if isinstance(value, Mapping):
-        parts = [*value.values()]
-    if held:
-        return any(_is_no_group(part, held) for part in parts)
-    return any(map(_is_not_there, parts))
+    if field and (group := schema.section_of(field)):
+        return _is_output_of_group(value, group)
+    parts = [*value.values()] if isinstance(value, Mapping) else value
+    if not isinstance(parts, list):
+        return False
+    if field and (held := schema.item_of(field)):
+        return any(_is_output_of_group(part, held) for part in parts)
+    return any(map(_holds_output, parts))
 
 
-def _is_no_group(value: Any, group: type[BaseModel]) -> bool:
-    """The same of a group. Pulumi's SDK hands one over as empty when it is an output as a whole."""
+def _is_output_of_group(value: Any, group: type[BaseModel]) -> bool:
+    """The same for a group: Pulumi's SDK supplies it as empty if all of it is an output."""
     if not isinstance(value, Mapping):
         return isinstance(value, pulumi.Output)
-    fields = {field.alias: field for field in group.model_fields.values()}
-    return not value or any(_is_not_there(part, fields.get(key)) for key, part in value.items())
+    return not value or any(
+        _holds_output(part, schema.field_named(key, group)) for key, part in value.items()
+    )
 
 
-def _whole(value: Any) -> Any:
-    """The engine sends each number as one with a fraction."""
+def _with_whole_numbers(value: Any) -> Any:
+    """The value with whole numbers as such: the engine sends all numbers with a fraction."""
     if isinstance(value, Mapping):
-        return {key: _whole(inner) for key, inner in value.items()}
+        return {key: _with_whole_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [*map(_whole, value)]
+        return [*map(_with_whole_numbers, value)]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _known_later(locate: Locate, key: str) -> Problem:
-    field = field_of(key)
+def _unknown_at_preview(locate: Locate, key: str) -> Problem:
+    field = schema.field_named(key, Settings)
     return Problem(
-        what=f"{locate((key,))} is empty, a secret, or not known at preview: names, sizes and the "
-        "price follow from it, so it cannot be the output of another resource.",
-        allowed=allowed(field) if field else "only settings",
-        fix=f"in the inputs, write {key} as a value",
+        str(locate((key,))),
+        "is empty, a secret, or not known at preview. Names, sizes and the price follow from it, "
+        "so it cannot be the output of another resource.",
+        schema.allowed(field) if field else "only settings",
+        f"in the inputs, write {key} as a value",
     )
 
 
-def _nothing_to_rotate(locate: Locate) -> Problem:
-    return Problem(
-        what=f"{locate(('adminPasswordRotation',))} is not allowed: adminPassword is set by hand, "
-        "and only a random one can be drawn anew.",
-        allowed="one of adminPassword and adminPasswordRotation",
-        fix="in the inputs, take one of the two away",
-    )
+def _check_later(name: str, password: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The password as a secret; it is checked as soon as it is known."""
 
-
-def _right_password(name: str, password: pulumi.Input[str]) -> pulumi.Output[str]:
-    def right(text: str) -> str:
+    def checked(text: str) -> str:
         try:
             return TypeAdapter(Password).validate_python(text).get_secret_value()
         except ValidationError as error:
             reason = error.errors(include_input=False, include_url=False)[0]["msg"]
-            raise report(
-                [
-                    Problem(
-                        what=f"{_inputs_of(name)((PASSWORD,))} is not allowed: {reason}.",
-                        allowed=allowed(Settings.model_fields["admin_password"]),
-                        fix="in the inputs, write another one, as a secret",
-                    )
-                ]
-            ) from None
+        raise SettingsError(
+            [
+                Problem(
+                    str(_inputs_of(name)((PASSWORD,))),
+                    f"is not allowed: {reason}.",
+                    schema.allowed(schema.field_at((PASSWORD,), Settings)),
+                    "in the inputs, write another one, as a secret",
+                )
+            ]
+        )
 
-    return pulumi.Output.secret(password).apply(right)
+    return pulumi.Output.secret(password).apply(checked)

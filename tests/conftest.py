@@ -1,38 +1,47 @@
-"""How the tests run: with Ctrl-C in force, and spread over processes (pytest-xdist), where together
-stays what shares a machine."""
+"""How the tests run: with Ctrl-C in force, and spread over processes (pytest-xdist)."""
 
 from __future__ import annotations
 
+import ast
 import signal
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# These share the machine of the fixture `deployment` (tests/e2e/conftest.py), and run first: they
-# take longest.
-_ONE_MACHINE = (
-    "e2e/test_application.py",
-    "e2e/test_chat.py",
-    "e2e/test_deployment_steps.py",
-    "e2e/test_drift.py",
-    "e2e/test_machine.py",
-    "e2e/test_operations.py",
-    "e2e/test_people.py",
-    "e2e/test_people_contract.py",
-    "e2e/test_rotation.py",
-    "e2e/test_sign_in.py",
-    "e2e/test_survival.py",
-)
+# Fixtures that deploy a machine for many files. The files that use one run in one process, and
+# first, because they take longest.
+MACHINES = ("deployment", "team")
 _ORDER = ("e2e", "engine", "unit")
 
 
-class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
-    """A file's tests run in one process; so do all that share a machine."""
+class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
+    """A file's tests run in one process; so do all files that share a machine."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "the machine" if file.endswith(_ONE_MACHINE) else file
+        return machine_of(self.config.rootpath / file) or file
+
+
+@cache
+def machine_of(file: Path) -> str | None:
+    """The machine that a file's tests and fixtures ask for, read from its text: the process that
+    hands out the tests collects none, so it has no fixtures to look at."""
+    names = {
+        argument.arg
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and _is_run_by_pytest(node)
+        for argument in node.args.args
+    }
+    return next((machine for machine in MACHINES if machine in names), None)
+
+
+def _is_run_by_pytest(function: ast.FunctionDef) -> bool:
+    """Whether it is a test or a fixture."""
+    decorators = map(ast.unparse, function.decorator_list)
+    return function.name.startswith("test_") or any("fixture" in one for one in decorators)
 
 
 def pytest_configure() -> None:
@@ -42,17 +51,36 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The scheduler of a run with several processes."""
-    return _ByFile(config, log)
+    """Return the scheduler of a run with several processes."""
+    return _ByMachineOrFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, so that no process is left with it at the end."""
+    """Mark tests by their folder and tier, and put first what takes longest.
+
+    Of a table of engine or e2e tests, only the first row is in `make test`.
+    """
+    for item in items:
+        if (kind := _kind(item)) in _ORDER:
+            item.add_marker(kind)
+        if kind != "unit" and _is_a_later_row(item):
+            item.add_marker("long")
     items.sort(key=_rank)
 
 
+def _is_a_later_row(item: pytest.Item) -> bool:
+    """Whether another test has the same function and rows of its table that come before."""
+    table = getattr(item, "callspec", None)
+    return table is not None and any(table.indices.values())
+
+
 def _rank(item: pytest.Item) -> int:
-    if item.path.as_posix().endswith(_ONE_MACHINE):
-        return -1
-    kind = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+    if machine := machine_of(item.path):
+        return MACHINES.index(machine) - len(MACHINES)
+    kind = _kind(item)
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+
+def _kind(item: pytest.Item) -> str:
+    """The folder below tests/ that it is in, which is the name of a marker as well."""
+    return item.path.relative_to(item.config.rootpath / "tests").parts[0]

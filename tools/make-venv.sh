@@ -18,11 +18,12 @@ find_python() {
 }
 
 python=$(find_python)
-key=$({ cat requirements.txt requirements-dev.txt constraints.txt; "$python" --version; } | sha256sum | cut -c1-16)
+key=$({ cat requirements.txt requirements-dev.txt constraints.txt; echo "$python"; "$python" --version; } |
+    sha256sum | cut -c1-16)
 shared=${XDG_CACHE_HOME:-$HOME/.cache}/ollamazure/venv/$key
 mkdir -p "$shared"
 exec 9>"$shared.lock"
-flock 9
+flock --nonblock 9 || { echo "python environment: waiting for another run that installs it" && flock 9; }
 if [ ! -e "$shared/.complete" ]; then
     echo "python environment: installing into $shared"
     "$python" -m venv --clear "$shared"
@@ -33,13 +34,17 @@ if [ ! -e "$shared/.complete" ]; then
     touch "$shared/.complete"
 fi
 
-# A link is what earlier versions of this script made.
-rm -rf .venv
-"$python" -m venv --without-pip .venv
+# Made beside its place and then moved there, so that an interrupted run leaves no half .venv, which
+# make would take for a finished one.
+rm -rf .venv.new
+"$python" -m venv --without-pip .venv.new
 site_packages() { "$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
 # What `pip install -e .` would add, and the shared packages with their own .pth files.
 printf '%s\nimport site; site.addsitedir("%s")\n' "$PWD" "$(site_packages "$shared")" \
-    >"$(site_packages .venv)/ollamazure.pth"
+    >"$(site_packages .venv.new)/ollamazure.pth"
 for tool in mypy ruff yamllint zizmor; do
-    ln -s "$shared/bin/$tool" ".venv/bin/$tool"
+    ln -s "$shared/bin/$tool" ".venv.new/bin/$tool"
 done
+sed -i "s|$PWD/.venv.new|$PWD/.venv|g" .venv.new/pyvenv.cfg .venv.new/bin/activate*
+rm -rf .venv # earlier versions of this script made a link
+mv .venv.new .venv

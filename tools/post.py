@@ -1,8 +1,8 @@
-"""Posts what the workflows found out: comments on a pull request, and the one issue about drift.
+"""Posts the results of the workflows: comments on a pull request, and the issue about drift.
 
-What it posts was made by the code of a pull request, a stranger's perhaps, and is data here: the
-name of a stack, and text that mentions nobody. Which pull request it belongs to is asked of GitHub
-by branch and commit, never taken from a file. Needs nothing but Python and `gh`.
+Code of a pull request, maybe from a fork, wrote these results. Here they are only data: the name of
+a stack, and a text whose mentions of users are disabled. GitHub, asked by branch and commit, names
+the pull request; a file never does. Needs only Python and `gh`.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ PROJECT = Path(__file__).resolve().parent.parent
 BOT = "github-actions[bot]"
 DRIFT_TITLE = "What runs on Azure is not what was declared"
 DRIFT_MARKER = "<!-- ollamazure drift -->"
-# GitHub takes 65536 characters; a mention takes one more when it is made harmless.
+# GitHub accepts 65536 characters; each disabled mention is one character longer.
 MOST_CHARACTERS = 65_000
 
 
 class PostError(Exception):
-    """Nothing is posted; the message says why."""
+    """Nothing is posted; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class GitHub:
-    """The REST interface of one repository, as the token in GH_TOKEN sees it."""
+    """The REST API of one repository, with the token in GH_TOKEN."""
 
     repository: str
 
     def get(self, path: str) -> list[dict[str, Any]]:
-        """All items of a list, of every page of it."""
-        pages = self._ask("--paginate", "--slurp", f"repos/{self.repository}/{path}")
+        """All items of a list, from all its pages."""
+        pages = self._call("--paginate", "--slurp", f"repos/{self.repository}/{path}")
         return [item for page in pages for item in page]
 
     def send(self, method: str, path: str, body: Mapping[str, str]) -> None:
         """Create or change something."""
-        self._ask(
+        self._call(
             "--method",
             method,
             f"repos/{self.repository}/{path}",
@@ -53,7 +53,7 @@ class GitHub:
             stdin=json.dumps(body),
         )
 
-    def _ask(self, *arguments: str, stdin: str = "") -> Any:
+    def _call(self, *arguments: str, stdin: str = "") -> Any:
         done = subprocess.run(
             ["gh", "api", *arguments], input=stdin, capture_output=True, text=True, check=False
         )
@@ -63,16 +63,16 @@ class GitHub:
 
 
 def comment_marker(stack: str) -> str:
-    """The first line of a stack's comment, by which it is found again (`review/` writes it)."""
+    """The first line of a stack's comment, by which the next run finds it."""
     return f"<!-- ollamazure preview: {stack} -->"
 
 
-def harmless(text: str) -> str:
-    """The same text, mentioning nobody and within GitHub's limit."""
+def disable_mentions(text: str) -> str:
+    """The text without mentions of users, within GitHub's limit."""
     return re.sub(r"@(?=[A-Za-z0-9])", "@\N{ZERO WIDTH SPACE}", text)[:MOST_CHARACTERS]
 
 
-def comments(folder: Path) -> dict[str, str]:
+def read_comments(folder: Path) -> dict[str, str]:
     """The comments in a folder of an artifact, by stack.
 
     Raises:
@@ -82,20 +82,20 @@ def comments(folder: Path) -> dict[str, str]:
     for file in sorted(folder.glob("*")) if folder.is_dir() else ():
         stack = file.stem
         if file.suffix != ".md" or not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", stack):
-            raise PostError(f"{file.name!r} is not named like the comment of a stack")
+            raise PostError(f"{file.name!r} has not the name of a stack's comment")
         if file.is_symlink() or not file.is_file():
-            raise PostError(f"{file.name} is not a plain file")
+            raise PostError(f"{file.name} is not a regular file")
         text = file.read_bytes()[: 4 * MOST_CHARACTERS].decode(errors="replace")
         if text.partition("\n")[0].rstrip() != comment_marker(stack):
-            raise PostError(f"{file.name} does not begin with {comment_marker(stack)}")
-        found[stack] = harmless(text)
+            raise PostError(f"{file.name} does not start with {comment_marker(stack)}")
+        found[stack] = disable_mentions(text)
     return found
 
 
-def pull_request(github: GitHub, head: str, sha: str) -> int | None:
-    """The number of the open pull request from `head` (owner:branch) that stands at commit `sha`.
+def find_pull_request(github: GitHub, head: str, sha: str) -> int | None:
+    """The number of the open pull request from `head` (owner:branch) whose last commit is `sha`.
 
-    None when it has moved on or was closed: its next run has its own comment.
+    None if it has a later commit or was closed: the next run posts its own comment.
     """
     pulls = github.get(f"pulls?state=open&head={quote(head, safe=':')}")
     numbers = [int(pull["number"]) for pull in pulls if pull["head"]["sha"] == sha]
@@ -103,20 +103,20 @@ def pull_request(github: GitHub, head: str, sha: str) -> int | None:
 
 
 def post_comments(github: GitHub, folder: Path, head: str, sha: str) -> str:
-    """Put each comment of `folder` on the pull request, in the place of its last version."""
-    texts = comments(folder)
+    """Post each comment of `folder` on the pull request, or replace its former version."""
+    texts = read_comments(folder)
     if not texts:
-        return "No stack is touched; nothing to post."
-    number = pull_request(github, head, sha)
+        return "The pull request touches no stack; nothing to post."
+    number = find_pull_request(github, head, sha)
     if number is None:
-        return f"No open pull request from {head} stands at {sha}; nothing to post."
-    there = [
+        return f"No open pull request from {head} has the last commit {sha}; nothing to post."
+    posted = [
         comment
         for comment in github.get(f"issues/{number}/comments?per_page=100")
         if comment["user"]["login"] == BOT
     ]
     for stack, text in texts.items():
-        old = [one["id"] for one in there if one["body"].startswith(comment_marker(stack))]
+        old = [one["id"] for one in posted if one["body"].startswith(comment_marker(stack))]
         if old:
             github.send("PATCH", f"issues/comments/{old[0]}", {"body": text})
         else:
@@ -125,38 +125,38 @@ def post_comments(github: GitHub, folder: Path, head: str, sha: str) -> str:
 
 
 def post_drift(github: GitHub, folder: Path) -> str:
-    """Open the issue about drift, bring it up to date, or close it when nothing differs any more.
+    """Open the issue about drift, update it, or close it when nothing differs any more.
 
     Raises:
-        PostError: there is no report, so that nothing is known.
+        PostError: the folder has no report.
     """
     reports = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.md"))]
     if not reports:
         raise PostError(f"there is no report in {folder}")
     outcomes = {report.partition("\n")[0] for report in reports}
-    there = [
+    open_issues = [
         issue["number"]
         for issue in github.get("issues?state=open&per_page=100")
         if issue["user"]["login"] == BOT and (issue["body"] or "").startswith(DRIFT_MARKER)
     ]
     if "<!-- drift: found -->" in outcomes:
-        body = harmless("\n\n".join([DRIFT_MARKER, *reports]))
-        if there:
-            github.send("PATCH", f"issues/{there[0]}", {"body": body})
-            return f"Issue {there[0]} is up to date."
+        body = disable_mentions("\n\n".join([DRIFT_MARKER, *reports]))
+        if open_issues:
+            github.send("PATCH", f"issues/{open_issues[0]}", {"body": body})
+            return f"Issue {open_issues[0]} is updated."
         github.send("POST", "issues", {"title": DRIFT_TITLE, "body": body})
         return "An issue is opened."
-    if there and outcomes == {"<!-- drift: none -->"}:
-        github.send("PATCH", f"issues/{there[0]}", {"state": "closed"})
-        return f"Nothing differs any more; issue {there[0]} is closed."
-    return "Nothing new to say."
+    if open_issues and outcomes == {"<!-- drift: none -->"}:
+        github.send("PATCH", f"issues/{open_issues[0]}", {"state": "closed"})
+        return f"Nothing differs any more; issue {open_issues[0]} is closed."
+    return "Nothing to change."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Posts what the workflows found out.")
+    parser = argparse.ArgumentParser(description="Posts the results of the workflows.")
     what = parser.add_subparsers(dest="what", required=True)
     on_pull_request = what.add_parser("comments", help="on a pull request, one for each stack")
-    on_pull_request.add_argument("--head", required=True, help="owner:branch it comes from")
+    on_pull_request.add_argument("--head", required=True, help="owner:branch of the pull request")
     on_pull_request.add_argument("--sha", required=True, help="the commit that was previewed")
     issue = what.add_parser("issue", help="the one about drift")
     for parser_of_one in (on_pull_request, issue):

@@ -1,8 +1,8 @@
-"""Updates ollamazure/catalog/prices.yaml from Azure's public price list, prints the changes.
+"""Updates ollamazure/catalog/prices.yaml from Azure's public price list and prints the changes.
 
     .venv/bin/python -m tools.prices [REGION…]
 
-Regions named here are added to those the file already has. The list needs no sign-in:
+The named regions are added to those that the file already has. The list needs no sign-in:
 https://learn.microsoft.com/rest/api/cost-management/retail-prices/azure-retail-prices
 """
 
@@ -19,23 +19,22 @@ from typing import Any
 
 from ollamazure import catalog
 from ollamazure.catalog import Prices
-from ollamazure.sizing import HOURS_A_MONTH
+from ollamazure.sizing.cost import HOURS_A_MONTH
 
 FILE = catalog.FOLDER / "prices.yaml"
 SERVICE = "https://prices.azure.com/api/retail/prices"
-# What is the same everywhere within a few per cent is priced once.
+# Disks and addresses cost nearly the same everywhere, so they have the prices of one region.
 REFERENCE_REGION = "eastus"
-SIZES_A_REQUEST = 15  # the service refuses filters of more than some 2000 characters
+SIZES_A_REQUEST = 15  # the service refuses filters of more than about 2000 characters
 DISK_TIERS = {
     4: "E1", 8: "E2", 16: "E3", 32: "E4", 64: "E6", 128: "E10", 256: "E15", 512: "E20",
     1024: "E30", 2048: "E40", 4096: "E50",
 }  # fmt: skip
 
 TEMPLATE = """\
-# What things cost, in US dollars, pay as you go, Linux, without tax.
-# `verified: false` marks prices that come from third-party tables or from memory, so an estimate
-# built on them is only a guide; `python -m tools.prices` fetches those of Azure's price list and
-# sets the date.
+# Prices in US dollars, pay as you go, Linux, without tax.
+# `verified: false` marks prices from third-party tables or from memory; estimates based on them are
+# only rough. `python -m tools.prices` fetches Azure's price list and sets the date.
 
 currency: {currency}
 date: {date}
@@ -45,20 +44,20 @@ source: {source}
 # Dollars an hour. Another region is estimated from eastus.
 hourly:
 {hourly}
-# Dollars a month for what stands beside the machine.
+# Dollars a month for the address and the disks.
 monthly:
   publicAddress: {address:g}
-  # Standard SSD by the largest size, in GiB, that a tier holds; operations come on top.
+  # Standard SSD by the largest size, in GiB, of each tier; operations cost extra.
   standardSsd: {{{disks}}}
 """
 
 
 class UnreachableError(Exception):
-    """The price list did not answer as documented; the message says what to do."""
+    """The price list did not answer as documented; the message contains what to do."""
 
 
 def main(regions: list[str], service: str = SERVICE, file: Path = FILE) -> int:
-    """Refreshes the file; the exit code says whether the price list answered."""
+    """Refresh the file. The exit code is 1 if the price list did not answer."""
     unknown = sorted(set(regions) - set(catalog.locations()))
     if unknown:
         print(
@@ -68,30 +67,30 @@ def main(regions: list[str], service: str = SERVICE, file: Path = FILE) -> int:
         return 1
     former = catalog.prices()
     try:
-        current = refreshed(former, [*former.hourly, *regions], service)
+        current = fetch_prices(former, [*former.hourly, *regions], service)
     except UnreachableError as error:
         print(f"{error}\n{file.name} is unchanged.", file=sys.stderr)
         return 1
-    file.write_text(rendered(current), encoding="utf-8")
+    file.write_text(render(current), encoding="utf-8")
     for line in changes(former, current):
         print(line)
     return 0
 
 
-def refreshed(former: Prices, regions: Iterable[str], service: str) -> Prices:
-    """Today's prices; what the list does not know keeps its former price.
+def fetch_prices(former: Prices, regions: Iterable[str], service: str) -> Prices:
+    """Today's prices. What is missing in the list keeps its former price.
 
     Raises:
         UnreachableError: no answer, or one that is not as documented.
     """
     hourly = {
-        region: {**former.hourly.get(region, {}), **machines(region, service)}
+        region: {**former.hourly.get(region, {}), **machine_prices(region, service)}
         for region in dict.fromkeys(regions)
     }
     monthly = former.monthly.model_copy(
         update={
-            "public_address": address(service) or former.monthly.public_address,
-            "standard_ssd": {**former.monthly.standard_ssd, **disks(service)},
+            "public_address": address_price(service) or former.monthly.public_address,
+            "standard_ssd": {**former.monthly.standard_ssd, **disk_prices(service)},
         }
     )
     return former.model_copy(
@@ -105,8 +104,8 @@ def refreshed(former: Prices, regions: Iterable[str], service: str) -> Prices:
     )
 
 
-def machines(region: str, service: str) -> dict[str, float]:
-    """Dollars an hour of each size of the catalog that the region offers with Linux."""
+def machine_prices(region: str, service: str) -> dict[str, float]:
+    """Dollars an hour for each size of the catalog that the region offers with Linux."""
     names = list(catalog.vm_sizes())
     found: dict[str, float] = {}
     for start in range(0, len(names), SIZES_A_REQUEST):
@@ -119,14 +118,14 @@ def machines(region: str, service: str) -> dict[str, float]:
 
 
 def _plain_linux(item: Mapping[str, Any]) -> bool:
-    """Neither Windows nor the cheaper kinds that Azure may take back at any time."""
+    """Whether it is Linux, and not one of the cheaper offers that Azure can end at any time."""
     return "Windows" not in item["productName"] and not any(
         word in item["skuName"] for word in ("Spot", "Low Priority")
     )
 
 
-def disks(service: str) -> dict[int, float]:
-    """Dollars a month of each tier of Standard SSD."""
+def disk_prices(service: str) -> dict[int, float]:
+    """Dollars a month for each tier of Standard SSD."""
     where = (
         "productName eq 'Standard SSD Managed Disks' and priceType eq 'Consumption' "
         f"and armRegionName eq '{REFERENCE_REGION}'"
@@ -136,8 +135,8 @@ def disks(service: str) -> dict[int, float]:
     return {size: by_meter[meter] for size, meter in meters.items() if meter in by_meter}
 
 
-def address(service: str) -> float | None:
-    """Dollars a month of a static public address."""
+def address_price(service: str) -> float | None:
+    """Dollars a month for a static public address."""
     where = (
         "serviceName eq 'Virtual Network' and meterName eq 'Standard IPv4 Static Public IP' "
         f"and priceType eq 'Consumption' and armRegionName eq '{REFERENCE_REGION}'"
@@ -147,7 +146,7 @@ def address(service: str) -> float | None:
 
 
 def items(where: str, service: str) -> Iterator[Mapping[str, Any]]:
-    """What the price list has for a filter, all pages of it.
+    """All entries of the price list that match a filter.
 
     Raises:
         UnreachableError: no answer, or one that is not as documented.
@@ -162,12 +161,12 @@ def items(where: str, service: str) -> Iterator[Mapping[str, Any]]:
         except (OSError, ValueError, KeyError) as error:
             raise UnreachableError(
                 f"{service} did not answer as documented ({error}). Is it reachable from here? "
-                "Prices are only shown, so all else works without."
+                "Prices are only printed; everything else works without them."
             ) from error
 
 
-def rendered(prices: Prices) -> str:
-    """The file's text."""
+def render(prices: Prices) -> str:
+    """The text of prices.yaml."""
     hourly = "".join(
         f"  {region}:\n" + "".join(f"    {name}: {price:g}\n" for name, price in sizes.items())
         for region, sizes in prices.hourly.items()
@@ -184,7 +183,7 @@ def rendered(prices: Prices) -> str:
 
 
 def changes(former: Prices, current: Prices) -> Iterator[str]:
-    """One line for each price that moved, is new, or was not to be had."""
+    """One line for each price that changed or is new, and for each size that is not offered."""
     for region, sizes in current.hourly.items():
         before = former.hourly.get(region, {})
         for name, price in sizes.items():

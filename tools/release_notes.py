@@ -1,6 +1,6 @@
-"""What CHANGELOG.md says of a version: the text of its release.
+"""Prints the section of CHANGELOG.md about a version: the text of its release.
 
-Needs nothing but Python, so that a workflow can run it with what the runner has.
+Needs only Python, so that it runs without the project's packages.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ CHANGELOG = Path(__file__).resolve().parent.parent / "CHANGELOG.md"
 
 
 class NotesError(Exception):
-    """A release cannot be made of this tag; the message says what to do."""
+    """This tag cannot become a release; the message gives the fix."""
 
 
 def notes(tag: str, changelog: str) -> str:
-    """The section of a changelog that belongs to the tag `v<version>`.
+    """The section of a changelog about the tag `v<version>`.
 
     Raises:
-        NotesError: the tag is not one of a version, or its section is missing or empty.
+        NotesError: the tag names no version, or the section is missing or empty.
     """
     version = re.fullmatch(r"v(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)", tag)
     if not version:
         raise NotesError(
-            f"{tag} is not the tag of a version; those are like v1.2.3 or v1.2.3-rc.1."
+            f"{tag} names no version. Tags of versions look like v1.2.3 or v1.2.3-rc.1."
         )
     sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
     for section in sections:
@@ -33,10 +33,10 @@ def notes(tag: str, changelog: str) -> str:
         if heading.startswith(f"[{version[1]}] - "):
             if text.strip():
                 return text.strip()
-            raise NotesError(f"CHANGELOG.md says nothing under [{version[1]}].")
+            raise NotesError(f"The section [{version[1]}] of CHANGELOG.md is empty.")
     raise NotesError(
-        f"CHANGELOG.md has no section `## [{version[1]}] - <date>`. Move what is under "
-        "[Unreleased] there, commit it, and tag that commit."
+        f"CHANGELOG.md has no section `## [{version[1]}] - <date>`. Move the lines under "
+        "[Unreleased] there, commit that, and tag the commit."
     )
 
 

@@ -1,9 +1,9 @@
-"""Lets the runner of a workflow reach the machine by SSH while it deploys, and nobody after it.
+"""Opens SSH for the runner of a workflow while it deploys, and closes it afterwards.
 
-`open` adds this machine's own address to the stack's `sshClients`, in this checkout only, so that
-the `pulumi up` that follows lets it in. `close` takes away what the commit does not have, and
-applies the committed list to the network security group alone, whatever became of the `up` before:
-with a full `up` what failed there would be tried again, without the address it needs.
+`open` adds this machine's own address to the stack's `sshClients`, in this checkout only, for the
+`pulumi up` that follows. `close` removes every address that is not committed, and applies the
+committed list to the network security group alone, even if the `up` failed: a full `up` would
+repeat what failed, without the address that it needs.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ import yaml
 PROJECT = Path(__file__).resolve().parent.parent
 SETTING = "ollamazure:sshClients"
 SECURITY_GROUP = "azure-native:network:NetworkSecurityGroup"
-# Two that agree: one alone could open SSH for an address of its choice.
-WHO_AM_I = ("https://checkip.amazonaws.com", "https://api.ipify.org")
-PATIENCE_SECONDS = 20
+# Two services that must agree: one alone could open SSH for an address of its choice.
+ADDRESS_SERVICES = ("https://checkip.amazonaws.com", "https://api.ipify.org")
+TIMEOUT_SECONDS = 20
 
 
 class ClientsError(Exception):
-    """The list of SSH clients could not be changed; the message says why."""
+    """The list of SSH clients cannot be changed; the message gives the reason."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack, worked on with Pulumi."""
+class CheckedOutStack:
+    """A stack of this checkout, and its state."""
 
     name: str
 
@@ -43,7 +43,7 @@ class Stack:
         """What Pulumi prints.
 
         Raises:
-            ClientsError: it failed; what it said is above the message.
+            ClientsError: it failed; its own message is printed first.
         """
         command = ["pulumi", *arguments, "--non-interactive", "--stack", self.name]
         done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
@@ -53,12 +53,12 @@ class Stack:
         return done.stdout
 
     def clients(self) -> list[str]:
-        """The addresses in the stack's settings, as they are in this checkout."""
+        """The addresses in the settings of this checkout."""
         value: list[str] = json.loads(self.run("config", "get", SETTING))
         return value
 
     def committed(self) -> list[str]:
-        """The addresses that the checked out commit has; raises ClientsError."""
+        """The addresses that are committed; raises ClientsError."""
         shown = subprocess.run(
             ["git", "show", f"HEAD:Pulumi.{self.name}.yaml"],
             cwd=PROJECT,
@@ -67,19 +67,26 @@ class Stack:
             check=False,
         )
         if shown.returncode:
-            raise ClientsError(f"what is committed cannot be read: {shown.stderr.strip()}")
+            raise ClientsError(f"the committed file cannot be read: {shown.stderr.strip()}")
         settings: dict[str, Any] = yaml.safe_load(shown.stdout)
-        return list(settings["config"][SETTING])
+        addresses = settings["config"].get(SETTING)
+        if not addresses:
+            raise ClientsError(
+                f"Pulumi.{self.name}.yaml has no {SETTING}, and a deployed stack needs an "
+                "operator's address. Commit the result of: pulumi config set --path "
+                f"'{SETTING}[0]' <address> --stack {self.name}"
+            )
+        return list(addresses)
 
     def state(self) -> dict[str, Any]:
-        """What Pulumi remembers of the stack."""
+        """Pulumi's state of the stack."""
         exported: dict[str, Any] = json.loads(self.run("stack", "export"))
         deployment: dict[str, Any] = exported["deployment"]
         return deployment
 
 
 def security_group(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The network security group in a stack's state, None while there is none."""
+    """The network security group in a stack's state; None if it has none."""
     for resource in state.get("resources") or ():
         if resource["type"] == SECURITY_GROUP and not resource.get("delete"):
             group: dict[str, Any] = resource
@@ -87,8 +94,8 @@ def security_group(state: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def admitted(group: Mapping[str, Any]) -> list[str]:
-    """Who may reach port 22 as a security group has it."""
+def addresses_of(group: Mapping[str, Any]) -> list[str]:
+    """The addresses that may reach port 22, in a security group."""
     return [
         prefix
         for rule in group["inputs"]["securityRules"]
@@ -98,26 +105,26 @@ def admitted(group: Mapping[str, Any]) -> list[str]:
 
 
 def networks(addresses: Sequence[str]) -> set[ipaddress.IPv4Network]:
-    """The same addresses in one form: 203.0.113.7 is 203.0.113.7/32."""
+    """The addresses in one form: 203.0.113.7 is 203.0.113.7/32."""
     return {ipaddress.IPv4Network(address) for address in addresses}
 
 
 def own_address() -> str:
-    """The public IPv4 address that this machine is seen with.
+    """This machine's public IPv4 address, as the internet sees it.
 
     Raises:
-        ClientsError: it cannot be told.
+        ClientsError: a service fails, or the services disagree.
     """
     answers: set[str] = set()
-    for place in WHO_AM_I:
+    for service in ADDRESS_SERVICES:
         try:
-            with urllib.request.urlopen(place, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(service, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 answers.add(answer.read(64).decode().strip())
         except (OSError, ValueError) as error:
-            raise ClientsError(f"{place} does not say what address this is: {error}") from error
+            raise ClientsError(f"{service} gives no address: {error}") from error
     address, *others = sorted(answers)
     if others or not _is_public(address):
-        raise ClientsError(f"this machine's public address is not clear: {sorted(answers)}")
+        raise ClientsError(f"this machine's public address is uncertain: {sorted(answers)}")
     return address
 
 
@@ -128,9 +135,10 @@ def _is_public(address: str) -> bool:
         return False
 
 
-def open_ssh(stack: Stack, address: str) -> str:
-    """Add `address` to the settings of this checkout; the next `pulumi up` lets it in."""
+def open_ssh(stack: CheckedOutStack, address: str) -> str:
+    """Add an address to the settings of this checkout, for the next `pulumi up`."""
     client = ipaddress.IPv4Address(address)
+    stack.committed()  # an error here is clearer than one of the deployment
     clients = stack.clients()
     if any(client in network for network in networks(clients)):
         return f"{SETTING} of {stack.name} has {address} already."
@@ -138,8 +146,8 @@ def open_ssh(stack: Stack, address: str) -> str:
     return f"{SETTING} of {stack.name}: {address} added, in this checkout only."
 
 
-def close_ssh(stack: Stack) -> str:
-    """Have the settings, and the security group where there is one, as they are committed."""
+def close_ssh(stack: CheckedOutStack) -> str:
+    """Restore the committed addresses in the settings and in the security group."""
     committed, clients = stack.committed(), stack.clients()
     for index in reversed(range(len(clients))):
         if clients[index] not in committed:
@@ -148,20 +156,22 @@ def close_ssh(stack: Stack) -> str:
     group = security_group(state)
     if group is None:
         return f"{stack.name} has no network security group; nothing to close."
-    # An `up` that was cut off may have opened what the state does not know of.
-    if not state.get("pending_operations") and networks(admitted(group)) == networks(committed):
+    # An interrupted `up` may have opened SSH without writing it into the state.
+    if not state.get("pending_operations") and networks(addresses_of(group)) == networks(committed):
         return f"SSH of {stack.name} was not opened; nothing to close."
     stack.run("up", "--yes", "--skip-preview", "--refresh", "--target", group["urn"])
-    return f"SSH of {stack.name} is open for what is committed only: {', '.join(committed)}."
+    return f"SSH of {stack.name} is open to the committed addresses only: {', '.join(committed)}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="SSH for a workflow's runner, while it deploys.")
+    parser = argparse.ArgumentParser(
+        description="Opens SSH for a workflow's runner while it deploys."
+    )
     parser.add_argument("what", choices=["open", "close"])
     parser.add_argument("--stack", required=True, help="for example dev")
-    parser.add_argument("--address", help="instead of this machine's own public one")
+    parser.add_argument("--address", help="default: this machine's own public one")
     options = parser.parse_args(arguments)
-    stack = Stack(options.stack)
+    stack = CheckedOutStack(options.stack)
     try:
         if options.what == "open":
             print(open_ssh(stack, options.address or own_address()))

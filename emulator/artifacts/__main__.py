@@ -1,4 +1,4 @@
-"""`python -m emulator.artifacts build [NAME…]` makes what is missing; `paths` says where it is."""
+"""`python -m emulator.artifacts build [NAME…]` makes what is missing; `paths` shows where it is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; the next run goes on from here.", file=sys.stderr)
+        print("Interrupted; the next run continues from here.", file=sys.stderr)
         return 130
     return 0
 

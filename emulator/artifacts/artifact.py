@@ -1,4 +1,4 @@
-"""What an artifact is: when it is there, where it comes from officially, how it is built."""
+"""An artifact: when it is finished, its official source, and how it is built."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from emulator.artifacts.work import Work
 from emulator.instance import cache_folder
 
 Lane = Literal["processor", "network"]
-"""What a build is bound by; one of each kind runs at a time."""
+"""The resource that limits a build; one build of each kind runs at a time."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One thing to be made, finished when its stamp says so and its targets exist.
+    """One thing to make, finished when its stamp and its targets exist.
 
-    `recipe` is everything that decides its content: another recipe is another artifact. `place` is
-    the URL of the official source, which `official` copies from; `gib` the disk space that making
-    it takes. An `optional` artifact is made only when it is asked for by name.
+    `recipe` is everything that determines its content: another recipe is another artifact. `place`
+    is the URL of the official source, for `copy_official`; `gib` is the disk space needed to make
+    it. An `optional` artifact is made only when it is requested by name.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Artifact:
     recipe: tuple[str, ...]
     targets: tuple[Path, ...]
     build: Callable[[Work], None]
-    official: Callable[[Work, str], None] | None = None
+    copy_official: Callable[[Work, str], None] | None = None
     place: str = ""
     optional: bool = False
 
@@ -54,14 +54,14 @@ def registry_url(registry: str) -> str:
 
 
 def replace_file(source: Path, target: Path) -> None:
-    """Put a finished file in its place, at once or not at all."""
+    """Move a finished file to its place, in one step."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(source, part := target.with_name(f"{target.name}.{os.getpid()}.part"))
     part.rename(target)
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Put a finished folder in its place; an older one there is removed first."""
+    """Move a finished folder to its place; remove an older one first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     source.rename(target)

@@ -1,4 +1,4 @@
-"""Make what is missing: official places first, else built here; two at a time, with progress."""
+"""Makes missing artifacts: copied from official sources or built here, two at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNREACHABLE = "the official source cannot be reached; building it here"
 
 
 class Progress:
-    """Lines on a terminal or in a log: how long so far, which artifact, what it is doing."""
+    """Prints lines on progress: the time so far, the artifact, and what is being done."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self._out = out
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass
 class Builds:
-    """One run over some artifacts; `running` is what is being made at this moment."""
+    """One run over some artifacts; `running` holds those that are being made."""
 
     progress: Progress = field(default_factory=Progress)
     running: dict[str, Work] = field(default_factory=dict)
@@ -52,17 +52,17 @@ class Builds:
         """Make every artifact that is not finished, in one lane for each kind of work.
 
         Raises:
-            BuildError: some could not be made; the others are finished all the same.
+            BuildError: some could not be made; the others are finished.
         """
         missing = [artifact for artifact in artifacts if not artifact.finished]
         if not missing:
             return
-        _need_space(missing)
+        _require_space(missing)
         names = ", ".join(artifact.name for artifact in missing)
         self.progress.say("artifacts", f"making {names} (once; kept in {cache_folder()})")
-        self.reachable = reachable({artifact.place for artifact in missing if artifact.place})
-        # Daemons: when this thread is interrupted the process ends at once, and with the lanes
-        # their commands (see Work.run); the next run goes on from what they left.
+        self.reachable = find_reachable({artifact.place for artifact in missing if artifact.place})
+        # Daemons: when this thread is interrupted, the process ends at once, and with it the lanes
+        # and their commands (see Work.run). The next run continues from what they left.
         lanes = [
             threading.Thread(target=self._lane, args=(kind, missing), daemon=True)
             for kind in ("processor", "network")
@@ -94,7 +94,7 @@ class Builds:
 
     def _one(self, artifact: Artifact) -> None:
         folder = cache_folder() / "build" / artifact.stamp.name
-        with _locked(folder):
+        with _lock_for(folder):
             if artifact.finished:  # by another run, while this one waited
                 return
             start = time.monotonic()
@@ -111,14 +111,14 @@ class Builds:
 
     def _obtain(self, artifact: Artifact, work: Work) -> str:
         """Make the artifact; returns where it came from."""
-        if artifact.official and artifact.place in self.reachable:
+        if artifact.copy_official and artifact.place in self.reachable:
             try:
-                artifact.official(work, artifact.place)
+                artifact.copy_official(work, artifact.place)
             except OfficialUnavailableError as error:
                 work.say(f"the official source broke off ({error}); building it here")
             else:
                 return f"from {artifact.place}"
-        elif artifact.official:
+        elif artifact.copy_official:
             work.say(_UNREACHABLE)
         artifact.build(work)
         return "built here"
@@ -129,8 +129,8 @@ class Builds:
                 self.progress.say(name, f"… {line[:100]}")
 
 
-def reachable(places: set[str]) -> frozenset[str]:
-    """Which of these URLs answer within a few seconds; all are asked at once."""
+def find_reachable(places: set[str]) -> frozenset[str]:
+    """The URLs that answer within a few seconds; all are tried at the same time."""
     if not places:
         return frozenset()
 
@@ -139,7 +139,7 @@ def reachable(places: set[str]) -> frozenset[str]:
             response = httpx.head(place, timeout=_PROBE_SECONDS, follow_redirects=True)
         except httpx.HTTPError:
             return False
-        # A registry's root may be "not found" or want a sign-in; a gateway in the way says 403.
+        # A registry may answer "not found" or require a sign-in. A blocking proxy answers 403.
         return response.status_code < 500 and response.status_code != httpx.codes.FORBIDDEN
 
     with ThreadPoolExecutor(len(places)) as pool:
@@ -148,21 +148,21 @@ def reachable(places: set[str]) -> frozenset[str]:
         )
 
 
-def _need_space(missing: Sequence[Artifact]) -> None:
+def _require_space(missing: Sequence[Artifact]) -> None:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     wanted = sum(artifact.gib for artifact in missing)
     free = shutil.disk_usage(folder).free / 2**30
     if free < wanted:
         raise BuildError(
-            f"{folder} has {free:.1f} GiB free; making {len(missing)} artifacts takes up to "
+            f"{folder} has {free:.1f} GiB free; making {len(missing)} artifacts needs up to "
             f"{wanted} GiB. Free some space, or set XDG_CACHE_HOME to a folder on a larger disk."
         )
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One builder at a time for each artifact; the lock goes when its holder does."""
+def _lock_for(folder: Path) -> Iterator[None]:
+    """Hold an artifact's lock. The kernel releases it when the process ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

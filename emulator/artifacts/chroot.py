@@ -1,8 +1,8 @@
-"""Run a command inside an artifact's own tree, for the checks that need a program of the machine.
+"""Run a command in an artifact's file system, for checks that need a program of the machine.
 
-`cloud-init schema`, `systemd-analyze verify` and `nginx -t` are asked on what the machine or the
-image holds, so nothing of it needs installing on the host. The tree itself never changes: the
-command sees an overlay that goes with it. Takes root.
+`cloud-init schema`, `systemd-analyze verify` and `nginx -t` run with the files of the machine or
+the image, so the host needs none of these programs. The tree itself never changes: the command sees
+an overlay that disappears with it. Needs root.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from emulator.artifacts import paths, pins
 from emulator.artifacts.oci import Repository
 from emulator.instance import cache_folder
 
-# In a mount namespace of its own, so that nothing stays behind whatever happens to the command.
+# In a mount namespace of its own, so that nothing is left whatever happens to the command.
 _INSIDE = """
 set -eu
 lower=$1 scratch=$2
@@ -43,7 +43,7 @@ exec chroot "$scratch/root" "$@"
 def machine_tree() -> Path:
     """The machine's root filesystem, unpacked once."""
     archive = paths.machine_rootfs()
-    return unpacked(archive, archive.with_name("tree"))
+    return unpack_once(archive, archive.with_name("tree"))
 
 
 def nginx_tree() -> Path:
@@ -51,7 +51,7 @@ def nginx_tree() -> Path:
     pin = pins.CATALOG["nginx"]
     manifest = json.loads(paths.manifest(pin["repository"], pin["tag"]).read_text())
     layer = Repository(paths.mirror(), pin["repository"]).blob(manifest["layers"][0]["digest"])
-    return unpacked(layer, cache_folder() / "trees" / f"nginx-{layer.name[-12:]}")
+    return unpack_once(layer, cache_folder() / "trees" / f"nginx-{layer.name[-12:]}")
 
 
 def run(
@@ -70,8 +70,8 @@ def run(
         )
 
 
-def unpacked(archive: Path, target: Path) -> Path:
-    """Unpack a tar file (zstd or not) into `target`, unless that was done before."""
+def unpack_once(archive: Path, target: Path) -> Path:
+    """Unpack a tar file (zstd or not) into `target`, unless that exists; returns `target`."""
     if not target.exists():
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
         part.mkdir(parents=True)
@@ -83,7 +83,7 @@ def unpacked(archive: Path, target: Path) -> Path:
         )
         try:
             part.rename(target)
-        except OSError:  # another process was quicker
+        except OSError:  # another process was faster
             shutil.rmtree(part)
     return target
 

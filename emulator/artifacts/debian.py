@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emulator.artifacts.work import Work
 
-# The host's resolver and name have no place in an image, nor has the haste of its making.
+# An image must not contain the host's resolver and name, nor the settings that sped up its build.
 _TIDY = (
     "--customize-hook=rm -f $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     "--customize-hook=rm -rf $1/usr/share/doc/* $1/usr/share/man/*",
@@ -21,10 +21,10 @@ def root_filesystem(
 ) -> Path:
     """A tar file with Debian's `suite` and `packages`.
 
-    `hooks` are mmdebstrap's customize hooks: `$1` is the tree, `copy-in` takes host files in.
+    `hooks` are mmdebstrap's customize hooks: `$1` is the tree, `copy-in` copies files of the host.
     """
-    for left_by_a_killed_run in work.folder.glob("mmdebstrap.*"):
-        shutil.rmtree(left_by_a_killed_run)
+    for left_over in work.folder.glob("mmdebstrap.*"):
+        shutil.rmtree(left_over)
     target = work.folder / "rootfs.tar"
     work.run(
         f"installing Debian {suite} with {len(packages)} packages",

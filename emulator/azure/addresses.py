@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from emulator.azure.errors import AzureError, not_emulated
 from emulator.azure.kinds import (
-    Kind,
-    Put,
+    PutRequest,
+    ResourceKind,
     check_zones,
     keep,
     merge_defaults,
@@ -17,13 +17,13 @@ from emulator.azure.kinds import (
     users_of,
 )
 from emulator.azure.names import ADDRESS, ResourceId, check_network_name
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
-class PublicAddress(Kind):
-    """A Standard static public address. It has its address from the moment it is made."""
+class PublicAddress(ResourceKind):
+    """A Standard static public address. It gets its address when it is created."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         check_zones(request)
         require_unchanged_zones(request)
@@ -46,7 +46,7 @@ class PublicAddress(Kind):
         keep(request, "resourceGuid", new_guid)
         keep(request, "ipAddress", lambda: _free_address(request))
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -57,13 +57,13 @@ class PublicAddress(Kind):
                 " aka.ms/deletepublicip.",
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         if users:
             body["properties"]["ipConfiguration"] = {"id": users[0]}
 
 
-def _check_address(request: Put) -> None:
+def _check_address(request: PutRequest) -> None:
     properties, sku = request.properties, request.body["sku"]
     if request.old is not None and request.old["sku"] != sku:
         raise AzureError(
@@ -94,7 +94,7 @@ def _check_address(request: Put) -> None:
         )
 
 
-def _complete_dns(request: Put) -> None:
+def _complete_dns(request: PutRequest) -> None:
     settings = request.properties["dnsSettings"]
     label = settings.get("domainNameLabel")
     if label is None:
@@ -115,7 +115,7 @@ def _complete_dns(request: Put) -> None:
             )
 
 
-def _free_address(request: Put) -> str:
+def _free_address(request: PutRequest) -> str:
     taken = {body["properties"]["ipAddress"] for _, body in request.state.of_type(ADDRESS)}
     for index in range(250):
         if (address := request.address(index)) not in taken:

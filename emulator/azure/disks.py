@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from emulator.azure.errors import AzureError, change_not_allowed, invalid_parameter
 from emulator.azure.kinds import (
-    Kind,
-    Put,
+    PutRequest,
+    ResourceKind,
     check_zones,
     keep,
     merge_defaults,
@@ -18,13 +18,13 @@ from emulator.azure.kinds import (
 )
 from emulator.azure.names import ResourceId, check_compute_name
 from emulator.azure.power import DEALLOCATED, power_state
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
-class Disk(Kind):
-    """A managed disk: made empty, or from an image as a machine's OS disk."""
+class Disk(ResourceKind):
+    """A managed disk: created empty, or from an image as a machine's OS disk."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_compute_name(request.id.name, "diskName", 80)
         check_zones(request)
         require_unchanged_zones(request)
@@ -47,7 +47,7 @@ class Disk(Kind):
         keep(request, "uniqueId", new_guid)
         keep(request, "timeCreated", now)
 
-    def _check_size(self, request: Put) -> None:
+    def _check_size(self, request: PutRequest) -> None:
         properties = request.properties
         if properties.get("diskSizeGB") is None:
             properties["diskSizeGB"] = request.old_properties.get("diskSizeGB")
@@ -72,14 +72,14 @@ class Disk(Kind):
             )
         _check_growth(request, size)
 
-    def _keep_creation(self, request: Put) -> None:
+    def _keep_creation(self, request: PutRequest) -> None:
         old, new = request.old_properties, request.properties
         if old["creationData"]["createOption"] != new["creationData"]["createOption"]:
             raise change_not_allowed("creationData.createOption")
         if new.get("osType") is None and old.get("osType") is not None:
             new["osType"] = old["osType"]
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -88,15 +88,15 @@ class Disk(Kind):
                 status=409,
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         body["properties"]["diskState"] = "Attached" if users else "Unattached"
         if users:
             body["managedBy"] = users[0]
 
 
-def _check_growth(request: Put, size: int) -> None:
-    """A data disk below 4 TiB grows while it is in use; any other needs its machine stopped."""
+def _check_growth(request: PutRequest, size: int) -> None:
+    """Allow a data disk below 4 TiB to grow in use; any other disk needs its machine stopped."""
     before = request.old_properties.get("diskSizeGB", size)
     online = request.old_properties.get("osType") is None and (before > 4095) == (size > 4095)
     if size == before or online:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class AzureError(Exception):
-    """What Azure answers instead of doing it.
+    """Azure refuses a request, or fails to carry it out.
 
     `code` and `message` are Azure's own words, `status` the HTTP status, `target` the property.
     """
@@ -32,7 +32,7 @@ def invalid_parameter(message: str, target: str) -> AzureError:
 
 
 def change_not_allowed(target: str) -> AzureError:
-    """Compute's refusal of a change that only a new resource could make."""
+    """Compute's refusal of a change that needs a new resource."""
     return AzureError(
         "PropertyChangeNotAllowed",
         f"Changing property '{target}' is not allowed.",
@@ -42,7 +42,7 @@ def change_not_allowed(target: str) -> AzureError:
 
 
 def not_emulated(what: str, target: str | None = None) -> AzureError:
-    """The emulator's own limit. Its code is not Azure's, so that nobody looks it up in vain."""
+    """A limit of the emulator. The code is not one of Azure's, so that users do not look it up."""
     return AzureError(
         "NotEmulated",
         f"{what}. Azure may allow it; the emulated Azure does not know it "

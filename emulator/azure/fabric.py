@@ -1,7 +1,7 @@
-"""Where Azure's rules end and real things begin.
+"""The border between Azure's rules and real machines.
 
-`emulator.azure` decides what may exist and what its body is; a `Fabric` makes it so on the host.
-The line between them is ARM's own shapes and nothing else, so either side can be replaced.
+`emulator.azure` decides what may exist and what its body is; a `Fabric` creates it on the host.
+Only ARM's own shapes cross the border, so either side can be replaced.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 Report = Callable[[str], None]
-"""Takes one short line on what is being done, such as "vm: booting"; shown to the user."""
+"""Takes one short line on what is being done, such as "vm: booting", and shows it to the user."""
 
 PowerAction = Literal["start", "restart", "poweroff", "deallocate"]
 
 
 class FabricError(Exception):
-    """The host could not do it. `code` is an Azure error code such as `AllocationFailed`."""
+    """The host failed to carry it out. `code` is an Azure error code such as `AllocationFailed`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -25,7 +25,7 @@ class FabricError(Exception):
 
 
 class Fabric(Protocol):
-    """What carries resources out. Called by one process at a time (the worker)."""
+    """Creates, changes and removes resources. Called by one process at a time (the worker)."""
 
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
         """Make the host match `resources`, all of them, and nothing else of this instance.
@@ -47,7 +47,7 @@ class Fabric(Protocol):
 
 
 class NullFabric:
-    """Plan mode: rules and state without anything on the host."""
+    """Plan mode: rules and state, and nothing on the host."""
 
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
         """Nothing exists on the host, so it always matches."""

@@ -1,4 +1,4 @@
-"""Azure on a bad day, on request: slow, restricted, full, out of quota.
+"""Faults of Azure, on request: slow, restricted, full, out of quota.
 
     python -m emulator.azure.faults add --type Microsoft.Compute/disks --code QuotaExceeded
     python -m emulator.azure.faults add --type Microsoft.Compute/virtualMachines --slow 60
@@ -28,10 +28,10 @@ from emulator.instance import Instance
 
 @dataclass
 class Fault:
-    """What goes wrong: for requests of `operation` on `type` whose name fits the pattern `name`.
+    """A fault for requests of `operation` on `type` whose name matches the pattern `name`.
 
-    `code` is one of `CODES`, or empty. `slow` is how long the operation takes at least, in
-    seconds. `times` is how many requests it still happens to; 0 means every one, -1 none any more.
+    `code` is one of `CODES`, or empty. `slow` is the operation's shortest duration in seconds.
+    `times` is the number of requests that it still affects; 0 means all, -1 means none any more.
     """
 
     type: str
@@ -109,7 +109,7 @@ CODES: dict[str, Callable[[ResourceId, str], AzureError]] = {
     "NicReservedForAnotherVm": _nic_reserved,
     "MissingSubscriptionRegistration": _not_registered,
 }
-"""What can go wrong. AllocationFailed shows only after Azure has accepted the request."""
+"""The errors by code. Azure reports AllocationFailed only after it has accepted the request."""
 
 LATE = frozenset({"AllocationFailed"})
 
@@ -134,7 +134,7 @@ class Faults:
         self._change(lambda faults: [])
 
     def take(self, operation: str, id_: ResourceId) -> list[Fault]:
-        """The faults that happen to this request, counted down."""
+        """The faults that affect this request; their counters are decreased."""
         hit = [fault for fault in self.read() if fault.fits(operation, id_)]
         if any(fault.times for fault in hit):
             taken = {fault.id for fault in hit}
@@ -157,7 +157,7 @@ def _count_down(faults: list[Fault], taken: set[str]) -> list[Fault]:
             if fault.times == 0 and not fault.slow:
                 continue
             if fault.times == 0:
-                fault.times = -1  # stays, so that clearing it can end what it slows down
+                fault.times = -1  # kept: clearing it ends the operation that it slows down
         left.append(fault)
     return left
 
@@ -166,15 +166,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the instance is $OLLAMAZURE_EMULATOR or the project's own."""
     parser = argparse.ArgumentParser(prog="python -m emulator.azure.faults")
     commands = parser.add_subparsers(dest="command", required=True)
-    add = commands.add_parser("add", help="let something go wrong from now on")
+    add = commands.add_parser("add", help="add a fault, from now on")
     add.add_argument("--type", required=True, help="such as Microsoft.Compute/virtualMachines")
     add.add_argument("--operation", choices=["put", "delete"], default="put")
     add.add_argument("--name", default="*", help="resource name, or a pattern (default: *)")
     add.add_argument("--code", choices=sorted(CODES), default="")
     add.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
-    add.add_argument("--times", type=int, default=0, help="how often (default: every time)")
-    commands.add_parser("list", help="show what is set")
-    commands.add_parser("clear", help="let everything go well again")
+    add.add_argument("--times", type=int, default=0, help="for how many requests (default: all)")
+    commands.add_parser("list", help="show the faults")
+    commands.add_parser("clear", help="remove all faults")
     options = vars(parser.parse_args(arguments))
     faults = Faults(Instance.open().home / "azure")
     match options.pop("command"):

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from emulator.azure.errors import AzureError
-from emulator.azure.kinds import Kind, Put, uses
+from emulator.azure.kinds import PutRequest, ResourceKind, references_of
 from emulator.azure.names import ResourceId, check_group_name
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
-class ResourceGroup(Kind):
-    """A resource group. Deleting it deletes what is in it, if nothing outside needs that."""
+class ResourceGroup(ResourceKind):
+    """A resource group. Deleting it deletes its contents, unless something outside uses them."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_group_name(request.id.name)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         inside = set(contents(state, id_))
         for key, body in state.resources.items():
             if key in inside or key == id_.key:
                 continue
-            for _, used in uses(key, body):
+            for _, used in references_of(key, body):
                 if used in inside:
                     raise AzureError(
                         "ResourceGroupDeletionBlocked",
@@ -32,12 +32,12 @@ class ResourceGroup(Kind):
                         status=409,
                     )
 
-    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for key in contents(state, id_):
             del state.resources[key]
             state.operations.pop(key, None)
 
 
-def contents(state: State, group: ResourceId) -> list[str]:
+def contents(state: StoredState, group: ResourceId) -> list[str]:
     """Keys of everything in the group."""
     return [key for key in state.resources if key.startswith(f"{group.key}/")]

@@ -7,16 +7,24 @@ from collections.abc import Collection
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from emulator.azure.errors import AzureError, not_emulated
-from emulator.azure.kinds import Kind, Put, keep, merge_defaults, new_guid, refer, users_of
+from emulator.azure.kinds import (
+    PutRequest,
+    ResourceKind,
+    keep,
+    merge_defaults,
+    new_guid,
+    refer,
+    users_of,
+)
 from emulator.azure.names import ADDRESS, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
-from emulator.azure.networks import allocated, subnet_prefix
-from emulator.azure.store import Body, State
+from emulator.azure.networks import addresses_in_use, subnet_prefix
+from emulator.azure.store import Body, StoredState
 
 
-class NetworkInterface(Kind):
+class NetworkInterface(ResourceKind):
     """A network interface with one IP configuration."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         configurations = request.properties.get("ipConfigurations") or []
         if not configurations:
@@ -40,7 +48,7 @@ class NetworkInterface(Kind):
         )
         keep(request, "resourceGuid", new_guid)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -50,7 +58,7 @@ class NetworkInterface(Kind):
                 " more, see aka.ms/deletenic.",
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         if users:
             digits = hashlib.sha256(id_.key.encode()).hexdigest()[:6].upper()
@@ -61,7 +69,7 @@ class NetworkInterface(Kind):
             )
 
 
-def _complete_configuration(request: Put, configuration: Body) -> None:
+def _complete_configuration(request: PutRequest, configuration: Body) -> None:
     check_network_name(configuration.get("name") or "")
     properties = configuration.setdefault("properties", {})
     configuration["id"] = f"{request.id}/ipConfigurations/{configuration['name']}"
@@ -88,7 +96,7 @@ def _complete_configuration(request: Put, configuration: Body) -> None:
     properties["provisioningState"] = "Succeeded"
 
 
-def _check_public_address(request: Put, part: str, reference: Body | None) -> None:
+def _check_public_address(request: PutRequest, part: str, reference: Body | None) -> None:
     address = refer(request, reference, ADDRESS)
     if address is None:
         return
@@ -100,13 +108,13 @@ def _check_public_address(request: Put, part: str, reference: Body | None) -> No
         )
 
 
-def _private_address(request: Put, configuration: Body, subnet: Body) -> str:
+def _private_address(request: PutRequest, configuration: Body, subnet: Body) -> str:
     properties = configuration["properties"]
     id_ = ResourceId.parse(subnet["id"])
     prefix = IPv4Network(subnet_prefix(subnet))
     taken = {
         address: part
-        for address, part in allocated(request.state, id_).items()
+        for address, part in addresses_in_use(request.state, id_).items()
         if not part.lower().startswith(f"{request.id.key}/")
     }
     if properties["privateIPAllocationMethod"] == "Static":
@@ -132,7 +140,7 @@ def _static_address(
             f"Private static IP address {address} does not belong to the range of subnet prefix"
             f" {prefix}.",
         )
-    if address in reserved(prefix):
+    if address in reserved_addresses(prefix):
         raise AzureError(
             "PrivateIPAddressInReservedRange",
             f"Private static IP address {address} falls within reserved IP range of subnet prefix"
@@ -147,20 +155,20 @@ def _static_address(
     return str(address)
 
 
-def reserved(prefix: IPv4Network) -> set[IPv4Address]:
-    """The first four addresses of a subnet and its last are Azure's."""
+def reserved_addresses(prefix: IPv4Network) -> set[IPv4Address]:
+    """The addresses of a subnet that Azure keeps for itself: the first four and the last."""
     return {prefix[0], prefix[1], prefix[2], prefix[3], prefix[-1]}
 
 
 def _dynamic_address(
-    request: Put, prefix: IPv4Network, subnet: ResourceId, taken: dict[IPv4Address, str]
+    request: PutRequest, prefix: IPv4Network, subnet: ResourceId, taken: dict[IPv4Address, str]
 ) -> str:
     former = (request.old_properties.get("ipConfigurations") or [{}])[0].get("properties", {})
     kept = former.get("privateIPAddress")
     if kept and IPv4Address(kept) in prefix and IPv4Address(kept) not in taken:
         return str(kept)
     for address in prefix:
-        if address not in taken and address not in reserved(prefix):
+        if address not in taken and address not in reserved_addresses(prefix):
             return str(address)
     raise AzureError(
         "SubnetIsFull",

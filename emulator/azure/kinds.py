@@ -1,4 +1,4 @@
-"""What every resource type has in common, and how resources refer to each other."""
+"""What all resource types have in common, and how resources refer to each other."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from emulator.azure.errors import AzureError, invalid_parameter
 from emulator.azure.names import GROUP, ResourceId
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
 @dataclass(frozen=True)
-class Put:
-    """A PUT whose body fits its type's shape, and what it meets.
+class PutRequest:
+    """A PUT whose body fits its type's shape, and the state that it meets.
 
-    `body` may be changed; `old` is what exists under this id, if anything does. `address` gives
-    the stand-in for the n-th public address.
+    `body` may be changed; `old` is the existing resource with this id, if there is one. `address`
+    returns the stand-in for the n-th public address.
     """
 
     id: ResourceId
     body: Body
     old: Body | None
-    state: State
+    state: StoredState
     address: Callable[[int], str]
 
     @property
@@ -42,24 +42,24 @@ class Put:
         return region
 
 
-class Kind:
-    """The rules of one resource type. The default is a type without rules of its own."""
+class ResourceKind:
+    """The rules of one resource type. This base class has no rules."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         """Check the request and complete its body with what Azure fills in. Raises AzureError."""
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
-        """Refuse to delete what something not in `leaving` uses. Raises AzureError."""
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
+        """Refuse to delete a resource that is used by one not in `leaving`. Raises AzureError."""
 
-    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
-        """Do what follows from the deletion, once it is done."""
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        """Do what follows from the deletion, once that has succeeded."""
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
-        """Add to a copy of the stored body what a GET shows besides."""
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        """Add to a copy of the stored body what only a GET shows."""
 
 
 def merge_defaults(body: Body, defaults: Body) -> None:
-    """Fill what is missing (or null) in `body`, objects inside objects too."""
+    """Fill in what is missing (or null) in `body`, also in nested objects."""
     for name, value in defaults.items():
         if body.get(name) is None:
             body[name] = value
@@ -67,8 +67,8 @@ def merge_defaults(body: Body, defaults: Body) -> None:
             merge_defaults(body[name], value)
 
 
-def keep(request: Put, name: str, fresh: Callable[[], Any]) -> None:
-    """A property that Azure chooses once and keeps: a GUID, a time."""
+def keep(request: PutRequest, name: str, fresh: Callable[[], Any]) -> None:
+    """Set a property that Azure chooses once and keeps, such as a GUID or a time."""
     request.properties[name] = request.old_properties.get(name) or fresh()
 
 
@@ -86,8 +86,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def required(request: Put, *path: str) -> Any:
-    """A property that must be there. Raises InvalidParameter, as compute does."""
+def require(request: PutRequest, *path: str) -> Any:
+    """The value of a required property. Raises InvalidParameter, as compute does."""
     node: Any = request.properties
     for name in path:
         node = (node or {}).get(name)
@@ -97,18 +97,18 @@ def required(request: Put, *path: str) -> Any:
     return node
 
 
-def uses(key: str, body: Body) -> Iterator[tuple[str, str]]:
-    """What the resource refers to, as (the referring part's id, the id referred to lower-cased).
+def references_of(key: str, body: Body) -> Iterator[tuple[str, str]]:
+    """The references of a resource: pairs of the referring part's id and the lower-cased target id.
 
     The referring part is the resource, or a part of it that has an id, as IP configurations have.
     """
-    yield from _uses_in(body["id"], key, body.get("properties", {}))
+    yield from _references_in(body["id"], key, body.get("properties", {}))
 
 
-def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
+def _references_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
     if isinstance(node, list):
         for item in node:
-            yield from _uses_in(part, key, item)
+            yield from _references_in(part, key, item)
     elif isinstance(node, dict):
         target = node.get("id")
         if isinstance(target, str) and target.startswith("/"):
@@ -118,22 +118,22 @@ def _uses_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
             else:
                 yield part, target.lower()
         for inner in node.values():
-            yield from _uses_in(part, key, inner)
+            yield from _references_in(part, key, inner)
 
 
-def users_of(state: State, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
-    """Ids of everything that refers to `target`, less the resources in `leaving`."""
+def users_of(state: StoredState, target: ResourceId, leaving: Collection[str] = ()) -> list[str]:
+    """Ids of everything that refers to `target`, except the resources in `leaving`."""
     return [
         part
         for key, body in state.resources.items()
         if key not in leaving and key != target.key
-        for part, used in uses(key, body)
+        for part, used in references_of(key, body)
         if used == target.key
     ]
 
 
-def refer(request: Put, reference: Body | None, type_: str) -> Body | None:
-    """The network resource a reference means. Raises InvalidResourceReference."""
+def refer(request: PutRequest, reference: Body | None, type_: str) -> Body | None:
+    """The network resource that a reference names. Raises InvalidResourceReference."""
     if reference is None or reference.get("id") is None:
         return None
     target = ResourceId.parse(reference["id"])
@@ -145,7 +145,7 @@ def refer(request: Put, reference: Body | None, type_: str) -> Body | None:
     return found
 
 
-def _not_found(request: Put, target: ResourceId) -> AzureError:
+def _not_found(request: PutRequest, target: ResourceId) -> AzureError:
     return AzureError(
         "InvalidResourceReference",
         f"Resource {target} referenced by resource {request.id} was not found. Please make sure"
@@ -153,8 +153,8 @@ def _not_found(request: Put, target: ResourceId) -> AzureError:
     )
 
 
-def require_parent(state: State, id_: ResourceId) -> None:
-    """What the resource is in must exist. Raises ResourceGroupNotFound or ResourceNotFound."""
+def require_parent(state: StoredState, id_: ResourceId) -> None:
+    """Check that the parent exists. Raises ResourceGroupNotFound or ResourceNotFound."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for container in (group, id_.parent):
         if container.key not in state.resources:
@@ -162,7 +162,7 @@ def require_parent(state: State, id_: ResourceId) -> None:
 
 
 def not_found(id_: ResourceId) -> AzureError:
-    """ARM's answer to a GET of nothing."""
+    """ARM's answer to a GET of a resource that does not exist."""
     if id_.type == GROUP:
         return AzureError(
             "ResourceGroupNotFound", f"Resource group '{id_.name}' could not be found.", status=404
@@ -175,8 +175,8 @@ def not_found(id_: ResourceId) -> AzureError:
     )
 
 
-def require_unchanged_zones(request: Put) -> None:
-    """Zones are chosen once. Raises ResourceAvailabilityZonesCannotBeModified."""
+def require_unchanged_zones(request: PutRequest) -> None:
+    """Check that zones stay as they were. Raises ResourceAvailabilityZonesCannotBeModified."""
     if request.old and request.old.get("zones") != request.body.get("zones"):
         raise AzureError(
             "ResourceAvailabilityZonesCannotBeModified",
@@ -188,8 +188,8 @@ def require_unchanged_zones(request: Put) -> None:
         )
 
 
-def check_zones(request: Put) -> None:
-    """Zones are 1, 2 and 3. Raises InvalidAvailabilityZone."""
+def check_zones(request: PutRequest) -> None:
+    """Check that zones are 1, 2 or 3. Raises InvalidAvailabilityZone."""
     for zone in request.body.get("zones") or []:
         if zone not in ("1", "2", "3"):
             raise AzureError(

@@ -7,28 +7,28 @@ from collections.abc import Collection
 from emulator.azure.disks import Disk
 from emulator.azure.errors import AzureError, change_not_allowed, invalid_parameter, not_emulated
 from emulator.azure.kinds import (
-    Kind,
-    Put,
+    PutRequest,
+    ResourceKind,
     check_zones,
     keep,
     merge_defaults,
     new_guid,
     now,
+    require,
     require_unchanged_zones,
-    required,
     users_of,
 )
 from emulator.azure.names import DISK, INTERFACE, ResourceId, check_compute_name
 from emulator.azure.offers import Image, Size, offers
 from emulator.azure.power import RUNNING, set_power_state
 from emulator.azure.profiles import complete_profile
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
-class VirtualMachine(Kind):
+class VirtualMachine(ResourceKind):
     """A virtual machine with one network interface, an OS disk from an image, and data disks."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_compute_name(request.id.name, "vmName", 64)
         check_zones(request)
         require_unchanged_zones(request)
@@ -43,10 +43,10 @@ class VirtualMachine(Kind):
             _check_resize(request, size)
         _fill_in(request)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
-        """Nothing refers to a machine."""
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
+        """Allow every deletion: nothing refers to a machine."""
 
-    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         storage = body["properties"]["storageProfile"]
         for disk in [storage["osDisk"], *storage["dataDisks"]]:
             if disk["deleteOption"] == "Delete":
@@ -55,15 +55,15 @@ class VirtualMachine(Kind):
             if interface["properties"]["deleteOption"] == "Delete":
                 state.resources.pop(interface["id"].lower(), None)
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for secret in ("customData", "adminPassword"):
             body["properties"]["osProfile"].pop(secret, None)
         body["properties"].pop("instanceView")
         body["properties"].pop("userData", None)
 
 
-def _size(request: Put) -> Size:
-    name = required(request, "hardwareProfile", "vmSize")
+def _size(request: PutRequest) -> Size:
+    name = require(request, "hardwareProfile", "vmSize")
     size = offers().sizes.get(name.lower())
     if size is None:
         known = ", ".join(sorted(each.name for each in offers().sizes.values()))
@@ -75,9 +75,9 @@ def _size(request: Put) -> Size:
     return size
 
 
-def _image(request: Put, size: Size) -> Image:
+def _image(request: PutRequest, size: Size) -> Image:
     parts = [
-        required(request, "storageProfile", "imageReference", name)
+        require(request, "storageProfile", "imageReference", name)
         for name in ("publisher", "offer", "sku", "version")
     ]
     reference = request.properties["storageProfile"]["imageReference"]
@@ -115,7 +115,7 @@ def _image(request: Put, size: Size) -> Image:
     return image
 
 
-def _check_security(request: Put, image: Image, size: Size) -> None:
+def _check_security(request: PutRequest, image: Image, size: Size) -> None:
     profile = request.properties.get("securityProfile") or {}
     kind = profile.get("securityType")
     if request.old:
@@ -144,15 +144,15 @@ def _check_security(request: Put, image: Image, size: Size) -> None:
         )
 
 
-def _check_interface(request: Put, size: Size) -> None:
-    interfaces = required(request, "networkProfile", "networkInterfaces")
+def _check_interface(request: PutRequest, size: Size) -> None:
+    interfaces = require(request, "networkProfile", "networkInterfaces")
     if len(interfaces) > 1:
         raise not_emulated("A second network interface", "networkProfile.networkInterfaces")
     interface = interfaces[0]
     interface["properties"] = interface.get("properties") or {}
     merge_defaults(interface["properties"], {"primary": True, "deleteOption": "Detach"})
     id_ = ResourceId.parse(interface.get("id") or "")
-    found = _linked(request, id_, INTERFACE)
+    found = _find_linked(request, id_, INTERFACE)
     for user in users_of(request.state, id_, {request.id.key}):
         raise AzureError(
             "NicInUse", f"Network Interface {id_} is used by existing resource {user}."
@@ -169,16 +169,16 @@ def _check_interface(request: Put, size: Size) -> None:
         )
 
 
-def _linked(request: Put, id_: ResourceId, type_: str) -> Body:
-    """What a machine refers to; compute says NotFound where network says otherwise."""
+def _find_linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
+    """The resource that a machine refers to; compute answers NotFound where network does not."""
     found = request.state.resources.get(id_.key)
     if found is None or found["type"] != type_ or found["location"] != request.region:
         raise AzureError("NotFound", f"Resource {id_} not found.", status=404)
     return found
 
 
-def _complete_os_disk(request: Put, image: Image, size: Size) -> None:
-    disk: Body = required(request, "storageProfile", "osDisk")
+def _complete_os_disk(request: PutRequest, image: Image, size: Size) -> None:
+    disk: Body = require(request, "storageProfile", "osDisk")
     if request.old:
         _keep_os_disk(disk, request.old_properties["storageProfile"]["osDisk"])
     wanted = disk.get("diskSizeGB") or image.disk_size_gb
@@ -217,8 +217,8 @@ def _keep_os_disk(new: Body, old: Body) -> None:
     merge_defaults(new, {each: old[each] for each in ("name", "diskSizeGB", "managedDisk")})
 
 
-def _put_os_disk(request: Put, disk: Body) -> None:
-    """The OS disk is a resource of its own, and outlives the machine unless it says Delete."""
+def _put_os_disk(request: PutRequest, disk: Body) -> None:
+    """Store the OS disk as a resource of its own; it outlives the machine unless set to Delete."""
     id_ = ResourceId.parse(disk["managedDisk"]["id"])
     existing = request.state.resources.get(id_.key)
     if existing is not None and not request.old:
@@ -239,7 +239,7 @@ def _put_os_disk(request: Put, disk: Body) -> None:
     }
     if request.body.get("zones"):
         body["zones"] = request.body["zones"]
-    Disk().put(Put(id_, body, existing, request.state, request.address))
+    Disk().put(PutRequest(id_, body, existing, request.state, request.address))
     body |= {"id": str(id_), "name": id_.name, "type": DISK}
     body["properties"]["provisioningState"] = "Succeeded"
     request.state.resources[id_.key] = body
@@ -254,7 +254,7 @@ def _check_caching(disk: Body, size: Size) -> None:
         )
 
 
-def _check_data_disks(request: Put, size: Size) -> None:
+def _check_data_disks(request: PutRequest, size: Size) -> None:
     disks = request.properties["storageProfile"].setdefault("dataDisks", [])
     if len(disks) > size.max_data_disks:
         raise AzureError(
@@ -279,9 +279,9 @@ def _check_data_disks(request: Put, size: Size) -> None:
         _attach(request, disk, size)
 
 
-def _attach(request: Put, disk: Body, size: Size) -> None:
+def _attach(request: PutRequest, disk: Body, size: Size) -> None:
     id_ = ResourceId.parse((disk.get("managedDisk") or {}).get("id") or "")
-    found = _linked(request, id_, DISK)
+    found = _find_linked(request, id_, DISK)
     for user in users_of(request.state, id_, {request.id.key}):
         raise AzureError(
             "ConflictingUserInput",
@@ -310,7 +310,7 @@ def _attach(request: Put, disk: Body, size: Size) -> None:
     _check_caching(disk, size)
 
 
-def _check_resize(request: Put, size: Size) -> None:
+def _check_resize(request: PutRequest, size: Size) -> None:
     before = offers().sizes[request.old_properties["hardwareProfile"]["vmSize"].lower()]
     if bool(before.temp_disk_mib) != bool(size.temp_disk_mib):
         raise AzureError(
@@ -322,7 +322,7 @@ def _check_resize(request: Put, size: Size) -> None:
         )
 
 
-def _fill_in(request: Put) -> None:
+def _fill_in(request: PutRequest) -> None:
     properties = request.properties
     properties["hardwareProfile"]["vmSize"] = _size(request).name
     properties["storageProfile"].setdefault("diskControllerType", "SCSI")

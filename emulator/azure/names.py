@@ -38,7 +38,7 @@ class ResourceId:
 
     @classmethod
     def parse(cls, text: str) -> ResourceId:
-        """Read an ARM id. Raises AzureError LinkedInvalidPropertyId or SubscriptionNotFound."""
+        """Read an ARM id. Raises AzureError LinkedInvalidPropertyId or InvalidSubscriptionId."""
         match = _ID.fullmatch(text)
         if match is None:
             raise AzureError(
@@ -70,7 +70,7 @@ class ResourceId:
 
     @property
     def key(self) -> str:
-        """The id lower-cased: ARM ids differ in case only by accident."""
+        """The id in lower case: ARM ids that differ only in case are the same."""
         return str(self).lower()
 
     @property
@@ -79,7 +79,7 @@ class ResourceId:
 
     @property
     def parent(self) -> ResourceId:
-        """What it is in: a subnet's network, a network's resource group."""
+        """The id of its parent: a subnet's network, a network's resource group."""
         if len(self.names) > 1:
             return ResourceId(
                 self.subscription, self.group, self.type.rpartition("/")[0], self.names[:-1]
@@ -87,7 +87,7 @@ class ResourceId:
         return ResourceId(self.subscription, self.group, GROUP, (self.group,))
 
     def child(self, kind: str, name: str) -> ResourceId:
-        """The id of `kind/name` in it."""
+        """The id of its child `kind/name`."""
         return ResourceId(self.subscription, self.group, f"{self.type}/{kind}", (*self.names, name))
 
     def sibling(self, type_: str, name: str) -> ResourceId:
@@ -96,7 +96,7 @@ class ResourceId:
 
 
 def check_network_name(name: str, longest: int = 80, shortest: int = 1) -> None:
-    """Names of networks, groups, addresses, interfaces, rules. Raises InvalidResourceName."""
+    """Check a name of a network, group, address, interface or rule. Raises InvalidResourceName."""
     fits = shortest <= len(name) <= longest
     if not fits or not re.fullmatch(r"[A-Za-z0-9]([\w.-]*\w)?", name, re.ASCII):
         raise AzureError(
@@ -108,7 +108,7 @@ def check_network_name(name: str, longest: int = 80, shortest: int = 1) -> None:
 
 
 def check_group_name(name: str) -> None:
-    """1-90 letters, digits, `_ - . ( )`, not ending in a period. Raises InvalidResourceGroup."""
+    """Check a name: 1-90 letters, digits, `_-.()`, no final period. Raises InvalidResourceGroup."""
     if not 1 <= len(name) <= 90 or not re.fullmatch(r"[\w.()-]*[\w()-]", name):
         raise AzureError(
             "InvalidResourceGroup",
@@ -119,7 +119,7 @@ def check_group_name(name: str) -> None:
 
 
 def check_compute_name(name: str, parameter: str, longest: int) -> None:
-    """Names of disks (80) and machines (64). Raises InvalidParameter."""
+    """Check a name of a disk (80 characters) or machine (64). Raises InvalidParameter."""
     rule = rf"^[^_\W][\w-._]{{0,{longest - 1}}}(?<![-.])$"
     if len(name) > longest or not re.fullmatch(r"[^_\W]([\w.-]*\w)?", name, re.ASCII):
         raise AzureError(

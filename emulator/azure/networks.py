@@ -7,8 +7,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 
 from emulator.azure.errors import AzureError, not_emulated
 from emulator.azure.kinds import (
-    Kind,
-    Put,
+    PutRequest,
+    ResourceKind,
     duplicate_name,
     etag,
     keep,
@@ -18,7 +18,7 @@ from emulator.azure.kinds import (
     users_of,
 )
 from emulator.azure.names import INTERFACE, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 
 def prefix_of(text: str, owner: ResourceId) -> IPv4Network:
@@ -49,10 +49,10 @@ def subnet_prefix(subnet: Body) -> str:
     return str(prefixes[0])
 
 
-class VirtualNetwork(Kind):
-    """A network; `subnets` in its body are made, changed and deleted with it."""
+class VirtualNetwork(ResourceKind):
+    """A network; the subnets in its body are created, changed and deleted with it."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name, longest=64, shortest=2)
         spaces = _address_space(request)
         inline = request.properties.pop("subnets", None)
@@ -65,16 +65,16 @@ class VirtualNetwork(Kind):
         if inline is not None:
             _put_inline_subnets(request, inline)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         leaving = {*leaving, id_.key, *(key for key, _ in subnets_of(state, id_))}
         for _, subnet in subnets_of(state, id_):
             Subnet().check_delete(state, ResourceId.parse(subnet["id"]), leaving)
 
-    def removed(self, state: State, id_: ResourceId, body: Body) -> None:
+    def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for key, _ in list(subnets_of(state, id_)):
             del state.resources[key]
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         body["properties"]["subnets"] = []
         for _, subnet in subnets_of(state, id_):
             shown = {name: subnet[name] for name in ("id", "name", "type", "etag")}
@@ -83,14 +83,14 @@ class VirtualNetwork(Kind):
             body["properties"]["subnets"].append(shown)
 
 
-def subnets_of(state: State, network: ResourceId) -> Iterator[tuple[str, Body]]:
+def subnets_of(state: StoredState, network: ResourceId) -> Iterator[tuple[str, Body]]:
     """The network's subnets, oldest first."""
     for key, body in state.of_type(SUBNET):
         if key.startswith(f"{network.key}/"):
             yield key, body
 
 
-def _address_space(request: Put) -> list[IPv4Network]:
+def _address_space(request: PutRequest) -> list[IPv4Network]:
     texts = (request.properties.get("addressSpace") or {}).get("addressPrefixes") or []
     if not texts:
         raise AzureError(
@@ -112,10 +112,10 @@ def _address_space(request: Put) -> list[IPv4Network]:
 
 
 def _keep_subnets_inside(
-    request: Put, spaces: list[IPv4Network], inline: list[Body] | None
+    request: PutRequest, spaces: list[IPv4Network], inline: list[Body] | None
 ) -> None:
     if inline is not None:
-        return  # they are checked one by one, against the new space, when they are put
+        return  # each one is checked against the new space when it is put
     for _, subnet in subnets_of(request.state, request.id):
         _check_inside(subnet["name"], IPv4Network(subnet_prefix(subnet)), request.id.name, spaces)
 
@@ -127,7 +127,7 @@ def _check_inside(name: str, prefix: IPv4Network, network: str, spaces: list[IPv
         )
 
 
-def _put_inline_subnets(request: Put, inline: list[Body]) -> None:
+def _put_inline_subnets(request: PutRequest, inline: list[Body]) -> None:
     names = [item.get("name") or "" for item in inline]
     for name in names:
         if names.count(name) > 1:
@@ -142,20 +142,24 @@ def _put_inline_subnets(request: Put, inline: list[Body]) -> None:
     for item, name in zip(inline, names, strict=True):
         id_ = request.id.child("subnets", name)
         body = {"properties": item.get("properties", {})}
-        put = Put(id_, body, request.state.resources.get(id_.key), request.state, request.address)
+        put = PutRequest(
+            id_, body, request.state.resources.get(id_.key), request.state, request.address
+        )
         Subnet().put(put)
         body |= {"id": str(id_), "name": name, "type": SUBNET, "etag": etag()}
         body["properties"]["provisioningState"] = "Succeeded"
         request.state.resources[id_.key] = body
 
 
-class Subnet(Kind):
+class Subnet(ResourceKind):
     """A subnet, alone or inside its network's PUT."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         network = request.state.resources[request.id.parent.key]
-        request.body["location"] = network["location"]  # what it refers to must be there too
+        request.body["location"] = network[
+            "location"
+        ]  # what it refers to must be in the same location
         prefix = _subnet_request_prefix(request)
         spaces = network["properties"]["addressSpace"]["addressPrefixes"]
         _check_inside(
@@ -174,7 +178,7 @@ class Subnet(Kind):
         )
         del request.body["location"]
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -184,13 +188,13 @@ class Subnet(Kind):
                 " aka.ms/deletesubnet.",
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         if users:
             body["properties"]["ipConfigurations"] = [{"id": each} for each in users]
 
 
-def _subnet_request_prefix(request: Put) -> IPv4Network:
+def _subnet_request_prefix(request: PutRequest) -> IPv4Network:
     properties = request.properties
     prefixes = properties.get("addressPrefixes") or []
     if properties.get("addressPrefix") is not None:
@@ -206,7 +210,7 @@ def _subnet_request_prefix(request: Put) -> IPv4Network:
     return prefix_of(prefixes[0], request.id)
 
 
-def _check_overlap(request: Put, prefix: IPv4Network) -> None:
+def _check_overlap(request: PutRequest, prefix: IPv4Network) -> None:
     for key, other in subnets_of(request.state, request.id.parent):
         if key != request.id.key and prefix.overlaps(IPv4Network(subnet_prefix(other))):
             raise AzureError(
@@ -216,10 +220,10 @@ def _check_overlap(request: Put, prefix: IPv4Network) -> None:
             )
 
 
-def _check_allocations(request: Put, prefix: IPv4Network) -> None:
+def _check_allocations(request: PutRequest, prefix: IPv4Network) -> None:
     if request.old is None:
         return
-    for address in allocated(request.state, request.id):
+    for address in addresses_in_use(request.state, request.id):
         if address not in prefix:
             raise AzureError(
                 "InUsePrefixCannotBeDeleted",
@@ -228,8 +232,8 @@ def _check_allocations(request: Put, prefix: IPv4Network) -> None:
             )
 
 
-def allocated(state: State, subnet: ResourceId) -> dict[IPv4Address, str]:
-    """The subnet's addresses in use, each with the id of the IP configuration that has it."""
+def addresses_in_use(state: StoredState, subnet: ResourceId) -> dict[IPv4Address, str]:
+    """The subnet's addresses in use, each with the id of its IP configuration."""
     found = {}
     for _, interface in state.of_type(INTERFACE):
         for configuration in interface["properties"]["ipConfigurations"]:

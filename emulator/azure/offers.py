@@ -33,7 +33,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Image:
-    """A marketplace image: its URN less the version, and what it needs. Disk size in GB."""
+    """A marketplace image: its URN without the version, and its requirements. Disk size in GB."""
 
     urn: str
     versions: str
@@ -43,7 +43,7 @@ class Image:
     disk_size_gb: int
 
     def exact_version(self, version: str) -> str | None:
-        """The version that `latest` or an explicit version means; None when there is none."""
+        """The version that `latest` or an explicit version names; None if it does not exist."""
         if version == "latest":
             return self.latest
         return version if re.fullmatch(self.versions, version) else None

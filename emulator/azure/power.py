@@ -1,4 +1,4 @@
-"""Whether a machine runs, and what can be done about it."""
+"""Whether a machine runs, and the actions that change this."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ACTIONS: dict[str, tuple[str, frozenset[str]]] = {
     "poweroff": (STOPPED, frozenset({RUNNING, STOPPED})),
     "deallocate": (DEALLOCATED, _ANY),
 }
-"""What can be done to a machine: the state it is in afterwards, and in which it may be before."""
+"""The actions on a machine: the state afterwards, and the states in which it is allowed."""
 
 
 def power_state(machine: Body) -> str:
-    """running, stopped or deallocated."""
+    """The machine's state: running, stopped or deallocated."""
     code: str = machine["properties"]["instanceView"]["statuses"][0]["code"]
     return code.partition("/")[2]
 
 
 def set_power_state(machine: Body, state: str) -> None:
-    """Note what the machine does, as ARM's instance view says it."""
+    """Set the machine's state in the form of ARM's instance view."""
     machine["properties"]["instanceView"] = {
         "statuses": [{"code": f"PowerState/{state}", "displayStatus": f"VM {state}"}]
     }

@@ -1,4 +1,4 @@
-"""osProfile: who may use a machine, and what its first boot is told."""
+"""osProfile: the accounts of a machine, and the data for its first boot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from emulator.azure.errors import change_not_allowed, invalid_parameter
-from emulator.azure.kinds import Put, merge_defaults, required
+from emulator.azure.kinds import PutRequest, merge_defaults, require
 from emulator.azure.store import Body
 
 # fmt: off
@@ -31,12 +31,12 @@ MAX_CUSTOM_DATA = 87380
 """Characters of base64: 65,535 bytes."""
 
 
-def complete_profile(request: Put) -> None:
-    """osProfile: checked in full when the machine is made, compared when it exists."""
+def complete_profile(request: PutRequest) -> None:
+    """Check osProfile: in full for a new machine, for changes when the machine exists."""
     if request.old and request.properties.get("osProfile") is None:
         request.properties["osProfile"] = request.old_properties["osProfile"]
         return
-    profile: Body = required(request, "osProfile")
+    profile: Body = require(request, "osProfile")
     profile.setdefault("computerName", request.id.name)
     merge_defaults(
         profile,
@@ -54,13 +54,13 @@ def complete_profile(request: Put) -> None:
         _check_profile_unchanged(profile, request.old_properties["osProfile"])
         return
     _check_computer_name(profile["computerName"])
-    _check_admin(required(request, "osProfile", "adminUsername"))
+    _check_admin(require(request, "osProfile", "adminUsername"))
     _check_custom_data(profile.get("customData"))
     _check_access(profile)
 
 
 def _check_profile_unchanged(new: Body, old: Body) -> None:
-    """Secrets need not be said again; what is said must be what it was."""
+    """Refuse any change. Secrets may be left out; then they stay."""
     for secret in ("customData", "adminPassword"):
         if new.get(secret) is None and old.get(secret) is not None:
             new[secret] = old[secret]

@@ -6,7 +6,7 @@ from emulator.azure.addresses import PublicAddress
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
 from emulator.azure.interfaces import NetworkInterface
-from emulator.azure.kinds import Kind
+from emulator.azure.kinds import ResourceKind
 from emulator.azure.machines import VirtualMachine
 from emulator.azure.names import (
     ADDRESS,
@@ -21,7 +21,7 @@ from emulator.azure.names import (
 from emulator.azure.networks import Subnet, VirtualNetwork
 from emulator.azure.security_groups import SecurityGroup
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, ResourceKind] = {
     GROUP: ResourceGroup(),
     NETWORK: VirtualNetwork(),
     SUBNET: Subnet(),

@@ -8,17 +8,25 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from emulator.azure.errors import AzureError
-from emulator.azure.kinds import Kind, Put, duplicate_name, keep, new_guid, users_of, uses
+from emulator.azure.kinds import (
+    PutRequest,
+    ResourceKind,
+    duplicate_name,
+    keep,
+    new_guid,
+    references_of,
+    users_of,
+)
 from emulator.azure.names import INTERFACE, SUBNET, ResourceId, check_network_name
-from emulator.azure.store import Body, State
+from emulator.azure.store import Body, StoredState
 
 SERVICE_TAGS = ("VirtualNetwork", "AzureLoadBalancer", "Internet")
 
 
-class SecurityGroup(Kind):
+class SecurityGroup(ResourceKind):
     """A network security group with its rules inside it."""
 
-    def put(self, request: Put) -> None:
+    def put(self, request: PutRequest) -> None:
         check_network_name(request.id.name)
         rules = request.properties.setdefault("securityRules", [])
         names = [rule.get("name") or "" for rule in rules]
@@ -30,7 +38,7 @@ class SecurityGroup(Kind):
         _check_priorities(rules)
         keep(request, "resourceGuid", new_guid)
 
-    def check_delete(self, state: State, id_: ResourceId, leaving: Collection[str]) -> None:
+    def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:
         users = users_of(state, id_, leaving)
         if users:
             raise AzureError(
@@ -41,8 +49,10 @@ class SecurityGroup(Kind):
                 " this, see aka.ms/deletensg.",
             )
 
-    def view(self, state: State, id_: ResourceId, body: Body) -> None:
-        users = [(key, each) for key, each in state.resources.items() if _uses(key, each, id_)]
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        users = [
+            (key, each) for key, each in state.resources.items() if _uses_group(key, each, id_)
+        ]
         for name, type_ in (("subnets", SUBNET), ("networkInterfaces", INTERFACE)):
             found = [{"id": each["id"]} for _, each in users if each["type"] == type_]
             if found:
@@ -50,8 +60,8 @@ class SecurityGroup(Kind):
         body["properties"]["defaultSecurityRules"] = default_rules(id_)
 
 
-def _uses(key: str, body: Body, target: ResourceId) -> bool:
-    return any(used == target.key for _, used in uses(key, body))
+def _uses_group(key: str, body: Body, target: ResourceId) -> bool:
+    return any(used == target.key for _, used in references_of(key, body))
 
 
 def _complete_rule(group: ResourceId, rule: Body) -> None:
@@ -71,7 +81,7 @@ def _complete_rule(group: ResourceId, rule: Body) -> None:
 
 
 def _check_sides(rule: Body, name: str, check: Any) -> None:
-    """A rule says each of its sides once: as one value, or as a list. Fills the other in."""
+    """Check that a side has either one value or a list, and fill in the empty list."""
     properties = rule["properties"]
     plural = f"{name}es" if name.endswith("x") else f"{name}s"
     one, many = properties.get(name), properties.get(plural) or []

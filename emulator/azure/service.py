@@ -1,13 +1,12 @@
 """Azure as its callers see it: PUT, GET, DELETE, list and actions on ARM ids and bodies.
 
-A PUT or DELETE is checked at once and then carried out by the worker, a process of its own, so
-that it goes on when its caller dies. Callers wait for the operation.
+A PUT or DELETE is checked at once and then carried out by the worker, a separate process, so that
+it goes on when its caller dies. Callers wait for the operation.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -18,51 +17,54 @@ from emulator.azure import worker
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import CODES, LATE, Fault, Faults
-from emulator.azure.kinds import Put, etag, new_guid, not_found, require_parent
+from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
-from emulator.azure.store import Body, Operation, State, Store
-from emulator.instance import Instance
+from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
+from emulator.instance import Instance, in_plan_mode
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 POLL = 0.1
-"""Seconds between two looks at an operation."""
+"""Seconds between two checks of an operation."""
 
 
 class Azure:
     """One emulated Azure.
 
-    `fabric` is what carries operations out; the default is the host, or nothing at all in plan
-    mode. The worker chooses by the same environment, so a given fabric must be what it chooses.
+    `fabric` carries operations out; the default is the host, or nothing in plan mode. The worker
+    chooses by the environment, so `fabric` must be the one that the worker chooses.
     """
 
     def __init__(self, instance: Instance, fabric: Fabric | None = None) -> None:
         self._instance = instance
-        self._instant = isinstance(fabric, NullFabric) or (fabric is None and plan_mode())
+        self._instant = isinstance(fabric, NullFabric) or (fabric is None and in_plan_mode())
         self.folder = instance.home / "azure"
         self.store = Store(self.folder)
         self.faults = Faults(self.folder)
 
     def put(self, resource_id: str, body: Body, api_version: str | None = None) -> str:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
-        id_, type_ = _known(resource_id, api_version)
+        id_, type_ = _parse_known(resource_id, api_version)
         hit = self.faults.take("put", id_)
         with self.store.change() as state:
             _check_idle(state, id_)
             old = state.resources.get(id_.key)
-            complete = self._checked(state, id_, type_, body, old)
+            complete = self._complete(state, id_, type_, body, old)
             _raise_early(hit, id_, complete.get("location", ""))
             complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
             state.resources[id_.key] = complete
             return self._begin(state, "put", id_, hit)
 
     def delete(self, resource_id: str, api_version: str | None = None) -> str | None:
-        """Delete a resource; None if there was none (as Azure's 204). Raises AzureError."""
-        id_, type_ = _known(resource_id, api_version)
+        """Delete a resource; returns the operation, or None if there was none (Azure's 204).
+
+        Raises AzureError.
+        """
+        id_, type_ = _parse_known(resource_id, api_version)
         hit = self.faults.take("delete", id_)
         with self.store.change() as state:
             body = state.resources.get(id_.key)
@@ -75,8 +77,8 @@ class Azure:
             return self._begin(state, "delete", id_, hit)
 
     def get(self, resource_id: str, api_version: str | None = None) -> Body:
-        """The resource as a GET shows it. Raises AzureError, 404 when there is none."""
-        id_, _ = _known(resource_id, api_version)
+        """The resource as a GET shows it. Raises AzureError, with 404 when it does not exist."""
+        id_, _ = _parse_known(resource_id, api_version)
         state = self.store.read()
         if id_.key not in state.resources:
             raise not_found(id_)
@@ -89,8 +91,8 @@ class Azure:
         return [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
 
     def action(self, resource_id: str, name: str) -> str:
-        """start, restart, powerOff or deallocate a machine; returns the operation."""
-        id_, type_ = _known(resource_id, None)
+        """Start, restart, powerOff or deallocate a machine; returns the operation."""
+        id_, type_ = _parse_known(resource_id, None)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
             raise AzureError(
                 "InvalidResourceType",
@@ -112,26 +114,27 @@ class Azure:
             return self._begin(state, name.lower(), id_, ())
 
     def resume(self) -> str | None:
-        """Make everything again on a host that was restarted; None when that is not needed.
+        """Create everything again on a host that was restarted.
 
-        Returns the operation. Azure, too, starts its machines again after a failure of a host.
+        Returns the operation, or None when nothing has to be done. Azure also starts its machines
+        again after a failure of a host.
         """
         boot = _BOOT.read_text().strip()
         with self.store.change() as state:
             former, state.boot = state.boot, boot
             if former in ("", boot) or not state.resources:
                 return None
-            operation = Operation(new_guid(), worker.RESUME, worker.RESUME)
+            operation = LongRunningOperation(new_guid(), worker.RESUME, worker.RESUME)
             state.operations[worker.RESUME] = operation
             worker.ensure(self._instance, self.folder)
             return operation.id
 
-    def operation(self, resource_id: str) -> Operation | None:
+    def operation(self, resource_id: str) -> LongRunningOperation | None:
         """The newest operation on a resource, ended or not."""
         return self.store.read().operations.get(ResourceId.parse(resource_id).key)
 
-    def poll(self, operation: str | None) -> Operation | None:
-        """How far an operation is; None when it is not known (any more)."""
+    def poll(self, operation: str | None) -> LongRunningOperation | None:
+        """The operation as it is now; None when it is not known, or no longer."""
         operations = self.store.read().operations.values()
         found = next((each for each in operations if each.id == operation), None)
         if found is not None and found.status == "InProgress":
@@ -141,7 +144,7 @@ class Azure:
     def wait(self, operation: str | None, timeout: float = 7200.0) -> None:
         """Wait until the operation has ended, at most `timeout` seconds.
 
-        Raises AzureError: what the operation failed with, or OperationTimedOut; it goes on then.
+        Raises AzureError: the operation's own error, or OperationTimedOut, after which it goes on.
         """
         deadline = time.monotonic() + timeout
         while (found := self.poll(operation)) is not None and found.status == "InProgress":
@@ -151,10 +154,10 @@ class Azure:
         if found is not None:
             found.raise_error()
 
-    def _checked(
-        self, state: State, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
+    def _complete(
+        self, state: StoredState, id_: ResourceId, type_: ResourceType, body: Body, old: Body | None
     ) -> Body:
-        """The body that will be stored: checked and completed."""
+        """Check and complete a body; returns the one to store."""
         body = without_nulls(copy.deepcopy(body))
         for name in ("id", "name", "type", "etag"):
             body.pop(name, None)
@@ -169,13 +172,13 @@ class Azure:
         if type_.namespace == "Microsoft.Network":
             named["etag"] = etag()
         body = {**named, **body}
-        KINDS[type_.name].put(Put(id_, body, old, state, self._instance.public_address))
+        KINDS[type_.name].put(PutRequest(id_, body, old, state, self._instance.public_address))
         return body
 
-    def _begin(self, state: State, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
+    def _begin(self, state: StoredState, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
         slow = max(hit, key=lambda fault: fault.slow, default=None)
         late = next((fault.code for fault in hit if fault.code in LATE), None)
-        operation = Operation(
+        operation = LongRunningOperation(
             id=new_guid(),
             kind=kind,
             resource=id_.key,
@@ -193,19 +196,14 @@ class Azure:
         return operation.id
 
 
-def plan_mode() -> bool:
-    """Whether nothing is to be made on the host."""
-    return os.environ.get("OLLAMAZURE_PLAN") == "1"
-
-
-def view(state: State, id_: ResourceId) -> Body:
-    """A resource as a GET shows it: without secrets, with what others' references add."""
+def view(state: StoredState, id_: ResourceId) -> Body:
+    """A resource as a GET shows it: without secrets, with what references of others add."""
     body = copy.deepcopy(state.resources[id_.key])
     KINDS[body["type"]].view(state, id_, body)
     return body
 
 
-def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
+def _parse_known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
     parsed = ResourceId.parse(resource_id)
     type_ = resource_type(parsed.type)
     if api_version is not None and api_version not in type_.api_versions:
@@ -217,8 +215,8 @@ def _known(resource_id: str, api_version: str | None) -> tuple[ResourceId, Resou
     return ResourceId(parsed.subscription, parsed.group, type_.name, parsed.names), type_
 
 
-def _check_idle(state: State, id_: ResourceId) -> None:
-    """One operation at a time on a resource, and none inside a group that is being deleted."""
+def _check_idle(state: StoredState, id_: ResourceId) -> None:
+    """Allow one operation at a time on a resource, and none in a group that is being deleted."""
     group = ResourceId(id_.subscription, id_.group, GROUP, (id_.group,))
     for key in (id_.key, id_.parent.key, group.key):
         running = state.operations.get(key)
@@ -246,7 +244,7 @@ def _raise_early(hit: Sequence[Fault], id_: ResourceId, region: str) -> None:
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without the properties that are null, which to Azure are as if left out."""
+    """The value without its null properties; to Azure they are the same as missing ones."""
     if isinstance(value, dict):
         return {name: without_nulls(each) for name, each in value.items() if each is not None}
     return [without_nulls(each) for each in value] if isinstance(value, list) else value

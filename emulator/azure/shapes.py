@@ -1,4 +1,4 @@
-"""What a PUT may say: types.yaml, read and held against a body."""
+"""What a PUT may contain: types.yaml, and the check of a body against it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shape = Any
 """A node of types.yaml: a name of a kind, `A|B`, a list of one shape, or an object of shapes."""
 
 ANY = object()
-"""A value not known yet; it fits every shape."""
+"""A value that is not known yet; it fits every shape."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def resource_type(name: str) -> ResourceType:
 
 @dataclass(frozen=True)
 class Misfit:
-    """One place where a body does not fit: `path` as `a.b[0].c`, `reason` a sentence."""
+    """A place where a body does not fit: `path` is like `a.b[0].c`, `reason` is a predicate."""
 
     path: str
     reason: str
 
 
 def field_names(shape: dict[str, Shape]) -> dict[str, Shape]:
-    """The object's fields by name, the mark of the required ones taken off."""
+    """The object's fields by name, without the mark of required ones."""
     return {name.rstrip("!"): inner for name, inner in shape.items()}
 
 
@@ -126,7 +126,7 @@ def _scalar_misfit(shape: str, value: Any) -> str | None:
 
 
 def check_body(type_: ResourceType, body: dict[str, Any]) -> None:
-    """Refuse a body that does not fit its type, naming every place. Raises AzureError."""
+    """Check that a body fits its type. Raises AzureError that names every misfit."""
     found = list(misfits(type_.body, body))
     if not found:
         return

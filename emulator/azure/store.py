@@ -1,4 +1,4 @@
-"""Azure's memory: one JSON file, read and written under a lock, replaced in one step."""
+"""Azure's state: one JSON file, changed under a lock and replaced in one step."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Body = dict[str, Any]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _PRIVATE = 0o600
-"""The state holds customData, and that holds a host key."""
+"""The state contains customData, and customData contains a host key."""
 
 
 @dataclass
-class Operation:
+class LongRunningOperation:
     """One asynchronous PUT or DELETE, as a poller sees it.
 
     `status` is ARM's: InProgress, Succeeded or Failed. `not_before` is the time (seconds since
-    the epoch) before which a slow one may not end, `fault` the fault that made it slow or lets it
-    fail. Only the newest operation of a resource is kept.
+    the epoch) before which a slow one may not end, `fault` the id of the fault that slows it down.
+    Only the newest operation of a resource is kept.
     """
 
     id: str
@@ -39,20 +39,20 @@ class Operation:
     error: dict[str, Any] | None = None
 
     def raise_error(self) -> None:
-        """Raise the AzureError that it failed with, if it did."""
+        """Raise the operation's error if it has failed."""
         if self.error is not None:
             raise AzureError(**self.error)
 
 
 @dataclass
-class State:
-    """All that exists. Keys are lower-cased ARM ids; bodies hold what a GET would hide, too.
+class StoredState:
+    """All resources and operations. Keys are lower-cased ARM ids; bodies include what a GET hides.
 
-    `boot` is the boot of this host in which it was last made so.
+    `boot` is the id of the host's boot in which the host last matched the state.
     """
 
     resources: dict[str, Body] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
+    operations: dict[str, LongRunningOperation] = field(default_factory=dict)
     boot: str = ""
 
     def of_type(self, type_: str) -> Iterator[tuple[str, Body]]:
@@ -61,8 +61,8 @@ class State:
             if body["type"].lower() == type_.lower():
                 yield key, body
 
-    def pending(self) -> list[Operation]:
-        """Operations not ended, oldest first."""
+    def pending(self) -> list[LongRunningOperation]:
+        """The operations that have not ended, oldest first."""
         return [each for each in self.operations.values() if each.status == "InProgress"]
 
 
@@ -74,25 +74,27 @@ class Store:
         self._file = folder / "state.json"
         self._lock = folder / "state.lock"
 
-    def read(self) -> State:
-        """The state as it is now; no lock needed, since the file changes in one step."""
+    def read(self) -> StoredState:
+        """The current state. This needs no lock, because the file is replaced in one step."""
         try:
             saved = json.loads(self._file.read_text())
         except FileNotFoundError:
-            return State()
-        operations = {key: Operation(**each) for key, each in saved["operations"].items()}
-        return State(saved["resources"], operations, saved.get("boot", ""))
+            return StoredState()
+        operations = {
+            key: LongRunningOperation(**each) for key, each in saved["operations"].items()
+        }
+        return StoredState(saved["resources"], operations, saved.get("boot", ""))
 
     @contextmanager
-    def change(self) -> Iterator[State]:
-        """Change the state: nobody else does meanwhile, and an exception changes nothing."""
+    def change(self) -> Iterator[StoredState]:
+        """Change the state, alone among all processes. An exception leaves it unchanged."""
         with self._lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             state = self.read()
             yield state
             self._replace(state)
 
-    def _replace(self, state: State) -> None:
+    def _replace(self, state: StoredState) -> None:
         fresh = self._file.with_suffix(".new")
         with os.fdopen(os.open(fresh, _CREATE, _PRIVATE), "w") as file:
             json.dump(asdict(state), file, indent=1)

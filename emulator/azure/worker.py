@@ -1,8 +1,8 @@
 """The process that carries operations out, one for each emulated Azure.
 
-It is started when an operation begins, does not belong to whoever started it, and ends when
-nothing is left to do. A lock file says whether one runs; it is given up only under the lock of
-the state, so an operation is never begun unseen.
+It is started with an operation, outlives the process that started it, and ends when nothing is left
+to do. A lock file shows whether one runs. The worker releases it only while it holds the state's
+lock, so it cannot miss an operation.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from emulator.azure.faults import Faults
 from emulator.azure.names import MACHINE, ResourceId
 from emulator.azure.power import ACTIONS, RUNNING, power_state, set_power_state
 from emulator.azure.providers import KINDS
-from emulator.azure.store import Body, Operation, State, Store
-from emulator.instance import PROJECT, Instance
+from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
+from emulator.instance import PROJECT, Instance, in_plan_mode
 
 RESUME = "resume"
-"""The operation that makes everything again; it is on no resource."""
+"""The operation that creates everything again; it belongs to no resource."""
 
 
 def ensure(instance: Instance, folder: Path) -> None:
-    """Start a worker unless one runs. Call it with an operation begun, or while waiting for one."""
+    """Start a worker unless one runs. Call this after starting an operation, and while waiting."""
     with (folder / "worker.lock").open("a") as lock:
         if not _try_lock(lock):
             return
@@ -60,7 +60,7 @@ def _try_lock(lock: IO[str]) -> bool:
 
 
 def error_record(error: AzureError) -> dict[str, Any]:
-    """The error as an operation keeps it."""
+    """The error in the form that an operation stores."""
     return {
         "code": error.code,
         "message": error.message,
@@ -70,7 +70,7 @@ def error_record(error: AzureError) -> dict[str, Any]:
 
 
 class Worker:
-    """Carries out what is pending, oldest first; a slow operation lets the others pass."""
+    """Carries out pending operations, oldest first; a slow one does not block the others."""
 
     def __init__(self, folder: Path, fabric: Fabric) -> None:
         self._store = Store(folder)
@@ -78,7 +78,7 @@ class Worker:
         self._fabric = fabric
 
     def run(self, lock: IO[str]) -> None:
-        """Work until nothing is pending, then give up the lock."""
+        """Work until nothing is pending, then release the lock."""
         while True:
             with self._store.change() as state:
                 if not state.pending():
@@ -86,11 +86,11 @@ class Worker:
                     return
             operation = self._next()
             if operation is None:
-                time.sleep(0.1)  # all that is pending is slow on request
+                time.sleep(0.1)  # every pending operation is slow on request
             else:
                 self._carry_out(operation)
 
-    def _next(self) -> Operation | None:
+    def _next(self) -> LongRunningOperation | None:
         faults = {fault.id for fault in self._faults.read()}
         pending = self._store.read().pending()
         for operation in pending:
@@ -100,20 +100,20 @@ class Worker:
                 return operation
         return None
 
-    def _carry_out(self, operation: Operation) -> None:
+    def _carry_out(self, operation: LongRunningOperation) -> None:
         error = operation.error
         if error is None:
             try:
                 self._act(operation)
             except FabricError as failure:
                 error = error_record(AzureError(failure.code, failure.message))
-            except Exception as failure:  # a fault of ours must not leave callers waiting
+            except Exception as failure:  # a bug of ours must not leave callers waiting
                 traceback.print_exc()
                 error = error_record(AzureError("InternalExecutionError", repr(failure)))
         with self._store.change() as state:
             finish(state, state.operations[operation.resource], error)
 
-    def _act(self, operation: Operation) -> None:
+    def _act(self, operation: LongRunningOperation) -> None:
         def report(line: str) -> None:
             with self._store.change() as state:
                 state.operations[operation.resource].message = line
@@ -122,11 +122,11 @@ class Worker:
         if operation.kind in ACTIONS:
             self._fabric.power(operation.resource, operation.kind, report)  # type: ignore[arg-type]
         else:
-            self._fabric.reconcile(desired(state, operation), report)
+            self._fabric.reconcile(resources_after(state, operation), report)
 
 
-def desired(state: State, operation: Operation) -> Mapping[str, Body]:
-    """What should exist on the host when `operation` is done: not what comes after it."""
+def resources_after(state: StoredState, operation: LongRunningOperation) -> Mapping[str, Body]:
+    """The resources on the host once `operation` is done, without those of later operations."""
     later = {each.resource for each in state.pending() if each.id != operation.id}
     resources = {
         key: body
@@ -134,7 +134,7 @@ def desired(state: State, operation: Operation) -> Mapping[str, Body]:
         if not (key in later and body["properties"]["provisioningState"] == "Creating")
     }
     if operation.kind == "delete":
-        gone = State(resources)
+        gone = StoredState(resources)
         _remove(gone, operation.resource)
         resources = gone.resources
     return {key: _with_subnets(resources, key, body) for key, body in resources.items()}
@@ -147,13 +147,15 @@ def _with_subnets(resources: dict[str, Body], key: str, body: Body) -> Body:
     return {**body, "properties": {**body["properties"], "subnets": subnets}}
 
 
-def _remove(state: State, key: str) -> None:
+def _remove(state: StoredState, key: str) -> None:
     body = state.resources.pop(key)
-    KINDS[body["type"]].removed(state, ResourceId.parse(body["id"]), body)
+    KINDS[body["type"]].after_deletion(state, ResourceId.parse(body["id"]), body)
 
 
-def finish(state: State, operation: Operation, error: dict[str, Any] | None = None) -> None:
-    """Note that an operation has ended, and what is so from now on."""
+def finish(
+    state: StoredState, operation: LongRunningOperation, error: dict[str, Any] | None = None
+) -> None:
+    """Record that an operation has ended, and its effect on the state."""
     operation.status = "Failed" if error else "Succeeded"
     operation.error = error
     if operation.kind == RESUME:
@@ -179,7 +181,7 @@ def _only_one(folder: Path) -> Iterator[IO[str] | None]:
 
 
 class _NoFabric:
-    """Says why there is none, so that whoever waits for an operation hears it."""
+    """Fails every operation with the reason why there is no fabric."""
 
     def __init__(self, reason: Exception) -> None:
         self._error = FabricError("InternalExecutionError", f"the emulator cannot work: {reason!r}")
@@ -192,7 +194,7 @@ class _NoFabric:
 
 
 def _fabric(instance: Instance) -> Fabric:
-    if os.environ.get("OLLAMAZURE_PLAN") == "1":
+    if in_plan_mode():
         return NullFabric()
     try:
         from emulator.host.fabric import HostFabric  # noqa: PLC0415 -- plan mode does without it
@@ -203,7 +205,7 @@ def _fabric(instance: Instance) -> Fabric:
 
 
 def main(home: str) -> None:
-    """Be the worker of the instance at `home`, unless another process is."""
+    """Run the worker of the instance at `home`, unless one runs already."""
     instance = Instance.open(Path(home))
     folder = instance.home / "azure"
     with _only_one(folder) as lock:

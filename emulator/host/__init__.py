@@ -1,1 +1,1 @@
-"""The host side: networks, disks and machines made real on this computer."""
+"""The host side: real networks, disks and machines on this computer."""

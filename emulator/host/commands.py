@@ -1,4 +1,4 @@
-"""Running the host's own programs, and waiting for what they start."""
+"""Run programs of the host, and wait for what they start."""
 
 from __future__ import annotations
 
@@ -20,48 +20,49 @@ _PACKAGES = {
     "chattr": "e2fsprogs",
     "conmon": "conmon",
 }
-"""Every program the emulator runs on the host that a Debian may lack -> the package that has it."""
+"""Programs that the emulator runs and that a Debian may lack -> the package that has them."""
 
 
 def run(args: Sequence[str], *, stdin: str | None = None) -> str:
-    """Run a program to its end and give back what it printed. Raises FabricError."""
+    """Run a program to its end and return its output. Raises FabricError."""
     try:
         done = subprocess.run(args, input=stdin, capture_output=True, text=True, check=False)
     except FileNotFoundError as missing:
-        raise lacking(args[0]) from missing
+        raise missing_programs(args[0]) from missing
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-800:]
+        output = (done.stderr.strip() or done.stdout.strip())[-800:]
         raise FabricError(
             "InternalExecutionError",
-            f"On this host, `{' '.join(args[:12])}` ended with {done.returncode}: {said}",
+            f"On this host, `{' '.join(args[:12])}` ended with {done.returncode}: {output}",
         )
     return done.stdout
 
 
 def succeeds(args: Sequence[str]) -> bool:
-    """Whether a program that only asks something says yes."""
+    """Whether a program ends with exit code 0."""
     return subprocess.run(args, capture_output=True, check=False).returncode == 0
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder with all that is in it, files marked immutable too. Raises FabricError."""
+    """Remove a folder and its contents, immutable files as well. Raises FabricError."""
     remove = ["rm", "-rf", "--one-file-system", str(folder)]
     if succeeds(remove):
         return
     succeeds(["chattr", "-R", "-f", "-i", "-a", str(folder)])
-    # What was killed a moment ago may not have written its last.
+    # A process that was killed a moment ago may still be writing.
     if not wait_until(lambda: succeeds(remove), 10):
         run(remove)
 
 
 def require_programs() -> None:
-    """Raises FabricError naming the packages to install when the host lacks a program."""
+    """Raise FabricError that names the packages to install, if the host lacks a program."""
     missing = [program for program in _PACKAGES if shutil.which(program) is None]
     if missing:
-        raise lacking(*missing)
+        raise missing_programs(*missing)
 
 
-def lacking(*programs: str) -> FabricError:
+def missing_programs(*programs: str) -> FabricError:
+    """The error for missing programs, with the command that installs them."""
     packages = sorted({_PACKAGES.get(program, program) for program in programs})
     return FabricError(
         "InternalExecutionError",
@@ -71,7 +72,7 @@ def lacking(*programs: str) -> FabricError:
 
 
 def wait_until(happened: Callable[[], bool], seconds: float, *, every: float = 0.1) -> bool:
-    """Ask until it happened (True) or `seconds` have passed (False)."""
+    """Check until it has happened (returns True) or `seconds` have passed (returns False)."""
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the host is to hold, read from ARM bodies. Pure: nothing here touches the host."""
+"""What should exist on the host, read from ARM bodies. Nothing here touches the host."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.host.nsg import NO_GROUP, Rule, rules_of
+from emulator.host.nsg import NO_GROUP, NsgRule, rules_of
 
 Resources = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Interface:
-    """A network interface: its cable into the network and the groups that guard it.
+class DesiredInterface:
+    """A network interface: its addresses and the security groups that guard it.
 
-    `guards` are the rule sets a packet must pass, the subnet's first.
+    `guards` are the rule sets that a packet must pass, the subnet's first.
     """
 
     id: str
@@ -25,21 +25,21 @@ class Interface:
     prefix_length: int
     gateway: str
     public_address: str | None
-    guards: tuple[tuple[Rule, ...], ...]
+    guards: tuple[tuple[NsgRule, ...], ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class DesiredNetwork:
     """A virtual network with its subnets' gateways and its interfaces."""
 
     id: str
     prefixes: tuple[str, ...]
     gateways: tuple[str, ...]
-    interfaces: tuple[Interface, ...]
+    interfaces: tuple[DesiredInterface, ...]
 
 
 @dataclass(frozen=True)
-class Disk:
+class DesiredDisk:
     """A managed data disk; OS disks are part of their machine."""
 
     id: str
@@ -51,12 +51,11 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A virtual machine. `identity` is its vmId: another one is another machine. `name` is the one
-    it has on the host.
+class DesiredMachine:
+    """A virtual machine. `identity` is its vmId: with another one it is another machine.
 
-    One whose provisioning has `failed` stays as it is until it is asked for again, so that it does
-    not fail every other operation as well.
+    `name` is its name on the host. A machine whose provisioning has `failed` stays as it is until
+    the next PUT, so that it does not make every other operation fail as well.
     """
 
     id: str
@@ -75,14 +74,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Desired:
-    """All of an instance."""
+    """Everything that should exist on the host for an instance."""
 
-    networks: tuple[Network, ...]
-    disks: tuple[Disk, ...]
-    machines: tuple[Machine, ...]
+    networks: tuple[DesiredNetwork, ...]
+    disks: tuple[DesiredDisk, ...]
+    machines: tuple[DesiredMachine, ...]
 
-    def cable_of(self, machine: Machine) -> tuple[Network, Interface]:
-        """The network and the interface that a machine hangs on."""
+    def cable_of(self, machine: DesiredMachine) -> tuple[DesiredNetwork, DesiredInterface]:
+        """The network and the interface of a machine."""
         return next(
             (network, interface)
             for network in self.networks
@@ -92,14 +91,14 @@ class Desired:
 
     @classmethod
     def read(cls, resources: Resources) -> Desired:
-        """From ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
+        """Read ARM bodies by lower-cased id, as Fabric.reconcile gets them."""
         return cls(
             networks=tuple(
                 _network(arm_id, body, resources)
                 for arm_id, body in _of_type(resources, "microsoft.network/virtualnetworks")
             ),
             disks=tuple(
-                Disk(arm_id, body["properties"]["diskSizeGB"])
+                DesiredDisk(arm_id, body["properties"]["diskSizeGB"])
                 for arm_id, body in _of_type(resources, "microsoft.compute/disks")
                 if not body["properties"].get("osType")
             ),
@@ -111,7 +110,7 @@ class Desired:
 
 
 def name_on_host(arm_id: str) -> str:
-    """`<resource group>.<name>`: two groups may each hold a thing of one name.
+    """`<resource group>.<name>`, because two groups may hold things of the same name.
 
     `arm_id` is in lower case.
     """
@@ -128,7 +127,7 @@ def _of_type(resources: Resources, kind: str) -> list[tuple[str, Mapping[str, An
     ]
 
 
-def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> Network:
+def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> DesiredNetwork:
     subnets = {
         f"{arm_id}/subnets/{subnet['name'].lower()}": subnet
         for subnet in body["properties"].get("subnets") or []
@@ -138,7 +137,7 @@ def _network(arm_id: str, body: Mapping[str, Any], resources: Resources) -> Netw
         ip = interface["properties"]["ipConfigurations"][0]["properties"]
         if (subnet := subnets.get(_reference(ip["subnet"]))) is not None:
             interfaces.append(_interface(interface_id, interface, ip, subnet, resources))
-    return Network(
+    return DesiredNetwork(
         id=arm_id,
         prefixes=tuple(body["properties"]["addressSpace"]["addressPrefixes"]),
         gateways=tuple(_gateway(subnet) for subnet in subnets.values()),
@@ -152,14 +151,14 @@ def _interface(
     ip: Mapping[str, Any],
     subnet: Mapping[str, Any],
     resources: Resources,
-) -> Interface:
+) -> DesiredInterface:
     groups = [
         resources[_reference(owner["networkSecurityGroup"])]
         for owner in (subnet["properties"], body["properties"])
         if owner.get("networkSecurityGroup")
     ]
     public = ip.get("publicIPAddress")
-    return Interface(
+    return DesiredInterface(
         id=arm_id,
         address=ip["privateIPAddress"],
         prefix_length=_subnet_prefix(subnet).prefixlen,
@@ -180,12 +179,12 @@ def _gateway(subnet: Mapping[str, Any]) -> str:
     return str(_subnet_prefix(subnet)[1])
 
 
-def _machine(arm_id: str, body: Mapping[str, Any]) -> Machine:
+def _machine(arm_id: str, body: Mapping[str, Any]) -> DesiredMachine:
     properties = body["properties"]
     profile = properties["osProfile"]
     ssh = (profile.get("linuxConfiguration") or {}).get("ssh") or {}
     statuses = (properties.get("instanceView") or {}).get("statuses") or []
-    return Machine(
+    return DesiredMachine(
         id=arm_id,
         identity=properties["vmId"],
         name=name_on_host(arm_id),

@@ -1,4 +1,4 @@
-"""Managed disks: sparse files behind loop devices. Nothing here ever looks into a data disk."""
+"""Managed disks: sparse files behind loop devices. Nothing here reads a data disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import run
-from emulator.host.desired import Disk, name_on_host
+from emulator.host.desired import DesiredDisk, name_on_host
 from emulator.host.places import Places
 
 _GIB = 1 << 30
@@ -22,25 +22,25 @@ class Disks:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    def reconcile(self, disks: Iterable[Disk]) -> None:
-        """Make these disks exist, of their size. Raises FabricError."""
+    def reconcile(self, disks: Iterable[DesiredDisk]) -> None:
+        """Create these disks, or grow them to their size. Raises FabricError."""
         for disk in disks:
             make_or_grow(self.file(disk.id), disk.size_gib)
 
-    def remove_others(self, disks: Iterable[Disk]) -> None:
-        """Delete the disks that are not among these; none of them may be attached any more."""
+    def remove_others(self, disks: Iterable[DesiredDisk]) -> None:
+        """Delete the disks that are not among these. None of them may be attached any more."""
         kept = {self.file(disk.id) for disk in disks}
         for file in set(self._places.disks.glob("*.disk")) - kept:
             detach(file)
             file.unlink()
 
     def file(self, disk_id: str) -> Path:
-        """Where a disk's contents lie."""
+        """The file with a disk's contents."""
         return self._places.disks / f"{name_on_host(disk_id)}.disk"
 
 
 def make_or_grow(file: Path, size_gib: int) -> None:
-    """A sparse file of this size; a larger one grows under a machine that runs."""
+    """Create a sparse file of this size, or grow it, also while a machine uses it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     size = size_gib * _GIB
     if file.exists() and file.stat().st_size >= size:
@@ -54,20 +54,20 @@ def make_or_grow(file: Path, size_gib: int) -> None:
 
 
 def attach(file: Path) -> int:
-    """Give the file a loop device, unless it has one. Returns the device's number."""
+    """Attach the file to a loop device, unless it is attached. Returns the device's number."""
     devices = _devices(file)
     device = devices[0] if devices else run(["losetup", "--find", "--show", str(file)]).strip()
     return int(device.removeprefix("/dev/loop"))
 
 
 def detach(file: Path) -> None:
-    """Take its loop devices away; one that a machine still has mounted goes when it lets go."""
+    """Detach the file's loop devices. A mounted one stays until it is unmounted."""
     for device in _devices(file):
         run(["losetup", "--detach", device])
 
 
 def attached_below(folder: Path) -> dict[Path, str]:
-    """Files below the folder that have a loop device -> that device. Deleted files count too."""
+    """Files below the folder, deleted ones as well -> their loop device."""
     found = json.loads(run(["losetup", "--json", "--list", "-O", "NAME,BACK-FILE"]) or "{}")
     files = {
         Path(entry["back-file"].removesuffix(" (deleted)")): entry["name"]
@@ -82,7 +82,7 @@ def _devices(file: Path) -> list[str]:
 
 
 def _require_space(folder: Path) -> None:
-    """Disks are sparse, so only a host that is all but full refuses one."""
+    """Refuse a disk only on an almost full host, because disks are sparse."""
     free = shutil.disk_usage(folder).free
     if free < 2 * _GIB:
         raise FabricError(

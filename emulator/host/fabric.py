@@ -1,4 +1,4 @@
-"""Azure resources made real on this host; the order in which things come and go."""
+"""Azure's resources on this host: the order in which they are created and removed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _image() -> Path:
 class HostFabric:
     """The Fabric of real machines.
 
-    `image` (a root file system as tar) and `mirror` (a folder) are the artifacts used; by default
-    those that `python -m emulator.artifacts build` makes. $OLLAMAZURE_MACHINE_IMAGE is another
-    default for the image.
+    `image` (a root file system as tar) and `mirror` (a folder) are the artifacts to use; by default
+    those that `python -m emulator.artifacts build` makes. $OLLAMAZURE_MACHINE_IMAGE changes the
+    default of the image.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class HostFabric:
     def reconcile(self, resources: Mapping[str, Mapping[str, Any]], report: Report) -> None:
         """See Fabric.reconcile."""
         desired = Desired.read(resources)
-        with self._alone():
+        with self._lock():
             replace_text(self._resources, json.dumps(resources))
             self._machines.remove_others(desired.machines)
             self._networks.reconcile(desired.networks)
@@ -59,28 +59,28 @@ class HostFabric:
 
     def power(self, vm_id: str, action: PowerAction, report: Report) -> None:
         """See Fabric.power."""
-        with self._alone():
+        with self._lock():
             desired = Desired.read(json.loads(self._resources.read_text()))
             self._machines.power(desired, vm_id, action, report)
 
     def revive(self, vm_id: str, report: Report) -> None:
         """Start a machine that should run and does not. Raises FabricError."""
-        with self._alone():
+        with self._lock():
             desired = Desired.read(json.loads(self._resources.read_text()))
             self._machines.revive(desired, vm_id, report)
 
     @property
     def _resources(self) -> Path:
-        """What the last `reconcile` was asked for; a power action needs no other knowledge."""
+        """The file with the resources of the last `reconcile`, for power actions."""
         return self._places.state / "resources.json"
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One at a time, and only where it can work at all. Raises FabricError."""
+    def _lock(self) -> Iterator[None]:
+        """Hold the lock, as root and with all programs installed. Raises FabricError."""
         if os.geteuid() != 0:
             raise FabricError(
                 "AuthorizationFailed",
-                "The emulator makes networks, disks and machines on this host, which takes root. "
+                "The emulator makes networks, disks and machines on this host, which needs root. "
                 "Run the same command with sudo -E.",
             )
         require_programs()

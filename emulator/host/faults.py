@@ -1,4 +1,4 @@
-"""Misbehaviour on request: disks that appear late, or not at all, when their machine boots.
+"""Faults of the host, on request: disks that appear late, or never, when their machine boots.
 
 python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
 python -m emulator.host.faults missing DISK
@@ -15,7 +15,7 @@ from emulator.instance import Instance
 
 
 class DiskFaults:
-    """Which disks come late: name -> seconds, None for never."""
+    """The disks that appear late: name -> seconds, None for never."""
 
     def __init__(self, places: Places) -> None:
         self._file = places.state / "disk-faults.json"
@@ -37,7 +37,7 @@ def main() -> None:
     late.add_argument("disk")
     late.add_argument("seconds", type=float)
     actions.add_parser("missing", help="the disk never appears").add_argument("disk")
-    actions.add_parser("clear", help="all disks are there at once again")
+    actions.add_parser("clear", help="all disks appear at once again")
     arguments = parser.parse_args()
     faults = DiskFaults(Places(Instance.open()))
     if arguments.action == "clear":

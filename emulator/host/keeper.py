@@ -1,9 +1,9 @@
-"""Keeps a machine switched on, as a hypervisor does: a reboot from inside ends its container.
+"""Keeps a machine on, as a hypervisor does: a reboot from inside ends its container.
 
 python -m emulator.host.keeper HOME VM-ID CONTAINER
 
-Podman's own restart policy is not used: where a container's control group is still busy when it
-ends, the runtime keeps a trace of it and every restart fails from then on.
+Podman's own restart policy is not used: if a container's control group is still busy when the
+container ends, the runtime keeps a record of it, and every later restart fails.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def main() -> None:
     home, vm_id, container = sys.argv[1:]
     instance = Instance.open(Path(home))
     podman, fabric = Podman(Places(instance)), HostFabric(instance)
-    while (ended := exit_code(podman, container)) != POWERED_OFF:
+    while (ended := wait_for_exit(podman, container)) != POWERED_OFF:
         print(f"{container} ended with {ended}; switching it on again", flush=True)
         fabric.revive(vm_id, lambda text: print(text, flush=True))
     print(f"{container} was powered off from inside", flush=True)
 
 
-def exit_code(podman: Podman, container: str) -> int | None:
-    """What the container ends with, when it does; None when it is not there."""
+def wait_for_exit(podman: Podman, container: str) -> int | None:
+    """Wait for the container's end; returns its exit code, or None if there is no container."""
     try:
         return int(podman("wait", container))
     except (FabricError, ValueError):

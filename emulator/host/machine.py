@@ -1,7 +1,7 @@
 """Virtual machines: Podman system containers that run systemd and the real cloud-init.
 
-A machine is a folder: `root` (its OS disk), `temp.disk`, `console.log` and `hypervisor`, what its
-first process reads. The container holds nothing, so it is made anew whenever its size changes.
+A machine is a folder: `root` (its OS disk), `temp.disk`, `console.log`, and `hypervisor` for its
+first process. The container itself holds nothing, so a change of size creates another one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emulator.azure.offers import Size, offers
 from emulator.host import disks as loop
 from emulator.host import provision
 from emulator.host.commands import remove_folder, run, succeeds, wait_until
-from emulator.host.desired import Desired, Interface, Machine, Network
+from emulator.host.desired import Desired, DesiredInterface, DesiredMachine, DesiredNetwork
 from emulator.host.disks import Disks
 from emulator.host.faults import DiskFaults
 from emulator.host.namespace import (
@@ -40,13 +40,13 @@ _POWER_ON = _BOOT / "power-on-network"
 _BOOT_SECONDS = 180
 _STOP_SECONDS = 60
 _UNWANTED_UNITS = ("systemd-modules-load.service", "systemd-udev-settle.service")
-"""The host's kernel is not the machine's to configure."""
+"""The machine must not configure the host's kernel."""
 
 
 class Machines:
     """The virtual machines of one instance."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  everything that a machine is made with
+    def __init__(  # noqa: PLR0913, PLR0917 -- everything that a machine needs
         self,
         places: Places,
         podman: Podman,
@@ -63,10 +63,10 @@ class Machines:
         self._image = image
         self._faults = DiskFaults(places)
 
-    def remove_others(self, machines: Iterable[Machine]) -> None:
-        """Remove machines that are not among these: a name with another vmId is another one.
+    def remove_others(self, machines: Iterable[DesiredMachine]) -> None:
+        """Remove machines that are not among these; with another vmId it is another machine.
 
-        One that was moved to another resource group keeps its vmId, and its OS disk.
+        A machine that was moved to another resource group keeps its vmId and its OS disk.
         """
         names = {machine.identity: machine.name for machine in machines}
         for folder in self._places.machines.glob("*"):
@@ -79,7 +79,7 @@ class Machines:
                 folder.rename(folder.with_name(name))
 
     def reconcile(self, desired: Desired, report: Report) -> None:
-        """Make these machines exist and run, or not run, as they should. Raises FabricError."""
+        """Create these machines, and start or stop them as they should be. Raises FabricError."""
         for machine in (each for each in desired.machines if not each.failed):
             network, interface = desired.cable_of(machine)
             self._provision(machine, interface, report)
@@ -107,33 +107,35 @@ class Machines:
                 self._lose_temp_disk(machine.name)
 
     def revive(self, desired: Desired, vm_id: str, report: Report) -> None:
-        """Start one machine unless it runs, or should not. Raises FabricError."""
+        """Start one machine if it should run and does not. Raises FabricError."""
         machine = next((each for each in desired.machines if each.id == vm_id), None)
         if machine and machine.running and not machine.failed and not self.runs(machine.name):
             report(f"{machine.name}: booting")
             self.start(machine, *desired.cable_of(machine))
 
     def runs(self, name: str) -> bool:
-        """Whether it runs, and in its present network."""
+        """Whether the machine runs, and does so in its current network."""
         container = self._places.container(name)
         if not self._podman.succeeds("container", "exists", container):
             return False
-        asked = "{{.State.Running}} {{.State.Pid}} {{.HostConfig.NetworkMode}}"
+        template = "{{.State.Running}} {{.State.Pid}} {{.HostConfig.NetworkMode}}"
         running, pid, network = self._podman(
-            "container", "inspect", "--format", asked, container
+            "container", "inspect", "--format", template, container
         ).split()
-        return running == "true" and _same(f"/proc/{pid}/ns/net", network.removeprefix("ns:"))
+        return running == "true" and _same_file(f"/proc/{pid}/ns/net", network.removeprefix("ns:"))
 
-    def start(self, machine: Machine, network: Network, interface: Interface) -> None:
-        """Boot it and wait until it takes SSH connections, as Azure waits for its agent."""
+    def start(
+        self, machine: DesiredMachine, network: DesiredNetwork, interface: DesiredInterface
+    ) -> None:
+        """Boot the machine and wait for its SSH server, as Azure waits for its agent."""
         container = self._places.container(machine.name)
         self._shut_down(machine.name)
-        # A new machine at this cable has no nft yet to wipe with what the one before it left.
+        # A former machine may have left rules in this namespace; a new one may not have nft yet.
         run(["ip", "netns", "exec", self._networks.namespace_of(interface.id), str(_POWER_ON)])
         self._limit(machine)
         self._connect_disks(machine)
         if not self._podman.succeeds("start", container, group=container):
-            self._forget_container(container)
+            self._remove_container(container)
             self._make_container(machine)
             self._podman("start", container, group=container)
         self._keep(machine)
@@ -148,44 +150,46 @@ class Machines:
                 f"{where}:\n{self._console_end(machine.name)}",
             )
 
-    def _keep(self, machine: Machine) -> None:
-        """Have it switched on again when it reboots."""
+    def _keep(self, machine: DesiredMachine) -> None:
+        """Start the helper that boots the machine again when it reboots."""
         home, container = self._places.instance.home, self._places.container(machine.name)
         keeper = [sys.executable, "-m", "emulator.host.keeper", str(home), machine.id, container]
         self._processes.ensure(_keeper(machine.name), keeper, ready=lambda: True)
 
     def stop(self, name: str) -> None:
-        """Shut it down for good."""
+        """Shut the machine down; it stays off."""
         self._processes.stop(_keeper(name))
         self._shut_down(name)
 
     def _shut_down(self, name: str) -> None:
-        """Shut it down, and pull the plug when it takes too long."""
+        """Shut the machine down, and kill it if that takes too long."""
         container = self._places.container(name)
         stop = ["stop", "--ignore", "--time", str(_STOP_SECONDS), container]
-        # Podman can lose sight of a container that ends, or restarts, this very moment.
+        # Podman can fail on a container that ends, or restarts, at this very moment.
         if not (self._podman.succeeds(*stop) or self._podman.succeeds(*stop)):
-            self._forget_container(container)
+            self._remove_container(container)
 
     def remove(self, name: str) -> None:
-        """Remove it with its OS disk; data disks are left."""
+        """Remove the machine with its OS disk; data disks stay."""
         self._unplug(name)
         remove_folder(self._places.machine(name))
 
     def _unplug(self, name: str) -> None:
-        """Whatever it is doing; only its folder is left."""
+        """Remove all of the machine except its folder, in whatever state it is."""
         container = self._places.container(name)
         self._processes.stop(_keeper(name))
-        self._forget_container(container)
+        self._remove_container(container)
         loop.detach(self._places.machine(name) / "temp.disk")
         for group in group_folders(container):
             remove_group(group)
 
     def console(self, name: str) -> Path:
-        """Its boot log, as Azure's boot diagnostics keep it."""
+        """The machine's boot log, as in Azure's boot diagnostics."""
         return self._places.machine(name) / "console.log"
 
-    def _provision(self, machine: Machine, interface: Interface, report: Report) -> None:
+    def _provision(
+        self, machine: DesiredMachine, interface: DesiredInterface, report: Report
+    ) -> None:
         folder = self._places.machine(machine.name)
         if (folder / "provisioned").exists():
             return
@@ -201,8 +205,8 @@ class Machines:
                 link.symlink_to("/dev/null")
         (folder / "provisioned").touch()
 
-    def _connect_disks(self, machine: Machine) -> None:
-        """Tell the machine which disks it has, at once when it runs."""
+    def _connect_disks(self, machine: DesiredMachine) -> None:
+        """Write the list of the machine's disks, and apply it at once if the machine runs."""
         hypervisor = self._places.machine(machine.name) / "hypervisor"
         hypervisor.mkdir(exist_ok=True)
         for script in _BOOT.iterdir():
@@ -215,7 +219,7 @@ class Machines:
             if self.runs(machine.name):
                 self._podman("exec", self._places.container(machine.name), "/run/hypervisor/attach")
 
-    def _disk_list(self, machine: Machine) -> str:
+    def _disk_list(self, machine: DesiredMachine) -> str:
         lines = []
         late = self._faults.read()
         for lun, disk_id in machine.disks:
@@ -238,33 +242,36 @@ class Machines:
         return loop.attach(file)
 
     def _lose_temp_disk(self, name: str) -> None:
-        """Deallocated hardware is given back, and the temp disk is part of it."""
+        """Delete the temp disk: a deallocated machine loses its hardware, and with it that disk."""
         file = self._places.machine(name) / "temp.disk"
         loop.detach(file)
         file.unlink(missing_ok=True)
 
-    def _make_container(self, machine: Machine) -> None:
-        """The container, made anew when anything it is made from has changed."""
+    def _make_container(self, machine: DesiredMachine) -> None:
+        """Create the container, and replace one whose options have changed."""
         container = self._places.container(machine.name)
         options = self._options(machine)
         spec = hashlib.sha256(json.dumps(options).encode()).hexdigest()
-        asked = '{{index .Config.Labels "spec"}}'
+        template = '{{index .Config.Labels "spec"}}'
         if self._podman.succeeds("container", "exists", container):
-            if self._podman("container", "inspect", "--format", asked, container).strip() == spec:
+            if (
+                self._podman("container", "inspect", "--format", template, container).strip()
+                == spec
+            ):
                 return
             self._shut_down(machine.name)
-            self._forget_container(container)
+            self._remove_container(container)
         root = self._places.machine(machine.name) / "root"
         self._podman(
             *["create", "--name", container, "--label", f"spec={spec}", *options],
             *["--rootfs", str(root), "/run/hypervisor/init"],
         )
 
-    def _forget_container(self, container: str) -> None:
-        """Whatever state Podman has it in; nothing of the machine is lost with it."""
+    def _remove_container(self, container: str) -> None:
+        """Remove the container, in whatever state it is. The machine loses nothing."""
         self._podman("rm", "--force", "--ignore", "--time", "0", container)
 
-    def _options(self, machine: Machine) -> list[str]:
+    def _options(self, machine: DesiredMachine) -> list[str]:
         folder = self._places.machine(machine.name)
         size = _size(machine)
         options = [
@@ -288,8 +295,8 @@ class Machines:
             options += ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
         return options
 
-    def _limit(self, machine: Machine) -> None:
-        """On a host with cgroup v1: groups with the size's memory and cores, entered at start."""
+    def _limit(self, machine: DesiredMachine) -> None:
+        """On a host with cgroup v1, create groups with the size's limits; `start` enters them."""
         if has_unified_cgroups():
             return
         size, container = _size(machine), self._places.container(machine.name)
@@ -304,7 +311,7 @@ class Machines:
             (cpuset / "cpuset.mems").write_text((cpuset.parent / "cpuset.mems").read_text())
 
     def _console_end(self, name: str) -> str:
-        """The last lines of the console, without Podman's marks and the terminal's colours."""
+        """The last lines of the console, without Podman's prefixes and terminal colours."""
         lines = self.console(name).read_text(errors="replace").splitlines()[-25:]
         texts = [line.split(" ", 3)[-1] for line in lines]
         return "\n".join(re.sub(r"\x1b\[[0-9;?!]*[a-zA-Z]", "", text).rstrip() for text in texts)
@@ -313,7 +320,7 @@ class Machines:
 _SSH_PROBE = 'exec 3<> "/dev/tcp/$0/22" && [ "$(head -c 4 <&3)" = SSH- ]'
 
 
-def _size(machine: Machine) -> Size:
+def _size(machine: DesiredMachine) -> Size:
     return offers().sizes[machine.size.lower()]
 
 
@@ -323,7 +330,7 @@ def _cores(size: Size) -> str:
 
 
 def _keeper(name: str) -> str:
-    """The helper that keeps a machine on."""
+    """The name of the helper that keeps a machine on."""
     return f"keeper-{name}"
 
 
@@ -332,8 +339,8 @@ def _identity(folder: Path) -> str | None:
     return file.read_text() if file.exists() else None
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two paths lead to the same namespace."""
+def _same_file(one: str, other: str) -> bool:
+    """Whether two paths are the same namespace."""
     try:
         return os.path.samefile(one, other)  # noqa: PTH121
     except FileNotFoundError:

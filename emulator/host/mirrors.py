@@ -2,11 +2,11 @@
 
     python -m emulator.host.mirrors FOLDER ADDRESS PORT
 
-FOLDER is served as it lies there. Below /v2 it is also an OCI registry, read-only:
+The files of FOLDER are served as they are. Below /v2 it is also a read-only OCI registry:
 
-- a manifest's media type stands in `<tag or digest>.type` beside it;
-- a blob asked for at `mirrors.internal` is redirected to `blobs.mirrors.internal`, because Ollama
-  (0.34) takes blobs only from another host than the registry's, as its own registry sends them.
+- a manifest's media type is in the file `<tag or digest>.type` beside it;
+- a request for a blob at `mirrors.internal` is redirected to `blobs.mirrors.internal`, because
+  Ollama (0.34) takes blobs only from another host than the registry's, as with its own registry.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Mirror:
         return web.json_response({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
 
     async def _manifest(self, request: web.Request) -> web.Response:
-        file = self._existing(request)
+        file = self._find_file(request)
         content = file.read_bytes()
         kind = file.with_name(f"{file.name}.type").read_text().strip()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -47,17 +47,17 @@ class Mirror:
         return web.Response(body=content, headers=headers)
 
     async def _blob(self, request: web.Request) -> web.FileResponse:
-        file = self._existing(request)
+        file = self._find_file(request)
         host, _, port = request.host.partition(":")
         if host == REGISTRY_HOST:
             raise web.HTTPTemporaryRedirect(f"http://{BLOB_HOST}:{port or 80}{request.path}")
         return web.FileResponse(file, headers={"Docker-Content-Digest": file.name})
 
     async def _file(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._existing(request))
+        return web.FileResponse(self._find_file(request))
 
-    def _existing(self, request: web.Request) -> Path:
-        """The file that a request names; 404 when there is none or it lies outside the folder."""
+    def _find_file(self, request: web.Request) -> Path:
+        """The file that a request names. Answers 404 if it does not exist in the folder."""
         file = (self._folder / request.path.lstrip("/")).resolve()
         if not file.is_relative_to(self._folder) or not file.is_file():
             raise web.HTTPNotFound(text=f"The mirror has no {request.path}.\n")

@@ -1,19 +1,20 @@
 """Podman for one instance: storage of its own, and cgroups as systemd in a machine needs them.
 
-systemd in a container wants cgroup v2. Where the host has it (every current Debian), Podman runs
-plainly. On a host with cgroup v1, every call enters one and the same mount namespace in which
-/sys/fs/cgroup is a cgroup2 mount; a namespace for each call would break Podman's clean-up, which
-finds its mounts and network namespaces in none of the later ones.
+systemd in a container needs cgroup v2. On a host that has it (every current Debian), Podman is run
+directly. On a host with cgroup v1, every call enters the same mount namespace, in which
+/sys/fs/cgroup is a cgroup2 mount. With a namespace for each call, Podman's clean-up would not find
+its mounts and network namespaces again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from emulator.host.commands import run, succeeds, wait_until
-from emulator.host.places import Places
+from emulator.host.places import Places, replace_text
 
 CGROUP = Path("/sys/fs/cgroup")
 _CAP_SYS_RESOURCE = 24
@@ -28,17 +29,17 @@ class Podman:
         self._namespace = places.run / "mounts" / "namespace"
 
     def __call__(self, *args: str, group: str | None = None) -> str:
-        """Run one podman command and give back its output. Raises FabricError.
+        """Run one podman command and return its output. Raises FabricError.
 
-        `group` is a control group (of cgroup v1) that what it starts is to live in.
+        `group` is a control group (of cgroup v1) for the processes that it starts.
         """
-        return run([*_join(group), *self._enter(), *self._command(), *args])
+        return run([*_in_group(group), *self._enter(), *self._command(), *args])
 
     def succeeds(self, *args: str, group: str | None = None) -> bool:
-        return succeeds([*_join(group), *self._enter(), *self._command(), *args])
+        return succeeds([*_in_group(group), *self._enter(), *self._command(), *args])
 
     def remove(self) -> None:
-        """Give back what holds Podman's storage in use: the mount namespace and its mounts."""
+        """Remove the mount namespace and its mounts, which keep Podman's storage in use."""
         for mounted in (self._namespace, self._namespace.parent):
             while is_mounted(mounted):
                 run(["umount", str(mounted)])
@@ -46,11 +47,25 @@ class Podman:
     def _command(self) -> list[str]:
         return [
             "podman",
+            f"--conmon={self._conmon()}",
             f"--root={self.storage}",
             f"--runroot={self._places.run / 'podman'}",
             f"--tmpdir={self._places.run / 'podman-tmp'}",
             f"--runtime-flag=root={self._places.run / 'runtime'}",
         ]
+
+    def _conmon(self) -> Path:
+        """conmon with temporary files in the instance's own folder, where removal finds them.
+
+        One that is killed while it starts a container leaves a socket, `conmon-term.*`. Podman
+        passes no environment on to conmon.
+        """
+        temporary, program = self._places.run / "conmon", self._places.state / "conmon"
+        temporary.mkdir(parents=True, exist_ok=True)
+        script = f'#!/bin/sh\nTMPDIR={temporary} exec {shutil.which("conmon")} "$@"\n'
+        if not program.exists() or program.read_text() != script:
+            replace_text(program, script, 0o755)
+        return program
 
     def _enter(self) -> list[str]:
         if has_unified_cgroups():
@@ -78,7 +93,7 @@ class Podman:
 
 
 def has_unified_cgroups() -> bool:
-    """Whether /sys/fs/cgroup is cgroup v2 and nothing else."""
+    """Whether /sys/fs/cgroup is cgroup v2 only."""
     return (CGROUP / "cgroup.controllers").exists()
 
 
@@ -89,8 +104,8 @@ def may_raise_limits() -> bool:
     return bool(int(bounding.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
 
 
-def _join(group: str | None) -> Sequence[str]:
-    """Start what follows in the cgroup v1 groups of this name, when there are any."""
+def _in_group(group: str | None) -> Sequence[str]:
+    """The start of a command that runs the rest in the cgroup v1 groups of this name."""
     groups = [str(path) for path in group_folders(group)] if group else []
     script = 'for each in $GROUPS_TO_JOIN; do echo $$ > "$each/cgroup.procs"; done; exec "$@"'
     return ["env", f"GROUPS_TO_JOIN={' '.join(groups)}", "sh", "-c", script, "sh"] if groups else []
@@ -104,7 +119,7 @@ def group_folders(group: str) -> list[Path]:
 
 
 def remove_group(folder: Path) -> None:
-    """Remove a control group, which is busy until the kernel has let its last process go."""
+    """Remove a control group, once the kernel has removed its last process."""
 
     def removed() -> bool:
         with contextlib.suppress(OSError):
@@ -120,7 +135,7 @@ def is_mounted(path: Path) -> bool:
 
 
 def _share_network_namespaces() -> None:
-    """Let network namespaces made later be seen in the mount namespace, as `ip netns` does."""
+    """Make later network namespaces visible in the mount namespace, as `ip netns` does."""
     folder = Path("/run/netns")
     folder.mkdir(parents=True, exist_ok=True)
     if not is_mounted(folder):

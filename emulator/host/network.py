@@ -1,13 +1,13 @@
 """Virtual networks: network namespaces with Azure's routing, translation and security groups.
 
-A network is a router in a namespace of its own. Every interface hangs on it by a cable of its
-own, as Azure's are, so even neighbours meet only through the router and its security groups:
+A network is a router in a namespace of its own. Every interface has its own link to the router, as
+on Azure, so neighbours too reach each other only through the router and its security groups:
 
     client 127.0.0.7 -> 127.20.N.4        on the host: becomes 198.51.100.7 -> 198.18.N.4
       -> router: 198.18.N.4 becomes 10.0.0.4, security groups -> the machine's own namespace
 
-127.0.0.0/24 are the clients, shown to machines as 198.51.100.0/24 (a documentation range).
-Outbound traffic leaves through slirp4netns, so the host forwards nothing and stays as it was.
+127.0.0.0/24 are the clients; machines see them as 198.51.100.0/24 (a documentation range).
+Outbound traffic leaves through slirp4netns, so the host forwards nothing and stays unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import run, succeeds
-from emulator.host.desired import Interface, Network
+from emulator.host.desired import DesiredInterface, DesiredNetwork
 from emulator.host.nsg import AZURE_HOST, Direction, compile_rules
 from emulator.host.places import Numbers, Places
 from emulator.host.processes import Processes
@@ -44,8 +44,8 @@ class Networks:
         self._processes = processes
         self._mirror = mirror
 
-    def reconcile(self, networks: Iterable[Network]) -> None:
-        """Make exactly these networks exist. Raises FabricError."""
+    def reconcile(self, networks: Iterable[DesiredNetwork]) -> None:
+        """Create these networks, and remove all others. Raises FabricError."""
         networks = list(networks)
         self._remove_others(networks)
         for network in networks:
@@ -59,13 +59,13 @@ class Networks:
         self._publish(networks)
 
     def namespace_of(self, interface_id: str) -> str:
-        """The namespace that a machine with this interface runs in."""
+        """The namespace in which a machine with this interface runs."""
         return self._places.interface_namespace(self._numbers.of("interface", interface_id))
 
     def router_of(self, network_id: str) -> str:
         return self._places.network_namespace(self._numbers.of("network", network_id))
 
-    def _remove_others(self, networks: list[Network]) -> None:
+    def _remove_others(self, networks: list[DesiredNetwork]) -> None:
         kept = {interface.id for network in networks for interface in network.interfaces}
         for interface_id in self._numbers.known("interface"):
             if interface_id not in kept:
@@ -80,10 +80,10 @@ class Networks:
                 remove_namespace(self.router_of(network_id))
                 self._numbers.forget("network", network_id)
 
-    def _make_router(self, network: Network) -> None:
+    def _make_router(self, network: DesiredNetwork) -> None:
         number = self._numbers.of("network", network.id)
         router, link = self.router_of(network.id), self._places.host_link(number)
-        host_end, router_end = _cable(self._places.instance.number, number)
+        host_end, router_end = _link_addresses(self._places.instance.number, number)
         make_namespace(router)
         if not _has_link("host", router):
             remove_link(link)
@@ -91,37 +91,40 @@ class Networks:
         Path(f"/proc/sys/net/ipv4/conf/{link}/route_localnet").write_text("1")
         _ip(f"address replace {host_end}/30 dev {link}")
         _ip(f"link set {link} up")
-        _switch_on(router, "ip_forward")
+        _enable(router, "ip_forward")
         _ip(f"address replace {router_end}/30 dev host", router)
         _ip("link set host up", router)
         _ip(f"route replace {_CLIENTS_SEEN} via {host_end}", router)
         for gateway in network.gateways:
             _ip(f"address replace {gateway}/32 dev lo", router)
 
-    def _plug(self, network: Network, interface: Interface) -> None:
-        """The interface's namespace, with its cable to the router; both ends as Azure sets them."""
+    def _plug(self, network: DesiredNetwork, interface: DesiredInterface) -> None:
+        """Create the interface's namespace and its link to the router, both set up as on Azure."""
         router, link = self.router_of(network.id), self._router_link(interface)
         inside = self.namespace_of(interface.id)
         make_namespace(inside)
         if not _has_link("eth0", inside):
             remove_link(link, router)
             _ip(f"link add {link} type veth peer name eth0 netns {inside}", router)
-        # The machine takes its subnet for one wire; the router answers for every address on it.
-        _switch_on(router, f"conf/{link}/proxy_arp")
+        # To the machine its subnet is one wire; the router answers ARP for every address on it.
+        _enable(router, f"conf/{link}/proxy_arp")
         _ip(f"link set {link} up", router)
         _ip(f"route replace {interface.address}/32 dev {link}", router)
         _give_address(inside, f"{interface.address}/{interface.prefix_length}")
         _ip("link set eth0 up", inside)
         _ip(f"route replace default via {interface.gateway}", inside)
 
-    def _router_link(self, interface: Interface) -> str:
+    def _router_link(self, interface: DesiredInterface) -> str:
         return f"nic{self._numbers.of('interface', interface.id)}"
 
-    def _apply_rules(self, network: Network) -> None:
+    def _apply_rules(self, network: DesiredNetwork) -> None:
         links = {self._router_link(interface): interface for interface in network.interfaces}
-        run(_in(self.router_of(network.id), "nft -f -"), stdin=router_ruleset(network, links))
+        run(
+            _in_namespace(self.router_of(network.id), "nft -f -"),
+            stdin=router_ruleset(network, links),
+        )
 
-    def _start_egress(self, network: Network) -> None:
+    def _start_egress(self, network: DesiredNetwork) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
         command = (
             f"slirp4netns --configure --mtu=1500 --cidr={_EGRESS} --disable-host-loopback "
@@ -133,25 +136,25 @@ class Networks:
             ready=lambda: "default" in _ip("route show", router),
         )
 
-    def _start_mirrors(self, network: Network) -> None:
+    def _start_mirrors(self, network: DesiredNetwork) -> None:
         router, number = self.router_of(network.id), self._numbers.of("network", network.id)
         address = f"{network.gateways[0]} {MIRROR_PORT}"
         server = [sys.executable, "-m", "emulator.host.mirrors", str(self._mirror)]
         self._processes.ensure(
             f"mirrors-{number}",
-            [*_in(router, ""), *server, *address.split()],
-            ready=lambda: bool(run(_in(router, f"ss -Hltn sport = :{MIRROR_PORT}"))),
+            [*_in_namespace(router, ""), *server, *address.split()],
+            ready=lambda: bool(run(_in_namespace(router, f"ss -Hltn sport = :{MIRROR_PORT}"))),
         )
 
-    def _publish(self, networks: list[Network]) -> None:
-        """Lead public addresses to their routers, and refuse those that lead nowhere."""
+    def _publish(self, networks: list[DesiredNetwork]) -> None:
+        """Route public addresses to their routers, and refuse connections to all others."""
         links: list[str] = []
         published: dict[str, str] = {}
         for network in networks:
             number = self._numbers.of("network", network.id)
             link = self._places.host_link(number)
             links.append(link)
-            _, router_end = _cable(self._places.instance.number, number)
+            _, router_end = _link_addresses(self._places.instance.number, number)
             for interface in network.interfaces:
                 if interface.public_address:
                     inner = inner_address(interface.public_address)
@@ -164,12 +167,12 @@ class Networks:
 
 
 def inner_address(public: str) -> str:
-    """What stands for a public address between host and router: 127.20.N.x -> 198.18.N.x."""
+    """A public address as it is between host and router: 127.20.N.x -> 198.18.N.x."""
     return public.replace("127.20.", "198.18.", 1)
 
 
 def host_ruleset(table: str, publics: str, published: dict[str, str], links: list[str]) -> str:
-    """The host's own table: each public address leads to its router, all others refuse."""
+    """The host's own table: each public address is routed to its router, all others refuse."""
     leads = [f"ip daddr {public} dnat to {inner}" for public, inner in sorted(published.items())]
     masks = [
         f'oifname "{link}" ip saddr {_CLIENTS} snat ip prefix to '
@@ -190,7 +193,7 @@ def host_ruleset(table: str, publics: str, published: dict[str, str], links: lis
     )
 
 
-def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
+def router_ruleset(network: DesiredNetwork, links: dict[str, DesiredInterface]) -> str:
     """The router's table: translation of public addresses and every interface's groups."""
     chains: dict[str, list[str]] = {
         "translate": ["type nat hook prerouting priority -100"],
@@ -216,7 +219,7 @@ def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
             inner = inner_address(interface.public_address)
             chains["translate"].append(f"ip daddr {inner} dnat to {interface.address}")
         chains["forward"].append(f'iifname "{link}" ip saddr != {interface.address} drop')
-    # Azure's name server is reached whatever the groups say.
+    # Azure's name server can be reached whatever the groups say.
     chains["forward"].append(f"ct original ip daddr {AZURE_HOST} accept")
     for link, interface in links.items():
         chains["forward"].append(f'iifname "{link}" jump from_{link}')
@@ -233,9 +236,9 @@ def router_ruleset(network: Network, links: dict[str, Interface]) -> str:
 
 
 def _guard_chains(
-    name: str, interface: Interface, direction: Direction, prefixes: tuple[str, ...]
+    name: str, interface: DesiredInterface, direction: Direction, prefixes: tuple[str, ...]
 ) -> dict[str, list[str]]:
-    """One chain a group, and one that asks them in Azure's order: inwards the subnet's first."""
+    """A chain per group, and one that calls them in Azure's order: inbound, the subnet's first."""
     chains = {
         f"{name}_{index}": compile_rules(rules, direction, prefixes)
         for index, rules in enumerate(interface.guards)
@@ -245,7 +248,7 @@ def _guard_chains(
 
 
 def _table(name: str, chains: dict[str, list[str]]) -> str:
-    """A whole table that replaces the former one in a single transaction."""
+    """A complete table that replaces the former one in a single transaction."""
     # A chain must be defined before another jumps to it.
     order = sorted(chains, key=lambda chain: chain.count("_"), reverse=True)
     lines = [f"table ip {name} {{", "}", f"delete table ip {name}", f"table ip {name} {{"]
@@ -255,7 +258,7 @@ def _table(name: str, chains: dict[str, list[str]]) -> str:
 
 
 def make_namespace(name: str) -> None:
-    """A network namespace that works: one left over from before a reboot is replaced."""
+    """Create a network namespace, and replace one that is left from before a reboot."""
     if succeeds(["ip", "-n", name, "link", "set", "lo", "up"]):
         return
     remove_namespace(name)
@@ -274,7 +277,7 @@ def namespaces() -> set[str]:
 
 
 def remove_link(name: str, namespace: str | None = None) -> None:
-    """At once: with its namespace it would go as well, but some time later."""
+    """Remove a link at once; with its namespace it would disappear some time later."""
     if _has_link(name, namespace):
         _ip(f"link delete {name}", namespace)
 
@@ -285,7 +288,7 @@ def _has_link(name: str, namespace: str | None = None) -> bool:
 
 
 def _give_address(namespace: str, address: str) -> None:
-    """Exactly this address on eth0."""
+    """Give eth0 this address and no other."""
     found = json.loads(_ip("-j -4 address show dev eth0", namespace))
     have = {
         f"{entry['local']}/{entry['prefixlen']}"
@@ -297,10 +300,12 @@ def _give_address(namespace: str, address: str) -> None:
     _ip(f"address replace {address} dev eth0", namespace)
 
 
-def _cable(instance: int, network: int) -> tuple[str, str]:
-    """The two ends of the cable between host and router, unique on the host."""
+def _link_addresses(instance: int, network: int) -> tuple[str, str]:
+    """The addresses of host and router on the link between them, unique on the host."""
     if network > 63:
-        raise FabricError("OperationNotAllowed", "The emulator holds at most 64 virtual networks.")
+        raise FabricError(
+            "OperationNotAllowed", "The emulator supports at most 64 virtual networks."
+        )
     base = ipaddress.IPv4Address("169.254.0.0") + instance * 256 + network * 4
     return str(base + 1), str(base + 2)
 
@@ -310,11 +315,11 @@ def _ip(command: str, namespace: str | None = None) -> str:
     return run(["ip", *within, *command.split()])
 
 
-def _in(namespace: str, command: str) -> list[str]:
+def _in_namespace(namespace: str, command: str) -> list[str]:
     return ["ip", "netns", "exec", namespace, *command.split()]
 
 
-def _switch_on(namespace: str, *settings: str) -> None:
-    """Write 1 to settings below /proc/sys/net/ipv4, which shows each process its own network's."""
+def _enable(namespace: str, *settings: str) -> None:
+    """Write 1 to settings below /proc/sys/net/ipv4, in which a process sees its own network."""
     for setting in settings:
-        run(_in(namespace, f"tee /proc/sys/net/ipv4/{setting}"), stdin="1")
+        run(_in_namespace(namespace, f"tee /proc/sys/net/ipv4/{setting}"), stdin="1")

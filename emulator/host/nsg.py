@@ -15,14 +15,14 @@ from emulator.azure.fabric import FabricError
 Direction = Literal["Inbound", "Outbound"]
 
 AZURE_HOST = "168.63.129.16"
-"""Where Azure's own services (name server, load balancer probes) are seen from inside."""
+"""The address of Azure's own services (name server, load balancer probes) inside a network."""
 
 _PROTOCOLS = {"tcp": "tcp", "udp": "udp", "icmp": "icmp", "esp": "esp", "ah": "ah"}
 _REFUSE = ["meta l4proto tcp reject with tcp reset", "drop"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class NsgRule:
     """One security rule; `*` means any, as in ARM."""
 
     name: str
@@ -36,8 +36,8 @@ class Rule:
     destination_ports: tuple[str, ...] = ("*",)
 
     @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Rule:
-        """From a securityRules item; each of the four places has a singular and a plural form."""
+    def read(cls, body: Mapping[str, Any]) -> NsgRule:
+        """Read a securityRules item; four of its properties have a singular and a plural form."""
         properties = body["properties"]
         return cls(
             name=body.get("name", "?"),
@@ -45,17 +45,19 @@ class Rule:
             direction=properties["direction"],
             allow=properties["access"] == "Allow",
             protocol=properties["protocol"],
-            sources=_either(properties, "sourceAddressPrefix", "sourceAddressPrefixes"),
-            source_ports=_either(properties, "sourcePortRange", "sourcePortRanges"),
-            destinations=_either(
+            sources=_values_of(properties, "sourceAddressPrefix", "sourceAddressPrefixes"),
+            source_ports=_values_of(properties, "sourcePortRange", "sourcePortRanges"),
+            destinations=_values_of(
                 properties, "destinationAddressPrefix", "destinationAddressPrefixes"
             ),
-            destination_ports=_either(properties, "destinationPortRange", "destinationPortRanges"),
+            destination_ports=_values_of(
+                properties, "destinationPortRange", "destinationPortRanges"
+            ),
         )
 
 
 DEFAULT_RULES = (
-    Rule(
+    NsgRule(
         "AllowVnetInBound",
         65000,
         "Inbound",
@@ -63,15 +65,15 @@ DEFAULT_RULES = (
         sources=("VirtualNetwork",),
         destinations=("VirtualNetwork",),
     ),
-    Rule(
+    NsgRule(
         "AllowAzureLoadBalancerInBound",
         65001,
         "Inbound",
         allow=True,
         sources=("AzureLoadBalancer",),
     ),
-    Rule("DenyAllInBound", 65500, "Inbound", allow=False),
-    Rule(
+    NsgRule("DenyAllInBound", 65500, "Inbound", allow=False),
+    NsgRule(
         "AllowVnetOutBound",
         65000,
         "Outbound",
@@ -79,30 +81,30 @@ DEFAULT_RULES = (
         sources=("VirtualNetwork",),
         destinations=("VirtualNetwork",),
     ),
-    Rule("AllowInternetOutBound", 65001, "Outbound", allow=True, destinations=("Internet",)),
-    Rule("DenyAllOutBound", 65500, "Outbound", allow=False),
+    NsgRule("AllowInternetOutBound", 65001, "Outbound", allow=True, destinations=("Internet",)),
+    NsgRule("DenyAllOutBound", 65500, "Outbound", allow=False),
 )
 
 NO_GROUP = (
     *(rule for rule in DEFAULT_RULES if rule.name in ("AllowVnetInBound", "DenyAllInBound")),
-    Rule("NoGroupOutBound", 65500, "Outbound", allow=True),
+    NsgRule("NoGroupOutBound", 65500, "Outbound", allow=True),
 )
-"""What holds for an interface that no group guards: a Standard public address lets nobody in."""
+"""The rules of an interface without a group: a Standard public address is closed."""
 
 
-def rules_of(group: Mapping[str, Any]) -> tuple[Rule, ...]:
+def rules_of(group: Mapping[str, Any]) -> tuple[NsgRule, ...]:
     """A group's own rules and Azure's defaults, from its ARM body."""
     own = group.get("properties", {}).get("securityRules") or []
-    return (*(Rule.read(rule) for rule in own), *DEFAULT_RULES)
+    return (*(NsgRule.read(rule) for rule in own), *DEFAULT_RULES)
 
 
 def compile_rules(
-    rules: Iterable[Rule], direction: Direction, virtual_network: Sequence[str]
+    rules: Iterable[NsgRule], direction: Direction, virtual_network: Sequence[str]
 ) -> list[str]:
-    """The nftables statements of one chain that returns for what is allowed and refuses the rest.
+    """The nftables statements of a chain that returns for allowed packets and refuses the rest.
 
     `virtual_network` are the network's address prefixes, for the service tags. Denied TCP is
-    answered with a reset rather than silence, so that a refused client knows at once.
+    answered with a reset, not with silence, so that a refused client knows at once.
     Raises FabricError for a service tag that the emulator does not know.
     """
     chosen = sorted(
@@ -118,8 +120,8 @@ def compile_rules(
     return statements
 
 
-def _matches(rule: Rule, virtual_network: Sequence[str]) -> str | None:
-    """The match part of a rule, ending in a blank unless empty; None when nothing can match."""
+def _matches(rule: NsgRule, virtual_network: Sequence[str]) -> str | None:
+    """The match part of a rule, with a blank at its end unless empty; None if nothing can match."""
     parts: list[str] = []
     for side, prefixes in (("saddr", rule.sources), ("daddr", rule.destinations)):
         match = _address_match(side, prefixes, virtual_network, rule.name)
@@ -135,7 +137,7 @@ def _matches(rule: Rule, virtual_network: Sequence[str]) -> str | None:
 def _address_match(
     side: str, prefixes: Sequence[str], virtual_network: Sequence[str], rule: str
 ) -> str | None:
-    """`ip saddr …` for a rule's prefixes and tags; empty for any, None for nothing in IPv4."""
+    """`ip saddr …` for a rule's prefixes and tags; empty for any, None if none is IPv4."""
     wanted: list[str] = []
     for prefix in prefixes:
         tag = prefix.lower()
@@ -171,7 +173,7 @@ def _unknown(rule: str, prefix: str, where: str) -> FabricError:
     )
 
 
-def _protocol_match(rule: Rule) -> str:
+def _protocol_match(rule: NsgRule) -> str:
     protocol = rule.protocol.lower()
     if protocol in _PROTOCOLS:
         return f"meta l4proto {_PROTOCOLS[protocol]}"
@@ -187,7 +189,7 @@ def _set(items: Sequence[str]) -> str:
     return "{ " + ", ".join(dict.fromkeys(items)) + " }"
 
 
-def _either(properties: Mapping[str, Any], one: str, many: str) -> tuple[str, ...]:
+def _values_of(properties: Mapping[str, Any], one: str, many: str) -> tuple[str, ...]:
     values = properties.get(many) or []
     single = properties.get(one)
     return tuple(str(value) for value in ([single] if single else []) + list(values))

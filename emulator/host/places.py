@@ -1,7 +1,7 @@
-"""What an instance's things on the host are called and where they lie.
+"""The names and folders of an instance on the host.
 
-Everything carries the instance's prefix, or lies below its home or its folder in /run, so that
-removal and its check find all of it without any other record.
+Everything has the instance's prefix in its name, or is below its home or its folder in /run. So
+removal and its check find all of it without another record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Places:
 
     @property
     def state(self) -> Path:
-        """What the host side remembers: numbers given, processes started."""
+        """The host side's own records: assigned numbers, started processes."""
         return self.instance.home / "host"
 
     @property
@@ -35,7 +35,7 @@ class Places:
 
     @property
     def run(self) -> Path:
-        """What a reboot of the host must forget: Podman sees by it that one happened."""
+        """Files that a reboot of the host removes; by this Podman notices the reboot."""
         return Path("/run/ollamazure-emulator") / self.instance.id
 
     @property
@@ -50,11 +50,11 @@ class Places:
         return f"{self.instance.prefix}-nic-{number}"
 
     def host_link(self, number: int) -> str:
-        """The host's end of its cable to a virtual network (at most 15 characters)."""
+        """The host's end of its link to a virtual network (at most 15 characters)."""
         return f"{self.instance.prefix}-v{number}"
 
     def container(self, machine: str) -> str:
-        # Azure takes more characters in the name of a resource group than Podman.
+        # Azure allows more characters in a resource group's name than Podman in a container's.
         return f"{self.instance.prefix}-{re.sub(r'[^a-zA-Z0-9_.-]', '-', machine)}"
 
     def machine(self, name: str) -> Path:
@@ -62,13 +62,13 @@ class Places:
 
 
 class Numbers:
-    """Small numbers for things with long names, kept for as long as the thing exists."""
+    """Small numbers for things with long names, kept as long as the thing exists."""
 
     def __init__(self, places: Places) -> None:
         self._file = places.state / "numbers.json"
 
     def of(self, kind: str, key: str) -> int:
-        """The number of a thing: the one it has, else the lowest free one of its kind."""
+        """The number of a thing: its former one, else the lowest free one of its kind."""
         given = self.known(kind)
         if key not in given:
             taken = set(given.values())
@@ -77,11 +77,11 @@ class Numbers:
         return given[key]
 
     def known(self, kind: str) -> dict[str, int]:
-        """Every thing of a kind that has a number."""
+        """All things of a kind that have a number."""
         return self._read().get(kind, {})
 
     def forget(self, kind: str, key: str) -> None:
-        """Free the number of a thing that is no more."""
+        """Free the number of a thing that no longer exists."""
         given = self.known(kind)
         del given[key]
         self._keep(kind, given)
@@ -94,7 +94,7 @@ class Numbers:
 
 
 def replace_text(file: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file so that a reader, or a crash, sees the old or the new one, never half."""
+    """Write a file in one step: after a crash it is the old or the new one, never half."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_name(f".{file.name}.new")
     new.write_text(text)

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from emulator.azure.fabric import FabricError
-from emulator.host.commands import lacking, wait_until
+from emulator.host.commands import missing_programs, wait_until
 from emulator.host.places import Places, replace_text
 from emulator.instance import PROJECT
 
 
 @dataclass(frozen=True)
 class _Record:
-    """A started helper. `started` guards against another process that got the same pid."""
+    """A started helper. `started` tells it apart from a later process with the same pid."""
 
     pid: int
     started: str | None
@@ -28,11 +28,11 @@ class _Record:
     @property
     def alive(self) -> bool:
         _reap(self.pid)
-        return self.started is not None and _started(self.pid) == self.started
+        return self.started is not None and _start_time(self.pid) == self.started
 
 
 MARK = "OLLAMAZURE_HELPER_OF"
-"""In every helper's environment, with the instance's id: how removal's check finds strays."""
+"""In every helper's environment, with the instance's id, so that removal finds all of them."""
 
 
 class Processes:
@@ -43,7 +43,7 @@ class Processes:
         self._environment = os.environ | {MARK: places.instance.id}
 
     def ensure(self, name: str, args: Sequence[str], ready: Callable[[], bool]) -> None:
-        """Have the helper run with these arguments and be ready. Raises FabricError."""
+        """Start the helper unless it runs with these arguments; wait for it. Raises FabricError."""
         record = self._read(name)
         if record and record.alive and record.args == list(args):
             return
@@ -51,10 +51,11 @@ class Processes:
         self._start(name, list(args))
         if wait_until(lambda: ready() or not self.alive(name), 30) and self.alive(name):
             return
-        said = self.log(name).read_text()[-600:].strip()
+        output = self.log(name).read_text()[-600:].strip()
         raise FabricError(
             "InternalExecutionError",
-            f"The emulator's helper {name} did not start on this host: {said or 'it said nothing'}",
+            f"The emulator's helper {name} did not start on this host: "
+            f"{output or 'it printed nothing'}",
         )
 
     def alive(self, name: str) -> bool:
@@ -65,7 +66,7 @@ class Processes:
         return sorted(file.stem for file in self._folder.glob("*.json"))
 
     def stop(self, name: str) -> None:
-        """End the helper if it is still ours, wait until it has gone, and forget it."""
+        """End the helper if it is still ours, wait for its end, and delete its record."""
         record = self._read(name)
         if record and record.alive:
             _end(record)
@@ -88,8 +89,8 @@ class Processes:
                     start_new_session=True,
                 )
             except FileNotFoundError as missing:
-                raise lacking(args[0]) from missing
-        record = _Record(process.pid, _started(process.pid), args)
+                raise missing_programs(args[0]) from missing
+        record = _Record(process.pid, _start_time(process.pid), args)
         replace_text(self._folder / f"{name}.json", json.dumps(asdict(record)))
 
     def _read(self, name: str) -> _Record | None:
@@ -98,26 +99,26 @@ class Processes:
 
 
 def _end(record: _Record) -> None:
-    """Helpers keep nothing, and slirp4netns does not listen to anything gentler."""
+    """Kill a helper: it has nothing to save, and slirp4netns ignores gentler signals."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(record.pid, signal.SIGKILL)
     wait_until(lambda: not record.alive, 10, every=0.02)
 
 
 def _reap(pid: int) -> None:
-    """Collect it if it is a dead child of this process."""
+    """Collect the process if it is a dead child of this one."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
-def _started(pid: int) -> str | None:
-    """When the process started, in clock ticks of this boot of the host; None when it has ended."""
+def _start_time(pid: int) -> str | None:
+    """The boot and the clock tick in which the process started; None if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, *fields = stat.rpartition(")")[2].split()
-    if state in "ZX":  # ended; its parent has yet to notice
+    if state in "ZX":  # it has ended, and its parent has not noticed yet
         return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot}:{fields[18]}"

@@ -1,8 +1,8 @@
 """A machine's files before its first boot: the image, and what Azure adds from osProfile.
 
-Azure hands osProfile to the image's own cloud-init, which makes the admin user, installs the keys
-and sets the host name; customData is the user-data of the same cloud-init. So it is here, with the
-NoCloud data source in the place of Azure's.
+Azure passes osProfile to the image's own cloud-init, which creates the admin user, installs keys
+and sets the host name; customData is the user-data of the same cloud-init. The same happens here,
+with the NoCloud data source instead of Azure's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 from emulator.azure.fabric import FabricError
 from emulator.host.commands import remove_folder, run
-from emulator.host.desired import Machine
+from emulator.host.desired import DesiredMachine
 from emulator.host.namespace import may_raise_limits
 from emulator.host.nsg import AZURE_HOST
 
@@ -24,11 +24,11 @@ MIRROR_NAMES = "mirrors.internal blobs.mirrors.internal"
 TEMP_DISK = "resource"
 """The temp disk's link below /dev/disk/azure, as on Azure."""
 
-_NEED = 6 << 30
+_NEEDED_BYTES = 6 << 30
 
 
 def unpack(image: Path, root: Path) -> None:
-    """The image's files below `root`: all of them or, after a crash, none. Raises FabricError."""
+    """Unpack the image to `root`: all of it or, after a crash, nothing. Raises FabricError."""
     if not image.is_file():
         raise FabricError(
             "PlatformImageNotFound",
@@ -36,24 +36,24 @@ def unpack(image: Path, root: Path) -> None:
             "python -m emulator.artifacts build",
         )
     free = shutil.disk_usage(root.parent).free
-    if free < _NEED:
+    if free < _NEEDED_BYTES:
         raise FabricError(
             "AllocationFailed",
             f"The host has {free / (1 << 30):.1f} GiB free below {root.parent}, and a machine "
-            f"needs {_NEED >> 30}. Free some space, or put the emulator's folder elsewhere with "
-            "OLLAMAZURE_EMULATOR=DIR.",
+            f"needs {_NEEDED_BYTES >> 30}. Free some space, or put the emulator's folder elsewhere "
+            "with OLLAMAZURE_EMULATOR=DIR.",
         )
     partial = root.with_name("root.partial")
     remove_folder(partial)
     partial.mkdir(parents=True)
-    # It must not go on when this process is killed: the next one starts the folder afresh.
-    with_us = ["setpriv", "--pdeathsig", "KILL"]
-    run([*with_us, "tar", "-C", str(partial), "--numeric-owner", "-xpf", str(image)])
+    # tar must end with this process: the next one empties the folder and starts again.
+    ends_with_us = ["setpriv", "--pdeathsig", "KILL"]
+    run([*ends_with_us, "tar", "-C", str(partial), "--numeric-owner", "-xpf", str(image)])
     partial.rename(root)
 
 
-def prepare(root: Path, machine: Machine, gateway: str, temp_disk: bool) -> None:
-    """Write what makes the image this machine. Safe to repeat before the first boot."""
+def prepare(root: Path, machine: DesiredMachine, gateway: str, temp_disk: bool) -> None:
+    """Write the files that are particular to this machine. Safe to repeat before the first boot."""
     _forget_identity(root)
     _write(root, "etc/hostname", f"{machine.host_name}\n")
     _write(root, "etc/resolv.conf", f"nameserver {AZURE_HOST}\n")
@@ -78,7 +78,7 @@ def prepare(root: Path, machine: Machine, gateway: str, temp_disk: bool) -> None
 
 
 _CONTAINER_LIMITS = """\
-# This host does not let anyone raise resource limits, so containers must not ask for it.
+# This host does not allow raising resource limits, so containers must not try to.
 [containers]
 pids_limit = 0
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -86,14 +86,14 @@ default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 
 
 def _forget_identity(root: Path) -> None:
-    """An image has no keys and no machine id of its own; Debian's package scripts make some."""
+    """Remove the keys and the machine id that Debian's package scripts put into the image."""
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     _write(root, "etc/machine-id", "")
 
 
-def _system_config(machine: Machine) -> dict[str, Any]:
-    """The image's part of cloud-init's configuration; customData may still override it."""
+def _system_config(machine: DesiredMachine) -> dict[str, Any]:
+    """The image's part of cloud-init's configuration; customData can override it."""
     return {
         "datasource_list": ["NoCloud"],
         "network": {"config": "disabled"},
@@ -113,7 +113,7 @@ def _system_config(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _meta_data(machine: Machine) -> dict[str, Any]:
+def _meta_data(machine: DesiredMachine) -> dict[str, Any]:
     return {
         "instance-id": machine.identity,
         "local-hostname": machine.host_name,

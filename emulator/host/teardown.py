@@ -1,9 +1,9 @@
-"""Removing everything an instance has on this host, whatever state it is in.
+"""Removes everything that an instance has on this host, in whatever state it is.
 
     python -m emulator.host.teardown
 
-Things are found by the instance's prefix and folders, not by what a former run remembers, so a
-run that was killed at any moment leaves nothing behind that this does not find.
+Things are found by the instance's prefix and folders, not by records of a former run, so everything
+is found even after a run that was killed at any moment.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def remove(instance: Instance) -> None:
     """
     places = Places(instance)
     podman = Podman(places)
-    _end_processes(places)  # a keeper would switch its machine on again
+    _end_processes(places)  # a keeper would start its machine again
     if podman.storage.exists():
-        # Without its conmon a container cannot be removed in order; what follows does without.
+        # This fails for a container without its conmon; the steps below do not need it.
         podman.succeeds("rm", "--all", "--force", "--time", "0")
     take_down(places)
     for folder in _folders(places):
@@ -49,7 +49,7 @@ def remove(instance: Instance) -> None:
 
 
 def take_down(places: Places) -> None:
-    """Remove what lives in the kernel: all that a reboot of the host would take as well."""
+    """Remove what exists only in the kernel, as a reboot of the host would."""
     _end_processes(places)
     for link in _links(places):
         remove_link(link)
@@ -69,7 +69,7 @@ def take_down(places: Places) -> None:
 
 
 def verify_clean(instance: Instance) -> list[str]:
-    """What of the instance is still on this host, in words; empty after `remove`."""
+    """What is left of the instance on this host, in words; empty after `remove`."""
     places = Places(instance)
     found: dict[str, Sequence[object]] = {
         "network namespace": _namespaces(places),
@@ -112,8 +112,8 @@ def _mounts(places: Places) -> list[str]:
 def stray_processes(places: Places) -> dict[int, str]:
     """Pid -> program of everything that runs for the instance.
 
-    Helpers are known by the mark in their environment, Podman's processes by its storage folder,
-    and what runs on a machine by its network namespace.
+    Helpers are found by the mark in their environment, Podman's processes by its storage folder,
+    and the processes of a machine by its network namespace.
     """
     mark = f"{MARK}={places.instance.id}".encode()
     storage = f"{Podman(places).storage}/".encode()
@@ -135,7 +135,7 @@ def stray_processes(places: Places) -> dict[int, str]:
 
 
 def _end_processes(places: Places) -> None:
-    """End them all, and what one of them may start while the others end."""
+    """Kill them all, and also those that start meanwhile."""
 
     def all_ended() -> bool:
         for pid in stray_processes(places):

@@ -1,7 +1,7 @@
 """A stand-in for pulumi-command 1.2.1: commands on this machine and, over SSH, on others.
 
-Its semantics are the official source's: `triggers` alone replaces; any other change runs
-`update`, else `create` again; `delete` is the command of the state, run over its connection; a
+It behaves as the official source does: only `triggers` replaces; any other change runs `update`,
+or `create` again; `delete` is the command in the state, run over the connection in the state; a
 command that fails is shown with all its output.
 """
 
@@ -14,64 +14,56 @@ import os
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
-from emulator.offline import recorder, ssh
-from emulator.plugins.provider import (
-    UNKNOWN,
-    FailedError,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Operation,
-    Properties,
-    Secret,
-    holds,
-    plain,
-    serve,
-    unique_hex,
-)
+from emulator.offline import ssh
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import PluginResource, StandIn
+from emulator.plugins.provider import FailedError, PluginRequest, serve, unique_id
+from emulator.plugins.recorder import CONNECTION_DEFAULTS
+from emulator.plugins.values import UNKNOWN, Properties, Secret, contains, reveal
 
 VERSION = "1.2.1"
 
-# Of a failing command's output this much, in bytes, goes to the engine, which takes 16 MiB at most.
+# The engine gets this many bytes of a failed command's output; it accepts 16 MiB at most.
 _SHOWN = 1 << 20
 
 _LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
 _PREVIOUS = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
 
-_COMMON: Mapping[str, Input] = {
-    "create": Input("string"),
-    "update": Input("string"),
-    "delete": Input("string"),
-    "environment": Input("map"),
-    "stdin": Input("string"),
-    "triggers": Input("list", replaces=True),
-    "logging": Input("string"),
-    "addPreviousOutputInEnv": Input("boolean"),
+_COMMON: Mapping[str, InputType] = {
+    "create": InputType("string"),
+    "update": InputType("string"),
+    "delete": InputType("string"),
+    "environment": InputType("map"),
+    "stdin": InputType("string"),
+    "triggers": InputType("list", replaces=True),
+    "logging": InputType("string"),
+    "addPreviousOutputInEnv": InputType("boolean"),
 }
-_HOST: Mapping[str, Input] = {
-    "host": Input("string", required=True),
-    "port": Input("number", default=22),
-    "user": Input("string", default="root"),
-    "password": Input("string"),
-    "privateKey": Input("string"),
-    "privateKeyPassword": Input("string"),
-    "agentSocketPath": Input("string"),
-    "hostKey": Input("string"),
-    "dialErrorLimit": Input("integer", default=10),
-    "perDialTimeout": Input("integer", default=15),
+_HOST: Mapping[str, InputType] = {
+    "host": InputType("string", required=True),
+    "port": InputType("number", default=CONNECTION_DEFAULTS["port"]),
+    "user": InputType("string", default=CONNECTION_DEFAULTS["user"]),
+    "password": InputType("string"),
+    "privateKey": InputType("string"),
+    "privateKeyPassword": InputType("string"),
+    "agentSocketPath": InputType("string"),
+    "hostKey": InputType("string"),
+    "dialErrorLimit": InputType("integer", default=CONNECTION_DEFAULTS["dialErrorLimit"]),
+    "perDialTimeout": InputType("integer", default=CONNECTION_DEFAULTS["perDialTimeout"]),
 }
 
 
-class Command(Kind):
+class CommandResource(PluginResource):
     """What local and remote commands have in common."""
 
     token: ClassVar[str]
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
-        logging = plain(inputs.get("logging"))
+        logging = reveal(inputs.get("logging"))
         if logging is not None and logging is not UNKNOWN and logging not in _LOGGING:
             raise InvalidInputsError(("logging", f"not one of {', '.join(_LOGGING)}"))
         return inputs
@@ -79,44 +71,43 @@ class Command(Kind):
     def preview(self, inputs: Properties) -> Properties:
         return inputs | {"stdout": UNKNOWN, "stderr": UNKNOWN}
 
-    async def create(self, operation: Operation, inputs: Properties) -> tuple[str, Properties]:
+    async def create(self, request: PluginRequest, inputs: Properties) -> tuple[str, Properties]:
         outputs = inputs | {"stdout": "", "stderr": ""}
-        ran = await self._run(operation, "create", inputs.get("create"), outputs)
-        return unique_hex(operation.name), outputs | ran
+        ran = await self._run(request, "create", inputs.get("create"), outputs)
+        return unique_id(request.name), outputs | ran
 
-    async def update(self, operation: Operation, old: Properties, inputs: Properties) -> Properties:
+    async def update(
+        self, request: PluginRequest, old: Properties, inputs: Properties
+    ) -> Properties:
         outputs = inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
         command = inputs.get("update") or inputs.get("create")
-        return outputs | await self._run(operation, "update", command, outputs)
+        return outputs | await self._run(request, "update", command, outputs)
 
     def preview_update(self, old: Properties, inputs: Properties) -> Properties:
         return inputs | {stream: old.get(stream, "") for stream in _PREVIOUS}
 
-    async def delete(self, operation: Operation, old: Properties) -> None:
-        await self._run(operation, "delete", old.get("delete"), old)
+    async def delete(self, request: PluginRequest, old: Properties) -> None:
+        await self._run(request, "delete", old.get("delete"), old)
 
     async def _run(
-        self, operation: Operation, what: str, command: str | Secret | None, state: Properties
+        self, request: PluginRequest, what: str, command: str | Secret | None, state: Properties
     ) -> Properties:
-        """Run a command of the resource; its output as new outputs, nothing where none is run."""
-        if recorder.in_plan_mode():
-            recorder.record(what, self.token, operation.name, command, state)
-            return {}
+        """Run a command of the resource; returns the new outputs, none if there is no command."""
         if command is None:
             return {}
-        output, told = ssh.Output(), _Log(operation, plain(state.get("logging")))
+        output, shown = ssh.CommandOutput(), _Log(request, reveal(state.get("logging")))
 
-        async def took(stream: str, piece: bytes) -> None:
+        async def take(stream: str, piece: bytes) -> None:
             output.take(stream, piece)
-            await told.take(stream, piece)
+            await shown.take(stream, piece)
 
-        problem = await self.run(operation, plain(command), plain(state), took)
-        await told.end()
+        problem = await self.run(request, reveal(command), reveal(state), take)
+        await shown.end()
         if problem:
-            quoted = json.dumps(plain(command), ensure_ascii=False)
+            quoted = json.dumps(reveal(command), ensure_ascii=False)
             raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
         secret = any(
-            holds(value, Secret)
+            contains(value, Secret)
             for name, value in state.items()
             if name in self.inputs and name != "connection"
         )
@@ -128,30 +119,30 @@ class Command(Kind):
 
     @abstractmethod
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
-        """Run a command to its end; how it failed, or nothing. `state` is plain."""
+        """Run a command to its end; returns how it failed, or "". `state` is plain."""
 
 
 def _end_of(output: bytearray) -> str:
-    """What is shown of a failed command's output: all of it, unless it is very long."""
+    """The part of a failed command's output that is shown: all of it, unless it is very long."""
     left_out = max(len(output) - _SHOWN, 0)
     text = output[left_out:].decode(errors="replace")
     return f"[the first {left_out} bytes are left out]\n{text}" if left_out else text
 
 
-def _previous(state: Properties) -> dict[str, str]:
-    """The variables that carry the former output to an update or a delete."""
+def _previous_output(state: Properties) -> dict[str, str]:
+    """The environment variables with the former output, for an update or a delete."""
     if state.get("addPreviousOutputInEnv") is False:
         return {}
     return {name: state[stream] for stream, name in _PREVIOUS.items() if state.get(stream)}
 
 
 class _Log:
-    """Shows a command's output line by line while it comes, so far as `logging` allows."""
+    """Shows a command's output line by line while it runs, as far as `logging` allows."""
 
-    def __init__(self, operation: Operation, logging: str | None) -> None:
-        self._operation = operation
+    def __init__(self, request: PluginRequest, logging: str | None) -> None:
+        self._request = request
         self._streams = {
             "stdout": ("stdout",),
             "stderr": ("stderr",),
@@ -172,33 +163,33 @@ class _Log:
                 await self._show(rest)
 
     async def _show(self, line: bytes) -> None:
-        await self._operation.log("info", line.decode(errors="replace"), passing=True)
+        await self._request.log("info", line.decode(errors="replace"), passing=True)
 
 
-class RemoteCommand(Command):
+class RemoteCommandResource(CommandResource):
     token = "command:remote:Command"  # noqa: S105
-    inputs: ClassVar[Mapping[str, Input]] = {
+    inputs: ClassVar[Mapping[str, InputType]] = {
         **_COMMON,
-        "connection": Input({**_HOST, "proxy": Input(_HOST)}, required=True, secret=True),
+        "connection": InputType({**_HOST, "proxy": InputType(_HOST)}, required=True, secret=True),
     }
 
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
-        task = ssh.Task(
-            command, state.get("environment", {}), _previous(state), state.get("stdin", "")
+        task = ssh.RemoteTask(
+            command, state.get("environment", {}), _previous_output(state), state.get("stdin", "")
         )
-        return await ssh.run(operation, state["connection"], task, took)
+        return await ssh.run(request, state["connection"], task, take)
 
 
-class LocalCommand(Command):
+class LocalCommandResource(CommandResource):
     token = "command:local:Command"  # noqa: S105
-    inputs: ClassVar[Mapping[str, Input]] = {
+    inputs: ClassVar[Mapping[str, InputType]] = {
         **_COMMON,
-        "interpreter": Input("list"),
-        "dir": Input("string"),
-        "assetPaths": Input("list"),
-        "archivePaths": Input("list"),
+        "interpreter": InputType("list"),
+        "dir": InputType("string"),
+        "assetPaths": InputType("list"),
+        "archivePaths": InputType("list"),
     }
 
     def check(self, given: Properties) -> Properties:
@@ -208,17 +199,17 @@ class LocalCommand(Command):
         return super().check(given)
 
     async def run(
-        self, operation: Operation, command: str, state: Properties, took: ssh.Took
+        self, request: PluginRequest, command: str, state: Properties, take: ssh.TakeOutput
     ) -> str:
         interpreter = state.get("interpreter") or ["/bin/sh", "-c"]
-        given = state.get("stdin", "")
+        text = state.get("stdin", "")
         try:
             process = await asyncio.create_subprocess_exec(
                 *interpreter,
                 command,
                 cwd=state.get("dir"),
-                env={**os.environ, **state.get("environment", {}), **_previous(state)},
-                stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
+                env={**os.environ, **state.get("environment", {}), **_previous_output(state)},
+                stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
@@ -226,9 +217,9 @@ class LocalCommand(Command):
             return f"cannot start {interpreter[0]} in {state.get('dir') or '.'}: {error.strerror}"
         try:
             await asyncio.gather(
-                _feed(process.stdin, given),
-                _read(process.stdout, "stdout", took),
-                _read(process.stderr, "stderr", took),
+                _feed(process.stdin, text),
+                _read(process.stdout, "stdout", take),
+                _read(process.stderr, "stderr", take),
             )
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
@@ -241,22 +232,24 @@ class LocalCommand(Command):
         return f"exit status {code}" if code else ""
 
 
-async def _feed(stdin: asyncio.StreamWriter | None, given: str) -> None:
+async def _feed(stdin: asyncio.StreamWriter | None, text: str) -> None:
     if stdin is None:
         return
-    # A command need not read what it is given; how it ends tells the rest.
+    # A command need not read its input; its end shows whether it failed.
     with contextlib.suppress(ConnectionError):
-        stdin.write(given.encode())
+        stdin.write(text.encode())
         await stdin.drain()
     stdin.close()
 
 
-async def _read(reader: asyncio.StreamReader | None, stream: str, took: ssh.Took) -> None:
+async def _read(reader: asyncio.StreamReader | None, stream: str, take: ssh.TakeOutput) -> None:
     while reader and (piece := await reader.read(65536)):
-        await took(stream, piece)
+        await take(stream, piece)
 
 
-KINDS: Mapping[str, Kind] = {kind.token: kind for kind in (RemoteCommand(), LocalCommand())}
+RESOURCES: Mapping[str, PluginResource] = {
+    resource.token: resource for resource in (RemoteCommandResource(), LocalCommandResource())
+}
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

@@ -1,7 +1,7 @@
 """The Python language host: starts programs and plugins written in Python for the engine.
 
-A stand-in for `pulumi-language-python` with the same protocol and the same outcomes, for hosts
-where the official one cannot be had. Only the pip toolchain is known.
+A stand-in for `pulumi-language-python` with the same protocol and the same results, for machines
+without the official one. It supports only the pip toolchain.
 """
 
 # ruff: noqa: N802 -- the methods are called as the engine calls them
@@ -28,13 +28,13 @@ from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 _PROGRAM = Path(__file__).with_name("program.py")
-# What the program ends with when it has told the engine itself what went wrong.
-_TOLD_THE_ENGINE = 32
+# The exit code of a program that has reported its error to the engine itself.
+_ERROR_REPORTED = 32
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class OptionError(Exception):
-    """The project's `runtime.options` ask for something this host cannot do."""
+    """The project's `runtime.options` need something that this host does not support."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Toolchain:
 
     @classmethod
     def of(cls, info: language_pb2.ProgramInfo) -> Toolchain:
-        """The Python of this project; raises OptionError where it cannot be had."""
+        """The Python of this project. Raises OptionError if its options are not supported."""
         options = json_format.MessageToDict(info.options)
         if options.get("toolchain", "pip") != "pip":
             raise OptionError(
                 f"Pulumi.yaml: runtime.options.toolchain is {options['toolchain']!r}; the stand-in "
-                "language host knows `pip` only: remove the option or install Pulumi's own "
+                "language host supports only `pip`: remove the option or install Pulumi's own "
                 "pulumi-language-python"
             )
         if "typechecker" in options:
@@ -65,7 +65,7 @@ class Toolchain:
         return cls(str(virtualenv / "bin" / "python"), virtualenv)
 
     def require(self) -> Toolchain:
-        """Itself; raises OptionError when its virtual environment has not been made."""
+        """This toolchain. Raises OptionError if its virtual environment does not exist."""
         if self.virtualenv and not Path(self.python).is_file():
             raise OptionError(
                 f"The 'virtualenv' option in Pulumi.yaml is set to \"{self.virtualenv}\", which is "
@@ -84,8 +84,8 @@ class Toolchain:
             environment["PATH"] = f"{self.virtualenv / 'bin'}{os.pathsep}{environment['PATH']}"
         return environment
 
-    def ask(self, *arguments: str) -> str:
-        """What this Python prints; raises CalledProcessError when it fails."""
+    def output_of(self, *arguments: str) -> str:
+        """Run this Python; returns what it prints. Raises CalledProcessError."""
         return subprocess.run(
             [self.python, *arguments],
             env=self.environment,
@@ -123,9 +123,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def About(
         self, request: language_pb2.AboutRequest, context: grpc.ServicerContext
     ) -> language_pb2.AboutResponse:
-        asked = "import platform, sys; print(sys.executable); print(platform.python_version())"
-        with _told(context):
-            executable, release = Toolchain.of(request.info).ask("-c", asked).splitlines()
+        script = "import platform, sys; print(sys.executable); print(platform.python_version())"
+        with _report_errors(context):
+            executable, release = Toolchain.of(request.info).output_of("-c", script).splitlines()
         return language_pb2.AboutResponse(
             executable=executable, version=release, metadata={"toolchain": "Pip"}
         )
@@ -134,8 +134,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetProgramDependenciesResponse:
         every = [] if request.transitiveDependencies else ["--not-required"]
-        with _told(context):
-            listed = Toolchain.of(request.info).ask("-m", "pip", "list", "--format=json", *every)
+        with _report_errors(context):
+            listed = Toolchain.of(request.info).output_of(
+                "-m", "pip", "list", "--format=json", *every
+            )
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
                 language_pb2.DependencyInfo(name=package["name"], version=package["version"])
@@ -146,7 +148,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def GetRequiredPackages(
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
-        with _told(context):
+        with _report_errors(context):
             found = list(_plugins(Toolchain.of(request.info).require()))
         return language_pb2.GetRequiredPackagesResponse(
             packages=[
@@ -163,7 +165,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def InstallDependencies(
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
-        with _told(context):
+        with _report_errors(context):
             toolchain = Toolchain.of(request.info)
         requirements = Path(request.directory) / "requirements.txt"
         commands: list[list[str]] = []
@@ -192,7 +194,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def Run(
         self, request: language_pb2.RunRequest, context: grpc.ServicerContext
     ) -> language_pb2.RunResponse:
-        with _told(context):
+        with _report_errors(context):
             toolchain = Toolchain.of(request.info).require()
         running = subprocess.Popen(
             [toolchain.python, "-uP", str(_PROGRAM)],
@@ -201,7 +203,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
         with self._child(running):
             running.communicate(json.dumps(self._message(request)).encode())
-        if running.returncode == _TOLD_THE_ENGINE:
+        if running.returncode == _ERROR_REPORTED:
             return language_pb2.RunResponse(bail=True)
         if running.returncode and not self._cancelled:
             return language_pb2.RunResponse(
@@ -212,14 +214,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def RunPlugin(
         self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.RunPluginResponse]:
-        with _told(context):
+        with _report_errors(context):
             toolchain = Toolchain.of(request.info).require()
         program = Path(request.info.program_directory) / request.info.entry_point
-        asked = dict(entry.split("=", 1) for entry in request.env)
+        variables = dict(entry.split("=", 1) for entry in request.env)
         running = subprocess.Popen(
             [toolchain.python, "-u", str(program), *request.args],
             cwd=request.pwd,
-            env=asked | {"PATH": toolchain.environment["PATH"]},
+            env=variables | {"PATH": toolchain.environment["PATH"]},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -234,7 +236,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return empty_pb2.Empty()
 
     def end(self) -> None:
-        """End whatever runs, and let its outcome pass for no failure of its own."""
+        """End all running programs; their exit codes then count as a cancellation."""
         with self._lock:
             self._cancelled = True
             for child in self._children:
@@ -272,8 +274,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def _plugins(toolchain: Toolchain) -> Iterator[Mapping[str, Any]]:
-    """What the packages that the program can import say about their plugins."""
-    paths = json.loads(toolchain.ask("-c", "import json, sys; print(json.dumps(sys.path[1:]))"))
+    """The plugins that the packages of the program declare."""
+    paths = json.loads(
+        toolchain.output_of("-c", "import json, sys; print(json.dumps(sys.path[1:]))")
+    )
     for described in (file for path in paths for file in Path(path).glob("*/pulumi-plugin.json")):
         plugin = json.loads(described.read_text())
         if plugin.get("resource") and plugin.get("name") and plugin.get("version"):
@@ -281,7 +285,7 @@ def _plugins(toolchain: Toolchain) -> Iterator[Mapping[str, Any]]:
 
 
 def _output(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPluginResponse]:
-    """Both streams of a process, as they come."""
+    """Both output streams of a process, in the order of arrival."""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout or 1, selectors.EVENT_READ, "stdout")
         selector.register(process.stderr or 2, selectors.EVENT_READ, "stderr")
@@ -297,15 +301,17 @@ def _output(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPlugin
 
 
 @contextlib.contextmanager
-def _told(context: grpc.ServicerContext) -> Iterator[None]:
-    """Give the engine the message of what went wrong, without a Python exception's name."""
+def _report_errors(context: grpc.ServicerContext) -> Iterator[None]:
+    """Report errors to the engine by their message, without the name of a Python exception."""
     try:
         yield
     except OptionError as error:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or ""
-        context.abort(grpc.StatusCode.UNKNOWN, f"cannot ask the program's Python: {error}\n{said}")
+        output = getattr(error, "stderr", None) or ""
+        context.abort(
+            grpc.StatusCode.UNKNOWN, f"cannot run the program's Python: {error}\n{output}"
+        )
 
 
 def main(arguments: Iterable[str]) -> NoReturn:
@@ -323,7 +329,7 @@ def main(arguments: Iterable[str]) -> NoReturn:
     while not ended.wait(1) and os.getppid() == engine:
         pass
     host.end()
-    # Threads may wait for an engine that has gone; there is nothing left to save.
+    # Threads may still wait for an engine that is gone; there is nothing to save.
     os._exit(0)
 
 

@@ -1,9 +1,9 @@
 """Runs one Pulumi program, in the program's own Python: a script, started by `language_python`.
 
-The engine's request arrives as one JSON object on standard input, so that no setting, which may
-be a secret, shows in a process list or an environment. Only the program's own packages can be
-imported here. How a program may end is pulumi-language-python's contract: 0; 32 when the
-engine has been told what happened; 1 after a `RunError`, whose message it has been told.
+The engine's request arrives as one JSON object on standard input: settings may be secrets and must
+not appear in a process list or an environment. Only the program's own packages can be imported.
+The exit codes are those of pulumi-language-python: 0; 32 when the error was reported to the engine;
+1 after a `RunError`, whose message was reported as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-TOLD_THE_ENGINE = 32
+ERROR_REPORTED = 32
 
 try:
     import pulumi
@@ -37,7 +37,7 @@ except ImportError:
 
 
 def main() -> int:
-    # The engine ends a run with SIGINT to the whole group: leave at once and say nothing.
+    # The engine ends a run with SIGINT to the whole group: exit at once and print nothing.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     request = json.load(sys.stdin)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -57,7 +57,7 @@ def main() -> int:
     set_all_config(request["config"], request["config_secret_keys"])
     os.chdir(request["directory"])
     sys.argv = [request["program"], *request["args"]]
-    # What is left unobserved when a program fails is of no interest to its author.
+    # Tasks that no one awaited when a program failed do not matter to its author.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     return _run(Path(request["program"]), max(request["parallel"], 1) * 4)
 
@@ -77,7 +77,7 @@ def _run(program: Path, threads: int) -> int:
             pulumi.log.error(
                 f"Program failed with an unhandled exception:\n{_traceback(error, program)}"
             )
-            return TOLD_THE_ENGINE
+            return ERROR_REPORTED
         finally:
             loop.close()
 
@@ -85,12 +85,12 @@ def _run(program: Path, threads: int) -> int:
 def _run_path(program: Path) -> None:
     if program.is_dir() and not (program / "__main__.py").exists():
         pulumi.log.error(f"unable to find main python program `__main__.py` in `{program}`")
-        sys.exit(TOLD_THE_ENGINE)
+        sys.exit(ERROR_REPORTED)
     runpy.run_path(str(program), run_name="__main__")
 
 
 def _traceback(error: Exception, program: Path) -> str:
-    """The traceback from the program's own first line on, as its author would see it."""
+    """The traceback from the program's first line on, without the lines of this host."""
     main = program if program.suffix == ".py" else program / "__main__.py"
     frames = traceback.extract_tb(error.__traceback__)
     for index, frame in enumerate(frames):

@@ -1,5 +1,5 @@
 """A stand-in for pulumi-random 4.21.4: RandomPassword, RandomString, RandomId, RandomUuid,
-RandomBytes. Every input replaces; what was drawn stays until then."""
+RandomBytes. Every input replaces; until then a value stays."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ import secrets
 import string
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
-from emulator.plugins.provider import (
-    FailedError,
-    Generated,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Properties,
-    plain,
-    serve,
-)
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
+from emulator.plugins.provider import FailedError, serve
+from emulator.plugins.values import Properties, reveal
 
 VERSION = "4.21.4"
 
-_KEEPERS = {"keepers": Input("map", replaces=True)}
+_KEEPERS = {"keepers": InputType("map", replaces=True)}
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 
 
-class Text(Generated):
-    """Characters of chosen classes, at least so many of each."""
+class RandomText(GeneratedResource):
+    """Characters of chosen classes, with a minimum number of each."""
 
     _CLASSES: ClassVar[Mapping[str, str]] = {
         "lower": string.ascii_lowercase,
@@ -36,13 +31,13 @@ class Text(Generated):
         "numeric": string.digits,
         "special": _SPECIAL,
     }
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "length": Input("integer", required=True, replaces=True),
-        "overrideSpecial": Input("string", replaces=True),
-        "number": Input("boolean", replaces=True),
-        **{name: Input("boolean", default=True, replaces=True) for name in _CLASSES},
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "length": InputType("integer", required=True, replaces=True),
+        "overrideSpecial": InputType("string", replaces=True),
+        "number": InputType("boolean", replaces=True),
+        **{name: InputType("boolean", default=True, replaces=True) for name in _CLASSES},
         **{
-            f"min{name.capitalize()}": Input("integer", default=0, replaces=True)
+            f"min{name.capitalize()}": InputType("integer", default=0, replaces=True)
             for name in _CLASSES
         },
         **_KEEPERS,
@@ -53,13 +48,13 @@ class Text(Generated):
         if given.get("number") is not None and given.get("numeric") is None:
             given = given | {"numeric": given["number"]}
         inputs = super().check(given)
-        known = plain(inputs)
-        length, least = known["length"], sum(_least(known).values())
+        known = reveal(inputs)
+        length, least = known["length"], sum(_minimum_counts(known).values())
         if isinstance(length, int) and length < max(least, 1):
             raise InvalidInputsError(("length", f"{length} is less than {max(least, 1)}"))
         return inputs
 
-    def text(self, inputs: Properties) -> str:
+    def draw(self, inputs: Properties) -> str:
         classes = dict(self._CLASSES)
         classes["special"] = inputs.get("overrideSpecial") or _SPECIAL
         pool = "".join(characters for name, characters in classes.items() if inputs[name])
@@ -69,7 +64,7 @@ class Text(Generated):
             )
         drawn = [
             secrets.choice(classes[name])
-            for name, count in _least(inputs).items()
+            for name, count in _minimum_counts(inputs).items()
             for _ in range(count)
         ]
         drawn += [secrets.choice(pool) for _ in range(inputs["length"] - len(drawn))]
@@ -77,37 +72,37 @@ class Text(Generated):
         return "".join(drawn)
 
 
-def _least(inputs: Properties) -> dict[str, int]:
-    """How many of each class there are at least, so far as it is known."""
+def _minimum_counts(inputs: Properties) -> dict[str, int]:
+    """The minimum number of characters of each class, as far as it is known."""
     names = ("lower", "upper", "numeric", "special")
     counts = {name: inputs.get(f"min{name.capitalize()}") for name in names}
     return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
-class RandomString(Text):
+class RandomString(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": False}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
-        text = self.text(inputs)
+        text = self.draw(inputs)
         return text, {"result": text}
 
 
-class RandomPassword(Text):
+class RandomPassword(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": True, "bcryptHash": True}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
         import bcrypt  # noqa: PLC0415 -- needed once in the life of a password
 
-        text = self.text(inputs)
-        # bcrypt knows no more than 72 bytes, and the official plugin hashes those.
+        text = self.draw(inputs)
+        # bcrypt uses at most 72 bytes, and the official plugin hashes those.
         digest = bcrypt.hashpw(text.encode()[:72], bcrypt.gensalt(10))
         return "none", {"result": text, "bcryptHash": digest.decode()}
 
 
-class RandomId(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "byteLength": Input("integer", required=True, replaces=True),
-        "prefix": Input("string", replaces=True),
+class RandomId(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "byteLength": InputType("integer", required=True, replaces=True),
+        "prefix": InputType("string", replaces=True),
         **_KEEPERS,
     }
     outputs: ClassVar[Mapping[str, bool]] = dict.fromkeys(("b64Std", "b64Url", "dec", "hex"), False)
@@ -124,9 +119,9 @@ class RandomId(Generated):
         }
 
 
-class RandomBytes(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "length": Input("integer", required=True, replaces=True),
+class RandomBytes(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "length": InputType("integer", required=True, replaces=True),
         **_KEEPERS,
     }
     outputs: ClassVar[Mapping[str, bool]] = {"base64": True, "hex": True}
@@ -136,8 +131,8 @@ class RandomBytes(Generated):
         return "none", {"base64": base64.b64encode(drawn).decode(), "hex": drawn.hex()}
 
 
-class RandomUuid(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = _KEEPERS
+class RandomUuid(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = _KEEPERS
     outputs: ClassVar[Mapping[str, bool]] = {"result": False}
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
@@ -145,7 +140,7 @@ class RandomUuid(Generated):
         return drawn, {"result": drawn}
 
 
-KINDS: Mapping[str, Kind] = {
+RESOURCES: Mapping[str, PluginResource] = {
     "random:index/randomPassword:RandomPassword": RandomPassword(),
     "random:index/randomString:RandomString": RandomString(),
     "random:index/randomId:RandomId": RandomId(),
@@ -154,4 +149,4 @@ KINDS: Mapping[str, Kind] = {
 }
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

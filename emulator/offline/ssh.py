@@ -1,6 +1,6 @@
-"""Runs commands over SSH as pulumi-command does, by its `connection` properties.
+"""Runs commands over SSH as pulumi-command does, with its `connection` properties.
 
-The texts of errors follow golang.org/x/crypto/ssh, which the official plugin is built on.
+The error messages follow golang.org/x/crypto/ssh, which the official plugin uses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator.plugins.provider import FailedError, Operation
+from emulator.plugins.provider import FailedError, PluginRequest
 
 if TYPE_CHECKING:
     import asyncssh
@@ -24,13 +24,13 @@ _FIRST_PAUSE, _FACTOR, _LONGEST_PAUSE = 0.1, 1.5, 5.0
 # A machine that does not answer for a minute is lost.
 _KEEPALIVE, _MISSED = 15, 4
 
-Took = Callable[[str, bytes], Awaitable[None]]
-"""Is told each piece of output: "stdout" or "stderr", and the bytes."""
+TakeOutput = Callable[[str, bytes], Awaitable[None]]
+"""Receives each piece of output: "stdout" or "stderr", and the bytes."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A command and what it is given; a variable of `optional` may be refused by the machine."""
+class RemoteTask:
+    """A command and its input. The machine may refuse a variable of `optional`."""
 
     command: str
     environment: Mapping[str, str]
@@ -39,8 +39,8 @@ class Task:
 
 
 @dataclass
-class Output:
-    """What a command wrote, apart and as it came."""
+class CommandOutput:
+    """A command's output: each stream, and both in the order of arrival."""
 
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
@@ -51,36 +51,38 @@ class Output:
         self.both.extend(piece)
 
 
-async def run(operation: Operation, connection: Mapping[str, Any], task: Task, took: Took) -> str:
-    """Run a command on the machine; returns how it failed, or nothing.
+async def run(
+    request: PluginRequest, connection: Mapping[str, Any], task: RemoteTask, take: TakeOutput
+) -> str:
+    """Run a command on the machine; returns how it failed, or "".
 
-    Raises FailedError where it could not be run: no connection, or a variable of its environment
-    that the machine's sshd does not accept.
+    Raises FailedError if it could not be run: no connection, or the machine's sshd does not accept
+    a variable of its environment.
     """
     import asyncssh  # noqa: PLC0415 -- a quarter of a second
 
-    async with _connected(operation, connection) as client:
-        await _require_accepted(operation, client, task)
+    async with _connect(request, connection) as client:
+        await _require_accepted(request, client, task)
         try:
             process = await client.create_process(
                 task.command, env={**task.optional, **task.environment}, encoding=None
             )
             await asyncio.gather(
                 _feed(process, task.stdin),
-                _read(process, "stdout", took),
-                _read(process, "stderr", took),
+                _read(process, "stdout", take),
+                _read(process, "stderr", take),
             )
             await process.wait_closed()
         except (asyncssh.Error, OSError) as error:
-            return _lost(connection, str(error))
+            return _connection_lost(connection, str(error))
         if process.exit_signal:
             return f"Process exited with status 128 from signal {process.exit_signal[0]}"
         if process.exit_status is None:
-            return _lost(connection, "it ended without an exit status")
+            return _connection_lost(connection, "it ended without an exit status")
         return f"Process exited with status {process.exit_status}" if process.exit_status else ""
 
 
-def _lost(connection: Mapping[str, Any], reason: str) -> str:
+def _connection_lost(connection: Mapping[str, Any], reason: str) -> str:
     return (
         f"the connection to {connection['host']} was lost ({reason}) while the command ran; it may "
         "still be running there. Run the update again once the machine answers"
@@ -93,28 +95,30 @@ async def _feed(process: asyncssh.SSHClientProcess[bytes], stdin: str) -> None:
         await process.stdin.drain()
         process.stdin.write_eof()
     except OSError:
-        # A command need not read what it is given; how it ends tells the rest.
+        # A command need not read its input; its end shows whether it failed.
         return
 
 
-async def _read(process: asyncssh.SSHClientProcess[bytes], stream: str, took: Took) -> None:
+async def _read(process: asyncssh.SSHClientProcess[bytes], stream: str, take: TakeOutput) -> None:
     reader = getattr(process, stream)
     while piece := await reader.read(65536):
-        await took(stream, piece)
+        await take(stream, piece)
 
 
 async def _require_accepted(
-    operation: Operation, client: asyncssh.SSHClientConnection, task: Task
+    request: PluginRequest, client: asyncssh.SSHClientConnection, task: RemoteTask
 ) -> None:
-    """Ask the machine which variables get through: an SSH server drops others silently."""
-    given = {**task.optional, **task.environment}
-    if not given:
+    """Check which variables reach the machine: an SSH server drops others silently."""
+    variables = {**task.optional, **task.environment}
+    if not variables:
         return
-    for name in given:
+    for name in variables:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise FailedError(f"could not set environment variable {name!r}: not a name")
-    probe = f'for name in {" ".join(given)}; do printenv "$name" >/dev/null || echo "$name"; done'
-    answer = await client.run(probe, env=given)
+    probe = (
+        f'for name in {" ".join(variables)}; do printenv "$name" >/dev/null || echo "$name"; done'
+    )
+    answer = await client.run(probe, env=variables)
     for name in str(answer.stdout).split():
         message = (
             f"Unable to set '{name}'. This only works if your SSH server is configured to accept "
@@ -123,31 +127,31 @@ async def _require_accepted(
             "form 'VAR=value command'"
         )
         if name in task.environment:
-            await operation.log("error", message)
+            await request.log("error", message)
             raise FailedError(f'could not set environment variable "{name}": ssh: setenv failed')
-        await operation.log("warning", message)
+        await request.log("warning", message)
 
 
 @asynccontextmanager
-async def _connected(
-    operation: Operation, connection: Mapping[str, Any]
+async def _connect(
+    request: PluginRequest, connection: Mapping[str, Any]
 ) -> AsyncIterator[asyncssh.SSHClientConnection]:
     async with AsyncExitStack() as stack:
         tunnel = None
         if proxy := connection.get("proxy"):
-            tunnel = await stack.enter_async_context(await _dial(operation, proxy, "Dial proxy"))
+            tunnel = await stack.enter_async_context(await _dial(request, proxy, "Dial proxy"))
         yield await stack.enter_async_context(
-            await _dial(operation, connection, "Dial", tunnel=tunnel)
+            await _dial(request, connection, "Dial", tunnel=tunnel)
         )
 
 
 async def _dial(
-    operation: Operation,
+    request: PluginRequest,
     connection: Mapping[str, Any],
-    said: str,
+    label: str,
     tunnel: asyncssh.SSHClientConnection | None = None,
 ) -> asyncssh.SSHClientConnection:
-    """Connect, again and again as often as `dialErrorLimit` allows, whatever the error is."""
+    """Connect; after any error try again, as often as `dialErrorLimit` allows."""
     import asyncssh  # noqa: PLC0415
 
     options = _options(connection)
@@ -161,13 +165,13 @@ async def _dial(
             raise FailedError(f"after {tries} failed attempts: {problem}")
         tries += 1
         shown = "inf" if limit < 0 else str(limit)
-        await operation.log("info", f"{said} {tries}/{shown} failed: retrying", passing=True)
+        await request.log("info", f"{label} {tries}/{shown} failed: retrying", passing=True)
         await asyncio.sleep(pause)
         pause = min(pause * _FACTOR, _LONGEST_PAUSE)
 
 
 def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """What asyncssh needs to know; raises FailedError for keys that cannot be read."""
+    """asyncssh's options for a connection. Raises FailedError if a key cannot be read."""
     import asyncssh  # noqa: PLC0415
 
     options: dict[str, Any] = {
@@ -176,7 +180,7 @@ def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
         "username": connection["user"],
         "password": connection.get("password"),
         "client_keys": None,
-        "agent_path": _agent(connection),
+        "agent_path": _agent_socket(connection),
         "known_hosts": None,
         "config": None,
         "gss_host": None,
@@ -201,8 +205,8 @@ def _options(connection: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _agent(connection: Mapping[str, Any]) -> str | None:
-    """The socket of the SSH agent, which must be there when it is named."""
+def _agent_socket(connection: Mapping[str, Any]) -> str | None:
+    """The socket of the SSH agent, if one is named. Raises FailedError if it does not exist."""
     socket = connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
     if socket and not Path(socket).is_socket():
         raise FailedError(

@@ -1,7 +1,7 @@
 """A stand-in for pulumi-tls 5.6.2: PrivateKey and SelfSignedCert.
 
-Nearly every input replaces. Where the official plugin may renew a certificate by itself within
-its early renewal hours (its issue 39), this one never does.
+Nearly every input replaces. The official plugin may renew a certificate by itself within its early
+renewal hours (its issue 39); this one never does.
 """
 
 from __future__ import annotations
@@ -11,19 +11,13 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from emulator.plugins.provider import (
-    UNKNOWN,
-    FailedError,
-    Generated,
-    Input,
-    InvalidInputsError,
-    Kind,
-    Properties,
-    plain,
-    serve,
-)
+from emulator.offline.inputs import InputType, InvalidInputsError
+from emulator.offline.resources import GeneratedResource, PluginResource, StandIn
+from emulator.plugins.provider import FailedError, serve
+from emulator.plugins.values import UNKNOWN, Properties, reveal
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -34,11 +28,11 @@ if TYPE_CHECKING:
 VERSION = "5.6.2"
 
 
-class PrivateKey(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "algorithm": Input("string", required=True, replaces=True),
-        "rsaBits": Input("integer", default=2048, replaces=True),
-        "ecdsaCurve": Input("string", default="P224", replaces=True),
+class PrivateKey(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "algorithm": InputType("string", required=True, replaces=True),
+        "rsaBits": InputType("integer", default=2048, replaces=True),
+        "ecdsaCurve": InputType("string", default="P224", replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "privateKeyPem": True,
@@ -57,7 +51,7 @@ class PrivateKey(Generated):
             "ecdsaCurve": ("P224", "P256", "P384", "P521"),
         }
         for name, values in allowed.items():
-            value = plain(inputs[name])
+            value = reveal(inputs[name])
             if value is not UNKNOWN and value not in values:
                 raise InvalidInputsError((name, f"{value!r} is not one of {', '.join(values)}"))
         return inputs
@@ -98,7 +92,7 @@ def _make_key(inputs: Properties) -> tuple[str, Properties]:
         "publicKeyFingerprintMd5": "",
         "publicKeyFingerprintSha256": "",
     }
-    # OpenSSH knows no key on P-224.
+    # OpenSSH has no keys on P-224.
     if not (inputs["algorithm"] == "ECDSA" and inputs["ecdsaCurve"] == "P224"):
         values |= _openssh(key)
     identity = hashlib.sha1(  # noqa: S324 -- a name, as the official plugin gives it
@@ -129,7 +123,7 @@ def _openssh(key: AnyKey) -> Properties:
     }
 
 
-# Key usages and extended key usages under the names that `allowedUses` takes.
+# Key usages and extended key usages, by the names in `allowedUses`.
 _KEY_USAGES: Mapping[str, str] = {
     "digital_signature": "digital_signature",
     "content_commitment": "content_commitment",
@@ -158,7 +152,7 @@ _EXTENDED_USAGES: Mapping[str, str] = {
     "netscape_server_gated_crypto": "2.16.840.1.113730.4.1",
 }
 
-# The subject's fields in the order in which they stand in the name, with their object ids.
+# The subject's fields in their order in the name, with their object ids.
 _SUBJECT: Mapping[str, str] = {
     "country": "2.5.4.6",
     "organization": "2.5.4.10",
@@ -173,23 +167,26 @@ _SUBJECT: Mapping[str, str] = {
 }
 
 
-class SelfSignedCert(Generated):
-    inputs: ClassVar[Mapping[str, Input]] = {
-        "privateKeyPem": Input("string", required=True, replaces=True, secret=True),
-        "allowedUses": Input("list", required=True, replaces=True),
-        "validityPeriodHours": Input("integer", required=True, replaces=True),
-        "earlyRenewalHours": Input("integer", default=0),
-        "subject": Input(
-            {name: Input("list" if name == "streetAddresses" else "string") for name in _SUBJECT},
+class SelfSignedCert(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "privateKeyPem": InputType("string", required=True, replaces=True, secret=True),
+        "allowedUses": InputType("list", required=True, replaces=True),
+        "validityPeriodHours": InputType("integer", required=True, replaces=True),
+        "earlyRenewalHours": InputType("integer", default=0),
+        "subject": InputType(
+            {
+                name: InputType("list" if name == "streetAddresses" else "string")
+                for name in _SUBJECT
+            },
             replaces=True,
         ),
-        "dnsNames": Input("list", replaces=True),
-        "ipAddresses": Input("list", replaces=True),
-        "uris": Input("list", replaces=True),
-        "isCaCertificate": Input("boolean", default=False, replaces=True),
-        "maxPathLength": Input("integer", replaces=True),
-        "setSubjectKeyId": Input("boolean", default=False, replaces=True),
-        "setAuthorityKeyId": Input("boolean", default=False, replaces=True),
+        "dnsNames": InputType("list", replaces=True),
+        "ipAddresses": InputType("list", replaces=True),
+        "uris": InputType("list", replaces=True),
+        "isCaCertificate": InputType("boolean", default=False, replaces=True),
+        "maxPathLength": InputType("integer", replaces=True),
+        "setSubjectKeyId": InputType("boolean", default=False, replaces=True),
+        "setAuthorityKeyId": InputType("boolean", default=False, replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "certPem": False,
@@ -201,15 +198,15 @@ class SelfSignedCert(Generated):
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
-        known = plain(inputs)
+        known = reveal(inputs)
         wrong = [
             (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
-            for index, use in enumerate(_known_list(known["allowedUses"]))
+            for index, use in enumerate(_known_values(known["allowedUses"]))
             if use not in _KEY_USAGES and use not in _EXTENDED_USAGES
         ]
         wrong += [
             (f"ipAddresses[{index}]", f"{address!r} is not an IP address")
-            for index, address in enumerate(_known_list(known.get("ipAddresses")))
+            for index, address in enumerate(_known_values(known.get("ipAddresses")))
             if not _is_address(address)
         ]
         hours = known["validityPeriodHours"]
@@ -223,7 +220,7 @@ class SelfSignedCert(Generated):
         return _sign(inputs)
 
 
-def _known_list(values: Any) -> list[Any]:
+def _known_values(values: Any) -> list[Any]:
     """The values that a preview knows."""
     return [value for value in values if value is not UNKNOWN] if isinstance(values, list) else []
 
@@ -265,7 +262,7 @@ def _sign(inputs: Properties) -> tuple[str, Properties]:
     return str(serial), {
         "certPem": signed.public_bytes(serialization.Encoding.PEM).decode(),
         "keyAlgorithm": next(
-            (said for kind, said in algorithms.items() if isinstance(key, kind)), "ED25519"
+            (name for kind, name in algorithms.items() if isinstance(key, kind)), "ED25519"
         ),
         "readyForRenewal": False,
         "validityStartTime": start.isoformat().replace("+00:00", "Z"),
@@ -314,7 +311,7 @@ def _extensions(inputs: Properties, key: Any) -> list[tuple[x509.ExtensionType, 
 
 
 def _digest(key: Any) -> Any:
-    """The hash that goes with a key: none for Ed25519, by the curve's size for ECDSA."""
+    """The hash for a key's signature: none for Ed25519, by the curve's size for ECDSA."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
 
@@ -325,10 +322,10 @@ def _digest(key: Any) -> Any:
     return hashes.SHA256()
 
 
-KINDS: Mapping[str, Kind] = {
+RESOURCES: Mapping[str, PluginResource] = {
     "tls:index/privateKey:PrivateKey": PrivateKey(),
     "tls:index/selfSignedCert:SelfSignedCert": SelfSignedCert(),
 }
 
 if __name__ == "__main__":
-    serve(VERSION, KINDS)
+    serve(partial(StandIn, VERSION, RESOURCES))

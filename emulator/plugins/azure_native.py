@@ -1,19 +1,17 @@
 # ruff: noqa: N802 -- the methods are called as the engine calls them
-"""pulumi-azure-native 3.29.0 as the engine sees it, answered by the emulated Azure.
+"""pulumi-azure-native 3.29.0 for the engine, answered by the emulated Azure.
 
-It behaves as the official provider does, also where that is inconvenient: inputs are compared
-with inputs; an update replaces little by itself; a preview of an update knows nothing but the
-inputs, the name and the location; creating what exists is an error; a read changes an input only
+It behaves like the official provider, also where that is inconvenient: inputs are compared
+with inputs; few changes replace a resource; a preview of an update knows only the inputs, the
+name and the location; creating what exists is an error; a read changes an input only
 where Azure's answer changed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import sys
-import time
 from importlib.metadata import version
 from typing import Any
 
@@ -22,25 +20,21 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from emulator.azure.errors import AzureError
-from emulator.azure.service import POLL, Azure, without_nulls
+from emulator.azure.service import Azure, without_nulls
 from emulator.instance import Instance
-from emulator.plugins.azure_refresh import refreshed_inputs
+from emulator.plugins.azure_client import AzureClient, PartialFailureError, error_text
+from emulator.plugins.azure_refresh import refresh_inputs
 from emulator.plugins.azure_types import CREATE_BEFORE_DELETE, FUNCTIONS, TYPES, NativeType
+from emulator.plugins.differences import diff_response, find_differences
 from emulator.plugins.provider import (
     Context,
     FailedError,
-    Kind,
-    Operation,
-    Properties,
-    Servicer,
-    Unknown,
-    decode_map,
-    diff_response,
-    differences,
-    encode_map,
-    plain,
+    PluginRequest,
+    PluginServicer,
     serve,
+    token_of,
 )
+from emulator.plugins.values import Properties, Unknown, decode_map, encode_map, reveal
 
 VERSION = version("pulumi-azure-native")
 
@@ -50,7 +44,7 @@ SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 CONFIGURATION = frozenset(
     {
         *("location", "subscriptionId", "version", "pluginDownloadURL"),
-        # How to sign in to the real Azure: known, and of no use here.
+        # For signing in to the real Azure: accepted, and not used here.
         *("auxiliaryTenantIds", "clientCertificatePassword", "clientCertificatePath", "clientId"),
         *("clientSecret", "disableInstanceDiscovery", "disablePulumiPartnerId", "environment"),
         *("msiEndpoint", "oidcRequestToken", "oidcRequestUrl", "oidcToken", "oidcTokenFilePath"),
@@ -59,21 +53,13 @@ CONFIGURATION = frozenset(
 )
 
 
-class PartialFailureError(FailedError):
-    """The resource exists, but not as asked: the engine notes what there is, and the failure."""
-
-    def __init__(self, reason: str, resource_id: str, outputs: Properties) -> None:
-        super().__init__(reason)
-        self.resource_id = resource_id
-        self.outputs = outputs
-
-
-class AzureNative(Servicer):
+class AzureNative(PluginServicer):
     """Answers the engine for azure-native."""
 
-    def __init__(self, plugin_version: str, kinds: dict[str, Kind], engine: str) -> None:
-        super().__init__(plugin_version, kinds, engine)
+    def __init__(self, engine: str) -> None:
+        super().__init__(VERSION, engine)
         self._azure = Azure(Instance.open())
+        self._client = AzureClient(self._azure)
         self._location: str | None = None
         self._subscription = SUBSCRIPTION
 
@@ -94,31 +80,31 @@ class AzureNative(Servicer):
     async def Configure(
         self, request: provider_pb2.ConfigureRequest, context: Context
     ) -> provider_pb2.ConfigureResponse:
-        given = plain(decode_map(request.args))
-        if isinstance(given.get("location"), str):
-            self._location = given["location"]
-        if isinstance(given.get("subscriptionId"), str):
-            self._subscription = given["subscriptionId"]
+        settings = reveal(decode_map(request.args))
+        if isinstance(settings.get("location"), str):
+            self._location = settings["location"]
+        if isinstance(settings.get("subscriptionId"), str):
+            self._subscription = settings["subscriptionId"]
         await self._resume(context)
         return await super().Configure(request, context)
 
     async def _resume(self, context: Context) -> None:
-        """Have what a restart of this host took away made again, before anything is asked."""
+        """After a restart of this host, make its machines again before anything else."""
         resuming = self._azure.resume()
         if resuming is None:
             return
-        operation = Operation("", 0, self._engine)
-        await operation.log("info", "this host was restarted: making the machines again")
+        request = PluginRequest("", 0, self._engine)
+        await request.log("info", "this host was restarted: making the machines again")
         try:
-            await self._wait(operation, resuming)
+            await self._client.wait(request, resuming)
         except AzureError as error:
-            await context.abort(grpc.StatusCode.UNKNOWN, _said(error))
+            await context.abort(grpc.StatusCode.UNKNOWN, error_text(error))
 
     async def Check(
         self, request: provider_pb2.CheckRequest, context: Context
     ) -> provider_pb2.CheckResponse:
         native = await self._native(request.urn, context)
-        olds, news = plain(decode_map(request.olds)), without_nulls(decode_map(request.news))
+        olds, news = reveal(decode_map(request.olds)), without_nulls(decode_map(request.news))
         self._set_name(native, request, olds, news)
         if "location!" in native.shape and news.get("location") is None:
             location = self._default_location(olds, news)
@@ -129,7 +115,7 @@ class AzureNative(Servicer):
             provider_pb2.CheckFailure(
                 property=misfit.path, reason=f"property '{misfit.path}' {misfit.reason}"
             )
-            for misfit in native.check(plain(news))
+            for misfit in native.check(reveal(news))
         ]
         return provider_pb2.CheckResponse(inputs=encode_map(news), failures=failures)
 
@@ -140,7 +126,7 @@ class AzureNative(Servicer):
         olds: Properties,
         news: Properties,
     ) -> None:
-        """Names a resource that the program leaves unnamed, once, and notes that."""
+        """Name a resource that the program leaves unnamed, once, and mark its inputs so."""
         name = native.name_input
         if news.get(name) is not None:
             return
@@ -157,11 +143,11 @@ class AzureNative(Servicer):
         news[CREATE_BEFORE_DELETE] = True
 
     def _default_location(self, olds: Properties, news: Properties) -> str | Unknown | None:
-        """The location it had, else the configured one, else its resource group's."""
+        """The resource's former location, else the configured one, else its resource group's."""
         known = olds.get("location") or self._location
         if known is not None:
             return str(known)
-        group = plain(news.get("resourceGroupName"))
+        group = reveal(news.get("resourceGroupName"))
         if group is None or isinstance(group, Unknown):
             return group
         try:
@@ -174,10 +160,10 @@ class AzureNative(Servicer):
         self, request: provider_pb2.DiffRequest, context: Context
     ) -> provider_pb2.DiffResponse:
         native = await self._native(request.urn, context)
-        old, new = plain(decode_map(request.old_inputs)), plain(decode_map(request.news))
+        old, new = reveal(decode_map(request.old_inputs)), reveal(decode_map(request.news))
         moved = not _same_location(old.get("location"), new.get("location"))
         response = diff_response(
-            (found for found in differences(old, new) if moved or found[0] != "location"),
+            (found for found in find_differences(old, new) if moved or found[0] != "location"),
             lambda name: name in native.path or name in native.replaces,
         )
         response.deleteBeforeReplace = (
@@ -191,48 +177,53 @@ class AzureNative(Servicer):
         native = await self._native(request.urn, context)
         inputs = decode_map(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=encode_map(native.preview(plain(inputs))))
-        inputs = plain(inputs)
+            return provider_pb2.CreateResponse(
+                properties=encode_map(native.preview(reveal(inputs)))
+            )
+        inputs = reveal(inputs)
         resource_id = native.id(inputs, self._subscription)
-        operation = Operation(request.urn, request.timeout, self._engine)
-        work = self._create(operation, native, resource_id, inputs)
-        outputs = await self._finish(operation, work, request.properties, context)
+        creation = self._plugin_request(request)
+        work = self._create(creation, native, resource_id, inputs)
+        outputs = await self._finish(creation, work, request.properties, context)
         return provider_pb2.CreateResponse(id=outputs["id"], properties=encode_map(outputs))
 
     async def _create(
-        self, operation: Operation, native: NativeType, resource_id: str, inputs: Properties
+        self, request: PluginRequest, native: NativeType, resource_id: str, inputs: Properties
     ) -> Properties:
-        if self._get(native, resource_id) is not None:
+        if self._client.get(native, resource_id) is not None:
             raise FailedError(f"cannot create already existing resource '{resource_id}'")
-        return await self._put(operation, native, resource_id, native.body(inputs))
+        return await self._client.put(request, native, resource_id, native.body(inputs))
 
     async def Update(
         self, request: provider_pb2.UpdateRequest, context: Context
     ) -> provider_pb2.UpdateResponse:
         native = await self._native(request.urn, context)
-        inputs = plain(decode_map(request.news))
+        inputs = reveal(decode_map(request.news))
         if request.preview:
-            old = plain(decode_map(request.olds))
+            old = reveal(decode_map(request.olds))
             stable = {name: old[name] for name in ("name", "location") if name in old}
             return provider_pb2.UpdateResponse(
                 properties=encode_map({**native.preview(inputs), **stable})
             )
         body = native.body(inputs)
         self._maintain(native, request.id, inputs, body)
-        operation = Operation(request.urn, request.timeout, self._engine)
-        work = self._put(operation, native, request.id, body)
-        outputs = await self._finish(operation, work, request.news, context)
+        update = self._plugin_request(request)
+        work = self._client.put(update, native, request.id, body)
+        outputs = await self._finish(update, work, request.news, context)
         return provider_pb2.UpdateResponse(properties=encode_map(outputs))
 
     def _maintain(
         self, native: NativeType, resource_id: str, inputs: Properties, body: Properties
     ) -> None:
-        """Say again what the program leaves to resources of their own, so that it stays."""
+        """Send along what the program leaves to resources of their own, so that it stays.
+
+        Such as the subnets of a virtual network: Azure removes those that an update leaves out.
+        """
         if native.maintained is None or native.maintained in inputs:
             return
-        there = self._get(native, resource_id)
-        if there is not None:
-            kept = native.body(native.project(there))
+        current = self._client.get(native, resource_id)
+        if current is not None:
+            kept = native.body(native.project(current))
             body.setdefault("properties", {})[native.maintained] = kept["properties"][
                 native.maintained
             ]
@@ -241,34 +232,21 @@ class AzureNative(Servicer):
         self, request: provider_pb2.DeleteRequest, context: Context
     ) -> empty_pb2.Empty:
         native = await self._native(request.urn, context)
-        operation = Operation(request.urn, request.timeout, self._engine)
-
-        async def work() -> None:
-            while True:
-                try:
-                    deleting = self._azure.delete(request.id, native.api_version)
-                except AzureError as error:
-                    await self._other_operation(operation, request.id, error)
-                    continue
-                try:
-                    await self._wait(operation, deleting)
-                except AzureError as error:
-                    raise FailedError(_said(error)) from error
-                return
-
-        await self._carry_out(operation, work(), context)
+        deletion = self._plugin_request(request)
+        work = self._client.delete(deletion, native, request.id)
+        await self._carry_out(deletion, work, context)
         return empty_pb2.Empty()
 
     async def Read(
         self, request: provider_pb2.ReadRequest, context: Context
     ) -> provider_pb2.ReadResponse:
         native = await self._native(request.urn, context)
-        outputs = self._get(native, request.id)
+        outputs = self._client.get(native, request.id)
         if outputs is None:
             return provider_pb2.ReadResponse(id="")
         if request.HasField("inputs") and request.inputs.fields:
-            inputs = refreshed_inputs(
-                native, decode_map(request.inputs), plain(decode_map(request.properties)), outputs
+            inputs = refresh_inputs(
+                native, decode_map(request.inputs), reveal(decode_map(request.properties)), outputs
             )
         else:
             inputs = {**native.project(outputs), **native.path_inputs(request.id)}
@@ -280,7 +258,7 @@ class AzureNative(Servicer):
     async def Invoke(
         self, request: provider_pb2.InvokeRequest, context: Context
     ) -> provider_pb2.InvokeResponse:
-        arguments = plain(decode_map(request.args))
+        arguments = reveal(decode_map(request.args))
         if request.tok == "azure-native:authorization:getClientConfig":
             found = {
                 "clientId": SUBSCRIPTION,
@@ -288,7 +266,7 @@ class AzureNative(Servicer):
                 "subscriptionId": self._subscription,
                 "tenantId": SUBSCRIPTION,
             }
-            return _invoked(found)
+            return _invoke_response(found)
         native = FUNCTIONS.get(request.tok)
         if native is None:
             await context.abort(
@@ -301,13 +279,14 @@ class AzureNative(Servicer):
             resource_id = native.id(arguments, self._subscription)
             body = self._azure.get(resource_id, native.api_version)
         except (AzureError, KeyError) as error:
-            said = _said(error) if isinstance(error, AzureError) else f"missing argument {error}"
-            await context.abort(grpc.StatusCode.UNKNOWN, f"request failed {request.tok}: {said}")
+            missing = f"missing argument {error}"
+            reason = error_text(error) if isinstance(error, AzureError) else missing
+            await context.abort(grpc.StatusCode.UNKNOWN, f"request failed {request.tok}: {reason}")
             raise AssertionError("abort raises") from error
-        return _invoked(native.outputs_of(body))
+        return _invoke_response(native.outputs_of(body))
 
     async def _native(self, urn: str, context: Context) -> NativeType:
-        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        token = token_of(urn)
         if token not in TYPES:
             await context.abort(
                 grpc.StatusCode.UNIMPLEMENTED,
@@ -316,70 +295,10 @@ class AzureNative(Servicer):
             )
         return TYPES[token]
 
-    def _get(self, native: NativeType, resource_id: str) -> Properties | None:
-        """The resource's outputs, or None if there is no such resource."""
-        try:
-            return native.outputs_of(self._azure.get(resource_id, native.api_version))
-        except AzureError as error:
-            if error.status == 404:
-                return None
-            raise FailedError(_said(error)) from error
-
-    async def _put(
-        self, operation: Operation, native: NativeType, resource_id: str, body: Properties
-    ) -> Properties:
-        """PUT, wait, and read what there is then. Raises FailedError or PartialFailureError."""
-        while True:
-            try:
-                putting = self._azure.put(resource_id, body, native.api_version)
-                break
-            except AzureError as error:
-                await self._other_operation(operation, resource_id, error)
-        reason = ""
-        try:
-            await self._wait(operation, putting)
-        except AzureError as error:
-            reason = _said(error)
-        except asyncio.CancelledError:
-            reason = "no longer waited for; Azure goes on with it"
-        outputs = self._get(native, resource_id)
-        if outputs is None:
-            raise FailedError(reason or "it was deleted while it was being made")
-        if reason:
-            raise PartialFailureError(reason, resource_id, outputs)
-        return outputs
-
-    async def _other_operation(
-        self, operation: Operation, resource_id: str, error: AzureError
-    ) -> None:
-        """Wait for what is under way on the resource, as the official provider does."""
-        if error.code != "AnotherOperationInProgress":
-            raise FailedError(_said(error)) from error
-        await operation.log("info", "waiting for another operation on it to end", passing=True)
-        other = self._azure.operation(resource_id)
-        if other is None or other.status != "InProgress":  # on what it is in
-            await asyncio.sleep(POLL)
-            return
-        while (found := self._azure.poll(other.id)) and found.status == "InProgress":
-            await asyncio.sleep(POLL)
-
-    async def _wait(self, operation: Operation, azure_operation: str | None) -> None:
-        """Wait for the end, saying what is being done and for how long. Raises AzureError."""
-        begun, shown = time.monotonic(), 0
-        while (found := self._azure.poll(azure_operation)) and found.status == "InProgress":
-            elapsed = int(time.monotonic() - begun)
-            if elapsed > shown:
-                shown = elapsed
-                doing = found.message or "waiting for Azure"
-                await operation.log("info", f"{doing} … {elapsed} s", passing=True)
-            await asyncio.sleep(POLL)
-        if found is not None:
-            found.raise_error()
-
     async def _finish(
-        self, operation: Operation, work: Any, inputs: Any, context: Context
+        self, request: PluginRequest, work: Any, inputs: Any, context: Context
     ) -> Properties:
-        """Carry out a create or an update; what is half done is told to the engine as such."""
+        """Carry out a create or an update, and report to the engine what is half done."""
         outcome: PartialFailureError | None = None
 
         async def guarded() -> Properties:
@@ -391,14 +310,14 @@ class AzureNative(Servicer):
                 return {}
             return done
 
-        outputs: Properties = await self._carry_out(operation, guarded(), context)
+        outputs: Properties = await self._carry_out(request, guarded(), context)
         if outcome is not None:
             await context.abort_with_status(_partial_status(outcome, inputs))
         return outputs
 
 
 class _Status(grpc.Status):
-    """A gRPC status with details, as `abort_with_status` wants it."""
+    """A gRPC status with details, in the form that `abort_with_status` takes."""
 
     def __init__(self, message: str, details: status_pb2.Status) -> None:
         self.code = grpc.StatusCode.UNKNOWN
@@ -421,13 +340,7 @@ def _partial_status(partial: PartialFailureError, inputs: Any) -> _Status:
     )
 
 
-def _said(error: AzureError) -> str:
-    """Azure's error as the official provider shows it."""
-    target = f' Target="{error.target}"' if error.target else ""
-    return f'Status={error.status} Code="{error.code}" Message="{error.message}"{target}'
-
-
-def _invoked(values: Properties) -> provider_pb2.InvokeResponse:
+def _invoke_response(values: Properties) -> provider_pb2.InvokeResponse:
     response = provider_pb2.InvokeResponse()
     getattr(response, "return").CopyFrom(encode_map(values))
     return response
@@ -441,14 +354,14 @@ def _random_name(request: provider_pb2.CheckRequest) -> str:
 
 
 def _same_location(old: Any, new: Any) -> bool:
-    """Case and spaces do not matter in a location."""
+    """Whether two locations are the same: case and spaces do not matter."""
     if not isinstance(old, str) or not isinstance(new, str):
         return False
     return old.replace(" ", "").lower() == new.replace(" ", "").lower()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--emulator"]:  # who answers? see install.emulated_azure_answers
+    if sys.argv[1:] == ["--emulator"]:  # see install.emulated_azure_answers
         print(Instance.open().home)
     else:
-        serve(VERSION, {}, AzureNative)
+        serve(AzureNative)

@@ -1,4 +1,4 @@
-"""How pulumi-azure-native writes what ARM writes: flattened, path parameters among the inputs.
+"""Pulumi's form of ARM bodies: flattened, and with the parts of the id among the inputs.
 
 In ARM a virtual network is `{location, properties: {addressSpace, subnets: [{name, properties:
 {…}}]}}` under an id; in Pulumi it is `{resourceGroupName, virtualNetworkName, location,
@@ -22,10 +22,10 @@ from emulator.azure.names import (
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
-from emulator.plugins.provider import UNKNOWN, Properties, Unknown
+from emulator.plugins.values import UNKNOWN, Properties, Unknown
 
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
-"""The official provider's mark on inputs whose name it made up."""
+"""The official provider's mark on inputs whose name it generated."""
 
 _NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
 
@@ -34,9 +34,9 @@ _NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
 class NativeType:
     """One resource type of pulumi-azure-native 3.29.0.
 
-    `path` are the inputs that make up the id, the resource's own name last; `replaces` what
-    replaces the resource besides those; `maintained` the property that stays as it is when an
-    update does not mention it; `outputs` what Azure adds to the inputs.
+    `path` are the inputs that form the id, the resource's own name last; `replaces` are the other
+    inputs that replace the resource; `maintained` is the property that stays as it is when an
+    update does not mention it; `outputs` are what Azure adds to the inputs.
     """
 
     token: str
@@ -56,55 +56,55 @@ class NativeType:
 
     @property
     def shape(self) -> dict[str, Shape]:
-        """The inputs less the path, flattened."""
+        """The inputs without the path, flattened."""
         flat: dict[str, Shape] = flatten_shape(resource_type(self.arm).body)
         return flat
 
     @property
     def function(self) -> str:
-        """The token of the function that reads one."""
+        """The token of the function that reads such a resource."""
         module, _, name = self.token.rpartition(":")
         return f"{module}:get{name}"
 
     def check(self, inputs: Properties) -> list[Misfit]:
-        """What is wrong with the inputs, so far as their types tell."""
+        """The places where the inputs do not fit their types."""
         paths: dict[str, Shape] = {f"{name}!": "string" for name in self.path}
         marks: dict[str, Shape] = {CREATE_BEFORE_DELETE: "boolean", "azureApiVersion": "string"}
-        return list(misfits({**self.shape, **paths, **marks}, _any(inputs)))
+        return list(misfits({**self.shape, **paths, **marks}, _unknown_as_any(inputs)))
 
     def id(self, inputs: Properties, subscription: str) -> str:
-        """The ARM id that the inputs make up."""
+        """The ARM id that the inputs form."""
         group, *names = (inputs[name] for name in self.path)
         return str(ResourceId(subscription, group, self.arm, tuple(names) or (group,)))
 
     def path_inputs(self, resource_id: str) -> Properties:
-        """The inputs that an id is made of."""
+        """The inputs that form this id."""
         id_ = ResourceId.parse(resource_id)
         values = (id_.group,) if self.arm == GROUP else (id_.group, *id_.names)
         return dict(zip(self.path, values, strict=True))
 
     def body(self, inputs: Properties) -> Properties:
-        """The ARM body that the inputs mean."""
+        """The ARM body of the inputs."""
         body: Properties = _to_arm(resource_type(self.arm).body, inputs)
         return body
 
     def outputs_of(self, body: Properties) -> Properties:
-        """The outputs that an ARM body means."""
+        """The outputs of an ARM body."""
         outputs: Properties = body if self.arm == GROUP else _flatten(body)
         return {**outputs, "azureApiVersion": self.api_version}
 
     def preview(self, inputs: Properties) -> Properties:
-        """The outputs so far as inputs tell them; everything else is unknown."""
+        """The outputs as far as the inputs determine them; everything else is unknown."""
         return {**_preview(self.shape, inputs), **dict.fromkeys(self.outputs, UNKNOWN)}
 
     def project(self, outputs: Properties) -> Properties:
-        """Of the outputs, what could be inputs."""
+        """The part of the outputs that can be inputs."""
         projected: Properties = _project(self.shape, outputs)
         return projected
 
 
 def flatten_shape(shape: Shape) -> Shape:
-    """A shape as Pulumi writes it."""
+    """A shape in Pulumi's form."""
     if isinstance(shape, list):
         return [flatten_shape(shape[0])]
     if not isinstance(shape, dict):
@@ -167,12 +167,12 @@ def _preview(shape: Shape, value: Any) -> Any:
     }
 
 
-def _any(value: Any) -> Any:
+def _unknown_as_any(value: Any) -> Any:
     if isinstance(value, Unknown):
         return ANY
     if isinstance(value, dict):
-        return {name: _any(each) for name, each in value.items()}
-    return [_any(each) for each in value] if isinstance(value, list) else value
+        return {name: _unknown_as_any(each) for name, each in value.items()}
+    return [_unknown_as_any(each) for each in value] if isinstance(value, list) else value
 
 
 _IN_NETWORK = ("id", "name", "type", "etag", "provisioningState", "azureApiVersion")

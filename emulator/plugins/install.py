@@ -1,8 +1,9 @@
 """Puts the plugins that the program needs into an instance's PULUMI_HOME.
 
-azure-native is always the emulator's own. For the rest the official plugin is used where it is
-on PATH, beside the Pulumi CLI, in the user's own Pulumi folder, or can be downloaded; a stand-in
-takes over where none of these holds. A download is tried once for an instance.
+azure-native is always the emulator's own, and so is command in plan mode, where nothing may run.
+For the rest the official plugin is used if it is on PATH, beside the Pulumi CLI or in the user's
+own Pulumi folder, or if it can be downloaded; a download is tried once for an instance. Otherwise
+a stand-in of `emulator/offline` is used, if that folder is there.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-from emulator.instance import Instance
+from emulator.instance import Instance, in_plan_mode
 
 # Earlier versions wrote a longer line that starts like this; it must be found, too.
 _MARK = "# A stand-in of the emulated Azure"
 _DOWNLOAD_TIMEOUT = 60
+_OFFLINE = "emulator.offline"
+_RESOURCE_PLUGINS = ("command", "tls", "random")
+
+
+class MissingPluginError(Exception):
+    """No official plugin was found and there is no stand-in; the message says what to install."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin by kind (resource, language), name and the version that the program's SDK wants."""
+    """A plugin by kind (resource, language), name and the version that the program's SDK needs."""
 
     kind: str
     name: str
@@ -42,45 +50,62 @@ class Plugin:
         return f"{self.kind}-{self.name}-v{self.version}"
 
     @property
-    def module(self) -> str:
-        """The module that answers for it where the official one does not."""
-        if self.name == "azure-native":
-            return "emulator.plugins.azure_native"
-        return f"emulator.offline.{'language_' if self.kind == 'language' else ''}{self.name}"
+    def stand_in(self) -> str | None:
+        """The module that stands in for the official plugin; None if there is none."""
+        module = f"{_OFFLINE}.{'language_' if self.kind == 'language' else ''}{self.name}"
+        try:
+            return module if find_spec(module) else None
+        except ModuleNotFoundError:
+            return None
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What answers for a plugin, and why."""
+class PluginChoice:
+    """Which executable answers for a plugin, and why."""
 
     plugin: Plugin
     official: bool
     reason: str
 
     def __str__(self) -> str:
-        who = "official" if self.official else "stand-in"
-        return f"{self.plugin.name} {self.plugin.version}: {who} ({self.reason})"
+        source = "official" if self.official else "stand-in"
+        return f"{self.plugin.name} {self.plugin.version}: {source} ({self.reason})"
 
 
-def install(instance: Instance, pulumi_cli: Path, official: bool = True) -> list[Choice]:
-    """Install every plugin and say what was chosen; idempotent, and quick when nothing is to do.
+def install(
+    instance: Instance, pulumi_cli: Path, *, official: bool = True, plan: bool | None = None
+) -> list[PluginChoice]:
+    """Install every plugin and return what was chosen. Quick when nothing is left to do.
 
     `pulumi_cli` is the executable that will run with `instance.pulumi_home` as its PULUMI_HOME.
-    Without `official` the stand-ins are taken even where the official plugins can be had.
+    Without `official`, a stand-in is used wherever there is one. `plan` says whether the instance
+    is used in plan mode; the default is what the environment says.
+
+    Raises MissingPluginError.
     """
+    plan = in_plan_mode() if plan is None else plan
     needed = [
-        *(
-            Plugin("resource", name, version(f"pulumi-{name}"))
-            for name in ("command", "tls", "random")
-        ),
+        Plugin("resource", "azure-native", version("pulumi-azure-native")),
+        *(Plugin("resource", each, version(f"pulumi-{each}")) for each in _RESOURCE_PLUGINS),
         Plugin("language", "python", version("pulumi")),
     ]
-    azure = Plugin("resource", "azure-native", version("pulumi-azure-native"))
-    chosen = [_stand_in(instance, azure, "Azure on this machine")]
-    if not official:
-        return chosen + [_stand_in(instance, plugin, "asked for") for plugin in needed]
-    _try_downloads(instance, pulumi_cli, [plugin for plugin in needed if plugin.kind == "resource"])
-    return chosen + [_choose(instance, pulumi_cli, plugin) for plugin in needed]
+    own: dict[Plugin, tuple[str, str]] = {}
+    for plugin in needed:
+        if plugin.name == "azure-native":
+            own[plugin] = ("emulator.plugins.azure_native", "Azure on this machine")
+        elif plan and plugin.name == "command":
+            own[plugin] = ("emulator.plugins.recorder", "plan mode runs nothing")
+        elif plugin.stand_in and not official:
+            own[plugin] = (plugin.stand_in, "stand-ins were requested")
+    written = [
+        _write_own(instance, plugin, module, reason) for plugin, (module, reason) in own.items()
+    ]
+    others = [plugin for plugin in needed if plugin not in own]
+    _try_downloads(instance, pulumi_cli, [plugin for plugin in others if plugin.kind == "resource"])
+    choices = {plugin: _choose(instance, pulumi_cli, plugin) for plugin in others}
+    if missing := [plugin for plugin, choice in choices.items() if choice is None]:
+        raise MissingPluginError(_explain_missing(missing))
+    return written + [choice for choice in choices.values() if choice]
 
 
 def emulated_azure_answers(instance: Instance) -> bool:
@@ -89,34 +114,55 @@ def emulated_azure_answers(instance: Instance) -> bool:
     found = list(plugins.glob("resource-azure-native-v*/pulumi-resource-azure-native"))
     if len(found) != 1:
         return False
-    asked = subprocess.run(
+    answer = subprocess.run(
         [found[0], "--emulator"],
         env=os.environ | {"OLLAMAZURE_EMULATOR": str(instance.home)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() == str(instance.home)
+    return answer.stdout.strip() == str(instance.home)
 
 
-def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> Choice:
-    installed = instance.pulumi_home / "plugins" / plugin.folder
+def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoice | None:
+    """Make the engine find the plugin; returns None when neither kind of it can be had."""
+    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
     if (pulumi_cli.resolve().parent / plugin.executable).exists():
-        return Choice(plugin, True, f"beside {pulumi_cli}")
-    if found := _official(plugin):
-        _link(found, installed / plugin.executable)
-        return Choice(plugin, True, f"found at {found}")
-    if not _is_stand_in(installed / plugin.executable):
-        if (installed / plugin.executable).exists():
-            return Choice(plugin, True, "downloaded")
-        shutil.rmtree(installed, ignore_errors=True)
-    if plugin.kind == "language":
-        return _stand_in(instance, plugin, "the official one is neither on PATH nor beside the CLI")
-    return _stand_in(instance, plugin, "the official one cannot be downloaded here")
+        return PluginChoice(plugin, True, f"beside {pulumi_cli}")
+    if found := _find_official(plugin):
+        _link(found, executable)
+        return PluginChoice(plugin, True, f"found at {found}")
+    if _is_our_own(executable) and _aside(executable).exists():
+        _aside(executable).replace(executable)
+    if not _is_our_own(executable):
+        if executable.exists():
+            return PluginChoice(plugin, True, "downloaded")
+        shutil.rmtree(executable.parent, ignore_errors=True)
+    if plugin.stand_in is None:
+        shutil.rmtree(executable.parent, ignore_errors=True)
+        return None
+    reason = (
+        "the official one is neither on PATH nor beside the CLI"
+        if plugin.kind == "language"
+        else "the official one cannot be downloaded here"
+    )
+    return _write_own(instance, plugin, plugin.stand_in, reason)
 
 
-def _official(plugin: Plugin) -> Path | None:
-    """The official plugin where it is on this machine already: on PATH, or kept for the user."""
+def _explain_missing(missing: list[Plugin]) -> str:
+    lines = ["Pulumi needs plugins that are neither installed here nor can be downloaded:"]
+    for plugin in missing:
+        lines.append(
+            f"  {plugin.executable} {plugin.version}: it comes with Pulumi; put it on PATH"
+            if plugin.kind == "language"
+            else f"  {plugin.executable} {plugin.version}: put it on PATH, or run"
+            f" `pulumi plugin install resource {plugin.name} {plugin.version}`"
+        )
+    return "\n".join(lines)
+
+
+def _find_official(plugin: Plugin) -> Path | None:
+    """The official plugin if this machine already has it: on PATH, or in the user's own folder."""
     if on_path := shutil.which(plugin.executable):
         return Path(on_path)
     kept = Path.home() / ".pulumi" / "plugins" / plugin.folder / plugin.executable
@@ -124,7 +170,7 @@ def _official(plugin: Plugin) -> Path | None:
 
 
 def _link(official: Path, place: Path) -> None:
-    """Make `place` a link to the official executable, whatever stood there."""
+    """Make `place` a link to the official executable; replace what is there."""
     if place.is_symlink() and place.readlink() == official:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -133,10 +179,12 @@ def _link(official: Path, place: Path) -> None:
 
 
 def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) -> None:
-    """Let the CLI download what is not here, once for each version in the life of an instance."""
+    """Let the CLI download what is missing, once for each version in the life of an instance."""
     noted = instance.home / "plugins-tried.json"
     tried: list[str] = json.loads(noted.read_text()) if noted.exists() else []
-    wanted = [plugin for plugin in plugins if plugin.folder not in tried and not _official(plugin)]
+    wanted = [
+        plugin for plugin in plugins if plugin.folder not in tried and not _find_official(plugin)
+    ]
     if not wanted:
         return
     with ThreadPoolExecutor() as pool:
@@ -157,28 +205,35 @@ def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
             command, env=environment, capture_output=True, timeout=_DOWNLOAD_TIMEOUT, check=True
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
-        # What a download leaves half done would pass for an installed plugin.
+        # Pulumi would take the rest of a broken download for an installed plugin.
         for left in (instance.pulumi_home / "plugins").glob(f"{plugin.folder}*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def _stand_in(instance: Instance, plugin: Plugin, reason: str) -> Choice:
-    """Write the executable that starts our module, with this Python, from this project."""
-    start = f"from emulator.plugins.start import start; start({plugin.module!r})"
+def _write_own(instance: Instance, plugin: Plugin, module: str, reason: str) -> PluginChoice:
+    """Write an executable that starts one of our modules, with this Python, from this project."""
+    start = f"from emulator.plugins.start import start; start({module!r})"
     script = "\n".join(
         ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")
     )
     executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
-    if not _is_stand_in(executable) or executable.read_text() != script:
+    if not _is_our_own(executable) or executable.read_text() != script:
+        if executable.exists() and not executable.is_symlink() and not _is_our_own(executable):
+            executable.replace(_aside(executable))
         executable.parent.mkdir(parents=True, exist_ok=True)
         fresh = executable.with_name(f".{executable.name}.{os.getpid()}")
         fresh.write_text(script)
         fresh.chmod(0o755)
         fresh.replace(executable)
-    return Choice(plugin, False, reason)
+    return PluginChoice(plugin, False, reason)
 
 
-def _is_stand_in(executable: Path) -> bool:
+def _aside(executable: Path) -> Path:
+    """Where a downloaded plugin waits while plan mode's recorder is in its place."""
+    return executable.with_name(f"{executable.name}.official")
+
+
+def _is_our_own(executable: Path) -> bool:
     if executable.is_symlink() or not executable.exists():
         return False
     with executable.open("rb") as file:

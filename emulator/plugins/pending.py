@@ -1,9 +1,9 @@
-"""What a killed run had begun to create, taken into its stack's state.
+"""Adds to a stack's state what a killed run had started to create.
 
-Pulumi notes in the state what it begins and forgets it when it ends. After a kill the note is all
-there is: the resource may exist in Azure (whose worker goes on without its caller), and a new run
-would answer that it cannot create what exists. So each noted creation is settled with Azure: what
-exists is adopted, the rest forgotten. Nothing is ever deleted.
+Pulumi notes each operation in the state when it starts, and removes the note when it ends. After a
+kill only the note is left: the resource may exist in Azure, whose worker goes on without its
+caller, and a new run would fail because it cannot create what exists. So each noted creation is
+looked up in Azure: what exists is adopted, the rest is dropped. Nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Exported = dict[str, Any]
 
 
 def resolve_pending(exported: Exported, instance: Instance) -> Exported:
-    """An exported stack (`pulumi stack export`) with no operation pending, to be imported again.
+    """An exported stack (`pulumi stack export`) without pending operations, for `stack import`.
 
-    Waits for what Azure is still making. Secrets stay encrypted, as they are in the export. A
+    Waits for operations that Azure has not finished. Secrets stay encrypted as in the export. A
     resource whose creation failed is adopted with that failure: the next run updates it.
     """
     settled = copy.deepcopy(exported)
@@ -33,21 +33,21 @@ def resolve_pending(exported: Exported, instance: Instance) -> Exported:
     azure = Azure(instance)
     for operation in deployment.pop("pending_operations", None) or []:
         if operation["type"] == "creating":
-            adopted = _adopted(azure, deployment, operation["resource"])
+            adopted = _adopt(azure, deployment, operation["resource"])
             if adopted is not None:
                 _insert(deployment["resources"], adopted)
     return settled
 
 
-def _adopted(azure: Azure, deployment: Exported, noted: Exported) -> Exported | None:
-    """The noted resource as the state would hold it, if Azure has it."""
+def _adopt(azure: Azure, deployment: Exported, noted: Exported) -> Exported | None:
+    """The noted resource in the form of the state; None if Azure does not have it."""
     native = TYPES.get(noted["type"])
     inputs = noted.get("inputs", {})
     if native is None or not all(isinstance(inputs.get(name), str) for name in native.path):
         return None
     resource_id = native.id(inputs, _subscription(deployment, noted))
     begun = azure.operation(resource_id)
-    with contextlib.suppress(AzureError):  # what failed shows in what there is
+    with contextlib.suppress(AzureError):  # a failure is in the resource itself
         azure.wait(begun.id if begun else None)
     try:
         body = azure.get(resource_id)
@@ -67,7 +67,7 @@ def _adopted(azure: Azure, deployment: Exported, noted: Exported) -> Exported | 
 
 
 def _subscription(deployment: Exported, noted: Exported) -> str:
-    """The subscription that the resource's provider was configured with."""
+    """The subscription in the configuration of the resource's provider."""
     provider, _, _ = noted.get("provider", "").rpartition("::")
     for resource in deployment.get("resources", []):
         if resource["urn"] == provider:
@@ -76,7 +76,7 @@ def _subscription(deployment: Exported, noted: Exported) -> str:
 
 
 def _insert(resources: list[Exported], adopted: Exported) -> None:
-    """Put the resource in the place of the one it replaces, else last, after all it needs."""
+    """Insert the resource in place of the one it replaces, else last, after all that it needs."""
     for index, former in enumerate(resources):
         if former["urn"] == adopted["urn"] and not former.get("delete"):
             resources[index] = adopted

@@ -1,7 +1,7 @@
 """Starts a plugin's module in a process of its own; see `install`.
 
-The SDK's package imports all of itself with any part of it, which takes longer than the rest of a
-plugin. A plugin needs the generated protocol alone, so it gets the two packages around it empty.
+Importing any part of Pulumi's SDK imports all of it, which takes longer than the rest of a plugin.
+A plugin needs only the generated protocol, so the two packages around that are left empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def start(module: str) -> None:
-    """Be the plugin `module`; the engine's address is the last argument of the process."""
+    """Run the plugin `module`; the engine's address is the last argument of the process."""
     for name in ("pulumi", "pulumi.runtime"):
         spec = importlib.util.find_spec(name)
         if spec is None:

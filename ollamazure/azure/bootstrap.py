@@ -4,7 +4,7 @@ Each stack has its own, in the resource group `ollamazure-<stack>-state`: a stor
 Pulumi's state, a vault with the key that encrypts the secrets in it, and two managed identities
 that GitHub's jobs sign in as without a stored secret. One deploys; the other only reads, for
 previews and for the nightly drift check. docs/how-to/bootstrap-azure.md lists their roles, and
-docs/explanation/decisions/0016-rights-of-the-workflows.md gives the reasons.
+docs/explanation/decisions/0016-permissions-of-the-workflows.md gives the reasons.
 
 Everything is printed before it is created. What exists stays as it is, so a bootstrap may run again
 at any time. It must run twice: the two resource groups of a deployment exist only after the first

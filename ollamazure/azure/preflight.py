@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.azure.az import AzError, AzureCli, run_az
 from ollamazure.azure.region import Region, belongs_to
 from ollamazure.azure.stack_file import StackFile
-from ollamazure.settings.problems import command
-from ollamazure.settings.stack import Settings, SettingsError
+from ollamazure.settings.problems import SettingsError, command
+from ollamazure.settings.stack import Settings
+from ollamazure.sizing.plan import SizingError, make_plan
 
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 # RFC 5737: no machine has such an address.
@@ -108,11 +109,11 @@ def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[
     try:
         settings = stack.settings()
         findings.append(Finding(f"settings: Pulumi.{stack.name}.yaml is valid"))
-        plan = sizing.plan(settings)
+        plan = make_plan(settings)
         size = plan.vm_size.name
         findings.append(Finding(f"models: {size} holds {', '.join(settings.models)}"))
         findings.append(Finding(f"cost: {plan.monthly_cost}"))
-    except (SettingsError, sizing.SizingError) as error:
+    except (SettingsError, SizingError) as error:
         fixes = ["fix the settings above, then run this again"]
         if "ollamazure:sshClients" not in stack.config:
             fixes.append(FIND_ADDRESS)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ollamazure.names import GroupNames, group_names
+from ollamazure.settings.load import parse
 from ollamazure.settings.problems import NAMESPACE
 from ollamazure.settings.stack import Settings
 
@@ -49,7 +50,7 @@ class StackFile:
                 raw[name] = "an encrypted value"
             else:
                 raw[name] = value if isinstance(value, str) else json.dumps(value)
-        return Settings.parse(raw, frozenset(secrets))
+        return parse(raw, frozenset(secrets))
 
     def subscription_arguments(self) -> tuple[str, ...]:
         """The subscription that Pulumi will use, for `az`; empty when it is `az`'s default."""

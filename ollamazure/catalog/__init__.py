@@ -1,6 +1,6 @@
-"""The project's data (the YAML files beside this one) as typed, frozen objects.
+"""The project's data as typed, frozen objects, read from the YAML files in this folder.
 
-Nothing is computed here but what a record says of itself: what fits where is in sizing.py.
+What follows from the data, such as which model fits which size, is in ollamazure/sizing/.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Record(BaseModel):
 
 
 class Pin(Record):
-    """A pinned version and why it is the one."""
+    """A pinned version, with the reason for it and its source."""
 
     version: str
     reason: str
@@ -51,13 +51,13 @@ class ContainerImage(Pin):
     digest: str
 
     def reference(self, *, tag: str | None = None) -> str:
-        """The image as Podman takes it, with another tag on request.
+        """The image's full reference for Podman, with another tag if one is given.
 
-        The catalog's digest belongs to the catalog's tag, so another tag goes without it.
+        The catalog's digest belongs to the catalog's tag, so another tag has no digest.
         """
-        chosen = tag or self.tag
-        digest = f"@{self.digest}" if self.digest and chosen == self.tag else ""
-        return f"{self.registry}/{self.repository}:{chosen}{digest}"
+        tag = tag or self.tag
+        digest = f"@{self.digest}" if self.digest and tag == self.tag else ""
+        return f"{self.registry}/{self.repository}:{tag}{digest}"
 
 
 class Versions(Record):
@@ -70,14 +70,14 @@ class Versions(Record):
 
 
 class SlidingWindow(Record):
-    """Layers that remember the last `window` tokens only."""
+    """Layers that only remember the last `window` tokens."""
 
     layers: int
     window: int
 
 
 class Model(Record):
-    """A model of Ollama's library; sizes as ollamazure/catalog/models.yaml explains them."""
+    """A model of Ollama's library; models.yaml explains the figures."""
 
     name: str
     kind: Literal["chat", "embedding"]
@@ -99,7 +99,7 @@ class Model(Record):
 
 
 class Gpu(Record):
-    """The GPUs of a size; memory in GiB, of all of them together."""
+    """The GPUs of a size, with the memory of all of them in GiB."""
 
     count: int
     memory_gib: float
@@ -108,7 +108,7 @@ class Gpu(Record):
 class VmSize(Record):
     """A VM size as Microsoft documents it; memory and disks in GiB.
 
-    `unsupported` says why the program refuses it.
+    `unsupported` is the reason why the program refuses it.
     """
 
     name: str
@@ -131,21 +131,21 @@ class VmSize(Record):
 
     @property
     def machine_class(self) -> str:
-        """What a running machine cannot change: a size of another class needs a new one."""
+        """What a running machine cannot change: a size of another class needs a new machine."""
         temp = "temp" if self.temp_disk_gib else "notemp"
         gpu = "-gpu" if self.gpu else ""
         return f"{self.architecture}-{self.disk_controller}-{temp}{gpu}".lower()
 
 
 class MonthlyPrices(Record):
-    """What stands beside the machine, in dollars a month."""
+    """What is paid in addition to the machine, in dollars a month."""
 
     public_address: float
     standard_ssd: dict[int, float]
 
 
 class Prices(Record):
-    """ollamazure/catalog/prices.yaml: dollars, and how far they can be trusted."""
+    """ollamazure/catalog/prices.yaml: prices, their date, and whether they were verified."""
 
     currency: str
     date: date
@@ -156,7 +156,7 @@ class Prices(Record):
 
 
 class WebuiPermissions(Record):
-    """ollamazure/catalog/open-webui-permissions.yaml: by Open WebUI's names."""
+    """ollamazure/catalog/open-webui-permissions.yaml, with Open WebUI's names."""
 
     version: str
     defaults: dict[str, dict[str, bool]]
@@ -174,18 +174,18 @@ def versions() -> Versions:
 
 @cache
 def locations() -> tuple[str, ...]:
-    """Azure's public regions, by the name the API takes."""
+    """Azure's public regions, by their names in the API."""
     return tuple(_read("locations.yaml"))
 
 
 @cache
 def models() -> Mapping[str, Model]:
-    """Models by name, and by each of their other names."""
-    found = [
+    """Models by name, and by each of their aliases."""
+    listed = [
         Model.model_validate({"name": name, **entry})
         for name, entry in _read("models.yaml").items()
     ]
-    return {name: model for model in found for name in (model.name, *model.aliases)}
+    return {name: model for model in listed for name in (model.name, *model.aliases)}
 
 
 def chat_models(names: Iterable[str]) -> tuple[str, ...]:
@@ -216,17 +216,17 @@ def vm_sizes() -> Mapping[str, VmSize]:
 
 @cache
 def rank() -> tuple[VmSize, ...]:
-    """The sizes `vmSize: auto` tries, in this order."""
+    """The sizes that `vmSize: auto` tries, in this order."""
     return tuple(vm_sizes()[name] for name in _read("vm_sizes.yaml")["rank"])
 
 
 @cache
 def prices() -> Prices:
-    """The prices estimates are made with."""
+    """The prices for estimates."""
     return Prices.model_validate(_read("prices.yaml"))
 
 
 @cache
 def webui_permissions() -> WebuiPermissions:
-    """What Open WebUI can allow its users, and what it does allow unless the settings say more."""
+    """What Open WebUI can allow its users, and what it allows unless the settings allow more."""
     return WebuiPermissions.model_validate(_read("open-webui-permissions.yaml"))

@@ -1,1 +1,1 @@
-"""The settings of a stack: fields, loading, checks, and the words of their problems."""
+"""The settings of a stack: fields, loading, checks, and the wording of problems."""

@@ -1,249 +1,380 @@
-"""Whether what a stack declares fits together: nobody named twice, nobody named who is not there.
+"""Whether the settings fit together: the second pass, over settings whose values are all valid.
 
-Pure; each check yields all that it finds, with the right value where one is near. What is not
-known, because it is bad itself or could not be read, is missed by nobody.
+Each check is a plain function of the settings that yields what it finds. If a value is invalid by
+itself, load.py puts an example in its place and drops the findings that rest on the example. For
+that, each finding names in `rests_on` the other values that it follows from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from ollamazure import catalog
-from ollamazure.settings.problems import Wrong, command, did_you_mean
+from ollamazure.settings.base import slug
+from ollamazure.settings.documents import fault_of_all, fault_of_path
+from ollamazure.settings.problems import Violation, command, did_you_mean, hint
+from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
-from ollamazure.settings.types import model_id, that_chat
-from ollamazure.settings.workspace import (
-    Access,
-    Banner,
-    KnowledgeBase,
-    Permissions,
-    Preset,
-    Prompt,
-    User,
-    UserGroup,
-    membership,
-    slug,
-)
+from ollamazure.settings.stack import Settings, azure_name
+from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
+from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset, membership
 
-CHAT_ONLY = "chat-only"
-Path = tuple[str | int, ...]
-Known = Mapping[str, Any]
+# Names of all groups, users and so on: a reference to them rests on every one.
+GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
+KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
+# The groups of all users follow from these.
+MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
+SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
 
-def users(declared: Sequence[User], known: Known) -> Iterator[Wrong]:
-    """E-mails that are there twice, groups that are not, and members who are not."""
-    emails = [user.email for user in declared]
-    admin = known.get("admin_email")
-    yield from _twice("users", "email", emails)
-    for index, user in enumerate(declared):
-        if user.email == admin:
-            reason = "it is the administrator's, see adminEmail"
-            yield Wrong(("users", index, "email"), user.email, reason, superfluous=("users", index))
-        yield from _groups(("users", index, "groups"), user.groups, known)
-    for index, group in enumerate(known.get("groups", ())):
-        yield from _unknown(("groups", index, "members"), group.members, emails, "user")
+def cross_check(settings: Settings) -> list[Violation]:
+    """Everything that does not fit together."""
+    checks = (
+        models, context_length, certificate, dns_label, passwords, sign_in, sign_in_secret,
+        unique_names, references, accesses, permissions, presets, default_model, files,
+    )  # fmt: skip
+    return list(chain.from_iterable(check(settings) for check in checks))
 
 
-def groups(declared: Sequence[UserGroup], known: Known) -> Iterator[Wrong]:
-    """Names that are there twice, and permissions that Open WebUI does not have."""
-    yield from _twice("groups", "name", [group.name for group in declared])
-    for index, group in enumerate(declared):
-        yield from _permissions(("groups", index, "permissions"), group.permissions, known)
+def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
+    """Models that a mapping names twice, with and without the tag latest.
+
+    It reads the values as they were written: the typed settings hold one of the two only.
+    """
+    for key in ("modelAccess", "modelMemoryGiB"):
+        names = values[key] if isinstance(values.get(key), dict) else {}
+        for name in names:
+            full = f"{name}:latest"
+            if full in names:
+                reason = f"it is the same model as {name}"
+                yield Violation((key, full), full, reason, remove=(key, full))
 
 
-def knowledge(declared: Sequence[KnowledgeBase], known: Known) -> Iterator[Wrong]:
-    """Names that are there twice."""
-    yield from _twice("knowledge", "name", [base.name for base in declared])
-    yield from _accesses("knowledge", declared, known)
-
-
-def presets(declared: Sequence[Preset], known: Known) -> Iterator[Wrong]:
-    """Ids that are there twice or belong to a model, and what they refer to in vain."""
-    yield from _twice("presets", "id", [preset.id for preset in declared])
-    bases = [base.name for base in known.get("knowledge", ())]
-    models = known.get("models")
-    for index, preset in enumerate(declared):
-        path: Path = ("presets", index)
-        if models is not None:
-            if model_id(preset.id) in models:
-                other = f"{preset.id}-preset"
-                yield Wrong((*path, "id"), preset.id, "a model has this name", instead=other)
-            yield from _model((*path, "baseModel"), preset.base_model, models)
-        if "knowledge" in known:
-            yield from _unknown((*path, "knowledge"), preset.knowledge, bases, "knowledge base")
-        yield from _closed(path, preset, known)
-    yield from _accesses("presets", declared, known)
-
-
-def prompts(declared: Sequence[Prompt], known: Known) -> Iterator[Wrong]:
-    """Commands that are there twice."""
-    yield from _twice("prompts", "command", [prompt.command for prompt in declared])
-    yield from _accesses("prompts", declared, known)
-
-
-def banners(declared: Sequence[Banner], known: Known) -> Iterator[Wrong]:
-    """Banners that say the same."""
-    del known
-    yield from _twice("banners", "content", [banner.content for banner in declared])
-
-
-def default_model(declared: str | None, known: Known) -> Iterator[Wrong]:
-    """A default that is neither a model nor a preset."""
-    if declared is None or "models" not in known or "presets" not in known:
-        return
-    presets = [preset.id for preset in known["presets"]]
-    offered = [*that_chat(known["models"]), *presets]
-    if declared not in presets and model_id(declared) not in offered:
-        near = did_you_mean(declared, offered)
-        hint = f", did you mean {near}?" if near else ""
-        reason = f"no such model that chats and no such preset is declared{hint}"
-        yield Wrong(("defaultModel",), declared, reason, instead=near or offered[0])
-
-
-def default_permissions(declared: Permissions, known: Known) -> Iterator[Wrong]:
-    """Permissions that Open WebUI does not have."""
-    yield from _permissions(("defaultPermissions",), declared, known)
-
-
-def model_access(declared: Mapping[str, Access], known: Known) -> Iterator[Wrong]:
-    """Models that are not installed, and whom they are for in vain."""
-    names = [model_id(key) for key in declared]
-    for index, (key, access) in enumerate(declared.items()):
-        path: Path = ("modelAccess", key)
-        if names[index] in names[:index]:
-            yield Wrong(path, key, "the model is there more than once")
-        elif "models" in known and names[index] not in known["models"]:
-            near = did_you_mean(names[index], known["models"])
-            hint = f", did you mean {near}?" if near else ""
-            yield Wrong(path, key, f"it is not one of models{hint}")
-        yield from _access(path, access, known)
-
-
-def sign_in(declared: SignIn | None, known: Known) -> Iterator[Wrong]:
-    """A provider that sends nobody back, and groups that somebody else fills, too."""
-    if declared is None:
-        return
-    bare = all(known.get(name, "") is None for name in ("domain", "dns_label"))
-    if declared.tenant and bare:
-        reason = "Microsoft Entra ID sends nobody back to a bare address, set dnsLabel or domain"
-        fix = command(("dnsLabel",), "our-team-chat")
-        yield Wrong(("signIn", "tenant"), declared.tenant, reason, fix=fix)
-    path: Path = ("signIn", "groups")
-    yield from _groups(path, declared.groups, known)
-    named = membership(known.get("users", ()), known.get("groups", ()))
-    for index, name in enumerate(declared.groups):
-        if any(name in of_user for of_user in named.values()):
-            reason = "the settings name its members, and at each sign-in the provider would"
-            yield Wrong((*path, index), name, reason)
-
-
-CHECKS: Mapping[str, Callable[[Any, Known], Iterator[Wrong]]] = {
-    check.__name__: check
-    for check in (
-        groups,
-        users,
-        knowledge,
-        presets,
-        prompts,
-        banners,
-        default_model,
-        default_permissions,
-        model_access,
-        sign_in,
-    )
-}
-
-
-def _twice(key: str, field: str, values: Sequence[str]) -> Iterator[Wrong]:
-    """Values that repeat a former one, or differ from it only by what a file's name cannot hold."""
-    slugs = [slug(value) for value in values]
-    for index, value in enumerate(values):
-        first = values[slugs.index(slugs[index])]
-        if slugs.index(slugs[index]) != index:
-            same = "it is there more than once" if first == value else f"it is too like {first}"
-            yield Wrong((key, index, field), value, same, superfluous=(key, index))
-
-
-def _unknown(path: Path, named: Sequence[str], known: Sequence[str], kind: str) -> Iterator[Wrong]:
-    for index, name in enumerate(named):
+def models(settings: Settings) -> Iterator[Violation]:
+    """Models that are unknown or repeated, and a list without one that answers questions."""
+    known = (*catalog.models(), *settings.model_memory_gib)
+    located: list[tuple[SettingPath, str]] = [
+        (("models", i), n) for i, n in enumerate(settings.models)
+    ]
+    for index, (path, name) in enumerate(located):
+        yield from _repetitions(path, name, located[:index])
         if name not in known:
             near = did_you_mean(name, known)
-            hint = f", did you mean {near}?" if near else ""
-            yield Wrong((*path, index), name, f"no such {kind} is declared{hint}", instead=near)
+            reason = f"ollamazure/catalog/models.yaml does not know it{hint(near)}"
+            fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
+            rests_on = (("modelMemoryGiB",),)
+            yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
+    if not catalog.chat_models(settings.models):
+        reason = "none of them answers questions; they only turn text into numbers for the search"
+        yield Violation(("models",), list(settings.models), reason)
 
 
-def _groups(path: Path, named: Sequence[str], known: Known) -> Iterator[Wrong]:
-    if "groups" in known:
-        names = [CHAT_ONLY, *(group.name for group in known["groups"])]
-        yield from _unknown(path, named, names, "group")
+def _installed(settings: Settings) -> tuple[str, ...]:
+    """The models that references may name; of an unknown one also the name that is suggested."""
+    known = (*catalog.models(), *settings.model_memory_gib)
+    near = [did_you_mean(name, known) for name in settings.models if name not in known]
+    return (*settings.models, *filter(None, near))
 
 
-def _access(path: Path, access: Access, known: Known) -> Iterator[Wrong]:
-    yield from _groups((*path, "groups"), access.groups, known)
-    if "users" in known:
-        emails = [user.email for user in known["users"]]
-        yield from _unknown((*path, "users"), access.users, emails, "user")
+def context_length(settings: Settings) -> Iterator[Violation]:
+    """A context that is longer than a model's limit."""
+    for index, name in enumerate(settings.models):
+        model = catalog.models().get(name)
+        length = settings.context_length
+        if model and model.kind == "chat" and length and length > model.context_limit:
+            limit = str(model.context_limit)
+            reason = f"{name} sees at most {limit} tokens"
+            rests_on = (("models", index),)
+            yield Violation(("contextLength",), length, reason, limit, rests_on=rests_on)
 
 
-def _accesses(
-    key: str, declared: Sequence[Preset | Prompt | KnowledgeBase], known: Known
-) -> Iterator[Wrong]:
-    for index, item in enumerate(declared):
-        if item.access:
-            yield from _access((key, index, "access"), item.access, known)
+def certificate(settings: Settings) -> Iterator[Violation]:
+    """A certificate that expires before its renewal."""
+    days, validity = settings.certificate.renew_after_days, settings.certificate.validity_days
+    if days >= validity:
+        reason = f"the certificate expires after {validity} days, before its renewal"
+        instead = str(max(1, validity * 4 // 5))
+        rests_on = (("certificate", "validityDays"),)
+        path = ("certificate", "renewAfterDays")
+        yield Violation(path, days, reason, instead, rests_on=rests_on)
 
 
-def _closed(path: Path, preset: Preset, known: Known) -> Iterator[Wrong]:
-    """What a preset is made of and not all of its users may use: Open WebUI refuses them the answer
-    or leaves the knowledge out without a word."""
-    if not {"users", "groups"} <= known.keys():
+def dns_label(settings: Settings) -> Iterator[Violation]:
+    """A label whose full name is too long for the certificate."""
+    label = settings.dns_label
+    if not label or settings.domain:
         return
-    open_to = {model_id(key): access for key, access in known.get("model_access", {}).items()}
-    if not _within(preset.access, open_to.get(preset.base_model), known):
-        reason = "not everybody who may use the preset may use this model, see modelAccess"
-        yield Wrong((*path, "baseModel"), preset.base_model, reason, superfluous=path)
-    bases = {base.name: base.access for base in known.get("knowledge", ())}
+    name = azure_name(label, settings.location)
+    excess = len(name) - COMMON_NAME_LIMIT
+    if excess > 0:
+        reason = (
+            f"{name} has {len(name)} characters, and a certificate holds {COMMON_NAME_LIMIT}; "
+            f"use a label of at most {len(label) - excess}"
+        )
+        yield Violation(("dnsLabel",), label, reason, rests_on=(("location",),))
+
+
+def passwords(settings: Settings) -> Iterator[Violation]:
+    """The rotation of a password that is not random."""
+    rotation = settings.admin_password_rotation
+    if rotation and settings.admin_password:
+        reason = "adminPassword is set, and only a random password can rotate; change adminPassword"
+        path = ("adminPasswordRotation",)
+        yield Violation(path, rotation, reason, remove=path)
+
+
+def sign_in(settings: Settings) -> Iterator[Violation]:
+    """A provider that is ambiguous or cannot work, and groups that have members already."""
+    declared = settings.sign_in
+    if declared is None:
+        return
+    yield from _provider(declared)
+    if declared.tenant and not settings.domain and not settings.dns_label:
+        reason = "Microsoft Entra ID sends no user back to a bare address, set dnsLabel or domain"
+        fix = command(("dnsLabel",), "our-team-chat")
+        yield Violation(("signIn", "tenant"), declared.tenant, reason, fix=fix)
+    if declared.new_accounts == "none" and not declared.merge_by_email:
+        path, reason = ("signIn", "newAccounts"), "without mergeByEmail no user could sign in"
+        rests_on = (("signIn", "mergeByEmail"),)
+        yield Violation(path, declared.new_accounts, reason, "pending", rests_on=rests_on)
+    missing = next((scope for scope in SCOPES if scope not in declared.scopes), None)
+    if missing:
+        reason = f"without {missing} the provider does not send the user's e-mail"
+        fix = command(("signIn", "scopes", len(declared.scopes)), missing)
+        yield Violation(("signIn", "scopes"), list(declared.scopes), reason, fix=fix)
+    yield from _filled_groups(settings, declared.groups)
+
+
+def _provider(declared: SignIn) -> Iterator[Violation]:
+    path = ("signIn", "issuer")
+    if declared.tenant and declared.issuer:
+        reason = "tenant is set as well, and there can be only one provider"
+        yield Violation(path, declared.issuer, reason, remove=path)
+    elif not declared.tenant and not declared.issuer:
+        reason = "tenant is not set either, so there is no provider"
+        yield Violation(path, None, reason)
+
+
+def _filled_groups(settings: Settings, names: Sequence[str]) -> Iterator[Violation]:
+    """Groups of the provider to which the settings add members as well."""
+    members: list[tuple[str, tuple[SettingPath, ...]]] = [
+        (group.name, (("groups", index, "name"), ("groups", index, "members")))
+        for index, group in enumerate(settings.groups)
+        if group.members
+    ]
+    for index, user in enumerate(settings.users):
+        members += [(name, (("users", index, "groups", g),)) for g, name in enumerate(user.groups)]
+    reason = "the settings name members of it, and at each sign-in the provider would change them"
+    for index, name in enumerate(names):
+        path: SettingPath = ("signIn", "groups", index)
+        for group, rests_on in members:
+            if group == name:
+                yield Violation(path, name, reason, remove=path, rests_on=rests_on)
+
+
+def sign_in_secret(settings: Settings) -> Iterator[Violation]:
+    """A secret without a provider, and a provider without its secret."""
+    path, secret = ("signInSecret",), settings.sign_in_secret
+    if settings.sign_in and secret is None:
+        yield Violation(path, None, "signIn is set, and its provider requires the secret")
+    if secret and settings.sign_in is None:
+        yield Violation(path, secret, "signIn is not set", remove=path)
+
+
+def unique_names(settings: Settings) -> Iterator[Violation]:
+    """Items of one kind with the same name."""
+    names: Mapping[tuple[str, str], Sequence[str]] = {
+        ("users", "email"): [user.email for user in settings.users],
+        ("groups", "name"): [group.name for group in settings.groups],
+        ("knowledge", "name"): [base.name for base in settings.knowledge],
+        ("presets", "id"): [preset.id for preset in settings.presets],
+        ("prompts", "command"): [prompt.command for prompt in settings.prompts],
+        ("banners", "content"): [banner.content for banner in settings.banners],
+    }
+    for (key, field), values in names.items():
+        located: list[tuple[SettingPath, str]] = [
+            ((key, i, field), v) for i, v in enumerate(values)
+        ]
+        for index, (path, value) in enumerate(located):
+            yield from _repetitions(path, value, located[:index])
+    for index, user in enumerate(settings.users):
+        if user.email == settings.admin_email:
+            path, reason = ("users", index, "email"), "it is the administrator's, see adminEmail"
+            rests_on = (("adminEmail",),)
+            yield Violation(path, user.email, reason, remove=path[:2], rests_on=rests_on)
+
+
+def _repetitions(
+    path: SettingPath, value: str, earlier: Sequence[tuple[SettingPath, str]]
+) -> Iterator[Violation]:
+    """The repetition of each earlier value with the same slug: resources are named by it."""
+    for other, former in earlier:
+        if slug(former) == slug(value):
+            reason = "it is repeated" if former == value else f"it is too similar to {former}"
+            yield Violation(path, value, reason, remove=path[:2], rests_on=(other,))
+
+
+def references(settings: Settings) -> Iterator[Violation]:
+    """Groups, users and knowledge bases that are referred to and not declared."""
+    for index, user in enumerate(settings.users):
+        yield from _groups(("users", index, "groups"), user.groups, settings)
+    for index, group in enumerate(settings.groups):
+        yield from _users(("groups", index, "members"), group.members, settings)
+    if settings.sign_in:
+        yield from _groups(("signIn", "groups"), settings.sign_in.groups, settings)
+    bases = [base.name for base in settings.knowledge]
+    for index, preset in enumerate(settings.presets):
+        path: SettingPath = ("presets", index, "knowledge")
+        yield from _undeclared(path, preset.knowledge, bases, "knowledge base", KNOWLEDGE)
+    installed = _installed(settings)
+    for name in settings.model_access:
+        if name not in installed:
+            near = did_you_mean(name, installed)
+            path = ("modelAccess", name)
+            reason = f"it is not one of models{hint(near)}"
+            yield Violation(path, name, reason, remove=path, rests_on=(MODELS,))
+
+
+def accesses(settings: Settings) -> Iterator[Violation]:
+    """Groups and users that may use something and are not declared."""
+    held: list[tuple[SettingPath, Access | None]] = [
+        *((("modelAccess", name), access) for name, access in settings.model_access.items()),
+        *((("knowledge", i, "access"), base.access) for i, base in enumerate(settings.knowledge)),
+        *((("presets", i, "access"), preset.access) for i, preset in enumerate(settings.presets)),
+        *((("prompts", i, "access"), prompt.access) for i, prompt in enumerate(settings.prompts)),
+    ]
+    for path, access in held:
+        if access:
+            yield from _groups((*path, "groups"), access.groups, settings)
+            yield from _users((*path, "users"), access.users, settings)
+
+
+def _groups(path: SettingPath, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
+    declared = [CHAT_ONLY, *(group.name for group in settings.groups)]
+    return _undeclared(path, names, declared, "group", GROUPS)
+
+
+def _users(path: SettingPath, names: Sequence[str], settings: Settings) -> Iterator[Violation]:
+    return _undeclared(path, names, [user.email for user in settings.users], "user", USERS)
+
+
+def _undeclared(
+    path: SettingPath,
+    names: Sequence[str],
+    declared: Sequence[str],
+    kind: str,
+    rests_on: tuple[str | None, ...],
+) -> Iterator[Violation]:
+    for index, name in enumerate(names):
+        if name not in declared:
+            near, item = did_you_mean(name, declared), (*path, index)
+            reason = f"no such {kind} is declared{hint(near)}"
+            yield Violation(item, name, reason, near, remove=item, rests_on=(rests_on,))
+
+
+def permissions(settings: Settings) -> Iterator[Violation]:
+    """Permissions that this version of Open WebUI does not have."""
+    if settings.webui_version != catalog.webui_permissions().version:
+        return  # their names may differ; warnings.py says that they were not checked
+    yield from _permissions(("defaultPermissions",), settings.default_permissions)
+    for index, group in enumerate(settings.groups):
+        yield from _permissions(("groups", index, "permissions"), group.permissions)
+
+
+def _permissions(path: SettingPath, granted: Permissions) -> Iterator[Violation]:
+    known = catalog.webui_permissions().defaults
+    for branch, leaves in granted.items():
+        if branch in known:
+            for leaf in leaves:
+                yield from _permission((*path, branch, leaf), leaf, [*known[branch]])
+        else:
+            yield from _permission((*path, branch), branch, [*known])
+
+
+def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[Violation]:
+    if name not in known:
+        version, near = catalog.webui_permissions().version, did_you_mean(name, known)
+        suggestion = hint(near) or f", only {', '.join(known)}"
+        reason = f"Open WebUI {version} has no such permission{suggestion}"
+        yield Violation(path, name, reason, remove=path, rests_on=(("webuiVersion",),))
+
+
+def presets(settings: Settings) -> Iterator[Violation]:
+    """Presets with a model's name, without a model that answers, or with parts closed to users."""
+    installed = _installed(settings)
+    offered = catalog.chat_models(installed)
+    for index, preset in enumerate(settings.presets):
+        path: SettingPath = ("presets", index)
+        if model_id(preset.id) in installed:
+            other = f"{preset.id}-preset"
+            reason = "it is the name of a model"
+            yield Violation((*path, "id"), preset.id, reason, other, rests_on=(MODELS,))
+        base = preset.base_model
+        if base not in offered:
+            near = did_you_mean(base, offered)
+            embeds = base in installed
+            reason = "it answers no questions" if embeds else "it is not one of models"
+            instead = near or next(iter(offered), None)
+            yield Violation(
+                (*path, "baseModel"), base, f"{reason}{hint(near)}", instead, rests_on=(MODELS,)
+            )
+        yield from _closed(path, preset, settings)
+
+
+def _closed(path: SettingPath, preset: Preset, settings: Settings) -> Iterator[Violation]:
+    """Parts of a preset that not all of its users may use.
+
+    Open WebUI refuses them the answer, or leaves the knowledge out without a message.
+    """
+    people = (*MEMBERSHIP, (*path, "access"))
+    base = preset.base_model
+    if not _within(preset.access, settings.model_access.get(base), settings):
+        reason = "some users of the preset may not use this model, see modelAccess"
+        names = (base, base.removesuffix(":latest"))
+        rests_on = (*people, *(("modelAccess", name) for name in names))
+        yield Violation((*path, "baseModel"), base, reason, remove=path, rests_on=rests_on)
+    index_of = {each.name: index for index, each in enumerate(settings.knowledge)}
     for index, name in enumerate(preset.knowledge):
-        if not _within(preset.access, bases.get(name), known):
-            reason = "not everybody who may use the preset may read this"
-            yield Wrong((*path, "knowledge", index), name, reason)
+        at = index_of.get(name)
+        if at is not None and not _within(preset.access, settings.knowledge[at].access, settings):
+            reason = "some users of the preset may not read this knowledge base"
+            item = (*path, "knowledge", index)
+            knowledge = (("knowledge", at, "name"), ("knowledge", at, "access"))
+            yield Violation(item, name, reason, remove=item, rests_on=(*people, *knowledge))
 
 
-def _within(access: Access | None, other: Access | None, known: Known) -> bool:
-    """Whether everybody of `access` is in `other`."""
+def _within(access: Access | None, other: Access | None, settings: Settings) -> bool:
+    """Whether all users of `access` are users of `other`."""
     if other is None or access is None:
         return other is None
-    groups_of = membership(known.get("users", ()), known.get("groups", ()))
+    groups_of = membership(settings.users, settings.groups)
     return {*access.groups} <= {*other.groups} and all(
         user in other.users or {*groups_of.get(user, ())} & {*other.groups} for user in access.users
     )
 
 
-def _model(path: Path, model: str, models: Sequence[str]) -> Iterator[Wrong]:
-    offered = that_chat(models)
-    if model not in offered:
-        near = did_you_mean(model, offered)
-        hint = f", did you mean {near}?" if near else ""
-        reason = "it embeds and does not chat" if model in models else "it is not one of models"
-        yield Wrong(path, model, f"{reason}{hint}", instead=near or offered[0])
+def default_model(settings: Settings) -> Iterator[Violation]:
+    """A default that is neither a model that answers nor a preset."""
+    name, ids = settings.default_model, [preset.id for preset in settings.presets]
+    if name is None or name in ids:
+        return
+    offered = [*catalog.chat_models(_installed(settings)), *ids]
+    if model_id(name) not in offered:
+        near = did_you_mean(name, offered)
+        reason = f"it is neither a model that answers questions nor a preset{hint(near)}"
+        instead = near or next(iter(offered), None)
+        rests_on = (MODELS, PRESETS)
+        yield Violation(("defaultModel",), name, reason, instead, rests_on=rests_on)
 
 
-def _permissions(path: Path, permissions: Permissions, known: Known) -> Iterator[Wrong]:
-    tree = catalog.webui_permissions()
-    if known.get("webui_version") != tree.version:
-        return  # another version may have others; settings.py warns
-    for branch, leaves in permissions.items():
-        if branch not in tree.defaults:
-            yield _no_permission((*path, branch), branch, [*tree.defaults], tree.version)
-            continue
-        for leaf in leaves:
-            if leaf not in tree.defaults[branch]:
-                names = [*tree.defaults[branch]]
-                yield _no_permission((*path, branch, leaf), leaf, names, tree.version)
-
-
-def _no_permission(path: Path, given: str, names: Sequence[str], version: str) -> Wrong:
-    near = did_you_mean(given, names)
-    hint = f", did you mean {near}?" if near else f", only {', '.join(names)}"
-    return Wrong(path, given, f"Open WebUI {version} has no such permission{hint}")
+def files(settings: Settings) -> Iterator[Violation]:
+    """Files of knowledge bases that are missing or too large."""
+    for index, base in enumerate(settings.knowledge):
+        path: SettingPath = ("knowledge", index, "files")
+        faults = [(i, fault) for i, name in enumerate(base.files) if (fault := fault_of_path(name))]
+        for i, fault in faults:
+            yield Violation((*path, i), base.files[i], fault)
+        if not faults and (fault := fault_of_all(base.files)):
+            yield Violation(path, list(base.files), fault)

@@ -1,6 +1,6 @@
-"""Bad settings, told in one go: each with its key, what was given, what is allowed, the way out.
+"""Problems of the settings in words: the key, the value, what is allowed, and the fix.
 
-pydantic finds the problems; this file only words them. A secret's value is never shown.
+A secret's value is never shown.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ import difflib
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from ollamazure.settings import schema
+from ollamazure.settings.schema import SettingPath
 
 NAMESPACE = "ollamazure"
 HIDDEN = "[secret]"
-SHOWN = 80  # characters of a wrong value
+SHOWN = 80  # characters of a value
 
-# What pydantic's own checks find, in the words of somebody who writes a stack file.
+# What pydantic's own checks find, in words for people who write a stack file.
 REASONS = {
     "bool_parsing": "it is neither true nor false",
     "bool_type": "it is neither true nor false",
-    "date_from_datetime_parsing": "it is not a date",
-    "date_type": "it is not a date",
     "dict_type": "it is not a group of settings",
     "float_parsing": "it is not a number",
     "greater_than": "it is too small",
@@ -48,147 +48,143 @@ REASONS = {
 }
 
 
-class SettingsError(pulumi.RunError):
-    """Every problem of one run's settings; the program ends with it before anything is created."""
-
-
 @dataclass(frozen=True)
 class Problem:
-    """One bad setting, ready to print."""
+    """One invalid setting, ready to print.
 
+    Attributes:
+        where: the key, or the line of a file with the path there.
+        what: what is wrong, the rest of the sentence that starts with `where`.
+        allowed: which values are allowed.
+        fix: a command, or what to change in a file; further lines explain it.
+    """
+
+    where: str
     what: str
     allowed: str
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.what}\n   Allowed: {self.allowed}\n   Fix:      {self.fix}"
+        fix = self.fix.replace("\n", f"\n{'':13}")
+        return f"{self.where} {self.what}\n   Allowed: {self.allowed}\n   Fix:      {fix}"
 
 
-def refusal(
-    reason: str, *, instead: str | None = None, fix: str | None = None
-) -> PydanticCustomError:
-    """The error a validator raises.
+class SettingsError(pulumi.RunError):
+    """All problems of a stack's settings. It ends the program before anything is created."""
 
-    Args:
-        reason: continues "… is not allowed: ", without a full stop.
-        instead: the value the printed command sets; the field's example unless told.
-        fix: the printed command, where it is not the one that sets this field.
-    """
-    context = {"reason": reason, "instead": instead, "fix": fix}
-    return PydanticCustomError("refused", "{reason}", context)
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 setting" if len(problems) == 1 else f"{len(problems)} settings"
+        items = "\n".join(f"{number}. {problem}" for number, problem in enumerate(problems, 1))
+        super().__init__(f"{count} to fix; nothing has been created or changed.\n{items}")
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """One of several things a validator has found in the value of a field.
+class Violation:
+    """One thing that is wrong with the settings, before it is put into words.
 
     Attributes:
-        path: from the top-level key on, in a stack file's words: ("users", 3, "groups", 0).
-        given: the value that is wrong.
-        reason: continues "… is not allowed: ", without a full stop.
-        instead: the value that would be right; None when something can only be taken away,
-        superfluous: which is this, or the value itself.
-        fix: the printed command, where it is neither of these.
+        path: of the wrong value, in the words of a stack file: ("users", 3, "groups", 0).
+        given: the wrong value; None if it is missing.
+        reason: continues "… is not allowed: ", without a full stop; None if there is no more to
+            say than that the value is missing.
+        instead: the right value.
+        remove: the part to remove, if there is no right value.
+        fix: the printed fix, if neither of these is one.
+        rests_on: the other parts that the finding follows from; None in such a path stands for
+            every item.
+        unknown: no setting has this name.
     """
 
-    path: tuple[str | int, ...]
+    path: SettingPath
     given: Any
-    reason: str
+    reason: str | None
     instead: str | None = None
-    superfluous: tuple[str | int, ...] | None = None
+    remove: SettingPath | None = None
     fix: str | None = None
-
-    def at(self, places: Sequence[int]) -> Wrong:
-        """The same, found in a list that had only the items at these places of the whole one."""
-
-        def moved(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-            key, index, *rest = path
-            return (key, places[int(index)], *rest)
-
-        return replace(
-            self,
-            path=moved(self.path),
-            superfluous=self.superfluous and moved(self.superfluous),
-        )
-
-    @property
-    def details(self) -> InitErrorDetails:
-        """The same for pydantic."""
-        context = {
-            "reason": self.reason,
-            "instead": self.instead,
-            "fix": self.fix,
-            "path": self.path,
-            "superfluous": None if self.instead else self.superfluous or self.path,
-        }
-        error = PydanticCustomError("refused", "{reason}", context)
-        return InitErrorDetails(type=error, loc=(), input=self.given)
-
-
-def refuse(found: Iterable[Wrong], beside: ValidationError | None = None) -> None:
-    """End a validator with all that was found; nothing found is no error.
-
-    Args:
-        found: what is wrong.
-        beside: what pydantic has found by itself.
-
-    Raises:
-        ValidationError: pydantic takes each of its parts for one of its own.
-    """
-    details = [wrong.details for wrong in found]
-    if details:
-        former = [_again(one) for one in beside.errors()] if beside else []
-        raise ValidationError.from_exception_data("settings", [*former, *details])
-
-
-def _again(details: ErrorDetails) -> InitErrorDetails:
-    context = details.get("ctx", {})
-    refused = PydanticCustomError("refused", "{reason}", context)
-    kind = refused if details["type"] == "refused" else details["type"]
-    return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
+    rests_on: tuple[tuple[str | int | None, ...], ...] = ()
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value lies that is not in the stack file: for people, and its path there."""
+class FileLocation:
+    """The place of a value that is in another file than the stack's.
+
+    Attributes:
+        file: its name, for people.
+        line: None if the file has no lines.
+        path: of the value within the file.
+    """
 
     file: str
-    line: int | None  # None where there are no lines
-    path: tuple[str | int, ...]
+    line: int | None
+    path: SettingPath
 
     @property
     def where(self) -> str:
+        """The file, and the line if there is one."""
         return self.file if self.line is None else f"{self.file}, line {self.line}"
 
     def __str__(self) -> str:
         return f"{self.where}: {dotted(self.path)}"
 
 
-Locate = Callable[[tuple[str | int, ...]], Place | None]
+Locate = Callable[[SettingPath], FileLocation | None]
 
 
-def in_stack_file(path: tuple[str | int, ...]) -> Place | None:
-    """The place of a value when there is no other file."""
+def in_stack_file(path: SettingPath) -> FileLocation | None:
+    """The location of every value when there is no other file than the stack's."""
     del path
     return None
 
 
+def refusal(
+    reason: str, *, instead: str | None = None, fix: str | None = None
+) -> PydanticCustomError:
+    """The error that a type's validator raises; see Violation for the arguments."""
+    context = {"reason": reason, "instead": instead, "fix": fix}
+    return PydanticCustomError("refused", "{reason}", context)
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
-    """The known name nearest to the one given, or None when nothing is near."""
+    """The known name nearest to the given one, or None if none is near."""
     near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
     return near[0] if near else None
 
 
+def hint(near: str | None) -> str:
+    """The end of a reason that suggests a name; empty if there is none."""
+    return f", did you mean {near}?" if near else ""
+
+
 def command(path: Sequence[str | int], value: str, *, secret: bool = False) -> str:
-    """The `pulumi config set` that puts a value at a path; a secret is asked for, never shown."""
-    flags = " --secret" if secret else ""
-    flags += " --path" if len(path) > 1 else ""
-    key = shlex.quote(f"{NAMESPACE}:{dotted(path)}")
-    return f"pulumi config set{flags} {key}" + ("" if secret else f" {shlex.quote(value)}")
+    """The `pulumi config set` for a value; for a secret it has no value, so Pulumi prompts."""
+    return _config_set(path, secret) + ("" if secret else f" {shlex.quote(value)}")
+
+
+def _config_set(path: Sequence[str | int], secret: bool = False) -> str:
+    flags = (" --secret" if secret else "") + (" --path" if len(path) > 1 else "")
+    return f"pulumi config set{flags} {shlex.quote(f'{NAMESPACE}:{dotted(path)}')}"
+
+
+def example_command(
+    path: SettingPath, model: type[BaseModel], instead: str | None = None, *, secret: bool = False
+) -> str:
+    """The `pulumi config set` for a path of the model, with an example unless `instead` is given.
+
+    A value that only the user knows is left for the user to fill in.
+    """
+    field = schema.field_at(path, model)
+    inner, example = schema.first_value(schema.example_of(field))
+    whole = (*path, *inner[schema.steps_into_field(path, model) :])
+    if (fill_in := schema.fill_in(field)) and not instead:
+        return f"{_config_set(whole)} {fill_in[0]}"
+    value = instead or schema.as_text(example)
+    return command(whole, value, secret=secret or schema.is_secret(field))
 
 
 def remove(path: Sequence[str | int]) -> str:
-    """The `pulumi config rm` that takes a value away."""
+    """The `pulumi config rm` that removes a value."""
     flag = " --path" if len(path) > 1 else ""
     return f"pulumi config rm{flag} {shlex.quote(f'{NAMESPACE}:{dotted(path)}')}"
 
@@ -205,232 +201,130 @@ def _step(step: str | int) -> str:
     return f".{step}" if step.isidentifier() else f'["{step}"]'
 
 
-def report(problems: Sequence[Problem]) -> SettingsError:
-    """All problems as the one error a user sees."""
-    count = "1 setting" if len(problems) == 1 else f"{len(problems)} settings"
-    items = "\n".join(f"{number}. {problem}" for number, problem in enumerate(problems, 1))
-    return SettingsError(f"{count} to fix; nothing has been created or changed.\n{items}")
-
-
-def problems_of(
-    error: ValidationError,
-    model: type[BaseModel],
-    secrets: frozenset[str],
-    locate: Locate = in_stack_file,
-) -> list[tuple[str, Problem]]:
-    """What pydantic found, each problem with the top-level key it belongs to.
-
-    Args:
-        error: pydantic's findings.
-        model: the settings model they were found with.
-        secrets: top-level keys whose values must not be shown.
-        locate: finds values that lie in another file than the stack's.
-    """
-    found = error.errors(include_url=False)
-    return [
-        (str(details["loc"][0]), _problem(details, model, secrets, locate))
-        for details in found
-        if not _follows(details, found)
-    ]
-
-
-def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
-    """A list whose items were all refused counts as empty too, which helps nobody."""
-    depth = len(details["loc"])
-    return details["type"] == "too_short" and any(
-        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in found
-    )
-
-
-def _problem(
-    details: ErrorDetails, model: type[BaseModel], secrets: frozenset[str], locate: Locate
-) -> Problem:
-    context = details.get("ctx", {})
-    path = context.get("path") or _path(details["loc"], model)
-    place = locate(path)
-    if details["type"] == "extra_forbidden":
-        return _unknown(path, model, place)
-    field = field_at(path, model)
-    secret = str(path[0]) in secrets or SecretStr in kinds(field)
-    if place:
-        fix = _fix_there(place, path, details, field)
-    else:
-        fix = context.get("fix") or _fix(path, details, field, secret)
-    return Problem(what=_what(path, place, details, secret), allowed=allowed(field), fix=fix)
-
-
-def _path(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, ...]:
-    """Where a problem lies, in a stack file's words.
-
-    pydantic names an unset field by its attribute, and marks the key of a dictionary.
-    """
-    first, *rest = loc
-    field = model.model_fields.get(str(first))
-    name = str(field.alias) if field else first
-    inner, steps, rest = _inside(field_at((name,), model), rest) if rest else (None, (), rest)
-    if inner and rest:
-        return (name, *steps, *_path(rest, inner))
-    return (name, *steps, *(step for step in rest if step != "[key]"))
-
-
-def _inside(
-    field: FieldInfo, path: Sequence[str | int]
-) -> tuple[type[BaseModel] | None, Sequence[str | int], list[str | int]]:
-    """The section that a path into a field leads to, the steps to it, and what is left.
-
-    A list or mapping of sections takes one step.
-    """
-    steps = 1 if item(field) else 0
-    return section(field) or item(field), tuple(path[:steps]), list(path[steps:])
-
-
-def _what(
-    path: Sequence[str | int], place: Place | None, details: ErrorDetails, secret: bool
-) -> str:
-    key = _name(path, place)
-    if details["type"] == "missing":
-        return f"{key} is not set."
-    reason = REASONS.get(details["type"], details["msg"])
-    sentence = reason if reason.endswith("?") else f"{reason}."
-    if details["type"] == "refused" and details["input"] is None:
-        return f"{key} is not set: {sentence}"
-    return f"{key} = {shown(details['input'], secret)} is not allowed: {sentence}"
-
-
-def _name(path: Sequence[str | int], place: Place | None) -> str:
-    return str(place or f"{NAMESPACE}:{dotted(path)}")
-
-
 def shown(value: Any, secret: bool) -> str:
-    """A value as it may be printed."""
+    """A value as a message shows it."""
     if secret or isinstance(value, SecretStr):
         return HIDDEN
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _fix(path: Sequence[str | int], details: ErrorDetails, field: FieldInfo, secret: bool) -> str:
-    if extra := _superfluous(path, details, field):
-        return remove(extra)
-    example = (field.examples or [""])[0]
-    if isinstance(example, list) and path == (field.alias,) and item(field):
-        return command(path, json.dumps(example, ensure_ascii=False))
-    inner, value = leaf(example)
-    rest = list(path)[::-1].index(str(field.alias))  # steps that the path goes into the field
-    whole = (*path, *inner[rest:])
-    instead = details.get("ctx", {}).get("instead")
-    return command(whole, instead or _text(value), secret=secret)
+def violations_of(error: ValidationError) -> Iterator[Violation]:
+    """What pydantic found; the paths are those of a stack file."""
+    found = error.errors(include_url=False)
+    for details in found:
+        if not _follows(details, found):
+            # pydantic marks the name of a mapping's item.
+            path = tuple(step for step in details["loc"] if step != "[key]")
+            yield _violation(details, path)
 
 
-def _fix_there(
-    place: Place, path: Sequence[str | int], details: ErrorDetails, field: FieldInfo
-) -> str:
-    """What to write, or to take away, in a file that no command edits."""
-    where = f"in {place.where}"
-    extra = _superfluous(path, details, field)
-    if extra:
-        return f"{where}, take away {dotted(place.path[: len(extra)])}"
-    last, example = place.path[-1], (field.examples or [""])[0]
-    right = example if last == field.alias else leaf(example)[1]
-    text = _example(details.get("ctx", {}).get("instead") or right)
-    return f"{where}, write " + (f"{last}: {text}" if isinstance(last, str) else text)
-
-
-def _superfluous(
-    path: Sequence[str | int], details: ErrorDetails, field: FieldInfo
-) -> Sequence[str | int] | None:
-    """What can only be taken away: there is no right value to set."""
-    found: Sequence[str | int] | None = details.get("ctx", {}).get("superfluous")
-    if found or "[key]" in details["loc"]:
-        return found or path
-    if details["type"] == "too_long" and isinstance(details["input"], dict):
-        return (*path, list(details["input"])[-1])
-    if details["type"] == "model_type" and item(field):
-        return path[:2]
-    return None
-
-
-def leaf(example: Any) -> tuple[tuple[str | int, ...], Any]:
-    """The first value within an example, with the path to it."""
-    if isinstance(example, list) and example:
-        path, value = leaf(example[0])
-        return (0, *path), value
-    if isinstance(example, dict) and example:
-        key, inner = next(iter(example.items()))
-        path, value = leaf(inner)
-        return (key, *path), value
-    return (), example
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _unknown(path: Sequence[str | int], model: type[BaseModel], place: Place | None) -> Problem:
-    *parents, name = path
-    owner = model_at(parents, model)
-    names = sorted(str(field.alias) for field in owner.model_fields.values())
-    near = did_you_mean(str(name), names)
-    hint = f" Did you mean {near}?" if near else ""
-    return Problem(
-        what=f"{_name(path, place)} is not a setting.{hint}",
-        allowed=", ".join(names),
-        fix=f"in {place.where}, take it away" if place else remove(path),
+def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list only counts as empty because all of its items were refused."""
+    depth = len(details["loc"])
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in found
     )
 
 
-def field_at(path: Sequence[str | int], model: type[BaseModel]) -> FieldInfo:
-    """The field a path leads to; items that are no sections belong to the field that holds them."""
-    field = next(field for field in model.model_fields.values() if field.alias == path[0])
-    inner, _, rest = _inside(field, path[1:])
-    return field_at(rest, inner) if inner and rest else field
+def _violation(details: ErrorDetails, path: SettingPath) -> Violation:
+    if details["type"] == "extra_forbidden":
+        return Violation(path, details["input"], None, remove=path, unknown=True)
+    if details["type"] == "missing":
+        return Violation(path, None, None)
+    context = details.get("ctx", {})
+    remove = _part_to_remove(details, path)
+    return Violation(
+        path,
+        details["input"],
+        REASONS.get(details["type"], details["msg"]),
+        instead=None if remove else context.get("instead"),
+        remove=remove,
+        fix=context.get("fix"),
+    )
 
 
-def model_at(path: Sequence[str | int], model: type[BaseModel]) -> type[BaseModel]:
-    """The section that a path leads to."""
-    inner = _inside(field_at(path, model), ())[0] if path else None
-    return inner or model
+def _part_to_remove(details: ErrorDetails, path: SettingPath) -> SettingPath | None:
+    """A wrong name, the last of too many, or an item that is not a group of settings; or None."""
+    if "[key]" in details["loc"]:
+        return path
+    if details["type"] == "too_long" and isinstance(details["input"], dict):
+        return (*path, list(details["input"])[-1])
+    is_item = len(path) == 2  # as in users[0]; a group within a group has a right value
+    return path if details["type"] == "model_type" and is_item else None
 
 
-def section(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field that is a section of settings."""
-    return next((kind for kind in kinds(field) if issubclass(kind, BaseModel)), None)
+def problem_of(
+    violation: Violation,
+    model: type[BaseModel],
+    secrets: frozenset[str] = frozenset(),
+    locate: Locate = in_stack_file,
+) -> Problem:
+    """The problem that a violation is, in words.
+
+    Args:
+        violation: what is wrong.
+        model: of the settings.
+        secrets: top-level keys whose values must not be shown.
+        locate: finds values that are in another file than the stack's.
+    """
+    path, location = violation.path, locate(violation.path)
+    where = str(location or f"{NAMESPACE}:{dotted(path)}")
+    if violation.unknown:
+        return _unknown(violation, where, model, location)
+    field = schema.field_at(path, model)
+    secret = str(path[0]) in secrets or schema.is_secret(field)
+    return Problem(
+        where,
+        _what(violation, secret),
+        schema.allowed(field),
+        _fix_in(location, violation, field) if location else _fix(violation, model, secret),
+    )
 
 
-def item(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of the sections that a field is a list, or a mapping, of."""
-    arguments = [part for part in get_args(_unannotated(field.annotation)) if part is not Ellipsis]
-    held = arguments[-1] if {tuple, dict} & set(kinds(field)) and arguments else None
-    return held if isinstance(held, type) and issubclass(held, BaseModel) else None
+def _what(violation: Violation, secret: bool) -> str:
+    if violation.reason is None:
+        return "is not set."
+    sentence = violation.reason if violation.reason.endswith("?") else f"{violation.reason}."
+    if violation.given is None:
+        return f"is not set: {sentence}"
+    return f"= {shown(violation.given, secret)} is not allowed: {sentence}"
 
 
-def _unannotated(annotation: Any) -> Any:
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+def _unknown(
+    violation: Violation, where: str, model: type[BaseModel], location: FileLocation | None
+) -> Problem:
+    *parents, name = violation.path
+    names = sorted(key for key, _ in schema.fields_of(schema.model_at(parents, model)))
+    near = did_you_mean(str(name), names)
+    return Problem(
+        where,
+        "is not a setting." + (f" Did you mean {near}?" if near else ""),
+        ", ".join(names),
+        f"in {location.where}, remove it" if location else remove(violation.path),
+    )
 
 
-def kinds(field: FieldInfo) -> list[type]:
-    """The bare types a field may hold: tuple for `tuple[str, ...]`, int for `int | None`."""
-    return list(_bare(field.annotation))
+def _fix(violation: Violation, model: type[BaseModel], secret: bool) -> str:
+    """The command that fixes a value of the stack file."""
+    if violation.fix:
+        return violation.fix
+    if violation.remove and not violation.instead:
+        return remove(violation.remove)
+    path, field = violation.path, schema.field_at(violation.path, model)
+    if path == (field.alias,) and schema.item_of(field) and schema.structure(field) == "array":
+        return command(path, schema.as_text(schema.example_of(field)))
+    set_it = example_command(path, model, violation.instead, secret=secret)
+    fill_in = schema.fill_in(field)
+    return f"{set_it}\n{fill_in[1]}" if fill_in else set_it
 
 
-def _bare(annotation: Any) -> Iterator[type]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from _bare(get_args(annotation)[0])
-    elif origin in (Union, UnionType):
-        for part in get_args(annotation):
-            yield from _bare(part)
-    elif isinstance(origin or annotation, type):
-        yield origin or annotation
-
-
-def allowed(field: FieldInfo) -> str:
-    """What a field takes, with an example of a right value."""
-    extra = field.json_schema_extra
-    rule = extra.get("allowed", "") if isinstance(extra, dict) else ""
-    example = (field.examples or [None])[0]
-    return str(rule) if example is None else f"{rule}; for example {_example(example)}"
-
-
-def _example(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else _text(value)
+def _fix_in(location: FileLocation, violation: Violation, field: FieldInfo) -> str:
+    """What to change in a file that no command edits."""
+    if violation.remove and not violation.instead:
+        part = location.path[: len(violation.remove)]
+        return f"in {location.where}, remove {dotted(part)}"
+    last, example = location.path[-1], schema.example_of(field)
+    right = example if last == field.alias else schema.first_value(example)[1]
+    text = violation.instead or schema.as_text(right)
+    return f"in {location.where}, write " + (f"{last}: {text}" if isinstance(last, str) else text)

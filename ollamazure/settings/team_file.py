@@ -1,6 +1,6 @@
-"""The file that holds the longer lists of a stack's settings: people, presets, prompts.
+"""The team file: a file with the longer lists of a stack's settings, such as users and prompts.
 
-It says the same as the stack file would, under the same keys; the lists of both are put together.
+It has the same keys as the stack file, and its lists are appended to those of the stack file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import yaml
 
 from ollamazure.settings.problems import (
     NAMESPACE,
-    Place,
+    FileLocation,
     Problem,
     command,
     did_you_mean,
     remove,
     shown,
 )
+from ollamazure.settings.schema import SettingPath
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "teamFile"
@@ -28,31 +29,31 @@ KEYS = ("users", "groups", "presets", "prompts", "knowledge", "banners", "modelA
 
 
 def within_project(path: str) -> Path | None:
-    """The file or folder that a setting names from the project's folder on; None outside of it."""
+    """The file or folder at a path relative to the project's folder; None if it is outside."""
     found = (PROJECT / path).resolve()
     return found if found.is_relative_to(PROJECT) else None
 
 
 @dataclass(frozen=True)
 class TeamFile:
-    """What the file says, and where.
+    """The values of the file, and their lines.
 
     Attributes:
-        name: as the setting names it.
+        name: the value of the setting.
         values: by key; only those of KEYS.
-        given: the stack file's values by key, which come before these.
+        stack_values: the stack file's values by key, which come before these.
         root: the file as YAML's own tree, which knows the lines.
     """
 
     name: str
     values: Mapping[str, Any]
-    given: Mapping[str, Any]
+    stack_values: Mapping[str, Any]
     root: yaml.Node | None
 
-    def locate(self, path: tuple[str | int, ...]) -> Place | None:
-        """Where a value lies when it comes from this file; None when it is the stack file's."""
+    def locate(self, path: SettingPath) -> FileLocation | None:
+        """The location of a value in this file; None if the value is in the stack file."""
         key, *rest = path
-        own, first = self.values.get(str(key)), self.given.get(str(key))
+        own, first = self.values.get(str(key)), self.stack_values.get(str(key))
         if own is None:
             return None
         if isinstance(own, list) and isinstance(first, list):
@@ -64,63 +65,70 @@ class TeamFile:
                 return None
         elif first is not None:
             return None
-        return self.place((key, *rest))
+        return self.location_of((key, *rest))
 
-    def place(self, path: tuple[str | int, ...]) -> Place:
-        """The line of a path, or of the nearest thing around it that is there."""
+    def location_of(self, path: SettingPath) -> FileLocation:
+        """The location of a path in this file, with the line of the nearest part that exists."""
         node = line = self.root
         for step in path:
             node = _child(node, step)
             if node is None:
                 break
             line = node
-        return Place(self.name, line.start_mark.line + 1 if line else 1, path)
+        return FileLocation(self.name, line.start_mark.line + 1 if line else 1, path)
+
+    def merge(self) -> dict[str, Any]:
+        """The values of both files: the lists of this one follow those of the stack file."""
+        together = dict(self.stack_values)
+        for key, value in self.values.items():
+            first = self.stack_values.get(key)
+            if isinstance(first, list) and isinstance(value, list):
+                together[key] = [*first, *value]
+            elif isinstance(first, dict) and isinstance(value, dict):
+                together[key] = {**value, **first}
+            elif first is None:
+                together[key] = value
+        return together
 
 
-def read(name: str, given: Mapping[str, Any]) -> tuple[TeamFile | None, list[Problem]]:
-    """The file with the problems of its own: not there, no YAML, a key that it does not take.
+def read(name: str, stack_values: Mapping[str, Any]) -> tuple[TeamFile | None, list[Problem]]:
+    """The file, and its own problems: it is missing or no YAML, or has a key of the stack file.
 
     Args:
-        name: path from the project's folder on.
-        given: the stack file's values by key.
+        name: path relative to the project's folder.
+        stack_values: the stack file's values by key.
     """
     path = within_project(name)
     if path is None or not path.is_file():
-        reason = "there is no such file" if path else "it lies outside of the project"
+        reason = "there is no such file" if path else "it is outside the project"
         return None, [_unusable(name, reason)]
     try:
         text = path.read_text(encoding="utf-8")
-        values, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        values = _with_text_keys(yaml.safe_load(text))
+        root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return None, [_unusable(name, f"it is not YAML ({' '.join(str(error).split())})")]
     if values is not None and not isinstance(values, dict):
-        return None, [_unusable(name, "it holds no settings by name")]
+        return None, [_unusable(name, "it is not a group of settings")]
     known = {key: value for key, value in (values or {}).items() if key in KEYS}
-    file = TeamFile(name, known, given, root)
+    file = TeamFile(name, known, stack_values, root)
     unknown = [str(key) for key in values or {} if key not in KEYS]
-    problems = [_unknown(file.place((key,)), key) for key in unknown]
-    twice = [
-        _twice(file.place((key, inner)))
+    problems = [_unknown(file.location_of((key,)), key) for key in unknown]
+    repeated = [
+        _repeated(file.location_of((key, inner)))
         for key in known
-        if isinstance(known[key], dict) and isinstance(given.get(key), dict)
+        if isinstance(known[key], dict) and isinstance(stack_values.get(key), dict)
         for inner in known[key]
-        if inner in given[key]
+        if inner in stack_values[key]
     ]
-    return file, problems + twice
+    return file, problems + repeated
 
 
-def merged(given: Mapping[str, Any], file: TeamFile) -> dict[str, Any]:
-    """The stack file's values with those of the file: lists one after the other."""
-    together = dict(given)
-    for key, value in file.values.items():
-        present = given.get(key)
-        if isinstance(present, list) and isinstance(value, list):
-            together[key] = [*present, *value]
-        elif isinstance(present, dict) and isinstance(value, dict):
-            together[key] = {**value, **present}
-        elif present is None:
-            together[key] = value
-    return together
+def _with_text_keys(value: Any) -> Any:
+    """The value with all names as text, as in JSON: YAML also has numbers and true as names."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(inner) for key, inner in value.items()}
+    return [*map(_with_text_keys, value)] if isinstance(value, list) else value
 
 
 def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
@@ -134,27 +142,28 @@ def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
 
 def _unusable(name: str, reason: str) -> Problem:
     return Problem(
-        what=f"{NAMESPACE}:{KEY} = {shown(name, False)} is not allowed: {reason}.",
-        allowed="a YAML file within the project, named from the project's folder on; for example "
-        "team.yaml",
-        fix=f"{command((KEY,), 'team.yaml')} with a file that is there, or {remove((KEY,))}",
+        f"{NAMESPACE}:{KEY}",
+        f"= {shown(name, False)} is not allowed: {reason}.",
+        "a YAML file within the project, relative to its folder; for example team.yaml",
+        f"{command((KEY,), 'team.yaml')} with the name of your file, or {remove((KEY,))}",
     )
 
 
-def _unknown(place: Place, key: str) -> Problem:
+def _unknown(location: FileLocation, key: str) -> Problem:
     near = did_you_mean(key, KEYS)
-    hint = f" Did you mean {near}?" if near else ""
     return Problem(
-        what=f"{place} is not a list that this file can hold.{hint}",
-        allowed=", ".join(KEYS),
-        fix=f"in {place.where}, "
-        + (f"write {near}" if near else "take it away; other settings lie in the stack file"),
+        str(location),
+        "cannot be in this file." + (f" Did you mean {near}?" if near else ""),
+        ", ".join(KEYS),
+        f"in {location.where}, "
+        + (f"write {near}" if near else "remove it; other settings belong in the stack file"),
     )
 
 
-def _twice(place: Place) -> Problem:
+def _repeated(location: FileLocation) -> Problem:
     return Problem(
-        what=f"{place} is in the stack file as well.",
-        allowed="each model once",
-        fix=f"in {place.where}, take it away, or {remove(place.path)}",
+        str(location),
+        "is in the stack file as well.",
+        "each model once",
+        f"in {location.where}, remove it, or {remove(location.path)}",
     )

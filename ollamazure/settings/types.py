@@ -1,6 +1,6 @@
-"""What single values may be: pure checks, and the types made of them.
+"""Which single values are allowed: pure validators, and the annotated types made of them.
 
-A check answers with the value put in its usual form, or refuses it in words that continue
+A validator returns the value in its usual form, or refuses it with a reason that continues
 "… is not allowed: ".
 """
 
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 from ollamazure import catalog
-from ollamazure.settings.problems import command, did_you_mean, refusal, remove
+from ollamazure.settings.problems import command, did_you_mean, hint, refusal, remove
 
 
 def _words(text: str) -> frozenset[str]:
@@ -22,7 +22,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Names that Azure refuses for a Linux administrator (REST reference of virtual machines,
-# osProfile.adminUsername), and accounts the machine already has.
+# osProfile.adminUsername), and accounts that the machine already has.
 FORBIDDEN_BY_AZURE = _words(
     """
     administrator admin user user1 test user2 test1 user3 admin1 1 123 a actuser adm admin2
@@ -39,7 +39,7 @@ ACCOUNTS_OF_THE_MACHINE = _words(
 
 # X.509's upper bound for a common name (RFC 5280, appendix A.1), in characters.
 COMMON_NAME_LIMIT = 64
-# bcrypt, which Open WebUI hashes passwords with, reads no further.
+# Open WebUI hashes passwords with bcrypt, which reads no further.
 PASSWORD_LIMIT_BYTES = 72
 # Azure's names for every address, in a security rule.
 EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
@@ -48,7 +48,7 @@ WIDEST_RANGE = {4: 8, 6: 16}
 
 
 def matching(pattern: str, reason: str) -> AfterValidator:
-    """A check that the whole text matches; the reason says what is wrong when it does not."""
+    """A validator that the whole text matches; otherwise it refuses with the reason."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -59,7 +59,7 @@ def matching(pattern: str, reason: str) -> AfterValidator:
 
 
 def one_of(known: Callable[[], Sequence[str]], kind: str) -> AfterValidator:
-    """A check against a list of the catalog, in any case, with the nearest name as a hint."""
+    """A validator against names of the catalog, in any case, that suggests the nearest one."""
 
     def check(value: str) -> str:
         by_lower_case = {name.lower(): name for name in known()}
@@ -67,23 +67,15 @@ def one_of(known: Callable[[], Sequence[str]], kind: str) -> AfterValidator:
         if found:
             return found
         near = did_you_mean(value.lower(), by_lower_case) or _ending_in(value, by_lower_case)
-        if near:
-            right = by_lower_case[near]
-            raise refusal(f"no such {kind}, did you mean {right}?", instead=right)
-        raise refusal(f"no such {kind}")
+        right = by_lower_case[near] if near else None
+        raise refusal(f"there is no such {kind}{hint(right)}", instead=right)
 
     return AfterValidator(check)
 
 
 def _ending_in(value: str, names: Iterable[str]) -> str | None:
-    """B2ms for Standard_B2ms is what people say."""
+    """The name that ends in the value: people write B2ms for Standard_B2ms."""
     return next((name for name in names if name.endswith(f"_{value.lower()}")), None)
-
-
-def that_chat(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the models that answer questions; embedding models only serve the search."""
-    known = catalog.models()
-    return tuple(name for name in names if name not in known or known[name].kind == "chat")
 
 
 def _without_v(value: Any) -> Any:
@@ -91,7 +83,7 @@ def _without_v(value: Any) -> Any:
 
 
 def _location(value: Any) -> Any:
-    """France Central is the region's other name, which Azure's tools take too."""
+    """The name that Azure's API takes: francecentral for France Central."""
     return value.replace(" ", "").lower() if isinstance(value, str) else value
 
 
@@ -101,7 +93,7 @@ def _client(value: str) -> str:
     except ValueError:
         raise refusal("it is neither an IPv4 address nor a range such as 203.0.113.0/24") from None
     if network.version != 4:
-        raise refusal("the machine has an IPv4 address only, so an IPv6 client never reaches it")
+        raise refusal("the machine has an IPv4 address only, so no IPv6 client reaches it")
     return str(network)
 
 
@@ -122,7 +114,7 @@ def opens_to_everyone(prefix: str) -> bool:
 
 
 def model_id(value: str) -> str:
-    """A model's name with its tag written out, as Ollama and Open WebUI list it."""
+    """A model's name with its tag, as Ollama and Open WebUI list it."""
     return value if ":" in value.rsplit("/", 1)[-1] else f"{value}:latest"
 
 
@@ -136,7 +128,7 @@ def _model_name(value: str) -> str:
 def _domain(value: str) -> str:
     name = value.rstrip(".").lower()
     if "://" in name or "/" in name:
-        raise refusal("it is an address of a page; give the bare name, without https:// and path")
+        raise refusal("it is the address of a page; set the bare name, without https:// and path")
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if not re.fullmatch(rf"({label}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-9]", name):
         raise refusal("it is not a full domain name")
@@ -145,7 +137,7 @@ def _domain(value: str) -> str:
         fix = f"{remove(('domain',))} && {label}"
         raise refusal("names below cloudapp.azure.com are Azure's, see dnsLabel", fix=fix)
     if len(name) > COMMON_NAME_LIMIT:
-        raise refusal(f"a certificate holds {COMMON_NAME_LIMIT} characters, it has {len(name)}")
+        raise refusal(f"it has {len(name)} characters, and a certificate holds {COMMON_NAME_LIMIT}")
     return name
 
 
@@ -154,12 +146,12 @@ def _password(value: SecretStr) -> SecretStr:
     if length < 12:
         raise refusal(f"it has {length} bytes, fewer than 12")
     if length > PASSWORD_LIMIT_BYTES:
-        raise refusal(f"it has {length} bytes, and Open WebUI reads {PASSWORD_LIMIT_BYTES} only")
+        raise refusal(f"it has {length} bytes, and Open WebUI reads only {PASSWORD_LIMIT_BYTES}")
     return value
 
 
 def _text_of(value: Any) -> Any:
-    """`--path` stores true, false and whole numbers as such, and a tag is text all the same."""
+    """The text of a tag: `pulumi config set --path` stores true, false and numbers as such."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
@@ -169,7 +161,7 @@ def _administrator(value: str) -> str:
     if value in FORBIDDEN_BY_AZURE:
         raise refusal("Azure refuses this name for an administrator")
     if value in ACCOUNTS_OF_THE_MACHINE:
-        raise refusal("the machine has an account of this name already")
+        raise refusal("the machine already has an account of this name")
     return value
 
 
@@ -177,14 +169,14 @@ def _tag_name(value: str) -> str:
     if re.search(r"[<>%&\\?/]", value):
         raise refusal(r"Azure refuses < > % & \ ? / in the name of a tag")
     if value.lower().startswith(("microsoft", "azure", "windows")):
-        raise refusal("Azure keeps tags that begin with microsoft, azure or windows for itself")
+        raise refusal("Azure reserves tags that start with microsoft, azure or windows")
     return value
 
 
 def _ollama_version(value: str) -> str:
     if tuple(int(part) for part in value.partition("-")[0].split(".")) < (0, 30, 0):
         raise refusal(
-            "before 0.30 another engine ran the models and the memory estimate does not hold",
+            "before 0.30 another engine ran the models, so the memory estimate is wrong",
             instead=catalog.versions().ollama.version,
         )
     return value
@@ -204,7 +196,7 @@ DnsLabel = Annotated[
     str,
     matching(
         r"[a-z][a-z0-9-]{1,61}[a-z0-9]",
-        "Azure wants 3 to 63 lower-case letters, digits and -, a letter first, no - last",
+        "Azure requires 3 to 63 lower-case letters, digits and -, a letter first and no - last",
     ),
 ]
 DiskId = Annotated[
@@ -218,7 +210,7 @@ DiskId = Annotated[
 TagName = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_tag_name)]
 TagValue = Annotated[str, BeforeValidator(_text_of), StringConstraints(max_length=256)]
 
-# The machine and who reaches it
+# The machine and its clients
 Client = Annotated[str, AfterValidator(_client)]
 UserName = Annotated[
     str,

@@ -1,124 +1,36 @@
-"""What a stack declares of its people and of what is offered to them, as types.
+"""Open WebUI's workspace as types: users, groups, presets, prompts, knowledge bases and banners.
 
-Names of permissions and parameters are Open WebUI's own. Who refers to whom is checked in
-references.py; people.py makes one resource of each.
+Names of permissions and parameters are Open WebUI's own. cross_checks.py checks the references
+between them; components/workspace.py creates one resource for each.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from ollamazure.settings.base import Section, setting
-from ollamazure.settings.problems import did_you_mean, refusal
-from ollamazure.settings.team_file import within_project
+from ollamazure.settings.documents import FILE_LIMIT_MIB, KNOWLEDGE_LIMIT_MIB
+from ollamazure.settings.problems import did_you_mean, hint, refusal
 from ollamazure.settings.types import EmailAddress, Line, ModelName, matching
 
-# What these do in Open WebUI's own chat input is not to send a prompt.
+# The group that every stack has; its members may chat, and nothing else.
+CHAT_ONLY = "chat-only"
+# These commands do something else in Open WebUI's own chat input.
 COMMANDS_OF_OPEN_WEBUI = frozenset(
     {"compact", "compare", "fork", "model", "settings", "status", "temporary"}
 )
-# What Open WebUI passes on to Ollama with each question (utils/payload.py of 0.12.4).
+# The parameters that Open WebUI passes on to Ollama (utils/payload.py of 0.12.4).
 PARAMETERS = (
     "format", "frequency_penalty", "keep_alive", "max_tokens", "min_p", "mirostat", "mirostat_eta",
     "mirostat_tau", "num_keep", "presence_penalty", "repeat_last_n", "repeat_penalty", "seed",
     "stop", "temperature", "think", "top_k", "top_p",
 )  # fmt: skip
-# What would load the model anew, for everybody, whenever somebody turns to the preset.
+# Ollama loads a model again, for all users, when one of these changes.
 LOADED_WITH = ("num_batch", "num_ctx", "num_gpu", "num_thread", "use_mlock", "use_mmap")
-MIB = 1 << 20
-FILE_LIMIT_MIB = 4
-KNOWLEDGE_LIMIT_MIB = 16
-
-
-def slug(key: str) -> str:
-    """A key as part of a file's and a resource's name: differs where keys differ in more than
-    blanks and colons."""
-    plain = re.sub(r"[^A-Za-z0-9.@_+-]+", "-", key).strip("-")
-    if plain == re.sub("[ :]", "-", key):
-        return plain
-    return f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:6]}".lstrip("-")
-
-
-@dataclass(frozen=True)
-class Document:
-    """A file of a knowledge base."""
-
-    name: str
-    content: bytes
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the content (hex)."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    @cached_property
-    def text(self) -> str | None:
-        """The content where it is text that a here-document can hold, else None."""
-        try:
-            text = self.content.decode()
-        except UnicodeDecodeError:
-            return None
-        return text if text.endswith("\n") and "\0" not in text and "\r" not in text else None
-
-
-def documents(paths: Iterable[str]) -> Iterator[Document]:
-    """The files that are named, and those in the folders that are, hidden ones left out.
-
-    A file in a folder's folder is called by both: `leave/parents.md` is `leave-parents.md`.
-    """
-    for path in paths:
-        found = within_project(path)
-        for file in _files(found) if found else ():
-            name = file.name if file == found else "-".join(file.relative_to(str(found)).parts)
-            yield Document(name, file.read_bytes())
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
-
-
-def _path(value: str) -> str:
-    found = within_project(value)
-    if found is None:
-        raise refusal("it lies outside of the project")
-    if not found.exists():
-        raise refusal("there is no such file or folder")
-    files = _files(found)
-    if not files:
-        raise refusal("the folder holds no file")
-    for file in files:
-        size, which = file.stat().st_size, "it" if file == found else f"its file {file.name}"
-        if size == 0:
-            raise refusal(f"{which} is empty")
-        if size > FILE_LIMIT_MIB * MIB:
-            raise refusal(f"{which} has {size / MIB:.1f} MiB, {FILE_LIMIT_MIB} MiB is the most")
-    return value
-
-
-def _paths(paths: tuple[str, ...]) -> tuple[str, ...]:
-    found = list(documents(paths))
-    names = [document.name for document in found]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated:
-        raise refusal(f"two of the files would be called {repeated}")
-    size = sum(len(document.content) for document in found)
-    if size > KNOWLEDGE_LIMIT_MIB * MIB:
-        raise refusal(f"they have {size / MIB:.1f} MiB, {KNOWLEDGE_LIMIT_MIB} MiB is the most")
-    return paths
 
 
 def _command(value: str) -> str:
@@ -132,25 +44,24 @@ def _command(value: str) -> str:
 
 def _parameter(value: str) -> str:
     if value in LOADED_WITH:
-        raise refusal("the model would be loaded anew for this preset, and again for the others")
+        raise refusal("Ollama would load the model again for this preset, and again for the others")
     if value == "system":
-        raise refusal("the system prompt stands beside the parameters, under system")
+        raise refusal("the system prompt is not a parameter; set it as system of the preset")
     if value not in PARAMETERS:
         near = did_you_mean(value, PARAMETERS)
-        hint = f", did you mean {near}?" if near else ""
-        raise refusal(f"Open WebUI passes no such parameter on to Ollama{hint}")
+        raise refusal(f"Open WebUI passes no such parameter on to Ollama{hint(near)}")
     return value
 
 
 def _parameter_value(value: Any) -> Any:
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, bool | int | float | str) for part in parts):
-        raise refusal("it is neither a number, a text, true or false, nor a list of these")
+        raise refusal("it is not a number, a text, true or false, or a list of these")
     return [*map(_number, value)] if isinstance(value, list) else _number(value)
 
 
 def _number(value: Any) -> Any:
-    """`pulumi config set` stores fractions as text."""
+    """The number that a text is: `pulumi config set` stores fractions as text."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return float(value) if "." in value else int(value)
     return value
@@ -158,9 +69,7 @@ def _number(value: Any) -> Any:
 
 TeamAddress = Annotated[
     EmailAddress,
-    matching(
-        r"[a-z0-9._%+'-]+@[a-z0-9.-]+", "around its @ it has more than letters, digits, ._%+'-"
-    ),
+    matching(r"[a-z0-9._%+'-]+@[a-z0-9.-]+", "it has signs other than letters, digits and ._%+'-"),
 ]
 PresetId = Annotated[
     str,
@@ -172,14 +81,13 @@ PresetId = Annotated[
 PromptCommand = Annotated[str, AfterValidator(_command)]
 ParameterName = Annotated[str, AfterValidator(_parameter)]
 ParameterValue = Annotated[Any, AfterValidator(_parameter_value)]
-FilePath = Annotated[str, AfterValidator(_path)]
 Paragraph = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=32768)]
 Permissions = dict[str, dict[str, bool]]
 
 
 class Access(Section):
-    """Who may use something, beside the administrators. Where nobody says so: every user."""
+    """Who may use something, in addition to the administrators. If it is unset: every user."""
 
     groups: tuple[str, ...] = setting(
         (),
@@ -205,7 +113,7 @@ def _access() -> Any:
 
 
 class User(Section):
-    """A person who signs in. Gone from the list means suspended: the chats are kept."""
+    """A person who signs in. One who is removed from the list is suspended; the chats are kept."""
 
     email: TeamAddress = setting(
         description="E-mail to sign in with; no mail is sent to it.",
@@ -213,7 +121,7 @@ class User(Section):
         example="alice@example.com",
     )
     name: Line = setting(
-        description="Name the chat shows.",
+        description="Name that the chat shows.",
         allowed="1 to 64 characters",
         example="Alice",
     )
@@ -225,21 +133,21 @@ class User(Section):
     )
     groups: tuple[str, ...] = setting(
         (),
-        description="Groups the user belongs to, of those that are declared.",
+        description="Groups that the user belongs to.",
         allowed="names of groups, or chat-only",
         example=["research"],
     )
     state: Literal["active", "suspended", "deleted"] = setting(
         "active",
-        description="A suspended user may do nothing; deleted takes the account and its chats away "
-        "for good.",
+        description="suspended: the user may do nothing, and the chats are kept; deleted: the "
+        "account and its chats are removed for good.",
         allowed="active, suspended or deleted",
         example="active",
     )
 
 
 class UserGroup(Section):
-    """A group of users: what its members may do besides, and what is offered to them alone."""
+    """A group of users: its extra permissions, and what is offered to its members only."""
 
     name: Line = setting(
         description="Name of the group.",
@@ -248,13 +156,13 @@ class UserGroup(Section):
     )
     description: Paragraph = setting(
         "",
-        description="What administrators read about it.",
+        description="Text about the group, for administrators.",
         allowed="up to 1000 characters",
         example="Reads papers.",
     )
     permissions: Permissions = setting(
         {},
-        description="What members may do besides what every user may.",
+        description="Permissions of the members, in addition to those of every user.",
         allowed="true or false by Open WebUI's names, see "
         "ollamazure/catalog/open-webui-permissions.yaml",
         example={"chat": {"file_upload": True}},
@@ -268,11 +176,11 @@ class UserGroup(Section):
 
 
 class Preset(Section):
-    """A model with a task: shown in the list of models beside the model it is made from."""
+    """A model with a task. The list of models shows it next to the model that it is made from."""
 
     id: PresetId = setting(
-        description="What Open WebUI knows it by; another id is another preset.",
-        allowed="1 to 64 letters, digits, . _ : and -, and no name of a model",
+        description="Open WebUI's key of the preset; a preset with another id is another preset.",
+        allowed="1 to 64 letters, digits, . _ : and -, and not the name of a model",
         example="writing-coach",
     )
     name: Line = setting(
@@ -287,13 +195,13 @@ class Preset(Section):
     )
     description: Paragraph = setting(
         "",
-        description="What users read about it.",
+        description="Text about the preset, for users.",
         allowed="up to 1000 characters",
         example="Makes a text shorter and clearer.",
     )
     system: Annotated[str, StringConstraints(max_length=32768)] = setting(
         "",
-        description="System prompt: what the model is told before each conversation.",
+        description="System prompt: the model reads it before each conversation.",
         allowed="up to 32768 characters",
         example="You are a kind and strict editor.",
     )
@@ -305,13 +213,13 @@ class Preset(Section):
     )
     suggestions: tuple[Line, ...] = setting(
         (),
-        description="First questions a new chat offers.",
+        description="First questions that a new chat offers.",
         allowed="texts of 1 to 64 characters",
         example=["Shorten this text"],
     )
     knowledge: tuple[str, ...] = setting(
         (),
-        description="Knowledge bases it answers from.",
+        description="Knowledge bases that it answers from.",
         allowed="names of knowledge",
         example=["Handbook"],
     )
@@ -319,7 +227,7 @@ class Preset(Section):
 
 
 class Prompt(Section):
-    """A text that users call up with a slash and a word."""
+    """A text that users insert with a slash and a word."""
 
     command: PromptCommand = setting(
         description="The word after the slash.",
@@ -332,7 +240,7 @@ class Prompt(Section):
         example="Summarise a text",
     )
     content: Text = setting(
-        description="The text; {{CLIPBOARD}} and other variables are filled in.",
+        description="The text; Open WebUI fills in {{CLIPBOARD}} and other variables.",
         allowed="1 to 32768 characters",
         example="Summarise in five sentences: {{CLIPBOARD}}",
     )
@@ -349,13 +257,13 @@ class KnowledgeBase(Section):
     )
     description: Paragraph = setting(
         "",
-        description="What is in it.",
+        description="Text about its content.",
         allowed="up to 1000 characters",
         example="How the chat is used.",
     )
-    files: Annotated[tuple[FilePath, ...], Field(min_length=1), AfterValidator(_paths)] = setting(
-        description="Files, or folders with all that is in them.",
-        allowed="paths within the project, from its folder on, at most "
+    files: Annotated[tuple[str, ...], Field(min_length=1)] = setting(
+        description="Files, and folders with all files in them.",
+        allowed="paths within the project, relative to its folder, at most "
         f"{FILE_LIMIT_MIB} MiB a file and {KNOWLEDGE_LIMIT_MIB} MiB together",
         example=["README.md"],
     )
@@ -367,20 +275,20 @@ class Banner(Section):
 
     type: Literal["info", "success", "warning", "error"] = setting(
         "info",
-        description="Its colour.",
+        description="Colour of the line.",
         allowed="info, success, warning or error",
         example="info",
     )
     title: Annotated[str, StringConstraints(max_length=64, strip_whitespace=True)] = setting(
         "",
-        description="What stands before the text.",
+        description="Title before the text.",
         allowed="up to 64 characters",
         example="Maintenance",
     )
     content: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = setting(
         description="The text, in Markdown.",
         allowed="1 to 1000 characters",
-        example="The chat is away on Friday from 18:00 to 19:00.",
+        example="The chat is not available on Friday from 18:00 to 19:00.",
     )
     dismissible: bool = setting(
         True,
@@ -391,7 +299,7 @@ class Banner(Section):
 
 
 def membership(users: Sequence[User], groups: Sequence[UserGroup]) -> dict[str, list[str]]:
-    """Each user's groups, whether the user names them or they name the user."""
+    """The groups of each user, whether the user names them or they name the user."""
     return {
         user.email: sorted(
             {*user.groups, *(group.name for group in groups if user.email in group.members)}

@@ -36,5 +36,5 @@ def attach(page: Page, name: str, content: bytes) -> None:
 
 
 def stop(page: Page) -> None:
-    """A small model may go on for long; what it says next is nobody's business."""
+    """Stop the answer: a small model may go on for long, and no test reads the rest."""
     page.evaluate("document.querySelector('[aria-label=Stop]')?.click()")

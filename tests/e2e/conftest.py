@@ -1,7 +1,8 @@
-"""One machine for all end-to-end tests, made by the program and removed when they end."""
+"""Machines that many tests share, made by the program and removed when the tests end."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from emulator.host import teardown
 from emulator.instance import Instance
 from tests.e2e.deployment import Deployment
+from tests.e2e.people import TEAM
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +23,29 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
     With OLLAMAZURE_E2E_HOME, the one that is deployed there already (for work on the tests).
     """
-    if home := os.environ.get("OLLAMAZURE_E2E_HOME"):
-        yield Deployment(Path(home).resolve())
-        return
-    deployment = Deployment(tmp_path_factory.mktemp("azure") / "emulator")
+    yield from _deployed(tmp_path_factory.mktemp("azure"), "OLLAMAZURE_E2E_HOME")
+
+
+@pytest.fixture(scope="session")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A second machine, on which the people of people.py are declared from the start.
+
+    With OLLAMAZURE_E2E_TEAM_HOME, the one that is deployed there already.
+    """
+    settings = {key: json.dumps(value) for key, value in TEAM.items()}
+    yield from _deployed(tmp_path_factory.mktemp("team"), "OLLAMAZURE_E2E_TEAM_HOME", **settings)
+
+
+def _deployed(folder: Path, variable: str, **settings: str) -> Iterator[Deployment]:
+    kept = os.environ.get(variable)
+    deployment = Deployment(Path(kept).resolve() if kept else folder / "emulator")
     try:
-        deployment.up()
+        if settings or not kept:
+            deployment.up(**settings)
         yield deployment
     finally:
-        remove(deployment.home)
+        if not kept:
+            remove(deployment.home)
 
 
 @pytest.fixture(scope="module")

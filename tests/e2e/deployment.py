@@ -67,9 +67,11 @@ class Deployment:
         return self.home.parent / f"{self.home.name}.log"
 
     def up(self, **settings: str) -> Ran:
-        """`pulumi up` after `config set` of the given settings."""
-        for key, value in settings.items():
-            self.pulumi("config", "set", "--path", f"ollamazure:{key}", value)
+        """`pulumi up`, after setting the given settings."""
+        pairs = [f"ollamazure:{key}={value}" for key, value in settings.items()]
+        if pairs:
+            plain = [part for pair in pairs for part in ("--plaintext", pair)]
+            self.pulumi("config", "set-all", "--path", *plain)
         self.forget()
         return self.pulumi("up", "--yes", "--skip-preview")
 

@@ -1,4 +1,4 @@
-"""What a person gets: sign in, choose a model, ask, and watch the answer come."""
+"""What a user does: sign in, choose a model, ask, and watch the answer arrive."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_api_streams_an_answer(deployment: Deployment) -> None:
     assert "".join(words).strip()
 
 
-def test_nobody_else_can_sign_up(deployment: Deployment) -> None:
+def test_no_one_else_can_sign_up(deployment: Deployment) -> None:
     stranger = {"name": "Eve", "email": "eve@example.com", "password": "correct horse battery"}
     with deployment.client() as client:
         assert client.get("/api/config").json()["features"]["enable_signup"] is False

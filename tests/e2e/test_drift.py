@@ -29,7 +29,7 @@ sudo rm /etc/nginx/preparing.html
 sudo chmod 0666 /usr/local/lib/ollamazure/lib.sh
 sudo nft add rule inet ollamazure input tcp dport 3000 accept
 sudo systemctl disable ollamazure-firewall
-echo 'nobody has declared this' | sudo tee /etc/nginx/other.conf
+echo 'no setting declares this' | sudo tee /etc/nginx/other.conf
 """
 FOUND = {
     "machine-ready": [
@@ -107,7 +107,7 @@ def test_what_was_changed_by_hand_is_named_and_set_right(deployment: Deployment)
     deployment.ssh("sudo rm /etc/nginx/other.conf")  # still there
 
 
-def test_what_nobody_declared_is_no_drift(deployment: Deployment) -> None:
+def test_undeclared_items_are_no_drift(deployment: Deployment) -> None:
     models_of_a_new_user(deployment)
     copy = '{"source": "smollm2:135m", "destination": "mine"}'
     deployment.ssh(f"sudo curl --fail http://127.0.0.1:11434/api/copy -d '{copy}'")

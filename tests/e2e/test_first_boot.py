@@ -59,7 +59,7 @@ def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Dep
     assert machine.ssh("mountpoint /srv/data", check=False).code != 0
     assert digest(file) == before
 
-    # The way out that the message names, with a disk that only appears a minute after the boot.
+    # The fix that the message names, with a disk that only appears a minute after the boot.
     machine.ssh("sudo wipefs --quiet --all /dev/disk/azure/data/by-lun/0")
     instance = Instance.open(machine.home)
     DiskFaults(Places(instance)).set("data", 60)
@@ -75,6 +75,7 @@ def digest(file: Path) -> str:
         return hashlib.sha256(disk.read(2**20)).hexdigest()
 
 
+@pytest.mark.long
 def test_a_lean_image_is_enough(machine: Deployment) -> None:
     """Without curl and zstd, which Debian's image may one day leave out.
 

@@ -244,7 +244,7 @@ def test_no_firewall_command_on_the_machine_opens_anything(host: Host) -> None:
 
 
 def test_an_open_port_without_a_listener_refuses(host: Host) -> None:
-    rules(host).append(allow("nobody", 200, 4000))
+    rules(host).append(allow("unused", 200, 4000))
     host.reconcile()
     assert not host.answers(4000)
     rules(host).pop()
@@ -256,6 +256,7 @@ def test_mirrors_are_reached_by_name(host: Host) -> None:
         assert host.run(fetch.format(name)) == "from the mirror"
 
 
+@pytest.mark.long
 def test_a_dead_helper_is_back_after_reconcile(host: Host) -> None:
     record = json.loads((Places(host.instance).state / "processes/mirrors-0.json").read_text())
     subprocess.run(["kill", "-9", str(record["pid"])], check=True)
@@ -291,6 +292,7 @@ def test_a_reboot_from_inside_and_a_crash_come_back(host: Host) -> None:
     assert wait_until(lambda: host.booted_since(boot), 60)
 
 
+@pytest.mark.long
 def test_a_power_off_from_inside_lasts(host: Host) -> None:
     log = Processes(Places(host.instance)).log(f"keeper-{NAME}")
     host.ssh("sudo poweroff")
@@ -307,6 +309,7 @@ def test_a_disk_grows_under_the_running_machine(host: Host) -> None:
     assert int(size) == 6 << 30
 
 
+@pytest.mark.long
 def test_a_late_disk_appears_when_it_comes_and_a_missing_one_never(
     host: Host, disk_faults: DiskFaults
 ) -> None:
@@ -346,6 +349,7 @@ def test_disks_are_detached_and_attached_while_it_runs(host: Host) -> None:
     assert host.run(BOOT) == boot
 
 
+@pytest.mark.long
 def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
     hardware = host.resources[MACHINE]["properties"]["hardwareProfile"]
     boot = host.run(BOOT)
@@ -369,8 +373,9 @@ def test_after_the_host_rebooted_everything_is_made_again(host: Host) -> None:
     assert not host.answers(3000)
 
 
+@pytest.mark.long
 def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
-    """Its size is one that nobody knows; the rule still takes effect, and the machine stays."""
+    """Its size is unknown; the rule still takes effect, and the machine stays."""
     broken = host.resources[MACHINE]["properties"]
     broken |= {"provisioningState": "Failed", "hardwareProfile": {"vmSize": "Standard_None"}}
     rules(host).append(allow("web", 210, 8000))
@@ -380,6 +385,7 @@ def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
     host.reconcile()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("appears", ["root.partial", "console.log"])
 def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     host: Host, appears: str

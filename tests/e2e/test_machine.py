@@ -1,4 +1,4 @@
-"""What stands around the chat: what is open, what is secret, and what comes back by itself."""
+"""The machine around the chat: open ports, secrets, and services that start again by themselves."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ import yaml
 from tests.e2e.deployment import Deployment, boot, wait_until
 
 OPEN = [22, 80, 443]
-# Where a secret could lie on the machine for others to read; pseudo-files and programs left out.
+# Files that users other than root could read a secret in; pseudo-files and programs left out.
 READABLE_FILES = (
     "sudo find / -xdev -type f -perm -o=r -size -2M -not -path '/proc/*' -not -path '/sys/*'"
     " -not -path '/usr/*' -print0 | sudo xargs -0 grep -lF -f /dev/shm/patterns -- 2>/dev/null"
 )
 
 
+def test_of_the_ports_that_programs_listen_on_only_three_are_open(deployment: Deployment) -> None:
+    sockets = deployment.ssh("ss --no-header --listening --tcp --numeric").output.splitlines()
+    listening = {int(line.split()[3].rpartition(":")[2]) for line in sockets}
+    assert listening > {*OPEN, 11434}
+    assert [port for port in sorted(listening) if deployment.connects(port)] == OPEN
+
+
+@pytest.mark.long
 def test_exactly_ssh_http_and_https_are_open(deployment: Deployment) -> None:
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(deployment.connects, range(1, 65536, 1)))
@@ -30,11 +38,11 @@ def test_only_listed_clients_reach_ssh(deployment: Deployment) -> None:
     assert deployment.connects(443, source="127.0.0.9")
 
 
-def test_ollama_answers_open_webui_root_and_itself_and_nobody_else(deployment: Deployment) -> None:
+def test_ollama_answers_open_webui_root_and_itself_and_no_one_else(deployment: Deployment) -> None:
     probe = "curl -sS --max-time 5 http://127.0.0.1:11434/api/version"
     assert "version" in deployment.ssh(f"sudo {probe}").output
     assert deployment.ssh(probe, check=False).code != 0
-    assert deployment.ssh(f"sudo -u nobody {probe}", check=False).code != 0
+    assert deployment.ssh(f"sudo -u daemon {probe}", check=False).code != 0
     private = deployment.ssh("hostname -I").output.split()[0]
     elsewhere = f"curl -sS --max-time 5 http://{private}:11434/api/version"
     assert deployment.ssh(elsewhere, check=False).code != 0
@@ -48,7 +56,7 @@ def test_ollama_answers_open_webui_root_and_itself_and_nobody_else(deployment: D
 
 
 def secrets_of(deployment: Deployment) -> list[str]:
-    """Every secret there is: the outputs, and what the machine keeps for itself."""
+    """Every secret: those of the outputs, and those that only the machine has."""
     key = deployment.outputs["sshPrivateKey"].splitlines()[1]
     webui_key = deployment.ssh(
         "sudo podman exec open-webui printenv WEBUI_SECRET_KEY"
@@ -119,16 +127,16 @@ def test_first_boot_has_no_error(deployment: Deployment) -> None:
     assert failed.strip() == ""
 
 
-def test_each_command_is_of_the_package_it_is_said_to_be_of(deployment: Deployment) -> None:
-    """What tests/unit/test_guest_commands.py relies on."""
-    table = Path(__file__).parents[1] / "unit" / "packages_of_commands.yaml"
-    said: dict[str, str] = yaml.safe_load(table.read_text())["commands"]
+def test_each_command_is_in_the_package_that_the_table_names(deployment: Deployment) -> None:
+    """What tests/unit/guest/test_commands.py relies on."""
+    table = Path(__file__).parents[1] / "unit" / "guest" / "packages_of_commands.yaml"
+    packages: dict[str, str] = yaml.safe_load(table.read_text())["commands"]
     asked = "".join(
         f"p=$(command -v {name}); dpkg-query -S $p 2>/dev/null || dpkg-query -S $(readlink -f $p)\n"
-        for name in said
+        for name in packages
     )
     owners = deployment.ssh("sudo bash", stdin=asked).output.splitlines()
-    assert [line.partition(":")[0] for line in owners] == list(said.values())
+    assert [line.partition(":")[0] for line in owners] == list(packages.values())
 
 
 def test_name_of_the_machine_and_its_user_come_from_azure(deployment: Deployment) -> None:

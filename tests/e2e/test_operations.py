@@ -50,13 +50,13 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
     well = run(deployment, "status")
     assert well.code == 0, well.output
     assert well.output.startswith("local: healthy\n")
-    said = rows(well.output)
-    assert said["Chat"] == f"{deployment.outputs['url']} answers"
+    shown = rows(well.output)
+    assert shown["Chat"] == f"{deployment.outputs['url']} answers"
     for name in ("Ollama", "Open WebUI", "Nginx"):
-        version = said[name].removeprefix("runs, ")
-        assert version[-1].isdigit(), said
-    assert all(model in said["Models"] for model in deployment.outputs["models"])
-    assert said["Data disk"].endswith(" GiB free")
+        version = shown[name].removeprefix("runs, ")
+        assert version[-1].isdigit(), shown
+    assert all(model in shown["Models"] for model in deployment.outputs["models"])
+    assert shown["Data disk"].endswith(" GiB free")
 
     deployment.ssh("sudo systemctl stop nginx && sudo touch /run/reboot-required")
     try:
@@ -68,10 +68,10 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
         "\nNginx is stopped: `bin/ollamazure logs --stack local --unit nginx` shows why.\n"
         in ill.output
     )
-    said = rows(ill.output)
-    assert said["Nginx"] == "is stopped"
-    assert said["Certificate"] == rows(well.output)["Certificate"]
-    assert said["Restart"].startswith("needed for a new kernel")
+    shown = rows(ill.output)
+    assert shown["Nginx"] == "is stopped"
+    assert shown["Certificate"] == rows(well.output)["Certificate"]
+    assert shown["Restart"].startswith("needed for a new kernel")
     wait_until(lambda: deployment.connects(443), "Nginx is back")
 
 
@@ -84,7 +84,7 @@ def test_the_logs_hold_the_services_lines_and_no_secret(
     assert ran.code == 0, ran.output
     assert f" {unit}[" in ran.output
     assert "POST" in ran.output
-    assert "marzipan" not in ran.output, "questions are nobody else's business"
+    assert "marzipan" not in ran.output, "questions are private"
     assert logs.MASK not in ran.output, "a service has logged what was masked"
     assert not [secret for secret in logs.secrets_of(deployment.outputs) if secret in ran.output]
 
@@ -137,9 +137,9 @@ def test_the_private_key_is_in_no_file_and_on_no_command_line(
         (folder,) = tmp_path.glob("ollamazure-*")
         assert [entry.name for entry in folder.iterdir()] == ["agent"]
         assert (folder / "agent").is_socket()
-        told = command_lines()
-        assert f"{folder}/agent" in told
-        assert not [line for line in key if line in told]
+        lines = command_lines()
+        assert f"{folder}/agent" in lines
+        assert not [line for line in key if line in lines]
         session.communicate()
     assert session.returncode == 0
     assert str(folder) not in command_lines(), "the agent is still there"
@@ -150,12 +150,12 @@ def test_the_private_key_is_in_no_file_and_on_no_command_line(
 
 def command_lines() -> str:
     """Command lines and environments of all processes."""
-    told = io.StringIO()
+    lines = io.StringIO()
     for process in Path("/proc").glob("[0-9]*"):
         for file in ("cmdline", "environ"):
             with contextlib.suppress(OSError):
-                told.write((process / file).read_text("latin-1"))
-    return told.getvalue()
+                lines.write((process / file).read_text("latin-1"))
+    return lines.getvalue()
 
 
 def test_another_host_key_is_refused(deployment: Deployment) -> None:

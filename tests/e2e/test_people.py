@@ -1,4 +1,4 @@
-"""Declared people on a real machine: what each is offered, what each is refused."""
+"""Declared users on a real machine: what each is offered, what each is refused."""
 
 from __future__ import annotations
 
@@ -14,50 +14,9 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import ask, attach, sign_in, stop
 from tests.e2e.deployment import Deployment, wait_until
+from tests.e2e.people import MODEL, TEAM
 
-MODEL = "smollm2:135m"
-TEAM: dict[str, Any] = {
-    "groups": [
-        {
-            "name": "research",
-            "permissions": {"workspace": {"prompts": True}, "chat": {"file_upload": True}},
-        },
-        {"name": "guests", "members": ["carol@example.com"]},
-    ],
-    "users": [
-        {"email": "alice@example.com", "name": "Alice", "groups": ["research"]},
-        {"email": "bob@example.com", "name": "Bob", "groups": ["chat-only"]},
-        {"email": "carol@example.com", "name": "Carol"},
-    ],
-    "modelAccess": {MODEL: {"groups": ["research", "chat-only"]}},
-    "presets": [
-        {
-            "id": "coach",
-            "name": "Coach",
-            "baseModel": MODEL,
-            "system": "Be kind.",
-            "access": {"groups": ["research"]},
-        },
-        {
-            "id": "helper",
-            "name": "Helper",
-            "baseModel": MODEL,
-            "system": "You are the helper of this house.",
-            "params": {"temperature": 0.25, "seed": 4711},
-            "access": {"groups": ["research"], "users": ["bob@example.com"]},
-        },
-    ],
-    "prompts": [
-        {"command": "sum", "title": "Sum up", "content": "Sum up:"},
-        {
-            "command": "cite",
-            "title": "Cite",
-            "content": "Cite:",
-            "access": {"groups": ["research"]},
-        },
-    ],
-}
-# What an administrator may do and nobody else, by method, path and body.
+# What only an administrator may do, by method, path and body.
 FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/ollama/api/pull", {"model": "llama3.2:1b"}),
     ("POST", "/ollama/api/create", {"model": "mine", "from": MODEL}),
@@ -91,7 +50,7 @@ FORBIDDEN: list[tuple[str, str, dict[str, Any] | None]] = [
 SPELLINGS = ["", "/", "?process=false", "//", "/.", "/%2E", "/%3F", "/;x", "%2F"]
 
 
-# Writes down what goes over the containers' network, where Ollama is asked without encryption.
+# Records the traffic of the containers' network, where requests to Ollama are not encrypted.
 LISTEN = """
 import socket, sys
 network = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(0x0003))
@@ -102,13 +61,13 @@ with open("/run/overheard", "wb", buffering=0) as overheard:
 """
 
 
-# What Open WebUI asks Ollama for a chat.
+# The request that Open WebUI sends to Ollama for a chat.
 ASKED = re.compile(r"POST /api/chat .*?(\{.*?\"stream\":true\})")
 
 
 @contextmanager
 def overhearing(deployment: Deployment) -> Iterator[Callable[[], str]]:
-    """Gives what Ollama was asked meanwhile, as far as it can be printed."""
+    """Yield a function that returns the requests to Ollama since, in printable characters."""
     bridge = deployment.ssh("sudo podman network inspect mynet --format '{{.NetworkInterface}}'")
     program = shlex.join(["python3", "-c", LISTEN, bridge.output.strip()])
     deployment.ssh(f"sudo systemd-run --quiet --unit=overhear {program}")
@@ -123,18 +82,8 @@ def overhearing(deployment: Deployment) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="module")
-def team(deployment: Deployment) -> Iterator[Deployment]:
-    """The deployment with the team declared; taken away again at the end."""
-    deployment.up(**{key: json.dumps(value) for key, value in TEAM.items()})
-    yield deployment
-    for key in TEAM:
-        deployment.pulumi("config", "rm", f"ollamazure:{key}")
-    deployment.up()
-
-
-@pytest.fixture(scope="module")
 def tokens(team: Deployment) -> dict[str, str]:
-    """A session of each, signed in with the password that the stack hands out."""
+    """A session of each user, signed in with the initial password of the stack's outputs."""
     found = {}
     for email, password in team.outputs["initialPasswords"].items():
         with team.client() as client:
@@ -282,7 +231,7 @@ def test_a_group_allows_what_it_says(team: Deployment, tokens: dict[str, str]) -
         # It is not declared, and outlives `pulumi up`: see the last test.
 
 
-def test_a_chat_is_nobody_elses(team: Deployment, tokens: dict[str, str]) -> None:
+def test_only_its_owner_reads_a_chat(team: Deployment, tokens: dict[str, str]) -> None:
     with team.client(tokens["alice"]) as client:
         chat = client.post("/api/v1/chats/new", json={"chat": {"title": "Private"}}).json()["id"]
         assert client.get(f"/api/v1/chats/{chat}").status_code == 200
@@ -304,7 +253,7 @@ def test_no_password_is_on_the_machine(team: Deployment) -> None:
     assert found.output.strip() == ""
 
 
-def test_who_is_taken_away_is_suspended_and_the_rest_stays(
+def test_a_user_no_longer_declared_is_suspended_and_the_rest_stays(
     team: Deployment, tokens: dict[str, str]
 ) -> None:
     """Bob's chats are kept; Alice, her own prompt and everybody's model are as before."""

@@ -58,7 +58,7 @@ class Webui:
         return self.deployment.ssh(f"{TOOL} remove {kind} {key}").output
 
     def drift(self, *more: str) -> list[tuple[str, str]]:
-        """What is told of the items of this test and of the resources `more`."""
+        """The findings about the items of this test and about the resources `more`."""
         found = json.loads(self.deployment.ssh(f"{TOOL} drift").output)
         ours = {*more, *(f"{kind}-{slug}" for kind, slug in self.declared)}
         return [(one["resource"], one["what"]) for one in found if one["resource"] in ours]
@@ -81,7 +81,7 @@ def webui(deployment: Deployment) -> Iterator[Webui]:
 
 @pytest.fixture
 def admin(deployment: Deployment) -> Iterator[httpx.Client]:
-    """What somebody does by hand, in the browser."""
+    """An administrator who changes things by hand, as in the browser."""
     with deployment.client(deployment.token) as client:
         yield client
 
@@ -163,7 +163,7 @@ def test_users_and_groups(webui: Webui, admin: httpx.Client, deployment: Deploym
     assert webui.drift() == []
     assert sign_in(deployment, email, password)
 
-    # A group that nobody declared is the admin's.
+    # A group that is not declared belongs to the administrator.
     made = account(admin, email) or {}
     add = f"/api/v1/groups/id/{by_hand['id']}/users/add"
     answer(admin.post(add, json={"user_ids": [made["id"]]}))
@@ -457,7 +457,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
     travel = ("travel.md", "A day trip is paid up to 67 euros.")
     token = who_asks_about(webui, deployment, "fay@example.org", HOURS, travel)
 
-    # Nobody has listed the models yet.
+    # No user has listed the models yet.
     content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
     assert "Odilon Marchetti" in content
     assert "embedding_config" not in found
@@ -469,7 +469,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
     try:
         deployment.pulumi(*up)
         assert '"rag.embedding_model": "all-minilm:22m"' in deployment.ssh(settings).output
-        assert models_of(deployment, token) == seen, "nobody chats with a model that embeds"
+        assert models_of(deployment, token) == seen, "no user chats with a model that embeds"
         content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
         assert "Odilon Marchetti" in content
         assert "all-minilm:22m" in found["embedding_config"]
@@ -531,12 +531,12 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
 
 
 def ask_brief(deployment: Deployment, token: str, question: str) -> tuple[str, Item]:
-    """The preset's answer, and what is said of the first document that it was given."""
+    """The preset's answer, and the metadata of the first document that it was given."""
     body = {"model": "brief", "messages": [{"role": "user", "content": question}]}
     with deployment.client(token) as client:
         sent = body | {"stream": False, "max_tokens": 48}
-        said = answer(client.post("/api/chat/completions", json=sent))
-    return said["choices"][0]["message"]["content"], said["sources"][0]["metadata"][0]
+        answered = answer(client.post("/api/chat/completions", json=sent))
+    return answered["choices"][0]["message"]["content"], answered["sources"][0]["metadata"][0]
 
 
 def files(admin: httpx.Client, base: str) -> list[Item]:
@@ -560,7 +560,7 @@ def test_a_document_that_cannot_be_read_is_named(webui: Webui, admin: httpx.Clie
     assert found.status_code == 404, "the document that was sent is still there"
 
 
-def test_settings_changed_by_hand_are_told(webui: Webui, admin: httpx.Client) -> None:
+def test_settings_changed_by_hand_are_reported(webui: Webui, admin: httpx.Client) -> None:
     settings = "open-webui-settings"
     changed = {"config": {"openai.enable": True, "task.title.enable": True}}
     answer(admin.post("/api/v1/configs/import", json=changed))
@@ -587,19 +587,19 @@ def test_the_catalog_has_exactly_open_webuis_permissions(admin: httpx.Client) ->
 def test_an_error_has_the_items_name_and_open_webuis_message(
     webui: Webui, deployment: Deployment
 ) -> None:
-    webui.declare("user", "nobody", user("nobody"))
-    failed = webui.apply("user", "nobody", password="long enough", fails=True)
-    assert "user-nobody: POST /api/v1/auths/add: 400 The email format" in failed
-    failed = webui.apply("user", "nobody", fails=True)
-    assert "user-nobody: a new account needs its initial password" in failed
+    webui.declare("user", "ghost", user("ghost"))
+    failed = webui.apply("user", "ghost", password="long enough", fails=True)
+    assert "user-ghost: POST /api/v1/auths/add: 400 The email format" in failed
+    failed = webui.apply("user", "ghost", fails=True)
+    assert "user-ghost: a new account needs its initial password" in failed
 
-    webui.declare("user", "nobody", user(deployment.outputs["adminEmail"], state="suspended"))
-    failed = webui.apply("user", "nobody", fails=True)
+    webui.declare("user", "ghost", user(deployment.outputs["adminEmail"], state="suspended"))
+    failed = webui.apply("user", "ghost", fails=True)
     assert "403" in failed
     assert "The first account stays an active administrator: remove it from `users`." in failed
 
-    webui.declare("user", "nobody", user("nobody@example.org", groups=["Missing"]))
-    failed = webui.apply("user", "nobody", password="long enough", fails=True)
+    webui.declare("user", "ghost", user("ghost@example.org", groups=["Missing"]))
+    failed = webui.apply("user", "ghost", password="long enough", fails=True)
     assert "there is no group Missing; declare it in `groups`." in failed
 
 

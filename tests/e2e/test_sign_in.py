@@ -1,4 +1,4 @@
-"""People sign in with an account that a real OpenID provider vouches for."""
+"""Users sign in with an account of a real OpenID provider."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.deployment import Deployment
 from tests.e2e.openid import Provider, provider
+from tests.e2e.people import TEAM
 from tests.e2e.test_machine import not_readable_on_the_machine, not_written_in_plain
 
 SECRET = secrets.token_urlsafe()
@@ -21,16 +22,16 @@ MALLORY = "mallory@elsewhere.example"
 
 
 @pytest.fixture(scope="module")
-def dex(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """The deployment signs people in by Dex; all of it is taken away at the end."""
+def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """Dex signs the users of the second machine in; it is the last that happens to that machine."""
     client = {
         "id": "team-chat",
         "secret": SECRET,
-        "redirectURIs": [f"{deployment.outputs['url']}/oauth/oidc/callback"],
+        "redirectURIs": [f"{team.outputs['url']}/oauth/oidc/callback"],
     }
-    with provider(deployment, tmp_path_factory.mktemp("dex"), client, {MALLORY: PASSWORD}) as dex:
+    with provider(team, tmp_path_factory.mktemp("dex"), client, {MALLORY: PASSWORD}) as dex:
         declared: dict[str, Any] = {
-            "groups": [{"name": "authors"}],
+            "groups": [*TEAM["groups"], {"name": "authors"}],
             "signIn": {
                 "clientId": "team-chat",
                 "issuer": dex.issuer,
@@ -41,13 +42,12 @@ def dex(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
             },
         }
         try:
-            set_secret(deployment, SECRET)
-            deployment.up(**{key: json.dumps(value) for key, value in declared.items()})
+            set_secret(team, SECRET)
+            team.up(**{key: json.dumps(value) for key, value in declared.items()})
             yield dex
         finally:
-            for key in ("signInSecret", *declared):
-                deployment.pulumi("config", "rm", f"ollamazure:{key}")
-    deployment.up()
+            keys = [f"ollamazure:{key}" for key in ("signInSecret", *declared)]
+            team.pulumi("config", "rm-all", *keys)
 
 
 @pytest.fixture
@@ -77,14 +77,12 @@ def sign_in_as_kilgore(page: Page, deployment: Deployment) -> None:
     expect(page.locator("#chat-input")).to_be_visible()
 
 
-def test_who_is_vouched_for_gets_the_declared_role_and_group(
-    deployment: Deployment, page: Page
-) -> None:
+def test_who_is_vouched_for_gets_the_declared_role_and_group(team: Deployment, page: Page) -> None:
     """And stays in the groups that the provider has no say in."""
-    sign_in_as_kilgore(page, deployment)
-    kilgore = users(deployment)[KILGORE]
+    sign_in_as_kilgore(page, team)
+    kilgore = users(team)[KILGORE]
     assert (kilgore["name"], kilgore["role"]) == ("Kilgore Trout", "user")
-    with deployment.client(deployment.token) as client:
+    with team.client(team.token) as client:
         groups = {group["name"]: group["id"] for group in client.get("/api/v1/groups/").json()}
         assert kilgore["group_ids"] == [groups["authors"]]
         form = {"name": "by hand", "description": ""}
@@ -95,44 +93,42 @@ def test_who_is_vouched_for_gets_the_declared_role_and_group(
 
         page.context.clear_cookies()
         page.evaluate("localStorage.clear()")
-        sign_in_as_kilgore(page, deployment)
-        assert {*users(deployment)[KILGORE]["group_ids"]} == {by_hand, groups["authors"]}
+        sign_in_as_kilgore(page, team)
+        assert {*users(team)[KILGORE]["group_ids"]} == {by_hand, groups["authors"]}
         client.delete(f"/api/v1/groups/id/{by_hand}/delete").raise_for_status()
         client.delete(f"/api/v1/users/{kilgore['id']}").raise_for_status()
-    drift = json.loads(deployment.ssh("sudo /usr/local/lib/ollamazure/drift.py").output)
+    drift = json.loads(team.ssh("sudo /usr/local/lib/ollamazure/drift.py").output)
     assert drift == []
 
 
-def test_another_domain_is_refused(deployment: Deployment, page: Page) -> None:
-    page.goto(deployment.outputs["url"])
+def test_another_domain_is_refused(team: Deployment, page: Page) -> None:
+    page.goto(team.outputs["url"])
     page.get_by_role("button", name="Continue with SSO").click()
     page.get_by_text("Log in with Email").click()
     page.locator("#login").fill(MALLORY)
     page.locator("#password").fill(PASSWORD)
     page.locator("#submit-login").click()
-    page.wait_for_url(f"{deployment.outputs['url']}/auth?error=*")
-    assert MALLORY not in users(deployment)
+    page.wait_for_url(f"{team.outputs['url']}/auth?error=*")
+    assert MALLORY not in users(team)
 
 
-def test_the_administrator_still_signs_in_with_a_password(
-    deployment: Deployment, dex: Provider
+def test_the_administrator_still_signs_in_with_a_password(team: Deployment, dex: Provider) -> None:
+    assert team.sign_in()
+
+
+def test_no_user_reads_the_clients_secret_and_another_replaces_it(
+    team: Deployment, dex: Provider
 ) -> None:
-    assert deployment.sign_in()
-
-
-def test_nobody_reads_the_clients_secret_and_another_takes_its_place(
-    deployment: Deployment, dex: Provider
-) -> None:
-    not_written_in_plain(deployment, [SECRET])
-    not_readable_on_the_machine(deployment, [SECRET])
+    not_written_in_plain(team, [SECRET])
+    not_readable_on_the_machine(team, [SECRET])
     other = secrets.token_urlsafe()
-    set_secret(deployment, other)
+    set_secret(team, other)
     alone = ("--target", "**::open-webui-sign-in-secret")
-    deployment.pulumi("up", "--yes", "--skip-preview", *alone)
-    known = deployment.ssh("sudo podman exec open-webui printenv OAUTH_CLIENT_SECRET").output
+    team.pulumi("up", "--yes", "--skip-preview", *alone)
+    known = team.ssh("sudo podman exec open-webui printenv OAUTH_CLIENT_SECRET").output
     assert known.strip() == other
 
 
 def set_secret(deployment: Deployment, secret: str) -> None:
-    """Not on a command line, as a person is told to."""
+    """Set it by standard input, as the documentation says: it is on no command line."""
     deployment.pulumi("config", "set", "--secret", "ollamazure:signInSecret", stdin=secret)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from emulator.azure.service import Azure
 from emulator.host.faults import DiskFaults
 from emulator.host.places import Places
@@ -19,7 +21,8 @@ DISK = "azure-native:compute:Disk"
 SERVICES = ("ollama", "open-webui", "nginx")
 
 
-def keep_a_chat(deployment: Deployment) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def kept_chat(deployment: Deployment) -> None:
     """Store a chat as the browser does."""
     chat = {"title": TITLE, "models": deployment.outputs["models"], "messages": []}
     with deployment.client(deployment.token) as client:
@@ -42,10 +45,10 @@ def resource_id(deployment: Deployment, type_: str) -> str:
     return str(found)
 
 
+@pytest.mark.long
 def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
     deployment: Deployment,
 ) -> None:
-    keep_a_chat(deployment)
     instance = Instance.open(deployment.home)
     faults = DiskFaults(Places(instance))
     azure = Azure(instance)
@@ -64,12 +67,13 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
 
 def test_a_resized_machine_restarts_and_has_every_chat(deployment: Deployment) -> None:
     machine, before = deployment.ssh("cat /etc/machine-id").output, boot(deployment)
-    deployment.up(vmSize="Standard_B4ms")
+    deployment.up(vmSize="Standard_B4ms", keepData="true")
     assert deployment.ssh("cat /etc/machine-id").output == machine
     assert boot(deployment) != before
     assert has_the_chat(deployment)
 
 
+@pytest.mark.long
 def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
     """Of another class, so that Azure cannot resize it in place."""
     before = deployment.ssh("cat /etc/machine-id").output
@@ -81,7 +85,6 @@ def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
 
 def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
     disk = resource_id(deployment, DISK)
-    deployment.up(keepData="true")
     old_password = deployment.outputs["adminPassword"]
     refused = deployment.pulumi("destroy", "--yes", "--skip-preview", check=False)
     assert refused.code != 0 and "protect" in refused.output

@@ -15,9 +15,9 @@ import pytest
 
 from emulator.host import teardown
 from emulator.host.commands import run, succeeds, wait_until
-from emulator.host.desired import Interface, Network
+from emulator.host.desired import DesiredInterface, DesiredNetwork
 from emulator.host.network import Networks
-from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, Rule
+from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, NsgRule
 from emulator.host.places import Numbers, Places
 from emulator.host.processes import Processes
 from emulator.instance import Instance
@@ -44,25 +44,29 @@ class Bench:
 
     instance: Instance
     networks: Networks
-    web: Interface
-    other: Interface
+    web: DesiredInterface
+    other: DesiredInterface
 
     @property
     def public(self) -> str:
         return self.instance.public_address(0)
 
     def apply(
-        self, *, web: tuple[Rule, ...] = NO_GROUP, other: tuple[Rule, ...] = NO_GROUP
+        self, *, web: tuple[NsgRule, ...] = NO_GROUP, other: tuple[NsgRule, ...] = NO_GROUP
     ) -> None:
         """Guard the interfaces with these rules."""
         interfaces = (replace(self.web, guards=(web,)), replace(self.other, guards=(other,)))
         prefixes = ("10.0.0.0/24", "10.0.1.0/24")
-        self.networks.reconcile([Network("vnet", prefixes, ("10.0.0.1", "10.0.1.1"), interfaces)])
+        self.networks.reconcile(
+            [DesiredNetwork("vnet", prefixes, ("10.0.0.1", "10.0.1.1"), interfaces)]
+        )
 
-    def within(self, interface: Interface, *command: str) -> list[str]:
+    def within(self, interface: DesiredInterface, *command: str) -> list[str]:
         return ["ip", "netns", "exec", self.networks.namespace_of(interface.id), *command]
 
-    def seen_from(self, client: Interface, target: str, port: int, source: str = "") -> str | None:
+    def seen_from(
+        self, client: DesiredInterface, target: str, port: int, source: str = ""
+    ) -> str | None:
         """The client's address as the server at target sees it; None when refused."""
         command = self.within(client, sys.executable, "-c", CLIENT, target, str(port), source)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -76,7 +80,7 @@ class Bench:
             return None
 
     @contextmanager
-    def listening(self, interface: Interface, port: int) -> Iterator[None]:
+    def listening(self, interface: DesiredInterface, port: int) -> Iterator[None]:
         command = self.within(interface, sys.executable, "-c", SERVER, str(port))
         server = subprocess.Popen(command)
         try:
@@ -94,8 +98,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     instance = Instance.open(folder / "emulator")
     places = Places(instance)
     networks = Networks(places, Numbers(places), Processes(places), folder)
-    web = Interface("web", "10.0.0.4", 24, "10.0.0.1", instance.public_address(0), (NO_GROUP,))
-    other = Interface("other", "10.0.1.4", 24, "10.0.1.1", None, (NO_GROUP,))
+    web = DesiredInterface(
+        "web", "10.0.0.4", 24, "10.0.0.1", instance.public_address(0), (NO_GROUP,)
+    )
+    other = DesiredInterface("other", "10.0.1.4", 24, "10.0.1.1", None, (NO_GROUP,))
     bench = Bench(instance, networks, web, other)
     try:
         bench.apply()
@@ -108,7 +114,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         instance.release()
 
 
-WEB = Rule("web", 100, "Inbound", allow=True, protocol="Tcp", destination_ports=("80",))
+WEB = NsgRule("web", 100, "Inbound", allow=True, protocol="Tcp", destination_ports=("80",))
 
 
 def test_a_standard_public_address_is_closed_without_a_group(bench: Bench) -> None:
@@ -127,26 +133,26 @@ def test_neighbours_reach_each_other_unless_a_rule_forbids(bench: Bench) -> None
     bench.apply(web=DEFAULT_RULES, other=DEFAULT_RULES)
     assert bench.seen_from(bench.other, "10.0.0.4", 80) == "10.0.1.4"
     assert bench.seen_from(bench.web, "10.0.1.4", 80) == "10.0.0.4"
-    deny = Rule("deny", 100, "Inbound", allow=False, sources=("10.0.1.0/24",))
+    deny = NsgRule("deny", 100, "Inbound", allow=False, sources=("10.0.1.0/24",))
     bench.apply(web=(deny, *DEFAULT_RULES), other=DEFAULT_RULES)
     assert bench.seen_from(bench.other, "10.0.0.4", 80) is None
     assert bench.seen_from(bench.web, "10.0.1.4", 80) == "10.0.0.4"
 
 
 def test_outbound_rules_hold(bench: Bench) -> None:
-    deny = Rule("deny", 100, "Outbound", allow=False, destination_ports=("80",), protocol="Tcp")
+    deny = NsgRule("deny", 100, "Outbound", allow=False, destination_ports=("80",), protocol="Tcp")
     bench.apply(web=(deny, *DEFAULT_RULES))
     assert bench.seen_from(bench.web, "10.0.1.4", 80) is None
 
 
 def test_the_priority_decides(bench: Bench) -> None:
-    deny = Rule("deny", 90, "Inbound", allow=False, sources=("198.51.100.7",))
+    deny = NsgRule("deny", 90, "Inbound", allow=False, sources=("198.51.100.7",))
     bench.apply(web=(deny, WEB, *DEFAULT_RULES))
     assert bench.seen_from_host(80) == "198.51.100.1"
     assert bench.seen_from_host(80, "127.0.0.7") is None
 
 
-def test_nobody_sends_from_another_address(bench: Bench) -> None:
+def test_a_machine_sends_only_from_its_own_address(bench: Bench) -> None:
     bench.apply(web=DEFAULT_RULES, other=DEFAULT_RULES)
     run(bench.within(bench.other, "ip", "address", "add", "10.0.1.99/24", "dev", "eth0"))
     command = bench.within(bench.other, "timeout", "2", sys.executable, "-c", CLIENT)

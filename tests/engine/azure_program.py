@@ -1,4 +1,4 @@
-"""A small program with one of each resource; $EDIT holds what a test changes, as JSON."""
+"""A small program with one of each resource; $EDIT contains the changes of a test, as JSON."""
 
 import json
 import os
@@ -128,8 +128,8 @@ found = compute.get_virtual_machine_output(
     vm_name=machine.name,
     opts=pulumi.InvokeOutputOptions(depends_on=[machine]),
 )
-# What depends on a resource's output changes with every update of it; what depends on the same
-# value read by a function does not.
+# A resource that uses an output of the machine changes with every update of it; one that uses the
+# same value read by a function does not.
 resources.ResourceGroup("direct", location=location, tags={"identity": machine.vm_id})
 resources.ResourceGroup("read", location=location, tags={"identity": found.vm_id})
 

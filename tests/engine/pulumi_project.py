@@ -25,7 +25,7 @@ runtime:
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended and all that it wrote."""
+    """How a command ended, and its output."""
 
     code: int
     text: str
@@ -48,7 +48,7 @@ class Project:
         self._state.mkdir()
         (folder / "Pulumi.yaml").write_text(_MANIFEST)
         self.write(program)
-        # Nothing of the caller's Azure, Pulumi or SSH agent reaches what is tested.
+        # No setting of the caller's Azure, Pulumi or SSH agent reaches the tested program.
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -91,7 +91,7 @@ class Project:
         return dict(json.loads(shown))
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The state's resources by name, as they are stored: secrets encrypted."""
+        """The state's resources by name, with encrypted secrets."""
         exported = json.loads(self.run("stack", "export").ok().text)
         return {
             resource["urn"].rsplit("::", 1)[-1]: resource
@@ -99,7 +99,7 @@ class Project:
         }
 
     def stored(self) -> str:
-        """All that is stored of the stack, as text."""
+        """The text of all files with the stack's state."""
         return "\n".join(
             file.read_text(errors="replace") for file in self._state.rglob("*") if file.is_file()
         )

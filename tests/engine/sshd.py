@@ -1,4 +1,4 @@
-"""A throw-away OpenSSH server on a loopback address, with its own keys and port."""
+"""A temporary OpenSSH server on a loopback address, with its own keys and port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPENSSH = "/usr/sbin/sshd"
 
 
 class Sshd:
-    """An sshd that signs in the user who runs the tests, with one key."""
+    """An sshd that lets the user who runs the tests sign in with one key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -56,7 +56,7 @@ class Sshd:
             self._process = None
 
     def drop_sessions(self) -> None:
-        """End the processes of the open sessions: the connections break, the server stays."""
+        """Kill the processes of the open sessions: their connections break, the server stays."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         for child in children.read_text().split():

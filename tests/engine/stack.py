@@ -60,10 +60,11 @@ class Stack:
         self.run("config", "set", "--path", f"ollamazure:{key}", value)
 
     def preview(self, *arguments: str) -> list[Step]:
-        """What `pulumi up` would do, unchanged resources left out."""
+        """What `pulumi up` would do; without `--show-sames`, only what changes."""
         printed = self.run("preview", "--json", *self.with_documentation_address(), *arguments)
         steps = json.loads(printed[printed.index("{\n") :])["steps"]
-        return [_step(step) for step in steps if step["op"] not in ("same", "read")]
+        unchanged = () if "--show-sames" in arguments else ("same", "read")
+        return [_step(step) for step in steps if step["op"] not in unchanged]
 
     def with_documentation_address(self) -> list[str]:
         """Options for a shipped stack, which opens SSH to no address until an operator sets one."""

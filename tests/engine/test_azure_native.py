@@ -31,7 +31,7 @@ MACHINES = "Microsoft.Compute/virtualMachines"
 
 
 class Stack:
-    """A deployed stack and its Azure, both of this test alone."""
+    """A deployed stack and its Azure, both used by one test only."""
 
     def __init__(self, project: Project, instance: Instance) -> None:
         self.project = project
@@ -53,7 +53,7 @@ class Stack:
         return self.run("up", "--yes", "--skip-preview", **edit)
 
     def steps(self, **edit: Any) -> dict[str, str]:
-        """What a preview says happens, by name, less what stays as it is."""
+        """The steps of a preview by name, without the resources that stay as they are."""
         shown = self.run("preview", "--json", **edit)
         steps = json.loads(shown[shown.index("{") :])["steps"]
         return {
@@ -61,7 +61,7 @@ class Stack:
         }
 
     def only(self, type_: str) -> dict[str, Any]:
-        """The one resource of its type in Azure."""
+        """The only resource of its type in Azure."""
         (found,) = self.azure.list(type_)
         return found
 
@@ -84,7 +84,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The program, deployed; to be copied."""
+    """The deployed program; tests copy it."""
     folder = tmp_path_factory.mktemp("deployed") / "project"
     folder.mkdir()
     instance = Instance.open(folder / "emulator")
@@ -106,7 +106,7 @@ def stack(deployed: Project, tmp_path: Path) -> Iterator[Stack]:
     project.environment = deployed.environment | {
         "OLLAMAZURE_EMULATOR": str(instance.home),
         "PULUMI_BACKEND_URL": f"file://{project.folder / 'state'}",
-        "PULUMI_STACK": "dev",  # the selection is noted by folder
+        "PULUMI_STACK": "dev",  # Pulumi remembers a selection by folder
     }
     one = Stack(project, instance)
     yield one
@@ -117,17 +117,17 @@ def stack(deployed: Project, tmp_path: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def without_machine(stack: Stack) -> Stack:
-    """The same with no machine, neither in Azure nor in the state."""
+    """The same without a machine, both in Azure and in the state."""
     stack.azure.wait(stack.azure.delete(stack.only(MACHINES)["id"]))
     stack.run("refresh", "--yes", "--skip-preview")
     return stack
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
 
 
@@ -145,11 +145,11 @@ def test_custom_data_is_in_the_state_only_encrypted(stack: Stack) -> None:
 
 def test_an_update_keeps_identity_and_name_and_subnets(stack: Stack) -> None:
     name = stack.only("Microsoft.Network/virtualNetworks")["name"]
-    assert re.fullmatch(r"vnet[0-9a-f]{8}", name)  # named once, when it was made
+    assert re.fullmatch(r"vnet[0-9a-f]{8}", name)  # named once, at its creation
     identity = stack.only(MACHINES)["properties"]["vmId"]
     steps = stack.steps(tags={"app": "new"})
     assert set(steps.values()) == {"update"}
-    assert "direct" in steps  # depends on an output of the machine, unknown in this preview
+    assert "direct" in steps  # uses an output of the machine, unknown in this preview
     assert "read" not in steps
     stack.up(tags={"app": "new"})
     assert stack.only("Microsoft.Network/virtualNetworks")["name"] == name
@@ -175,10 +175,10 @@ def test_a_replaced_machine_is_another_with_the_same_disk(stack: Stack) -> None:
 
 def test_what_only_azure_refuses_previews_as_an_update_and_fails(stack: Stack) -> None:
     assert stack.steps(customData="bmV3")["machine"] == "update"
-    said = stack.fail("up", "--yes", "--skip-preview", customData="bmV3")
-    assert 'Status=409 Code="PropertyChangeNotAllowed"' in said
-    assert "Changing property 'customData' is not allowed." in said
-    assert "bmV3" not in said
+    shown = stack.fail("up", "--yes", "--skip-preview", customData="bmV3")
+    assert 'Status=409 Code="PropertyChangeNotAllowed"' in shown
+    assert "Changing property 'customData' is not allowed." in shown
+    assert "bmV3" not in shown
 
 
 @pytest.mark.parametrize(
@@ -236,35 +236,45 @@ def test_what_exists_can_be_imported_but_not_created(stack: Stack) -> None:
     disk = stack.project.resources()["disk"]["id"]
     stack.azure.wait(stack.azure.delete(stack.only(MACHINES)["id"]))
     stack.run("state", "delete", urn, "--yes", "--target-dependents")
-    said = stack.fail("up", "--yes", "--skip-preview")
-    assert f"cannot create already existing resource '{disk}'" in said
+    shown = stack.fail("up", "--yes", "--skip-preview")
+    assert f"cannot create already existing resource '{disk}'" in shown
     stack.up(**{"import": disk})
     stack.run("preview", "--expect-no-changes")
 
 
 def test_what_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
-    said = stack.fail("preview", priority="Spot")
-    assert "property 'priority' is unknown; known here: " in said
-    said = stack.fail("preview", balancer=True)
-    assert "azure-native:network:LoadBalancer is not a resource type of the emulated Azure" in said
+    shown = stack.fail("preview", priority="Spot")
+    assert "property 'priority' is unknown; known here: " in shown
+    shown = stack.fail("preview", balancer=True)
+    assert "azure-native:network:LoadBalancer is not a resource type of the emulated Azure" in shown
     stack.run("config", "set", "azure-native:planet", "mars")
     assert "has no setting azure-native:planet" in stack.fail("preview")
 
 
-def test_a_machine_that_azure_refuses_is_made_by_the_next_run(without_machine: Stack) -> None:
+@pytest.mark.parametrize(
+    ("code", "message", "states"),
+    [
+        # This one is accepted first, so the machine exists, and has failed.
+        (
+            "AllocationFailed",
+            "We do not have sufficient capacity for the requested VM size",
+            ["Failed"],
+        ),
+        ("SkuNotAvailable", "Please try another size or deploy to a different location", []),
+        ("QuotaExceeded", "exceeding approved Total Regional Cores quota", []),
+        ("MissingSubscriptionRegistration", "to use namespace 'Microsoft.Compute'", []),
+    ],
+)
+def test_a_machine_that_azure_refuses_is_made_by_the_next_run(
+    without_machine: Stack, code: str, message: str, states: list[str]
+) -> None:
     stack = without_machine
-    for code, message in [
-        ("SkuNotAvailable", "Please try another size or deploy to a different location"),
-        ("QuotaExceeded", "exceeding approved Total Regional Cores quota"),
-        ("MissingSubscriptionRegistration", "to use namespace 'Microsoft.Compute'"),
-        ("AllocationFailed", "We do not have sufficient capacity for the requested VM size"),
-    ]:
-        stack.azure.faults.add(Fault(MACHINES, code=code, times=1))
-        said = stack.fail("up", "--yes", "--skip-preview")
-        assert f'Code="{code}"' in said
-        assert message in said
-    # The last one was accepted first, so the machine is there, and has failed.
-    assert stack.only(MACHINES)["properties"]["provisioningState"] == "Failed"
+    stack.azure.faults.add(Fault(MACHINES, code=code, times=1))
+    refused = stack.fail("up", "--yes", "--skip-preview")
+    assert f'Code="{code}"' in refused
+    assert message in refused
+    machines = [machine["properties"] for machine in stack.azure.list(MACHINES)]
+    assert [machine["provisioningState"] for machine in machines] == states
     stack.up()
     assert stack.only(MACHINES)["properties"]["provisioningState"] == "Succeeded"
     stack.run("preview", "--expect-no-changes")
@@ -298,8 +308,8 @@ def test_an_interrupted_run_is_completed_by_the_next(without_machine: Stack) -> 
     interrupted = stack.start("up", "--yes", "--skip-preview")
     until(lambda: bool(stack.azure.list(MACHINES)))
     interrupted.send_signal(signal.SIGINT)
-    said, _ = interrupted.communicate(timeout=60)
-    assert "no longer waited for; Azure goes on with it" in said
+    shown, _ = interrupted.communicate(timeout=60)
+    assert "no longer waited for; Azure goes on with it" in shown
     stack.azure.faults.clear()
     identity = stack.only(MACHINES)["properties"]["vmId"]
     stack.up()

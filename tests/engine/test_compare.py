@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_an_interrupted_comparison_cleans_up(tree: Path) -> None:
     process = subprocess.Popen(command, cwd=tree, env=os.environ)
     while not any(temporary(tree).glob("ollamazure-review-*/emulator/azure/state.json")):
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     assert find_remains(tree) == []

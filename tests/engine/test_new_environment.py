@@ -1,4 +1,4 @@
-"""docs/how-to/new-environment.md followed word by word, beside an environment that there is."""
+"""The commands of docs/how-to/new-environment.md, next to an existing environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = (PROJECT / "docs/how-to/new-environment.md").read_text()
 BEFORE, FILE, AFTER = re.split("```(?:yaml)?\n", PAGE)
 COMMANDS = [line.strip() for line in (BEFORE + AFTER).splitlines() if line.startswith("    ")]
 LOOK_AND_MAKE, REMOVE = COMMANDS.index("pulumi preview --stack staging"), -2
-# What a person answers when asked is the only word that is not on the page.
+# Only the operator's yes to a question is not on the page.
 PULUMI = f"""\
 #!/bin/sh
 case "$*" in up*|destroy*|"stack rm"*) set -- "$@" --yes ;; esac
@@ -30,7 +30,7 @@ exec {PROJECT}/bin/pulumi-local --non-interactive "$@"
 
 @pytest.fixture
 def follow(tmp_path: Path) -> Any:
-    """Runs commands of the page in a shell, `pulumi` being the CLI on an emulated Azure."""
+    """Runs commands of the page in a shell whose `pulumi` is that of an emulated Azure."""
     pulumi = tmp_path / "bin" / "pulumi"
     pulumi.parent.mkdir()
     pulumi.write_text(PULUMI)
@@ -64,7 +64,7 @@ def groups(home: Path) -> set[str]:
     return {group["name"] for group in azure.list("Microsoft.Resources/resourceGroups")}
 
 
-def test_the_page_makes_and_removes_an_environment_beside_another(
+def test_the_page_creates_and_removes_an_environment_next_to_another(
     follow: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "emulator"
@@ -76,9 +76,9 @@ def test_the_page_makes_and_removes_an_environment_beside_another(
     assert file.pop("encryptionsalt")
     assert file == yaml.safe_load(FILE)
 
-    said = follow(COMMANDS[LOOK_AND_MAKE:REMOVE])
+    printed = follow(COMMANDS[LOOK_AND_MAKE:REMOVE])
     both = [local.outputs(), staging.outputs()]
-    assert said.splitlines()[-1] == both[1]["url"]
+    assert printed.splitlines()[-1] == both[1]["url"]
     assert both[1]["models"] == ["llama3.2:3b"]
     for output in ("url", "certificateFingerprint", "hostKey"):
         assert both[0][output] != both[1][output], output

@@ -1,8 +1,8 @@
-"""The components as a package, under the real engine: what a program in another language declares.
+"""The component package under the real engine, as a program in another language uses it.
 
-The language host for YAML is not to be had here (docs/explanation/emulator.md), so the resource and
-the outputs of provider/example/Pulumi.yaml are declared to the engine by a few lines of Python, as
-a remote component, which is all that any language does.
+The language host for YAML is not available here (docs/explanation/emulator.md). So a few lines of
+Python declare the resource and the outputs of provider/example/Pulumi.yaml to the engine as a
+remote component, which is what every language does.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ for name in outputs:
 
 
 class Consumer(Project):
-    """The project of somebody who uses the package."""
+    """The project of a user of the package."""
 
     def declare(self, inputs: dict[str, Any], before: str = "") -> None:
-        """Let the program declare a chat of these inputs, after the lines `before`."""
+        """Makes the program declare a chat with these inputs, after the lines `before`."""
         outputs = [text[len("${chat.") : -1] for text in DECLARED["outputs"].values()]
         (self.folder / "inputs.json").write_text(json.dumps(inputs))
         self.write(PROGRAM.format(outputs=outputs, before=before))
@@ -64,7 +64,7 @@ class Consumer(Project):
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Consumer:
     folder = tmp_path_factory.mktemp("package")
     instance = Instance.open(folder / "emulator")
-    install.install(instance, paths.pulumi(), official=False)
+    install.install(instance, paths.pulumi(), official=False, plan=True)
     project = folder / "project"
     project.mkdir()
     consumer = Consumer(project, instance, "")
@@ -84,12 +84,12 @@ def schema(consumer: Consumer) -> dict[str, Any]:
 
 
 def refused(consumer: Consumer, inputs: dict[str, Any], before: str = "") -> str:
-    """What a preview says that ends with an error, however it was wrapped."""
+    """The output of a preview that fails, on one line."""
     consumer.declare(inputs, before)
     return " ".join(consumer.run("preview").failed().text.split())
 
 
-def test_the_schema_tells_every_language_what_to_give_and_what_comes_back(
+def test_the_schema_has_the_inputs_and_outputs(
     schema: dict[str, Any],
 ) -> None:
     (component,) = schema["resources"].values()
@@ -101,10 +101,10 @@ def test_the_schema_tells_every_language_what_to_give_and_what_comes_back(
     described = [*schema["types"].values(), component]
     for properties in (each.get("inputProperties", each["properties"]) for each in described):
         assert all(value["description"] for value in properties.values())
-    assert schema["types"]["ollamazure:index:User"]["required"] == ["email", "name"]
+    assert schema["types"]["ollamazure:index:UserInput"]["required"] == ["email", "name"]
 
 
-def test_the_page_declares_what_the_example_does() -> None:
+def test_the_page_shows_the_example() -> None:
     page = (PROJECT / "docs/how-to/use-as-a-package.md").read_text()
     shown = yaml.safe_load(page.split("```")[1].removeprefix("yaml"))
     assert shown["packages"] == DECLARED["packages"]
@@ -114,7 +114,7 @@ def test_the_page_declares_what_the_example_does() -> None:
     assert chat["properties"].items() <= RIGHT.items()
 
 
-def test_the_example_names_what_the_schema_has(schema: dict[str, Any]) -> None:
+def test_the_example_uses_names_of_the_schema(schema: dict[str, Any]) -> None:
     component = schema["resources"]["ollamazure:index:PrivateChat"]
     assert DECLARED["resources"]["chat"]["type"] == "ollamazure:PrivateChat"
     assert (EXAMPLE / DECLARED["packages"]["ollamazure"]).resolve() == PACKAGE
@@ -125,13 +125,13 @@ def test_the_example_names_what_the_schema_has(schema: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def deployed(consumer: Consumer) -> str:
-    """What `pulumi up` said of the example."""
+    """The output of `pulumi up` for the example."""
     consumer.declare(RIGHT)
     assert "user-alice@example.com" in consumer.run("preview").ok().text
     return consumer.up().ok().text
 
 
-def test_the_example_is_deployed_and_says_where_the_chat_is(
+def test_the_example_is_deployed_and_has_the_chats_address(
     consumer: Consumer, deployed: str
 ) -> None:
     assert "Microsoft retires Standard_B2ms" in deployed
@@ -166,7 +166,7 @@ def test_files_are_those_of_the_users_project(consumer: Consumer) -> None:
     assert "there is no such file" in printed
 
 
-def test_every_bad_input_is_told_at_once(consumer: Consumer) -> None:
+def test_all_problems_of_the_inputs_are_reported_at_once(consumer: Consumer) -> None:
     wrong = {
         **RIGHT,
         "location": "nowhere",
@@ -180,7 +180,7 @@ def test_every_bad_input_is_told_at_once(consumer: Consumer) -> None:
     del wrong["sshClients"]
     missing = refused(consumer, wrong)
     assert "Missing required input 'sshClients' on 'PrivateChat'" in missing
-    printed = refused(consumer, {**wrong, "sshClients": ["nobody"]})
+    printed = refused(consumer, {**wrong, "sshClients": ["office"]})
     assert "7 settings to fix" in printed
     for key in (
         "sshClients[0]",

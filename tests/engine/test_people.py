@@ -1,4 +1,4 @@
-"""Who may do what, under the real engine: what a pull request about people shows."""
+"""Users and what they may use, under the real engine: what a pull request shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 @pytest.fixture
 def stack(deployed: Stack) -> Iterator[Stack]:
-    """The deployed stack; what a test declares is forgotten afterwards."""
+    """The deployed stack. What a test declares is removed afterwards."""
     (kept,) = (deployed.home / "settings").glob("local.yaml")
     before = kept.read_text()
     yield deployed
@@ -49,7 +49,7 @@ def test_a_second_preview_shows_nothing(stack: Stack) -> None:
     assert stack.preview() == []
 
 
-def test_a_new_user_is_one_new_resource_with_her_address_and_groups(stack: Stack) -> None:
+def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) -> None:
     declare(stack, users=[ALICE, BOB])
     steps = stack.preview()
     assert names(steps, "create") == {"user-alice@example.com"}
@@ -70,14 +70,14 @@ def test_a_changed_prompt_is_one_update_that_shows_the_line(stack: Stack) -> Non
     assert '+   "content": "Sum up in two sentences:"' in stack.run("preview", "--diff")
 
 
-def test_a_user_who_is_gone_is_one_delete(stack: Stack) -> None:
+def test_a_removed_user_is_one_delete(stack: Stack) -> None:
     declare(stack, users=[])
     steps = stack.preview()
     assert names(steps, "delete") == {"user-bob@example.com"}
     assert names(steps, "update") <= {ROOT}
 
 
-def test_a_deletion_for_good_is_announced(stack: Stack) -> None:
+def test_the_deletion_of_an_account_is_announced(stack: Stack) -> None:
     declare(stack, users=[{**BOB, "state": "deleted"}])
     assert "bob@example.com is deleted" in stack.run("preview")
 
@@ -97,7 +97,7 @@ def test_a_whole_team_previews(stack: Stack) -> None:
     assert len(names(stack.preview(), "create")) == 110
 
 
-def test_a_password_is_nowhere_in_plain(stack: Stack) -> None:
+def test_no_password_is_stored_in_plain(stack: Stack) -> None:
     outputs = json.loads(stack.run("stack", "output", "--json", "--show-secrets"))
     password = outputs["initialPasswords"]["bob@example.com"]
     assert len(password) == 29

@@ -52,7 +52,7 @@ def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
     printed = stack.run("preview", "--policy-pack", "policy", code=1)
     assert "[mandatory] ssh-for-known-addresses" in words(printed)
     assert "nsg: the rule ssh opens SSH (port 22) to everyone." in printed
-    assert "Fix:      list the addresses of the operators" in words(printed)
+    assert "Fix: list the addresses of the operators" in words(printed)
 
 
 PROGRAM = """

@@ -72,14 +72,16 @@ def test_make_preview_tells_it_in_plain_words_and_keeps_the_exit_code(
     monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(stack.home))
     stack.set("models[1]", "smollm2:360m")
     assert compare.run("local", base=None, diff=False, output=None) == 0
-    said = capfd.readouterr().out
-    assert "Stack local: 1 added. Users are not interrupted." in said
-    assert "added model smollm2:360m" in said
+    printed = capfd.readouterr().out
+    assert "Stack local: 1 added. Users are not interrupted." in printed
+    assert "added model smollm2:360m" in printed
 
     stack.set("contextLength", "7")
     assert compare.run("local", base=None, diff=True, output=None) == 1
-    said = capfd.readouterr().out
-    assert "cannot be deployed" in said and "pulumi config set ollamazure:contextLength" in said
+    printed = capfd.readouterr().out
+    assert (
+        "cannot be deployed" in printed and "pulumi config set ollamazure:contextLength" in printed
+    )
 
 
 def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:
@@ -103,8 +105,8 @@ def test_a_new_nginx_version_touches_nginx_alone(stack: Stack) -> None:
     assert counted(stack.preview())["replace"] == 0
 
 
-def test_the_certificate_is_renewed_when_its_period_is_over(stack: Stack) -> None:
-    stack.set("certificate.today", "2030-01-01")
+def test_another_renewal_period_renews_the_certificate(stack: Stack) -> None:
+    stack.set("certificate.renewAfterDays", "100")
     steps = stack.preview()
     assert names(steps, "replace") == {"certificate", "certificate-key"}
     assert names(steps, "update") <= {"nginx-certificate", "chat-answers", "ollamazure-local"}
@@ -184,8 +186,8 @@ def test_credentials_of_the_real_azure_are_refused(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "00000000-0000-0000-0000-000000000000")
-    said = Stack(tmp_path / "emulator").run("preview", code=2)
-    assert variable in said and "Unset it" in said
+    printed = Stack(tmp_path / "emulator").run("preview", code=2)
+    assert variable in printed and "Unset it" in printed
 
 
 @pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])

@@ -1,4 +1,4 @@
-"""A machine of another size under the real engine: what happens, and what a preview says of it."""
+"""A machine of another size under the real engine: what happens, and what a preview shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VM = "Microsoft.Compute/virtualMachines"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """Deployed once; each test sets a size of its own, and only the last changes the machine."""
+    """Deployed once. Each test sets a size of its own, and only the last changes the machine."""
     stack = Stack(tmp_path_factory.mktemp("plan") / "emulator")
     stack.set("vmSize", "Standard_B2s_v2")
     stack.up()
@@ -24,55 +24,58 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 
 def test_within_a_class_the_machine_changes_in_place_and_nothing_else(stack: Stack) -> None:
-    """From Intel to AMD: nothing follows from it for Ollama or Open WebUI."""
+    """From Intel to AMD: it changes nothing for Ollama or Open WebUI."""
     stack.set("vmSize", "Standard_B2as_v2")
     steps = [step for step in stack.preview() if step.type != "pulumi:pulumi:Stack"]
     assert [(step.op, step.name) for step in steps] == [("update", "vm")]
 
 
-def test_the_preview_says_what_it_means_and_what_it_costs(stack: Stack) -> None:
+def test_the_preview_explains_the_change_and_its_cost(stack: Stack) -> None:
     stack.set("vmSize", "Standard_B2as_v2")
-    said = stack.run("preview")
+    printed = stack.run("preview")
     assert (
-        "The machine changes from Standard_B2s_v2 to Standard_B2as_v2: it restarts, and the chat "
-        "is away for about a minute. Every chat and model stays."
-    ) in said
-    (cost,) = [line for line in said.splitlines() if "~ monthlyCostEstimate" in line]
+        "The machine changes from Standard_B2s_v2 to Standard_B2as_v2. It restarts, and the chat "
+        "is unavailable for about a minute. All chats and models are kept."
+    ) in printed
+    (cost,) = [line for line in printed.splitlines() if "~ monthlyCostEstimate" in line]
     before, after = cost.split(" => ")
     assert "USD a month" in before and "USD a month" in after and before != after
 
 
-def test_a_size_that_auto_chooses_anew_is_said_with_the_way_back(stack: Stack) -> None:
+def test_a_size_that_auto_chose_is_named_with_the_command_to_keep_the_old(
+    stack: Stack,
+) -> None:
     stack.set("vmSize", "auto")
     assert (
-        "vmSize = auto chose it. To keep the former: "
+        "vmSize = auto chose the new size. To keep the former size: "
         "pulumi config set ollamazure:vmSize Standard_B2s_v2"
     ) in stack.run("preview")
 
 
-def test_across_classes_the_machine_is_made_anew_and_keeps_its_disk(stack: Stack) -> None:
+def test_across_classes_the_machine_is_replaced_and_its_disk_is_kept(stack: Stack) -> None:
     stack.set("vmSize", "Standard_B2ms")
     steps = stack.preview()
     assert names(steps, "replace") == {"vm"}
     assert names(steps, "update") >= COMMANDS
     assert not {"data-disk", "data-group", "public-ip", "nic"} & {step.name for step in steps}
     assert (
-        "The machine changes from Standard_B2s_v2 to Standard_B2ms, which Azure does not do with a "
-        "machine that exists: it is deleted and made anew, and the chat is away for about ten "
-        "minutes. Every chat and model stays, on the data disk, and so does the address."
+        "The machine changes from Standard_B2s_v2 to Standard_B2ms. Azure cannot resize an "
+        "existing machine between these sizes: it is deleted and created again, and the chat is "
+        "unavailable for about ten minutes. The address and the data disk with all chats and "
+        "models are kept."
     ) in stack.run("preview")
 
 
-def test_a_resize_that_azure_refused_is_said_again(stack: Stack) -> None:
-    """The outputs still tell of the machine as it is."""
+def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:
+    """The outputs still describe the machine that exists."""
     stack.set("vmSize", "Standard_B4as_v2")
     Faults(stack.home / "azure").add(Fault(VM, code="AllocationFailed", times=1))
     stack.run("up", "--yes", "--skip-preview", code=1)
     assert stack.outputs()["vmSize"] == "Standard_B2s_v2"
-    assert "from Standard_B2s_v2 to Standard_B4as_v2: it restarts" in stack.run("preview")
+    assert "from Standard_B2s_v2 to Standard_B4as_v2. It restarts" in stack.run("preview")
 
 
-def test_a_machine_of_another_class_has_the_disk_of_the_former(stack: Stack) -> None:
+def test_a_machine_of_another_class_gets_the_old_machines_disk(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     (before,) = azure.list(VM)
     stack.set("vmSize", "Standard_B2ms")

@@ -1,4 +1,4 @@
-"""tools/select-stack.sh: which state and whose key a workflow works with."""
+"""tools/select-stack.sh: the state and the key that a workflow uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "azurekeyvault://ours.vault.azure.net/keys/state"
 
 
 class Checkout:
-    """A project with one stack, `dev`, and what the environment of a job says about it."""
+    """A project with one stack, `dev`, and the environment variables of a job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,8 +61,8 @@ def test_the_stack_is_selected_when_the_key_is_ours(checkout: Checkout) -> None:
     assert made.returncode == 0, made.stderr
     checkout.encrypted_with(f"secretsprovider: {KEY}\n")
 
-    code, said = checkout.select()
-    assert code == 0, said
+    code, printed = checkout.select()
+    assert code == 0, printed
     assert checkout.run("pulumi", "stack", "ls").stdout.count("dev*") == 1
 
 
@@ -72,25 +72,25 @@ def test_the_stack_is_selected_when_the_key_is_ours(checkout: Checkout) -> None:
 )
 def test_another_key_is_refused(checkout: Checkout, provider: str) -> None:
     checkout.encrypted_with(provider)
-    code, said = checkout.select()
+    code, printed = checkout.select()
 
     assert code == 1
-    assert f"this environment's is '{KEY}'" in said
+    assert f"this environment's is '{KEY}'" in printed
 
 
-def test_no_file_is_no_stack(checkout: Checkout) -> None:
-    code, said = checkout.select()
+def test_a_stack_without_a_file_is_refused(checkout: Checkout) -> None:
+    code, printed = checkout.select()
 
     assert code == 1
-    assert "Pulumi.dev.yaml does not exist" in said
+    assert "Pulumi.dev.yaml does not exist" in printed
 
 
 @pytest.mark.parametrize("name", ["PULUMI_BACKEND_URL", "PULUMI_SECRETS_PROVIDER"])
-def test_what_is_not_set_is_named(checkout: Checkout, name: str) -> None:
+def test_a_missing_variable_is_named(checkout: Checkout, name: str) -> None:
     checkout.encrypted_with(f"secretsprovider: {KEY}\n")
     checkout.environment[name] = ""
-    code, said = checkout.select()
+    code, printed = checkout.select()
 
     assert code != 0
-    assert name in said
-    assert "make bootstrap-azure" in said
+    assert name in printed
+    assert "bin/ollamazure bootstrap" in printed

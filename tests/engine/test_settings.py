@@ -1,4 +1,4 @@
-"""Bad settings under the real engine: one message with every way out, and the ways out work."""
+"""Invalid settings under the real engine: one message with every fix, and the fixes work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.engine.stack import Stack
 
 # The exit code of the CLI when the program ended the run.
 PROGRAM_FAILED = 1
-BAD = {
+INVALID = {
     "vmSize": "B2ms",
     "contextLength": "8k",
     "sshClients[0]": "office",
@@ -30,20 +30,20 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(tmp_path / "emulator")
 
 
-def test_all_bad_settings_are_told_at_once_and_the_printed_commands_fix_them(
+def test_all_problems_are_reported_at_once_and_the_printed_commands_fix_them(
     stack: Stack,
 ) -> None:
-    pairs = [part for key, value in BAD.items() for part in ("--plaintext", f"{key}={value}")]
+    pairs = [part for key, value in INVALID.items() for part in ("--plaintext", f"{key}={value}")]
     stack.run("config", "set-all", "--path", *pairs)
 
     printed = stack.run("preview", code=PROGRAM_FAILED)
 
-    assert f"{len(BAD)} settings to fix; nothing has been created or changed." in printed
+    assert f"{len(INVALID)} settings to fix; nothing has been created or changed." in printed
     assert "Traceback" not in printed
     commands = re.findall(r"pulumi (config (?:set|rm) .*)", printed)
-    assert len(commands) == len(BAD)
+    assert len(commands) == len(INVALID)
     for command in commands:
-        stack.run(*shlex.split(command))
+        stack.run(*shlex.split(command.replace("<your address>", "203.0.113.7")))
     stack.run("preview")
 
 
@@ -51,7 +51,8 @@ def test_a_missing_setting_comes_with_its_command(stack: Stack) -> None:
     stack.run("config", "rm", "ollamazure:sshClients")
     printed = stack.run("preview", code=PROGRAM_FAILED)
     assert "ollamazure:sshClients is not set." in printed
-    assert "pulumi config set --path 'ollamazure:sshClients[0]' 203.0.113.7/32" in printed
+    assert "pulumi config set --path 'ollamazure:sshClients[0]' <your address>/32" in printed
+    assert "search the web for" in printed
 
 
 def test_a_model_that_does_not_fit_fails_at_preview(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The stand-ins for Pulumi's plugins under the real engine, with a real OpenSSH server."""
+"""The stand-ins for Pulumi's plugins with the real engine and a real OpenSSH server."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ pulumi.export("process", Path("/proc/self/cmdline").read_text() + str(dict(os.en
 
 
 @pytest.mark.parametrize(
-    ("program", "said", "unsaid"),
+    ("program", "expected", "absent"),
     [
         (
             "import pulumi\nraise pulumi.RunError('set the thing')",
@@ -148,13 +148,14 @@ pulumi.export("process", Path("/proc/self/cmdline").read_text() + str(dict(os.en
     ids=["run-error", "exception", "exit", "missing-setting", "exception-in-apply"],
 )
 def test_how_a_program_fails(
-    tmp_path: Path, instance: Instance, program: str, said: list[str], unsaid: list[str]
+    tmp_path: Path, instance: Instance, program: str, expected: list[str], absent: list[str]
 ) -> None:
     shown = project(tmp_path, instance, program).run("preview").failed().text
-    assert all(text in shown for text in said), shown
-    assert not any(text in shown for text in unsaid), shown
+    assert all(text in shown for text in expected), shown
+    assert not any(text in shown for text in absent), shown
 
 
+@pytest.mark.long
 def test_a_missing_program_and_a_missing_environment(tmp_path: Path, instance: Instance) -> None:
     tested = project(tmp_path, instance, "")
     (tested.folder / "__main__.py").unlink()
@@ -165,6 +166,7 @@ def test_a_missing_program_and_a_missing_environment(tmp_path: Path, instance: I
     assert "which is not a virtual environment: run `pulumi install`" in shown
 
 
+@pytest.mark.long
 def test_dependencies_are_installed_into_a_new_environment(
     tmp_path: Path, instance: Instance
 ) -> None:
@@ -204,6 +206,7 @@ def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) ->
     assert not processes_in(tested.folder)
 
 
+@pytest.mark.long
 def test_a_killed_engine_leaves_no_process(tmp_path: Path, instance: Instance) -> None:
     program = """
 from pulumi_command import local
@@ -329,7 +332,7 @@ def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
         assert line not in shown
         assert line not in tested.stored()
 
-    # Nothing is renewed by itself; the early renewal alone is no replacement, the period is.
+    # Nothing is renewed by itself. Another early renewal replaces nothing; another period does.
     tested.write(_CERTIFICATE.replace("HOURS", str(hours)).replace("EARLY", str(hours)))
     assert "1 updated" in tested.up().ok().text
     assert tested.outputs()["certificate"] == outputs["certificate"]
@@ -339,8 +342,9 @@ def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
     assert tested.outputs()["certificate"] != outputs["certificate"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "expected"),
     [
         ("tls.PrivateKey('it', algorithm='DSA')", "'DSA' is not one of RSA, ECDSA, ED25519"),
         (
@@ -362,10 +366,10 @@ def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
     ],
 )
 def test_what_tls_and_random_refuse(
-    tmp_path: Path, instance: Instance, program: str, said: str
+    tmp_path: Path, instance: Instance, program: str, expected: str
 ) -> None:
     imports = "import pulumi_tls as tls\nimport pulumi_random as random\n"
-    assert said in project(tmp_path, instance, imports + program).up().failed().text
+    assert expected in project(tmp_path, instance, imports + program).up().failed().text
 
 
 def test_a_password_stays_until_a_keeper_changes(tmp_path: Path, instance: Instance) -> None:
@@ -415,12 +419,12 @@ def test_a_remote_command_from_create_to_delete(
     tested.run("refresh", "--yes", "--skip-preview").ok()
     tested.run("preview", "--expect-no-changes").ok()
 
-    # Any other change is an update, which runs `create` again; `update` where there is one.
+    # Any other change is an update, which runs `update`, or `create` again if there is none.
     inputs |= {"create": f"echo again; echo again >>{log}", "stdin": "something"}
     tested.write(remote(sshd, **inputs))
     shown = tested.run("preview", "--diff").ok().text
     assert "~ create: " in shown
-    # As with the official plugin the preview of an update knows the former output only.
+    # As with the official plugin, the preview of an update knows only the former output.
     assert "[unknown]" not in shown
     assert "1 updated" in tested.up().ok().text
     assert tested.outputs()["stdout"] == "again"
@@ -429,7 +433,7 @@ def test_a_remote_command_from_create_to_delete(
     assert "1 updated" in tested.up().ok().text
     assert log.read_text() == "created\nagain\nupdated\n"
 
-    # Triggers replace: the new `create`, then the `delete` of the state.
+    # Triggers replace: first the new `create`, then the `delete` in the state.
     inputs |= {"triggers": ["machine 2"], "delete": f"echo deleted by 2 >>{log}"}
     tested.write(remote(sshd, **inputs))
     assert "1 to replace" in tested.run("preview").ok().text.replace("+-", "")
@@ -439,6 +443,7 @@ def test_a_remote_command_from_create_to_delete(
     assert log.read_text().endswith("again\ndeleted by 1\ndeleted by 2\n")
 
 
+@pytest.mark.long
 def test_a_failing_remote_command_is_shown_with_its_output(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -472,14 +477,15 @@ def test_secrets_of_a_remote_command(tmp_path: Path, instance: Instance, sshd: S
     assert "ciphertext" in str(tested.resources()["it"]["inputs"]["connection"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("logging", "seen"),
-    [("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"}), (None, {"to-out", "to-err"})],
+    [(None, {"to-out", "to-err"}), ("none", set()), ("stdout", {"to-out"}), ("stderr", {"to-err"})],
 )
 def test_logging(
     tmp_path: Path, instance: Instance, sshd: Sshd, logging: str | None, seen: set[str]
 ) -> None:
-    # The words are put together on the machine, so that the command does not hold them.
+    # The machine builds the words, so that the command itself does not contain them.
     create = "w=to; echo $w-out; echo $w-err >&2"
     tested = project(
         tmp_path,
@@ -503,6 +509,7 @@ def test_a_host_key_that_is_not_the_pinned_one_is_refused(
     assert not touched.exists()
 
 
+@pytest.mark.long
 def test_dials_go_on_until_the_machine_answers(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -530,6 +537,7 @@ def test_dials_go_on_until_the_machine_answers(
     assert tested.outputs()["stdout"] == "there"
 
 
+@pytest.mark.long
 def test_a_machine_that_never_answers(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
     sshd.stop()
     program = remote(
@@ -545,6 +553,7 @@ def test_a_machine_that_never_answers(tmp_path: Path, instance: Instance, sshd: 
     assert f"after 2 failed attempts: dial tcp {HOST}:{sshd.port}: connect: connection" in shown
 
 
+@pytest.mark.long
 def test_a_connection_lost_while_a_command_runs(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -593,6 +602,7 @@ def test_ctrl_c_ends_the_waiting_for_a_remote_command(
     assert not processes_in(tested.folder)
 
 
+@pytest.mark.long
 def test_environment_needs_the_servers_leave(
     tmp_path: Path, instance: Instance, sshd: Sshd
 ) -> None:
@@ -601,7 +611,7 @@ def test_environment_needs_the_servers_leave(
     )
     tested.up().ok()
     assert tested.outputs()["stdout"] == "a b"
-    # The former output is offered too, and only warned about.
+    # The former output is sent as well; if the server refuses it, that is only a warning.
     tested.write(remote(sshd, create="echo $GIVEN_A again", environment={"GIVEN_A": "a b"}))
     assert "Unable to set 'PULUMI_COMMAND_STDOUT'" in tested.up().ok().text
     tested.write(remote(sshd, create="true", environment={"REFUSED": "1"}))
@@ -610,14 +620,16 @@ def test_environment_needs_the_servers_leave(
     assert "AcceptEnv" in shown
 
 
+@pytest.mark.long
 def test_an_agent_that_is_gone(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
     tested = project(tmp_path, instance, remote(sshd, create="true"))
     shown = tested.up(SSH_AUTH_SOCK="/nowhere/agent").failed().text
     assert "dial unix /nowhere/agent: connect: no such file or directory" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         ("{'connection': {'host': 'h', 'hostkey': 'x'}}", "unexpected argument 'hostkey'"),
         ("{'connection': {'user': 'u'}}", "missing required property 'host'"),
@@ -627,7 +639,7 @@ def test_an_agent_that_is_gone(tmp_path: Path, instance: Instance, sshd: Sshd) -
     ],
 )
 def test_what_a_remote_command_refuses(
-    tmp_path: Path, instance: Instance, call: str, said: str
+    tmp_path: Path, instance: Instance, call: str, expected: str
 ) -> None:
     program = f"""
 import pulumi
@@ -637,9 +649,10 @@ class Raw(pulumi.CustomResource):
         super().__init__("command:remote:Command", name, props, opts)
 Raw("it", {call})
 """
-    assert said in project(tmp_path, instance, program).run("preview").failed().text
+    assert expected in project(tmp_path, instance, program).run("preview").failed().text
 
 
+@pytest.mark.long
 def test_a_local_command_with_a_secret_on_its_standard_input(
     tmp_path: Path, instance: Instance
 ) -> None:
@@ -667,23 +680,3 @@ bad = local.Command("bad", create="echo shown; exit 4", opts=pulumi.ResourceOpti
     assert "a-secret-given" not in shown + tested.stored()
     tested.run("destroy", "--yes", "--skip-preview").ok()
     assert (tmp_path / "deleted").read_text() == "the end\n"
-
-
-def test_plan_mode_records_and_runs_nothing(tmp_path: Path, instance: Instance, sshd: Sshd) -> None:
-    recorded = instance.home / "recorder.jsonl"
-    recorded.unlink(missing_ok=True)
-    touched = tmp_path / "touched"
-    inputs: dict[str, Any] = {"create": f"touch {touched}", "delete": f"touch {touched}"}
-    program = remote(sshd, **inputs).replace(
-        "**{'create'", "stdin=pulumi.Output.secret('a-secret-given'), **{'create'"
-    )
-    tested = project(tmp_path, instance, program)
-    tested.up(OLLAMAZURE_PLAN="1").ok()
-    tested.run("destroy", "--yes", "--skip-preview", environment={"OLLAMAZURE_PLAN": "1"}).ok()
-    assert not touched.exists()
-    lines = recorded.read_text()
-    assert "a-secret-given" not in lines
-    assert sshd.private_key.splitlines()[2] not in lines
-    assert [line.split('"')[3] for line in lines.splitlines()] == ["create", "delete"]
-    assert f'"host": "{HOST}"' in lines
-    assert '"stdin": "[secret]"' in lines

@@ -1,4 +1,4 @@
-"""Strict stand-ins for programs that ask the world outside: `az`, `gh`."""
+"""Strict stand-ins for programs that call services on the internet: `az`, `gh`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ print(answer["text"])
 
 
 class Program:
-    """A program that answers only what it was told to, and remembers what it was asked."""
+    """A program with a fixed answer to each command line, and a log of its calls."""
 
     unknown = "ERROR: unrecognized arguments"
-    """What it says to anything else."""
+    """Its error for any other command line."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """`folder` is to be on PATH."""
+        """`folder` has to be on PATH."""
         self.file, self.log = folder / name, folder / f"{name}.log"
         self.answers: dict[str, dict[str, str]] = {}
 

@@ -1,6 +1,6 @@
-"""What the guide says of the machine and its parts, held by the program with the shipped settings.
+"""The program with the settings of the stack `dev` creates what the guide creates by hand.
 
-docs/explanation/guide.md names these tests, beside those that watch a deployed machine.
+docs/explanation/guide.md names these tests, and others that check a deployed machine.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import yaml
 
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
-from ollamazure import sizing
 from ollamazure.azure.stack_file import StackFile
 from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.plan import make_plan
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def chat(settings: Settings) -> Recorder:
     """The whole program, with the settings of Pulumi.dev.yaml."""
 
     def program() -> None:
-        plan = sizing.plan(settings)
+        plan = make_plan(settings)
         Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags={}))
 
     key = {

@@ -1,9 +1,10 @@
-"""How much memory a machine takes while something is done to it: run there until it is told to end.
+"""How much memory a machine takes during a load: runs there until it gets SIGTERM.
 
     python3 sampler.py RESULT.json
 
-The emulated machine cannot ask its kernel, so its processes are asked: `before` and `application`
-are resident memory of Open WebUI's container, `machine` the proportional set size of all processes.
+The emulated machine has no kernel of its own, so the figures are those of its processes: `before`
+and `application` are resident memory of Open WebUI's container, `machine` the proportional set size
+of all processes.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"  # marks special values on the w
 
 @dataclass(frozen=True)
 class Recorded:
-    """One registered resource: its inputs, plain, and what the registration says beside them."""
+    """One registered resource: its inputs, with secrets in plain, and its options."""
 
     type: str
     name: str
@@ -34,6 +34,7 @@ class Recorded:
     dependencies: frozenset[str]
     deleted_with: str
     delete_before_replace: bool
+    replacement_trigger: float | None
     protect: bool
     secret_outputs: frozenset[str]
     timeouts: Mapping[str, str]
@@ -41,9 +42,11 @@ class Recorded:
 
 @dataclass
 class Recorder(mocks.Mocks):
-    """What a program registered, in order; `of` and `named` find in it.
+    """What a program registered, in order.
 
-    `outputs` are extra outputs by resource name, `calls` answers of functions by token.
+    Attributes:
+        outputs: extra outputs by resource name.
+        calls: results of functions by token.
     """
 
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -58,10 +61,11 @@ class Recorder(mocks.Mocks):
         return dict(self.calls[args.token]), []
 
     def of(self, type_: str) -> list[Recorded]:
+        """The resources of one type."""
         return [resource for resource in self.resources if resource.type == type_]
 
     def named(self, name: str) -> Recorded:
-        """The resource `name`; a component, which may have the same name, is not one."""
+        """The resource `name`. A component may have the same name and is left out."""
         [found] = [it for it in self.resources if it.name == name and it.custom]
         return found
 
@@ -94,6 +98,9 @@ def _recorded(request: Any, urn: str) -> Recorded:
         dependencies=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
         deleted_with=request.deletedWith.rpartition("::")[2],
         delete_before_replace=request.deleteBeforeReplace,
+        replacement_trigger=request.replacement_trigger.number_value
+        if request.HasField("replacement_trigger")
+        else None,
         protect=request.protect,
         secret_outputs=frozenset(request.additionalSecretOutputs),
         timeouts={
@@ -143,7 +150,7 @@ def resolve(output: pulumi.Output[Any]) -> Any:
 
 
 def _nothing(_: Any) -> None:
-    """A program's value is nobody's business: the SDK would try to await it."""
+    """Drops a program's value, which the SDK would try to await."""
 
 
 @contextmanager

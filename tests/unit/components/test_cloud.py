@@ -1,4 +1,4 @@
-"""The cloud and machine layers, as the program registers them: the recorded set, nothing else."""
+"""The cloud and machine layers: exactly the resources that the program registers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
-from ollamazure.settings.stack import SECRETS
+from ollamazure.settings.load import SECRETS
+from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
 def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | None = None) -> Any:
-    return Network(
-        "network",
-        NetworkArgs(
-            group_name="chat",
-            location="francecentral",
-            ssh_clients=ssh_clients,
-            dns_label=label,
-            tags={"team": "research"},
-        ),
-    )
+    settings = Settings(ssh_clients=ssh_clients, dns_label=label)
+    return Network("network", NetworkArgs("chat", settings, tags={"team": "research"}))
 
 
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -59,7 +52,7 @@ def test_network_is_exactly_these_resources(recorded: Recorder) -> None:
     assert {it.parent for it in recorded.resources if it.custom} == {"network"}
 
 
-def test_everybody_reaches_https_and_http_and_listed_clients_ssh(recorded: Recorder) -> None:
+def test_everyone_reaches_https_and_http_and_listed_clients_ssh(recorded: Recorder) -> None:
     rules = recorded.named("nsg").inputs["securityRules"]
     opened = {
         rule["destinationPortRange"]: rule.get("sourceAddressPrefix")
@@ -72,7 +65,9 @@ def test_everybody_reaches_https_and_http_and_listed_clients_ssh(recorded: Recor
     }
 
 
-def test_the_subnet_has_the_security_group_and_no_way_out_of_its_own(recorded: Recorder) -> None:
+def test_the_subnet_has_the_security_group_and_no_default_outbound_access(
+    recorded: Recorder,
+) -> None:
     (subnet,) = recorded.named("vnet").inputs["subnets"]
     assert subnet["networkSecurityGroup"] == {"id": "nsg-id"}
     assert subnet["defaultOutboundAccess"] is False
@@ -85,7 +80,7 @@ def test_the_public_address_stays_the_same(recorded: Recorder) -> None:
     assert "dnsSettings" not in address
 
 
-def test_a_dns_label_is_asked_of_azure() -> None:
+def test_a_dns_label_is_requested_from_azure() -> None:
     recorded = record(lambda: network(label="our-chat"), calls=CALLS)
     assert recorded.named("public-ip").inputs["dnsSettings"] == {"domainNameLabel": "our-chat"}
 
@@ -98,7 +93,7 @@ def test_the_machine_has_the_guides_address(recorded: Recorder) -> None:
 
 
 def key_pair() -> Mapping[str, str]:
-    """What tls.PrivateKey gives, for a key that means nothing."""
+    """The outputs of tls.PrivateKey, for a key made here."""
     key = ed25519.Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -116,7 +111,7 @@ def key_pair() -> Mapping[str, str]:
 
 
 def certificate_pem() -> str:
-    """Any certificate: its fingerprint is all the program takes from it."""
+    """Any certificate: the program only needs its fingerprint."""
     body = base64.encodebytes(b"not a certificate, but bytes").decode()
     return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
 
@@ -161,7 +156,7 @@ def program() -> Recorder:
     return whole_program("dev")
 
 
-def test_the_vm_is_the_guides_made_safe(program: Recorder) -> None:
+def test_the_vm_is_the_guides_with_safe_settings(program: Recorder) -> None:
     vm = program.named("vm").inputs
     assert vm["hardwareProfile"] == {"vmSize": "Standard_B2ms"}
     assert vm["osProfile"]["linuxConfiguration"]["disablePasswordAuthentication"] is True
@@ -178,7 +173,7 @@ def test_the_vm_is_the_guides_made_safe(program: Recorder) -> None:
     assert (disk["lun"], disk["createOption"], disk["deleteOption"]) == (0, "Attach", "Detach")
 
 
-def test_a_gpu_has_its_driver_before_anything_else_and_no_secure_boot_against_it() -> None:
+def test_a_gpu_gets_its_driver_first_and_has_no_secure_boot() -> None:
     program = whole_program("gpu")
     uefi = program.named("vm").inputs["securityProfile"]
     assert uefi["securityType"] == "TrustedLaunch"
@@ -192,7 +187,7 @@ def test_a_gpu_has_its_driver_before_anything_else_and_no_secure_boot_against_it
     assert " gpu\n" in ollama and "DeviceAllow=char-nvidia* rw" in ollama
 
 
-def test_a_size_without_a_gpu_has_secure_boot_and_no_step_for_a_driver(program: Recorder) -> None:
+def test_a_size_without_a_gpu_has_secure_boot_and_no_driver(program: Recorder) -> None:
     uefi = program.named("vm").inputs["securityProfile"]["uefiSettings"]
     assert uefi == {"secureBootEnabled": True, "vTpmEnabled": True}
     assert "gpu-driver" not in [resource.name for resource in program.resources]
@@ -211,7 +206,7 @@ def test_the_data_disk_has_a_group_of_its_own(program: Recorder) -> None:
     assert disk["publicNetworkAccess"] == "Disabled"
 
 
-def test_an_adopted_disk_is_attached_and_none_is_made() -> None:
+def test_an_adopted_disk_is_attached_and_no_other_is_made() -> None:
     kept = (
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/kept"
         "/providers/Microsoft.Compute/disks/data"
@@ -222,7 +217,7 @@ def test_an_adopted_disk_is_attached_and_none_is_made() -> None:
     assert disk["managedDisk"] == {"id": kept}
 
 
-def test_every_component_is_of_ours_and_every_resource_is_below_one(program: Recorder) -> None:
+def test_every_component_is_ours_and_every_resource_is_below_one(program: Recorder) -> None:
     components = {it.name for it in program.resources if not it.custom}
     for resource in program.resources:
         if resource.custom:

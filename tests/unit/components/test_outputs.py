@@ -1,25 +1,26 @@
-"""The operator's page names what an operator runs, and all of it exists."""
+"""The outputs, and the operator's page, whose commands exist."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from pathlib import Path
 
+import pytest
+
+from components import outputs
 from components.outputs import cost_in_numbers, render_operator_page
-from ollamazure.sizing import MonthlyCost
+from ollamazure.sizing.cost import MonthlyCost
 
-PROJECT = Path(__file__).resolve().parents[3]
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateFingerprint
     sshCommand hostKey keepData hasUsers redirectUri"""
 
 
 def test_the_operators_page_names_the_commands_of_this_stack() -> None:
     page = render_operator_page({**dict.fromkeys(NAMES.split(), "x"), "stack": "staging"})
-    commands = re.findall(r"`make ([a-z]+) STACK=staging[^`]*`", page)
+    commands = re.findall(r"`bin/ollamazure ([a-z]+) --stack staging[^`]*`", page)
     assert commands == ["status", "logs", "ssh", "drift"]
-    makefile = (PROJECT / "Makefile").read_text()
-    assert all(re.search(rf"^{command}:", makefile, re.M) for command in commands)
+    cli = pytest.importorskip("ollamazure.cli")
+    assert {*commands} <= {command.name for command in cli.app.registered_commands}
 
 
 def test_the_cost_is_exported_in_numbers_too() -> None:
@@ -31,3 +32,13 @@ def test_the_cost_is_exported_in_numbers_too() -> None:
         "asOf": "2026-11-23",
         "verified": False,
     }
+
+
+def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen with the file backend, while the same run wrote its first state."""
+
+    def cut_off(*_: object) -> None:
+        raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
+
+    monkeypatch.setattr(outputs, "invoke", cut_off)
+    assert outputs.former_size() is None

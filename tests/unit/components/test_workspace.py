@@ -16,14 +16,14 @@ from components.workspace import (
     AT_ONCE,
     Workspace,
     WorkspaceArgs,
-    group_json,
     initial_password,
     with_chat_only,
 )
 from ollamazure import manifest
 from ollamazure.settings import team_file
-from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import UserGroup, slug
+from ollamazure.settings.base import slug
+from ollamazure.settings.load import parse
+from ollamazure.settings.workspace import UserGroup
 from tests.unit.components.recorder import Recorded, Recorder, record
 
 MODELS = ("llama3.2:1b",)
@@ -33,9 +33,9 @@ TEAM = {"teamFile": "docs/how-to/team.yaml"}
 
 
 def deploy(**given: Any) -> Recorder:
-    """People on a machine whose model is there, with the settings given."""
+    """The workspace on a machine whose model is installed, with the settings that are given."""
     texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in given.items()}
-    settings = Settings.parse({**BASE, **texts})
+    settings = parse({**BASE, **texts}, secrets=frozenset({"signInSecret"}))
 
     def program() -> None:
         vm = pulumi.CustomResource("test:index:Vm", "vm")
@@ -48,21 +48,8 @@ def deploy(**given: Any) -> Recorder:
             )
             for name in settings.models
         }
-        people = Workspace(
-            "people",
-            WorkspaceArgs(
-                target,
-                settings.users,
-                settings.groups,
-                settings.knowledge,
-                settings.presets,
-                settings.prompts,
-                settings.model_access,
-                models,
-                after=[ready],
-            ),
-        )
-        pulumi.export("initialPasswords", people.initial_passwords)
+        workspace = Workspace("workspace", WorkspaceArgs(target, settings, models, after=[ready]))
+        pulumi.export("initialPasswords", workspace.initial_passwords)
 
     return record(program, outputs={"initial-passwords": {"result": SEED}})
 
@@ -100,7 +87,7 @@ def test_one_resource_for_each_and_the_ready_made_group() -> None:
     }
 
 
-def test_each_is_declared_in_the_words_of_the_machines_tool() -> None:
+def test_each_declaration_is_what_the_machines_tool_reads() -> None:
     found = {name: declared(command) for name, command in items(deploy(**TEAM)).items()}
     assert found["group-editors"] == {
         "name": "editors",
@@ -135,10 +122,22 @@ def test_members_may_be_named_at_the_group() -> None:
     assert declared(items(recorder)["user-alice@example.com"])["groups"] == ["research", "sales"]
 
 
-def test_a_group_that_a_provider_fills_says_so() -> None:
-    group = UserGroup(name="research")
-    assert group_json(group, filled_at_sign_in=True)["filled_at_sign_in"] is True
-    assert "filled_at_sign_in" not in group_json(group)
+def test_a_group_that_a_provider_fills_is_declared_as_such() -> None:
+    sign_in = {
+        "clientId": "team-chat",
+        "issuer": "https://login.example.com",
+        "allowedDomains": ["example.com"],
+        "groups": ["research"],
+    }
+    found = items(
+        deploy(
+            groups=[{"name": "research"}, {"name": "sales"}],
+            signIn=sign_in,
+            signInSecret="a-secret-of-the-provider",
+        )
+    )
+    assert declared(found["group-research"])["filled_at_sign_in"] is True
+    assert "filled_at_sign_in" not in declared(found["group-sales"])
 
 
 def test_a_new_user_changes_nothing_about_the_others() -> None:
@@ -151,7 +150,7 @@ def test_a_new_user_changes_nothing_about_the_others() -> None:
     }
 
 
-def test_a_user_is_suspended_when_taken_away_and_other_things_are_removed() -> None:
+def test_a_removed_user_is_suspended_and_other_items_are_deleted() -> None:
     found = items(deploy(**TEAM))
     assert (
         "webui-cli remove user alice@example.com "
@@ -161,7 +160,7 @@ def test_a_user_is_suspended_when_taken_away_and_other_things_are_removed() -> N
     assert "webui-cli remove knowledge 'House rules' " in removal
 
 
-def test_the_password_is_only_where_the_engine_hides_it() -> None:
+def test_the_password_is_only_in_inputs_that_the_engine_hides() -> None:
     recorder = deploy(users=[{"email": "alice@example.com", "name": "Alice"}])
     password = initial_password(SEED, "alice@example.com")
     alice = recorder.named("user-alice@example.com")
@@ -175,7 +174,7 @@ def test_the_password_is_only_where_the_engine_hides_it() -> None:
         assert password not in json.dumps(shown) and SEED not in json.dumps(shown)
 
 
-def test_passwords_are_long_differ_and_stay() -> None:
+def test_passwords_are_long_and_differ_and_stay_the_same() -> None:
     alice, bob = (initial_password(SEED, f"{name}@example.com") for name in ("alice", "bob"))
     assert alice != bob
     assert alice == initial_password(SEED, "alice@example.com")
@@ -210,8 +209,8 @@ def big_team() -> dict[str, Any]:
     }
 
 
-def test_no_more_commands_run_at_once_than_there_are_connections_for() -> None:
-    """Taken as far as their dependencies let them, never more than six of 112 are under way."""
+def test_no_more_commands_run_at_once_than_there_are_connections() -> None:
+    """When all run that can run, never more than six of 112 run at once."""
     found = items(deploy(**big_team()))
     assert len(found) == 112
     done, most = {"webui-ready", "model-llama3.2:1b", "initial-passwords"}, 0
@@ -222,7 +221,7 @@ def test_no_more_commands_run_at_once_than_there_are_connections_for() -> None:
     assert most == AT_ONCE
 
 
-def test_what_is_referred_to_comes_first() -> None:
+def test_what_an_item_refers_to_comes_first() -> None:
     found = items(deploy(**big_team()))
 
     def before(name: str) -> set[str]:
@@ -233,7 +232,7 @@ def test_what_is_referred_to_comes_first() -> None:
     assert "webui-ready" in before("group-chat-only")
 
 
-def test_a_model_for_some_waits_for_them_and_for_the_model() -> None:
+def test_a_restricted_model_waits_for_its_groups_and_for_the_model() -> None:
     recorder = deploy(
         models=["mistral", "llama3.2:1b"],
         vmSize="auto",
@@ -287,13 +286,13 @@ def test_the_declaration_of_a_user_is_shown_beside_the_secret() -> None:
     assert json.loads(shown.input or "") == declared(alice)
 
 
-def test_the_operators_page_says_what_to_do_about_people() -> None:
+def test_the_operators_page_explains_how_users_sign_in() -> None:
     names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
     values = dict.fromkeys([*names.split(), "certificateFingerprint", "hostKey"], "x")
     page = render_operator_page({**values, "hasUsers": True, "redirectUri": None})
     assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
     alone = render_operator_page({**values, "hasUsers": False, "redirectUri": None})
-    assert "The administrator alone." in alone and "initialPasswords" not in alone
+    assert "Only the administrator can sign in." in alone and "initialPasswords" not in alone
     assert "redirect URI" not in alone
     where = "https://chat.example.com/oauth/oidc/callback"
     page = render_operator_page({**values, "hasUsers": False, "redirectUri": where})

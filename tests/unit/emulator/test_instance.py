@@ -1,4 +1,4 @@
-"""Where an emulated Azure notes what it is called."""
+"""The folder in which an emulated Azure records its number."""
 
 from __future__ import annotations
 

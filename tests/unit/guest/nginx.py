@@ -23,7 +23,6 @@ def configure(
     root: Path,
     folder: Path,
     *,
-    self_signed: bool = True,
     upstream: str = "127.0.0.1:1",
     http: int = 80,
     https: int = 443,
@@ -33,7 +32,6 @@ def configure(
     text = remote_command.render_file(
         "/etc/nginx/nginx.conf",
         server_name="127.0.0.1",
-        self_signed=self_signed,
         upload_limit_mb=100,
     )
     _certificate(folder)

@@ -1,4 +1,4 @@
-"""What the package takes is what a stack file takes, and is judged alike."""
+"""The package's inputs are the settings of a stack file, with the same checks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from ollamazure.settings import team_file
-from ollamazure.settings.problems import NAMESPACE, SettingsError, item, section
+from ollamazure.settings import schema, team_file
+from ollamazure.settings.load import parse
+from ollamazure.settings.problems import NAMESPACE, SettingsError
 from ollamazure.settings.stack import Settings
 from provider import inputs
-from provider.private_chat import PrivateChat, checked
-from tools.generate import NOT_IN_THE_PACKAGE
+from provider.private_chat import PrivateChat, validate_inputs
+from tools.generate import INPUT_NAMES, NOT_IN_THE_PACKAGE
 
 ROOT = Path(__file__).parents[3]
 RIGHT = {"sshClients": ["203.0.113.7"]}
@@ -28,7 +29,7 @@ def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
     """The settings and all sections within them that the package offers."""
     fields = model.model_fields.values()
     offered = [field for field in fields if field.alias not in NOT_IN_THE_PACKAGE]
-    inner = [section(field) or item(field) for field in offered]
+    inner = [schema.section_of(field) or schema.item_of(field) for field in offered]
     return [model, *(each for found in inner if found for each in sections(found))]
 
 
@@ -36,7 +37,7 @@ def sections(model: type[BaseModel]) -> list[type[BaseModel]]:
     "model", dict.fromkeys(sections(Settings)), ids=lambda model: model.__name__
 )
 def test_inputs_are_the_settings(model: type[BaseModel]) -> None:
-    declared = getattr(inputs, model.__name__)
+    declared = getattr(inputs, INPUT_NAMES.get(model, f"{model.__name__}Input"))
     fields = {str(field.alias): field for field in model.model_fields.values()}
     if model is Settings:
         for key in NOT_IN_THE_PACKAGE:
@@ -46,7 +47,7 @@ def test_inputs_are_the_settings(model: type[BaseModel]) -> None:
 
 
 def sent(value: Any) -> Any:
-    """As it comes from the engine, which knows one kind of number."""
+    """The value as the engine sends it, which knows one kind of number."""
     if isinstance(value, dict):
         return {key: sent(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -60,25 +61,25 @@ def stack_settings(file: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
-def test_inputs_mean_what_the_stack_file_means(file: Path) -> None:
-    given = stack_settings(file)
+def test_inputs_give_the_same_settings_as_the_stack_file(file: Path) -> None:
+    given = {"sshClients": ["192.0.2.1/32"], **stack_settings(file)}
     named = given.pop(team_file.KEY, None)
     if named:
         given |= yaml.safe_load((ROOT / named).read_text(encoding="utf-8"))
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()
     }
-    assert checked("chat", sent(given)) == Settings.parse(texts)
+    assert validate_inputs("chat", sent(given)) == parse(texts)
 
 
 def test_a_whole_number_is_shown_as_one() -> None:
     with pytest.raises(SettingsError, match=r"dataDiskGiB = 2 is not allowed"):
-        checked("chat", {**RIGHT, "dataDiskGiB": 2.0})
+        validate_inputs("chat", {**RIGHT, "dataDiskGiB": 2.0})
 
 
 @pytest.fixture
 def loop() -> Iterator[None]:
-    """What an output needs to be made, whichever tests ran before in this process."""
+    """The event loop that an output needs, whichever tests ran before in this process."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
@@ -87,12 +88,12 @@ def loop() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("loop")
-def test_what_refers_to_something_unknown_is_not_judged() -> None:
+def test_references_to_an_unknown_value_are_not_checked() -> None:
     preset = {"id": "coach", "name": "Coach", "baseModel": "llama3.1:8b"}
     models = pulumi.Output.from_input(["llama3.1:8b"])
     given = {**RIGHT, "models": models, "presets": [preset], "modelAccess": {"llama3.1:8b": {}}}
     with pytest.raises(SettingsError) as error:
-        checked("chat", given)
+        validate_inputs("chat", given)
     message = str(error.value)
     assert "2 settings to fix" in message and "presets" not in message
     assert "chat: modelAccess is empty, a secret, or not known at preview" in message
@@ -106,7 +107,7 @@ def test_no_message_names_a_stack_file() -> None:
         "users": [{"email": "alice"}],
     }
     with pytest.raises(SettingsError) as error:
-        checked("chat", {**wrong, "adminPasswordRotation": "2"}, has_password=True)
+        validate_inputs("chat", {**wrong, "adminPasswordRotation": "2", "adminPassword": "x"})
     message = str(error.value)
     assert "7 settings to fix" in message
     assert "the inputs of chat: locaton is not a setting. Did you mean location?" in message
@@ -115,6 +116,6 @@ def test_no_message_names_a_stack_file() -> None:
 
 
 def test_every_output_is_declared() -> None:
-    """What the component does not declare as its output would be lost on the way."""
+    """Pulumi drops outputs that the component does not declare."""
     written = (ROOT / "components" / "outputs.py").read_text(encoding="utf-8")
     assert all(f'"{name}"' in written for name in PrivateChat.__annotations__)

@@ -1,4 +1,4 @@
-"""What is derived from settings.py and the catalog is up to date and complete."""
+"""The files that are derived from the settings and the catalog are up to date and complete."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from ollamazure import catalog
+from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
-from tools import generate
+from tools import generate, reference_pages
 
 
 @pytest.mark.parametrize("path", generate.derived(), ids=lambda path: path.name)
@@ -27,7 +28,7 @@ def declared() -> dict[str, Any]:
 
 
 def test_every_setting_is_declared_with_a_default_and_without_a_type() -> None:
-    """The CLI refuses to start without a default, and answers for a type before the program can."""
+    """The CLI refuses to start without a default, and checks a type before the program can."""
     block = declared()
     assert list(block) == [field.alias for field in Settings.model_fields.values()]
     for entry in block.values():
@@ -38,7 +39,7 @@ def test_declared_defaults_are_the_programs_own() -> None:
     defaults = {key: entry["default"] for key, entry in declared().items()}
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in defaults.items()}
     clients = {"sshClients": "203.0.113.7"}
-    assert Settings.parse({**texts, **clients}) == Settings.parse(clients)
+    assert parse({**texts, **clients}) == parse(clients)
 
 
 def test_the_pages_name_every_setting_model_and_size() -> None:
@@ -52,12 +53,12 @@ def test_the_pages_name_every_setting_model_and_size() -> None:
 
 
 def test_figures_that_were_not_looked_up_are_marked() -> None:
-    page = generate.models_page()
+    page = reference_pages.models_page()
     for model in {model.name: model for model in catalog.models().values()}.values():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{model.name}`")]
         cells = row.split(" | ")
-        assert cells[2].endswith(generate.MARK) == ("download" in model.unverified)
-        assert cells[3].endswith(generate.MARK) == ("dimensions" in model.unverified)
+        assert cells[2].endswith(reference_pages.MARK) == ("download" in model.unverified)
+        assert cells[3].endswith(reference_pages.MARK) == ("dimensions" in model.unverified)
 
 
 def test_a_stale_file_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
@@ -67,12 +68,12 @@ def test_a_stale_file_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "docs/reference/models.md is out of date" in capsys.readouterr().err
 
 
-def test_markers_must_be_there() -> None:
+def test_markers_are_required() -> None:
     with pytest.raises(ValueError, match="needs the lines"):
         generate.project("name: ollamazure\n")
 
 
-def test_what_others_write_around_the_block_is_kept() -> None:
+def test_text_around_the_block_is_kept() -> None:
     text = f"name: x\n{generate.BEGIN}\nformer\n{generate.END}\nbackend: {{}}\n"
     made = generate.project(text)
     assert made.startswith("name: x\n") and made.endswith("\nbackend: {}\n")

@@ -1,4 +1,4 @@
-"""install-packages.sh asks Debian for what is missing, and for nothing else."""
+"""tools/install-packages.sh installs the missing packages, and no others."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_only_what_is_missing_is_installed(programs: Path) -> None:
     assert installation.endswith("install --yes --no-install-recommends podman")
 
 
-def test_nothing_is_asked_where_nothing_is_missing(programs: Path) -> None:
+def test_without_a_missing_package_nothing_happens(programs: Path) -> None:
     wanted = everything(programs)
     done = install(programs, installed="\n".join(wanted), what="test")
     assert (done.returncode, done.stdout) == (0, "")
@@ -77,8 +77,8 @@ def test_a_browser_is_installed_for_the_tests_only(programs: Path) -> None:
     assert not (programs.parent / "calls").exists()
 
 
-def test_a_failure_says_what_to_do(programs: Path) -> None:
+def test_a_failure_names_the_fix(programs: Path) -> None:
     (programs.parent / "broken").touch()
     done = install(programs, installed="", what="up")
     assert done.returncode == 1
-    assert "install by hand:" in done.stderr
+    assert "install these packages yourself:" in done.stderr

@@ -1,4 +1,4 @@
-"""tools/post.py against a stand-in for `gh` that answers only what GitHub would be asked.
+"""tools/post.py with a stand-in for `gh` that accepts only the expected requests.
 
 The paths are those of GitHub's REST interface; `--paginate --slurp` gives a list of pages.
 """
@@ -19,7 +19,7 @@ SHA = "a" * 40
 
 
 class GitHub(Program):
-    """What the stand-in answers, and what it was sent."""
+    """What the stand-in answers, and what it receives."""
 
     unknown = "gh: Not Found (HTTP 404)"
 
@@ -87,8 +87,8 @@ def run(github: GitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> R
             (folder / name).write_text(text)
         github.install()
         code = post.main([what, "--folder", str(folder), *more])
-        said = capsys.readouterr()
-        return code, said.out + said.err
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
 
     return run
 
@@ -102,48 +102,48 @@ def comment(run: Run) -> Callable[..., tuple[int, str]]:
 
 
 def test_a_first_comment_is_posted_for_each_stack(comment: Run, github: GitHub) -> None:
-    code, said = comment({"dev.md": text_of("dev"), "prod.md": text_of("prod")})
+    code, printed = comment({"dev.md": text_of("dev"), "prod.md": text_of("prod")})
 
-    assert code == 0, said
+    assert code == 0, printed
     assert github.sent() == [
         ("POST", "issues/7/comments", {"body": text_of("dev")}),
         ("POST", "issues/7/comments", {"body": text_of("prod")}),
     ]
 
 
-def test_a_later_one_takes_the_place_of_the_first(comment: Run, github: GitHub) -> None:
+def test_a_later_comment_replaces_the_former(comment: Run, github: GitHub) -> None:
     github.list_of(
         "issues/7/comments?per_page=100",
         written(30, text_of("prod")),
         written(31, text_of("dev", "older")),
     )
-    code, said = comment({"dev.md": text_of("dev")})
+    code, printed = comment({"dev.md": text_of("dev")})
 
-    assert code == 0, said
+    assert code == 0, printed
     assert github.sent() == [("PATCH", "issues/comments/31", {"body": text_of("dev")})]
 
 
-def test_nobody_elses_comment_is_touched(comment: Run, github: GitHub) -> None:
+def test_a_comment_of_another_user_stays(comment: Run, github: GitHub) -> None:
     github.list_of("issues/7/comments?per_page=100", written(31, text_of("dev"), login="mallory"))
     comment({"dev.md": text_of("dev")})
 
     assert github.sent() == [("POST", "issues/7/comments", {"body": text_of("dev")})]
 
 
-def test_a_pull_request_that_moved_on_gets_nothing(comment: Run, github: GitHub) -> None:
+def test_a_pull_request_with_a_later_commit_gets_no_comment(comment: Run, github: GitHub) -> None:
     github.pulls(pull(7, sha="b" * 40))
-    code, said = comment({"dev.md": text_of("dev")})
+    code, printed = comment({"dev.md": text_of("dev")})
 
     assert code == 0
-    assert "nothing to post" in said
+    assert "nothing to post" in printed
     assert github.sent() == []
 
 
 def test_a_branch_may_have_any_name(comment: Run, github: GitHub) -> None:
     github.pulls(pull(7), head="ada:a%26state%3Dall%23")
-    code, said = comment({"dev.md": text_of("dev")}, head="ada:a&state=all#")
+    code, printed = comment({"dev.md": text_of("dev")}, head="ada:a&state=all#")
 
-    assert code == 0, said
+    assert code == 0, printed
     assert len(github.sent()) == 1
 
 
@@ -157,10 +157,10 @@ def test_a_branch_may_have_any_name(comment: Run, github: GitHub) -> None:
         {"dev.md": text_of("dev"), "7": "8"},
     ],
 )
-def test_what_is_not_a_comment_is_refused_whole(files: Files, comment: Run, github: GitHub) -> None:
-    code, said = comment(files)
+def test_one_invalid_file_stops_all_comments(files: Files, comment: Run, github: GitHub) -> None:
+    code, printed = comment(files)
 
-    assert code == 1, said
+    assert code == 1, printed
     assert not github.log.exists()
 
 
@@ -173,7 +173,7 @@ def test_a_link_out_of_the_folder_is_refused(comment: Run, tmp_path: Path) -> No
     assert comment({})[0] == 1
 
 
-def test_a_comment_mentions_nobody(comment: Run, github: GitHub) -> None:
+def test_a_comment_mentions_no_user(comment: Run, github: GitHub) -> None:
     comment({"dev.md": text_of("dev", "@team/everybody, mail ada@example.com")})
 
     ((_, _, body),) = github.sent()
@@ -181,7 +181,7 @@ def test_a_comment_mentions_nobody(comment: Run, github: GitHub) -> None:
     assert "@\N{ZERO WIDTH SPACE}team/everybody" in body["body"]
 
 
-def test_a_comment_fits_what_github_takes(comment: Run, github: GitHub) -> None:
+def test_a_comment_fits_the_limit_of_github(comment: Run, github: GitHub) -> None:
     comment({"dev.md": text_of("dev", "@a" * 60_000)})
 
     ((_, _, body),) = github.sent()
@@ -196,12 +196,12 @@ def test_no_artifact_is_nothing_to_post(github: GitHub, tmp_path: Path) -> None:
     assert not github.log.exists()
 
 
-def test_what_github_refuses_is_passed_on(comment: Run, github: GitHub) -> None:
+def test_an_error_of_github_is_printed(comment: Run, github: GitHub) -> None:
     github.answers.clear()
-    code, said = comment({"dev.md": text_of("dev")})
+    code, printed = comment({"dev.md": text_of("dev")})
 
     assert code == 1
-    assert "HTTP 404" in said
+    assert "HTTP 404" in printed
 
 
 def report(outcome: str, stack: str) -> Files:
@@ -209,9 +209,9 @@ def report(outcome: str, stack: str) -> Files:
 
 
 def test_drift_opens_an_issue(run: Run, github: GitHub) -> None:
-    code, said = run("issue", report("found", "dev") | report("none", "prod"))
+    code, printed = run("issue", report("found", "dev") | report("none", "prod"))
 
-    assert code == 0, said
+    assert code == 0, printed
     ((method, path, body),) = github.sent()
     assert (method, path, body["title"]) == ("POST", "issues", post.DRIFT_TITLE)
     assert body["body"].startswith(post.DRIFT_MARKER)
@@ -237,7 +237,7 @@ def test_there_is_only_one_issue(run: Run, github: GitHub) -> None:
         (("none", "unknown"), []),
     ],
 )
-def test_the_issue_is_closed_when_nothing_differs_for_certain(
+def test_the_issue_is_closed_only_when_no_stack_differs(
     outcomes: tuple[str, str], sent: list[Any], run: Run, github: GitHub
 ) -> None:
     github.list_of("issues?state=open&per_page=100", written(9, post.DRIFT_MARKER))
@@ -247,8 +247,8 @@ def test_the_issue_is_closed_when_nothing_differs_for_certain(
     assert github.sent() == sent
 
 
-def test_without_a_report_nothing_is_known(run: Run) -> None:
-    code, said = run("issue", {})
+def test_without_a_report_the_issue_stays(run: Run) -> None:
+    code, printed = run("issue", {})
 
     assert code == 1
-    assert "there is no report" in said
+    assert "there is no report" in printed

@@ -1,4 +1,4 @@
-"""Prices are refreshed from the price list as it is documented, here served on this machine."""
+"""The prices come from a price list with the documented shape, here served on this machine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ADDRESS = [{"meterName": "Standard IPv4 Static Public IP", "retailPrice": 0.005}
 
 
 class PriceList(BaseHTTPRequestHandler):
-    """One item a page, so that following pages matters."""
+    """One item a page, so that the client has to follow the pages."""
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
@@ -83,7 +83,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.server_close()
 
 
-def test_prices_become_those_of_the_list_and_changes_are_told(
+def test_prices_are_taken_from_the_list_and_changes_are_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "prices.yaml"
@@ -96,7 +96,7 @@ def test_prices_become_those_of_the_list_and_changes_are_told(
     assert written.monthly.standard_ssd[64] == 5.0
     assert written.monthly.public_address == pytest.approx(3.65)
     former = catalog.prices().hourly["eastus"]
-    assert written.hourly["eastus"].keys() == former.keys(), "what was not to be had is kept"
+    assert written.hourly["eastus"].keys() == former.keys(), "prices that the list lacks are kept"
     printed = capsys.readouterr().out.splitlines()
     assert f"eastus Standard_B2ms: {former['Standard_B2ms']} -> 0.09 an hour" in printed
     assert "francecentral Standard_B2ms: new -> 0.1 an hour" in printed
@@ -105,7 +105,7 @@ def test_prices_become_those_of_the_list_and_changes_are_told(
 
 
 class Broken(PriceList):
-    """What a captive portal answers."""
+    """The answer of a captive portal."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -132,10 +132,10 @@ def test_an_unreachable_list_changes_nothing(
     assert "Is it reachable from here?" in capsys.readouterr().err
 
 
-def test_a_misspelt_region_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_region_is_named_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert prices.main(["francecentrl"], "http://127.0.0.1:9") == 1
     assert "francecentrl" in capsys.readouterr().err
 
 
-def test_the_file_is_as_the_script_writes_it() -> None:
-    assert prices.FILE.read_text(encoding="utf-8") == prices.rendered(catalog.prices())
+def test_the_file_is_what_the_program_writes() -> None:
+    assert prices.FILE.read_text(encoding="utf-8") == prices.render(catalog.prices())

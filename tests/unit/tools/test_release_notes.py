@@ -1,4 +1,4 @@
-"""A release says what CHANGELOG.md says of its version, or is not made."""
+"""The text of a release is the section of CHANGELOG.md about its version."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def test_the_section_of_the_tag() -> None:
     ("tag", "why"),
     [
         ("v1.3.0", "no section `## [1.3.0] - <date>`"),
-        ("v1.1.0", "says nothing under [1.1.0]"),
-        ("latest", "is not the tag of a version"),
-        ("vUnreleased", "is not the tag of a version"),
+        ("v1.1.0", "The section [1.1.0] of CHANGELOG.md is empty"),
+        ("latest", "names no version"),
+        ("vUnreleased", "names no version"),
     ],
 )
 def test_no_release_without_notes(tag: str, why: str) -> None:

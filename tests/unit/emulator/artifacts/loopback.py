@@ -1,4 +1,4 @@
-"""A web server on the loopback address, for what would come from the internet."""
+"""A web server on the loopback address, in place of the internet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Server:
-    """Serves `files` (content by path), with ranges; notes each request's path and Range.
+    """Serves `files` (content by path), with ranges; records each request's path and Range.
 
     `cut` is a number of bytes after which the next answer breaks off. With `token`, files are
     served only to who got it from /token, as container registries do it.

@@ -1,4 +1,4 @@
-"""Artifacts are made once, resume, finish at once or not at all, and prefer official places."""
+"""Artifacts are made once, resume, are finished in one step, and prefer official sources."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def artifact(
         recipe=(recipe,),
         targets=(target,),
         build=build,
-        official=official,
+        copy_official=official,
         place=place,
     )
 
@@ -55,7 +55,7 @@ def writes(target: Path, content: str) -> Callable[[Work], None]:
 
 
 def make(*artifacts: Artifact) -> str:
-    """Make them; returns what the user saw."""
+    """Make the artifacts; returns what the user sees."""
     out = io.StringIO()
     Builds(Progress(out)).make(artifacts)
     return out.getvalue()
@@ -69,7 +69,7 @@ def test_what_is_finished_is_not_made_again_and_says_nothing(tmp_path: Path) -> 
     assert target.read_text() == "one"
 
 
-def test_another_recipe_or_a_lost_target_is_made_anew(tmp_path: Path) -> None:
+def test_another_recipe_or_a_lost_target_is_made_again(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     make(artifact(target, writes(target, "one")))
     make(artifact(target, writes(target, "two"), recipe="2"))
@@ -181,7 +181,7 @@ def test_a_killed_run_leaves_no_command_and_no_lock(tmp_path: Path, how: signal.
     assert target.read_text() == "made"
 
 
-def test_too_little_space_is_said_before_anything_is_made(tmp_path: Path, cache: Path) -> None:
+def test_too_little_space_is_reported_before_anything_is_made(tmp_path: Path, cache: Path) -> None:
     target = tmp_path / "thing"
     with pytest.raises(BuildError) as failure:
         make(artifact(target, writes(target, "made"), gib=10**6))
@@ -190,44 +190,46 @@ def test_too_little_space_is_said_before_anything_is_made(tmp_path: Path, cache:
     assert not target.exists()
 
 
-def from_there(target: Path) -> Callable[[Work, str], None]:
+def copy_official(target: Path) -> Callable[[Work, str], None]:
     def official(work: Work, base: str) -> None:
         writes(target, f"from {base}")(work)
 
     return official
 
 
-def test_the_official_place_comes_first(tmp_path: Path) -> None:
+def test_the_official_source_comes_first(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     with serving(Server(files={"/": b""})) as server:
-        said = make(
+        shown = make(
             artifact(
                 target,
                 writes(target, "built"),
                 place=server.url + "/",
-                official=from_there(target),
+                official=copy_official(target),
             )
         )
     assert target.read_text() == f"from {server.url}/"
-    assert f"ready (from {server.url}/" in said
+    assert f"ready (from {server.url}/" in shown
 
 
-def test_where_it_cannot_be_reached_the_build_says_so(tmp_path: Path) -> None:
+def test_an_unreachable_official_source_is_reported_and_the_artifact_built(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     with serving(Server()) as server:
         gone = server.url
-    said = make(artifact(target, writes(target, "built"), place=gone, official=from_there(target)))
+    shown = make(
+        artifact(target, writes(target, "built"), place=gone, official=copy_official(target))
+    )
     assert target.read_text() == "built"
-    assert "thing: the official source cannot be reached; building it here" in said
+    assert "thing: the official source cannot be reached; building it here" in shown
 
 
-def test_where_it_breaks_off_the_build_takes_over(tmp_path: Path) -> None:
+def test_when_the_official_source_breaks_off_the_artifact_is_built(tmp_path: Path) -> None:
     target = tmp_path / "thing"
 
     def official(work: Work, base: str) -> None:
         raise OfficialUnavailableError("connection reset")
 
     with serving(Server(files={"/": b""})) as server:
-        said = make(artifact(target, writes(target, "built"), place=server.url, official=official))
+        shown = make(artifact(target, writes(target, "built"), place=server.url, official=official))
     assert target.read_text() == "built"
-    assert "the official source broke off (connection reset); building it here" in said
+    assert "the official source broke off (connection reset); building it here" in shown

@@ -24,7 +24,7 @@ def test_the_command_sees_the_files_and_the_tree_does_not_change() -> None:
     assert not Path(name).parent.exists()
 
 
-def test_scripts_are_executable_there_and_failures_are_told() -> None:
+def test_scripts_are_executable_there_and_failures_are_returned() -> None:
     script = {"/olz-test": "#!/bin/sh\necho why >&2\nexit 3\n"}
     done = chroot.run(Path("/"), ["/olz-test"], script)
     assert (done.returncode, done.stderr) == (3, b"why\n")
@@ -38,7 +38,7 @@ def test_a_tree_is_unpacked_once(tmp_path: Path, packed: bool) -> None:
     subprocess.run(["tar", "-cf", archive, "-C", tmp_path / "source", "file"], check=True)
     if packed:
         archive.write_bytes(zstandard.compress(archive.read_bytes()))
-    tree = chroot.unpacked(archive, tmp_path / "tree")
+    tree = chroot.unpack_once(archive, tmp_path / "tree")
     assert (tree / "file").read_text() == "one"
     archive.unlink()
-    assert chroot.unpacked(archive, tmp_path / "tree") == tree
+    assert chroot.unpack_once(archive, tmp_path / "tree") == tree

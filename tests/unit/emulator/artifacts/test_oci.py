@@ -1,4 +1,4 @@
-"""What is written is an OCI image: every digest is that of the bytes it names."""
+"""The written image is a valid OCI image: every digest matches its content."""
 
 from __future__ import annotations
 

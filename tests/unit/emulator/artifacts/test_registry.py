@@ -1,4 +1,4 @@
-"""Images and models are copied from a registry as they are, every digest checked."""
+"""Images and models are copied from a registry unchanged, and every digest is checked."""
 
 from __future__ import annotations
 

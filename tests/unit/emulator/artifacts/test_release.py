@@ -1,4 +1,4 @@
-"""An official release is taken only with the checksum that was published with it."""
+"""An official release is used only if it has the checksum published with it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def release(checksum: str) -> Server:
 
 def test_the_release_and_its_checksums_are_mirrored(tmp_path: Path) -> None:
     with serving(release(hashlib.sha256(BUNDLE).hexdigest())) as server:
-        ollama.official(Work(tmp_path / "work", print), server.url)
+        ollama.copy_official(Work(tmp_path / "work", print), server.url)
     assert (paths.ollama_bundle() / "ollama-linux-amd64.tar.zst").read_bytes() == BUNDLE
     assert (paths.ollama_bundle() / "sha256sum.txt").exists()
 
 
 def test_a_bundle_with_another_checksum_is_refused(tmp_path: Path) -> None:
     with serving(release("0" * 64)) as server, pytest.raises(BuildError, match="SHA-256"):
-        ollama.official(Work(tmp_path / "work", print), server.url)
+        ollama.copy_official(Work(tmp_path / "work", print), server.url)
     assert not paths.ollama_bundle().exists()
 
 
@@ -43,7 +43,7 @@ def test_a_release_without_this_bundle_is_an_error(tmp_path: Path) -> None:
     with serving(release("")) as server:
         server.files[f"{RELEASE}/sha256sum.txt"] = b"0  ./other.tar.zst\n"
         with pytest.raises(BuildError, match=r"does not name ollama-linux-amd64\.tar\.zst"):
-            ollama.official(Work(tmp_path / "work", print), server.url)
+            ollama.copy_official(Work(tmp_path / "work", print), server.url)
 
 
 def test_pulumis_release_is_unpacked_with_its_language_hosts(tmp_path: Path) -> None:
@@ -61,6 +61,6 @@ def test_pulumis_release_is_unpacked_with_its_language_hosts(tmp_path: Path) -> 
         f"{release}/pulumi-{pins.PULUMI}-checksums.txt": listed,
     }
     with serving(Server(files=files)) as server:
-        pulumi_cli.official(Work(tmp_path / "work", print), server.url)
+        pulumi_cli.copy_official(Work(tmp_path / "work", print), server.url)
     assert paths.pulumi().exists()
     assert (paths.pulumi().parent / "pulumi-language-python").exists()

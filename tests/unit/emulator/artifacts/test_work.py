@@ -1,4 +1,4 @@
-"""Downloads resume, and what does not have its digest is refused."""
+"""Downloads resume, and a file without its digest is refused."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_a_wrong_checksum_is_refused_and_thrown_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_says_how_far_it_is(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_download_shows_its_progress(tmp_path: Path) -> None:
+    shown: list[str] = []
     with serving(Server(files={"/file": bytes(5 << 20)})) as server:
-        download(f"{server.url}/file", tmp_path / "file", said.append)
-    assert said[-1] == "downloading file: 5 of 5 MiB"
+        download(f"{server.url}/file", tmp_path / "file", shown.append)
+    assert shown[-1] == "downloading file: 5 of 5 MiB"
 
 
 def test_a_command_that_does_not_exist_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An emulated Azure in plan mode with everything the program makes, and ways to ask for more."""
+"""An emulated Azure in plan mode with everything that the program creates, and more requests."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def rule(name: str, priority: int, **changes: Any) -> Body:
         "priority": priority,
         "direction": "Inbound",
     }
-    given = {**properties, **changes}
-    return {"name": name, "properties": {key: each for key, each in given.items() if each}}
+    merged = {**properties, **changes}
+    return {"name": name, "properties": {key: each for key, each in merged.items() if each}}
 
 
 def interface(**configuration: Any) -> Body:
@@ -56,7 +56,7 @@ def interface(**configuration: Any) -> Body:
 
 
 def disk(size: int | None = 64, **properties: Any) -> Body:
-    """An empty disk of so many GB."""
+    """An empty disk with a size in GB."""
     return {
         "location": "francecentral",
         "sku": {"name": "StandardSSD_LRS"},
@@ -136,7 +136,7 @@ BODIES: dict[str, Body] = {
 
 
 def changed(body: Body, path: str, value: Any) -> Body:
-    """A copy of `body` with the value at a dotted path replaced; None takes it away."""
+    """A copy of `body` with the value at a dotted path replaced; None removes it."""
     body = copy.deepcopy(body)
     *parents, last = path.split(".")
     node: Any = body
@@ -165,7 +165,7 @@ class Cloud:
         self.azure.wait(self.azure.delete(resource_id))
 
     def fill(self) -> Cloud:
-        """Make everything the program makes."""
+        """Create everything that the program creates."""
         for resource_id, body in BODIES.items():
             self.put(resource_id, body)
         return self
@@ -175,7 +175,7 @@ class Cloud:
         return self.put(resource_id, changed(BODIES[resource_id], path, value))
 
     def machine(self, path: str = "tags", value: Any = None, name: str = "vm2") -> Body:
-        """Make another machine, with one change."""
+        """Create another machine, with one change."""
         self.put(f"{INTERFACES}/nic2", interface())
         body = changed(MACHINE, "properties.storageProfile.dataDisks", [])
         body["properties"]["networkProfile"] = {"networkInterfaces": [{"id": f"{INTERFACES}/nic2"}]}
@@ -184,5 +184,5 @@ class Cloud:
         )
 
     def exists(self, resource_id: str) -> bool:
-        """Whether there is such a resource."""
+        """Whether the resource exists."""
         return resource_id.lower() in self.azure.store.read().resources

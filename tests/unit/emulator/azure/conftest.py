@@ -10,7 +10,7 @@ from tests.unit.emulator.azure.cloud import Cloud
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an Azure in which the program has been deployed; to be copied."""
+    """The folder of an Azure in which the program has been deployed; tests copy it."""
     home = tmp_path_factory.mktemp("deployed")
     Cloud(home).fill()
     return home

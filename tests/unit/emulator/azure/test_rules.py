@@ -1,4 +1,4 @@
-"""Every rule, with the code and the words that Azure refuses with.
+"""Every rule, with the code and the message of Azure's refusal.
 
 docs/reference/emulator-rules.md lists them.
 """

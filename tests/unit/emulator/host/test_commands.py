@@ -1,4 +1,4 @@
-"""What the host lacks or refuses is told with the way out."""
+"""What the host lacks or refuses is reported, with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
         require_programs()
 
 
-def test_a_failing_program_says_what_it_said() -> None:
+def test_the_error_of_a_failing_program_has_its_output() -> None:
     with pytest.raises(FabricError, match="ended with 3: no such thing"):
         run(["sh", "-c", "echo no such thing >&2; exit 3"])
 

@@ -1,11 +1,11 @@
-"""What the host is to hold is read from ARM bodies alone."""
+"""What should exist on the host is read from ARM bodies only."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any
 
-from emulator.host.desired import Desired, Disk
+from emulator.host.desired import Desired, DesiredDisk
 from emulator.host.nsg import NO_GROUP, rules_of
 
 GROUP = "/subscriptions/s/resourcegroups/rg/providers"
@@ -84,7 +84,7 @@ def test_guards_are_the_subnets_group_then_the_interfaces() -> None:
 
 
 def test_os_disks_are_part_of_their_machine() -> None:
-    assert Desired.read(bodies()).disks == (Disk(f"{COMPUTE}/disks/data", 64),)
+    assert Desired.read(bodies()).disks == (DesiredDisk(f"{COMPUTE}/disks/data", 64),)
 
 
 def test_a_machine() -> None:
@@ -108,7 +108,7 @@ def test_a_stopped_machine_is_not_to_run() -> None:
         assert Desired.read(resources).machines[0].running is running
 
 
-def test_machines_of_one_name_in_two_groups_are_told_apart() -> None:
+def test_machines_of_one_name_in_two_groups_are_different_machines() -> None:
     resources = bodies()
     machine = f"{COMPUTE}/virtualmachines/chat"
     resources[machine.replace("/rg/", "/other/")] = resources[machine]

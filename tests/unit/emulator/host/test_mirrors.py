@@ -1,4 +1,4 @@
-"""The mirror server speaks a registry's language to Podman and to Ollama."""
+"""The mirror server is a registry for Podman and for Ollama."""
 
 from __future__ import annotations
 

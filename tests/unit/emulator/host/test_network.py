@@ -1,4 +1,4 @@
-"""The rulesets are ones that nftables takes, and say what the drawing in network.py says."""
+"""nftables accepts the rulesets, and they do what the docstring of network.py shows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 
-from emulator.host.desired import Interface, Network
+from emulator.host.desired import DesiredInterface, DesiredNetwork
 from emulator.host.network import host_ruleset, inner_address, router_ruleset
-from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, Rule
+from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, NsgRule
 
 
-def interface(name: str, address: str, **changes: object) -> Interface:
+def interface(name: str, address: str, **changes: object) -> DesiredInterface:
     values: dict[str, object] = {
         "id": name,
         "address": address,
@@ -21,17 +21,17 @@ def interface(name: str, address: str, **changes: object) -> Interface:
         "public_address": None,
         "guards": (NO_GROUP,),
     }
-    return Interface(**{**values, **changes})  # type: ignore[arg-type]
+    return DesiredInterface(**{**values, **changes})  # type: ignore[arg-type]
 
 
-SSH = Rule("ssh", 100, "Inbound", allow=True, protocol="Tcp", destination_ports=("22",))
+SSH = NsgRule("ssh", 100, "Inbound", allow=True, protocol="Tcp", destination_ports=("22",))
 GUARDED = interface(
     "nic",
     "10.0.0.4",
     public_address="127.20.7.4",
     guards=((SSH, *DEFAULT_RULES), DEFAULT_RULES),
 )
-NETWORK = Network(
+NETWORK = DesiredNetwork(
     "vnet", ("10.0.0.0/16",), ("10.0.0.1",), (GUARDED, interface("other", "10.0.0.5"))
 )
 LINKS = dict(zip(("nic0", "nic1"), NETWORK.interfaces, strict=True))
@@ -42,13 +42,13 @@ LINKS = dict(zip(("nic0", "nic1"), NETWORK.interfaces, strict=True))
     "ruleset",
     [
         router_ruleset(NETWORK, LINKS),
-        router_ruleset(Network("bare", ("10.0.0.0/16",), (), ()), {}),
+        router_ruleset(DesiredNetwork("bare", ("10.0.0.0/16",), (), ()), {}),
         host_ruleset("olz-000000", "127.20.7.0/24", {"127.20.7.4": "198.18.7.4"}, ["olz-v0"]),
         host_ruleset("olz-000000", "127.20.7.0/24", {}, []),
     ],
 )
 def test_nftables_takes_the_ruleset_twice(ruleset: str) -> None:
-    """In a network namespace that lives as long as the command."""
+    """Run a command in a network namespace that ends with it."""
     script = 'rules=$(cat) && echo "$rules" | nft -f - && echo "$rules" | nft -f -'
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", script],

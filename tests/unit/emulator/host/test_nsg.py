@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from emulator.azure.fabric import FabricError
-from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, Direction, Rule, compile_rules, rules_of
+from emulator.host.nsg import DEFAULT_RULES, NO_GROUP, Direction, NsgRule, compile_rules, rules_of
 
 VIRTUAL_NETWORK = ["10.0.0.0/16"]
 
 
-def rule(**changes: Any) -> Rule:
-    return Rule(**{"name": "r", "priority": 100, "direction": "Inbound", "allow": True, **changes})
+def rule(**changes: Any) -> NsgRule:
+    return NsgRule(
+        **{"name": "r", "priority": 100, "direction": "Inbound", "allow": True, **changes}
+    )
 
 
-def compiled(*rules: Rule, direction: Direction = "Inbound") -> list[str]:
+def compiled(*rules: NsgRule, direction: Direction = "Inbound") -> list[str]:
     statements = compile_rules(rules, direction, VIRTUAL_NETWORK)
     return [statement.partition(" comment ")[0] for statement in statements]
 
@@ -123,7 +125,7 @@ def test_plural_properties_are_read() -> None:
         "destinationAddressPrefix": "*",
         "destinationPortRanges": ["80", "443"],
     }
-    assert Rule.read({"name": "r", "properties": properties}) == rule(
+    assert NsgRule.read({"name": "r", "properties": properties}) == rule(
         allow=False, sources=("192.0.2.1", "192.0.2.2"), destination_ports=("80", "443")
     )
 

@@ -1,4 +1,4 @@
-"""Helpers outlive their caller, are started once, and only they are ended."""
+"""Helpers outlive their caller, are started once, and no other process is ended."""
 
 from __future__ import annotations
 

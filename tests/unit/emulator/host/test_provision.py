@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from emulator.azure.fabric import FabricError
-from emulator.host.desired import Machine
+from emulator.host.desired import DesiredMachine
 from emulator.host.provision import prepare, unpack
 
-MACHINE = Machine(
+MACHINE = DesiredMachine(
     id="/vm",
     identity="1-2-3",
     name="vm",
@@ -32,7 +32,7 @@ MACHINE = Machine(
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An image as Debian's package scripts leave it: with keys and a name of its own."""
+    """An image after Debian's package scripts: with keys and a name of its own."""
     files = {"etc/hostname": b"builder", "etc/ssh/ssh_host_rsa_key": b"key"}
     with tarfile.open(tmp_path / "image.tar", "w") as image:
         for name, content in files.items():

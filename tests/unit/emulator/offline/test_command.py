@@ -1,4 +1,4 @@
-"""What a command leaves in the state, and what is shown of it."""
+"""A command's outputs in the state, and what the user sees of it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Any
 
 import pytest
 
-from emulator.offline.command import LocalCommand, RemoteCommand
-from emulator.plugins.provider import UNKNOWN, FailedError, InvalidInputsError, Properties, Secret
-from tests.unit.emulator.plugins.fake_engine import Engine
+from emulator.offline.command import LocalCommandResource, RemoteCommandResource
+from emulator.offline.inputs import InvalidInputsError
+from emulator.plugins.provider import FailedError
+from emulator.plugins.values import UNKNOWN, Properties, Secret
+from tests.unit.emulator.offline.fake_engine import Engine
 
 pytestmark = pytest.mark.unit
 
 
 def create(engine: Engine | None = None, **inputs: Any) -> Properties:
-    checked = LocalCommand().check(inputs)
-    return asyncio.run(LocalCommand().create((engine or Engine()).operation(), checked))[1]
+    checked = LocalCommandResource().check(inputs)
+    return asyncio.run(LocalCommandResource().create((engine or Engine()).request(), checked))[1]
 
 
 def update(old: Properties, **inputs: Any) -> Properties:
-    checked = LocalCommand().check(inputs)
-    return asyncio.run(LocalCommand().update(Engine().operation(), old, checked))
+    checked = LocalCommandResource().check(inputs)
+    return asyncio.run(LocalCommandResource().update(Engine().request(), old, checked))
 
 
 def test_one_line_end_is_taken_off() -> None:
@@ -49,9 +51,9 @@ def test_an_update_runs_update_else_create_and_is_given_the_former_output() -> N
 
 
 def test_previews_tell_what_is_known() -> None:
-    assert LocalCommand().preview({"create": "x"})["stdout"] is UNKNOWN
+    assert LocalCommandResource().preview({"create": "x"})["stdout"] is UNKNOWN
     old = {"create": "x", "stdin": "y", "stdout": "former", "stderr": ""}
-    previewed = LocalCommand().preview_update(old, {"create": "z"})
+    previewed = LocalCommandResource().preview_update(old, {"create": "z"})
     assert previewed == {"create": "z", "stdout": "former", "stderr": ""}
 
 
@@ -59,7 +61,7 @@ def test_without_a_command_nothing_is_run(tmp_path: Path) -> None:
     outputs = create(delete=f"touch {tmp_path / 'deleted'}")
     assert outputs["stdout"] == ""
     assert not list(tmp_path.iterdir())
-    asyncio.run(LocalCommand().delete(Engine().operation(), outputs))
+    asyncio.run(LocalCommandResource().delete(Engine().request(), outputs))
     assert list(tmp_path.iterdir())
 
 
@@ -72,7 +74,7 @@ def test_lines_are_shown_as_they_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"create": "echo a; exit 3"}, 'exit status 3: running "echo a; exit 3":\na\n'),
         ({"create": "kill -9 $$"}, 'signal: Killed: running "kill -9 $$":\n'),
@@ -80,10 +82,10 @@ def test_lines_are_shown_as_they_end() -> None:
         ({"create": "x", "dir": "/nowhere"}, "in /nowhere: No such file or directory"),
     ],
 )
-def test_how_a_command_fails(inputs: dict[str, Any], said: str) -> None:
+def test_how_a_command_fails(inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(FailedError) as failure:
         create(**inputs)
-    assert said in str(failure.value)
+    assert message in str(failure.value)
 
 
 def test_of_a_very_long_output_the_end_is_shown() -> None:
@@ -97,7 +99,7 @@ def test_a_cancelled_command_is_killed() -> None:
     async def test() -> int:
         engine = Engine()
         running = asyncio.create_task(
-            LocalCommand().create(engine.operation(), {"create": "echo $$; exec sleep 600"})
+            LocalCommandResource().create(engine.request(), {"create": "echo $$; exec sleep 600"})
         )
         while not engine.messages:
             await asyncio.sleep(0.01)
@@ -111,7 +113,7 @@ def test_a_cancelled_command_is_killed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"assetPaths": ["*"]}, "assetPaths: only the official plugin can do this"),
         ({"logging": "all"}, "logging: not one of"),
@@ -119,16 +121,18 @@ def test_a_cancelled_command_is_killed() -> None:
         ({"interpreter": "sh"}, "interpreter: a list is expected, not a string"),
     ],
 )
-def test_what_is_refused(inputs: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidInputsError, match=said):
-        LocalCommand().check(inputs)
+def test_what_is_refused(inputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputsError, match=message):
+        LocalCommandResource().check(inputs)
 
 
 def test_a_connection_gets_its_defaults_and_is_secret() -> None:
-    checked = RemoteCommand().check({"connection": {"host": "h", "proxy": {"host": UNKNOWN}}})
+    checked = RemoteCommandResource().check(
+        {"connection": {"host": "h", "proxy": {"host": UNKNOWN}}}
+    )
     defaults = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTimeout": 15}
     assert checked["connection"] == Secret(
         {"host": "h", "proxy": {"host": UNKNOWN} | defaults} | defaults
     )
-    unknown = RemoteCommand().check({"connection": UNKNOWN})
+    unknown = RemoteCommandResource().check({"connection": UNKNOWN})
     assert unknown["connection"] == Secret(UNKNOWN)

@@ -1,4 +1,4 @@
-"""What is drawn at random keeps to what was asked for."""
+"""Random values keep to their inputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 import bcrypt
 import pytest
 
-from emulator.offline.random import KINDS
-from emulator.plugins.provider import UNKNOWN, FailedError, InvalidInputsError, Properties, Secret
+from emulator.offline.inputs import InvalidInputsError
+from emulator.offline.random import RESOURCES
+from emulator.plugins.provider import FailedError
+from emulator.plugins.values import UNKNOWN, Properties, Secret
 
 pytestmark = pytest.mark.unit
 
 
 def draw(kind: str, **inputs: Any) -> tuple[str, Properties]:
     name = f"random:index/{kind[0].lower()}{kind[1:]}:{kind}"
-    generated = KINDS[name]
+    generated = RESOURCES[name]
     return generated.generate(generated.check(inputs))  # type: ignore[attr-defined, no-any-return]
 
 
@@ -74,5 +76,5 @@ def test_bytes_and_uuids() -> None:
 
 
 def test_a_preview_tells_what_is_secret_and_nothing_else() -> None:
-    previewed = KINDS["random:index/randomPassword:RandomPassword"].preview({"length": 3})
+    previewed = RESOURCES["random:index/randomPassword:RandomPassword"].preview({"length": 3})
     assert previewed == {"length": 3, "result": Secret(UNKNOWN), "bcryptHash": Secret(UNKNOWN)}

@@ -1,4 +1,4 @@
-"""Ways to sign in and ways to fail, against an SSH server in this process."""
+"""How commands sign in and fail, with an SSH server in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from emulator.offline import ssh
 from emulator.plugins.provider import FailedError
-from tests.unit.emulator.plugins.fake_engine import Engine
+from tests.unit.emulator.offline.fake_engine import Engine
 
 pytestmark = pytest.mark.unit
 
@@ -58,7 +58,7 @@ async def echo(process: asyncssh.SSHServerProcess[str]) -> None:
 
 @asynccontextmanager
 async def serving(behaviour: Behaviour = echo) -> AsyncIterator[int]:
-    """A server; its port."""
+    """Run a server; yields its port."""
     server = await asyncssh.create_server(
         Server, HOST, 0, server_host_keys=[HOST_KEY], process_factory=behaviour
     )
@@ -79,14 +79,14 @@ def connection(port: int, **more: Any) -> dict[str, Any]:
 
 async def run(
     where: dict[str, Any], command: str = "say", stdin: str = "", engine: Engine | None = None
-) -> tuple[str, ssh.Output]:
-    output = ssh.Output()
+) -> tuple[str, ssh.CommandOutput]:
+    output = ssh.CommandOutput()
 
     async def took(stream: str, piece: bytes) -> None:
         output.take(stream, piece)
 
-    operation = (engine or Engine()).operation()
-    task = ssh.Task(command, {}, {}, stdin)
+    operation = (engine or Engine()).request()
+    task = ssh.RemoteTask(command, {}, {}, stdin)
     return await ssh.run(operation, where, task, took), output
 
 
@@ -116,7 +116,7 @@ def test_ways_to_sign_in(given: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (
             {"password": "wrong"},
@@ -133,10 +133,10 @@ def test_ways_to_sign_in(given: dict[str, str]) -> None:
         ({"agentSocketPath": "/nowhere"}, "dial unix /nowhere: connect: no such file"),
     ],
 )
-def test_ways_not_to(given: dict[str, str], said: str) -> None:
+def test_ways_not_to(given: dict[str, str], message: str) -> None:
     async def test() -> None:
         async with serving() as port:
-            with pytest.raises(FailedError, match=said) as failure:
+            with pytest.raises(FailedError, match=message) as failure:
                 await run(connection(port, **given))
             assert "wrong" not in str(failure.value)
 
@@ -187,7 +187,7 @@ async def ignore_input(process: asyncssh.SSHServerProcess[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "said"),
+    ("behaviour", "message"),
     [
         (fail, "Process exited with status 5"),
         (die, "Process exited with status 128 from signal KILL"),
@@ -195,13 +195,13 @@ async def ignore_input(process: asyncssh.SSHServerProcess[str]) -> None:
         (ignore_input, ""),
     ],
 )
-def test_how_a_command_ends(behaviour: Behaviour, said: str) -> None:
+def test_how_a_command_ends(behaviour: Behaviour, message: str) -> None:
     async def test() -> None:
         async with serving(behaviour) as port:
             where = connection(port, password="the password")
             problem, _ = await run(where, stdin="x" * 10_000_000)
-            assert problem.startswith(said)
-            assert bool(problem) == bool(said)
+            assert problem.startswith(message)
+            assert bool(problem) == bool(message)
 
     asyncio.run(test())
 

@@ -1,4 +1,4 @@
-"""Keys and certificates, read with another library's eyes: OpenSSL's and OpenSSH's own tools."""
+"""Keys and certificates, read by the tools of OpenSSL and OpenSSH."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from emulator.offline.inputs import InvalidInputsError
 from emulator.offline.tls import PrivateKey, SelfSignedCert
-from emulator.plugins.provider import FailedError, InvalidInputsError, Properties
+from emulator.plugins.provider import FailedError
+from emulator.plugins.values import Properties
 
 pytestmark = pytest.mark.unit
 
@@ -54,12 +56,12 @@ def test_every_form_of_a_key_is_the_same_key(
     file = tmp_path / "key"
     file.touch(mode=0o600)
     file.write_text(values["privateKeyOpenssh"])
-    told = ["ssh-keygen", "-y", "-f", str(file)]
-    public = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    command = ["ssh-keygen", "-y", "-f", str(file)]
+    public = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert public.split()[:2] == values["publicKeyOpenssh"].split()
     for kind, name in (("md5", "Md5"), ("sha256", "Sha256")):
-        told = ["ssh-keygen", "-l", "-E", kind, "-f", str(file)]
-        listed = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+        command = ["ssh-keygen", "-l", "-E", kind, "-f", str(file)]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert values[f"publicKeyFingerprint{name}"] in listed
 
 
@@ -110,7 +112,7 @@ def test_the_extensions_of_a_certificate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "message"),
     [
         ({"ipAddresses": ["not one"]}, "'not one' is not an IP address"),
         ({"allowedUses": ["serving"]}, "'serving' is not a key usage"),
@@ -118,8 +120,8 @@ def test_the_extensions_of_a_certificate() -> None:
         ({"subject": {"commonname": "x"}}, "unexpected argument 'commonname'"),
     ],
 )
-def test_what_a_certificate_refuses(inputs: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidInputsError, match=said):
+def test_what_a_certificate_refuses(inputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputsError, match=message):
         certificate("irrelevant", **inputs)
 
 

@@ -1,4 +1,4 @@
-"""The stand-in speaks as the SDK does: the same names, the same API versions."""
+"""The types agree with the SDK: the same names, the same API versions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pulumi._types import input_type_types, is_input_type
 
 from emulator.azure.shapes import resource_types
 from emulator.plugins.azure_native import VERSION
-from emulator.plugins.azure_refresh import refreshed_inputs
+from emulator.plugins.azure_refresh import refresh_inputs
 from emulator.plugins.azure_types import TYPES, flatten_shape
-from emulator.plugins.provider import UNKNOWN, Secret
+from emulator.plugins.values import UNKNOWN, Secret
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +39,7 @@ FILES = {
     "azure-native:compute:Disk": "compute.disk",
     "azure-native:compute:VirtualMachine": "compute.virtual_machine",
 }
-"""Where the SDK has each type."""
+"""The module of each type in the SDK."""
 
 
 def _sdk(token: str, prefix: str = "") -> Any:
@@ -55,7 +55,7 @@ def _class(token: str) -> Any:
 
 
 def _arguments(token: str) -> Any:
-    """The class of a type's inputs; "Init" where a nested type has taken the plain name."""
+    """The class of a type's inputs; "Init" if a nested type has the plain name."""
     module, name = _sdk(token), token.rpartition(":")[2]
     return getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
 
@@ -240,23 +240,23 @@ INPUTS = {**PLACE, "location": "francecentral", "diskSizeGB": 64, "tags": {"app"
 def test_a_refresh_takes_only_what_changed(now: dict[str, Any], expected: dict[str, Any]) -> None:
     after = {name: value for name, value in {**BEFORE, **now}.items() if value is not None}
     wanted = {name: value for name, value in {**INPUTS, **expected}.items() if value is not None}
-    assert refreshed_inputs(DISK, INPUTS, BEFORE, after) == wanted
+    assert refresh_inputs(DISK, INPUTS, BEFORE, after) == wanted
 
 
 def test_a_refresh_keeps_secrets_and_what_is_never_returned() -> None:
     inputs = {"osProfile": {"computerName": "chat", "customData": Secret("key")}}
     outputs = {"osProfile": {"computerName": "chat"}, "tags": {}}
-    assert refreshed_inputs(MACHINE, inputs, outputs, outputs) == inputs
+    assert refresh_inputs(MACHINE, inputs, outputs, outputs) == inputs
     secret = {"osProfile": Secret({"computerName": "chat", "customData": "key"})}
     changed = {"osProfile": {"computerName": "other"}, "tags": {}}
-    refreshed = refreshed_inputs(MACHINE, secret, outputs, changed)
+    refreshed = refresh_inputs(MACHINE, secret, outputs, changed)
     assert refreshed["osProfile"] == Secret({"computerName": "other", "customData": "key"})
 
 
 def test_a_refresh_leaves_to_others_what_the_program_does_not_mention() -> None:
     rule = {"name": "ssh", "priority": 100}
-    assert refreshed_inputs(RULES, {}, {"securityRules": []}, {"securityRules": [rule]}) == {}
-    with_rules = refreshed_inputs(
+    assert refresh_inputs(RULES, {}, {"securityRules": []}, {"securityRules": [rule]}) == {}
+    with_rules = refresh_inputs(
         RULES, {"securityRules": []}, {"securityRules": []}, {"securityRules": [rule]}
     )
     assert with_rules == {"securityRules": [rule]}

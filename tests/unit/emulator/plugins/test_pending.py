@@ -1,4 +1,4 @@
-"""What a killed run had begun to create is settled with Azure."""
+"""What a killed run had started to create is looked up in Azure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def exported(*resources: Any, pending: Any = NOTED, kind: str = "creating") -> d
 
 
 def resources(settled: dict[str, Any]) -> list[dict[str, Any]]:
-    """The settled resources less the provider; nothing is pending."""
+    """The settled resources without the provider; checks that nothing is pending."""
     assert not settled["deployment"].get("pending_operations")
     return list(settled["deployment"]["resources"][1:])
 

@@ -1,4 +1,4 @@
-"""The catalog's data: complete, consistent, and honest about what was not looked up."""
+"""The catalog's data is complete and consistent, and marks what was not looked up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ISSUE_MODELS = [
 ]  # fmt: skip
 
 
-def test_the_models_people_run_are_known() -> None:
+def test_popular_models_are_known() -> None:
     known = catalog.models()
     assert set(ISSUE_MODELS) <= set(known)
     assert len({model.name for model in known.values()}) >= 25
@@ -38,7 +38,7 @@ def test_a_models_figures_fit_together(model: Model) -> None:
     assert 3.5 < bits_for_a_weight < 17, "the file is between 4-bit and 16-bit weights"
 
 
-def test_other_names_of_a_model_lead_to_it() -> None:
+def test_an_alias_is_the_same_model() -> None:
     assert catalog.models()["mistral:latest"] is catalog.models()["mistral:7b"]
 
 
@@ -78,7 +78,7 @@ def test_every_size_has_a_price() -> None:
     assert set(catalog.vm_sizes()) == set(catalog.prices().hourly["eastus"])
 
 
-def test_the_series_of_the_guide_and_those_offered_beside_it_are_whole() -> None:
+def test_the_series_are_complete() -> None:
     counted = Counter(size.series for size in catalog.vm_sizes().values())
     assert counted == {
         "Bv1": 10, "Bsv2": 11, "Basv2": 11, "Dasv5": 8, "Easv5": 10,
@@ -93,7 +93,7 @@ def test_other_regions_are_priced_too() -> None:
         assert {size.name for size in catalog.rank()} <= set(prices)
 
 
-def test_the_rank_is_fixed_apart_from_prices_and_offers_nothing_that_retires() -> None:
+def test_the_rank_does_not_depend_on_prices_and_contains_nothing_that_retires() -> None:
     rank = catalog.rank()
     assert len(set(rank)) == len(rank)
     assert not any(size.retires or size.unsupported for size in rank)
@@ -103,7 +103,7 @@ def test_the_rank_is_fixed_apart_from_prices_and_offers_nothing_that_retires() -
     assert "rank" not in prices
 
 
-def test_every_pin_says_why_and_where_from() -> None:
+def test_every_pin_has_a_reason_and_a_source() -> None:
     versions = catalog.versions()
     pins = (versions.pulumi_cli, versions.ollama, versions.open_webui, versions.nginx)
     for pin in pins:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from ollamazure import catalog
 from ollamazure.operate.status import ChatStatus, span
 
+PINS = catalog.versions()
 NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 OUTPUTS = {
@@ -23,9 +25,9 @@ WELL: dict[str, Any] = {
     "memory": {"total": 8 * GIB, "free": 3 * GIB},
     "data_disk": {"total": 64 * GIB, "free": 41 * GIB},
     "services": [
-        {"name": "ollama", "state": "active", "version": "0.34.0"},
-        {"name": "open-webui", "state": "active", "version": "ghcr.io/o/open-webui:v0.12.4"},
-        {"name": "nginx", "state": "active", "version": "docker.io/library/nginx:1.30.3"},
+        {"name": "ollama", "state": "active", "version": PINS.ollama.version},
+        {"name": "open-webui", "state": "active", "version": PINS.open_webui.reference()},
+        {"name": "nginx", "state": "active", "version": PINS.nginx.reference()},
     ],
     "models": ["llama3.2:1b", "smollm2:135m"],
     "loaded": ["llama3.2:1b"],
@@ -47,9 +49,9 @@ def test_all_is_well_on_one_screen() -> None:
         "Load         0.42 of 2 processors, over five minutes\n"
         "Memory       3.0 of 8.0 GiB free\n"
         "Data disk    41.0 of 64.0 GiB free\n"
-        "Ollama       runs, 0.34.0\n"
-        "Open WebUI   runs, ghcr.io/o/open-webui:v0.12.4\n"
-        "Nginx        runs, docker.io/library/nginx:1.30.3\n"
+        f"Ollama       runs, {PINS.ollama.version}\n"
+        f"Open WebUI   runs, {PINS.open_webui.reference()}\n"
+        f"Nginx        runs, {PINS.nginx.reference()}\n"
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
         "Restart      not needed"

@@ -1,21 +1,21 @@
-"""A change of size in plain words: what happens to the machine, and how to stay."""
+"""The warning for a change of size: what happens to the machine, and how to keep the old size."""
 
 from __future__ import annotations
 
 import pytest
 
 from ollamazure import catalog
-from ollamazure.settings.stack import Settings
-from ollamazure.sizing import resize
+from ollamazure.settings.load import parse
+from ollamazure.sizing.resize import resize_warning
 
 
 def warning(former: str | None, size: str, **given: str) -> str | None:
     sizes = catalog.vm_sizes()
-    settings = Settings.parse({"sshClients": "203.0.113.7", "vmSize": size, **given})
-    return resize.warning(sizes[former] if former else None, sizes[size], settings)
+    settings = parse({"sshClients": "203.0.113.7", "vmSize": size, **given})
+    return resize_warning(sizes[former] if former else None, sizes[size], settings)
 
 
-def test_a_first_machine_and_one_that_stays_need_no_words() -> None:
+def test_a_first_machine_and_an_unchanged_size_need_no_warning() -> None:
     assert warning(None, "Standard_B2ms") is None
     assert warning("Standard_B2ms", "Standard_B2ms") is None
 
@@ -23,39 +23,42 @@ def test_a_first_machine_and_one_that_stays_need_no_words() -> None:
 @pytest.mark.parametrize(
     ("former", "size", "words"),
     [
-        ("Standard_B2s_v2", "Standard_D8as_v5", "it restarts, and the chat is away for about a"),
-        ("Standard_B2ms", "Standard_B2as_v2", "made anew, and the chat is away for about ten"),
+        (
+            "Standard_B2s_v2",
+            "Standard_D8as_v5",
+            "It restarts, and the chat is unavailable for about a minute.",
+        ),
+        (
+            "Standard_B2ms",
+            "Standard_B2as_v2",
+            "it is deleted and created again, and the chat is unavailable for about ten minutes",
+        ),
         (
             "Standard_D4as_v5",
             "Standard_NC4as_T4_v3",
-            "the chat is away for about twenty minutes",
+            "the chat is unavailable for about twenty minutes",
         ),
     ],
 )
-def test_both_names_and_the_interruption_are_said(former: str, size: str, words: str) -> None:
-    said = warning(former, size)
-    assert said and f"from {former} to {size}" in said and words in said
-    assert "Every chat and model stays" in said
-    assert "auto" not in said
+def test_the_warning_names_both_sizes_and_the_interruption(
+    former: str, size: str, words: str
+) -> None:
+    text = warning(former, size)
+    assert text and f"from {former} to {size}." in text and words in text
+    assert "ll chats and models are kept." in text
+    assert "auto" not in text
 
 
 @pytest.mark.parametrize(
     ("models", "words"),
     [
-        ("llama3.2:1b", "To keep the former: pulumi config set ollamazure:vmSize Standard_B2as_v2"),
+        (
+            "llama3.2:1b",
+            "To keep the former size: pulumi config set ollamazure:vmSize Standard_B2as_v2",
+        ),
         ("llama3.1:8b", "the models no longer fit Standard_B2as_v2."),
     ],
 )
-def test_a_size_that_auto_chose_is_said_to_be(models: str, words: str) -> None:
-    said = warning("Standard_B2as_v2", "Standard_B4as_v2", vmSize="auto", models=models)
-    assert said and said.endswith(words)
-
-
-def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen with the file backend, while the same run wrote its first state."""
-
-    def cut_off(*_: object) -> None:
-        raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
-
-    monkeypatch.setattr(resize, "invoke", cut_off)
-    assert resize.former_size() is None
+def test_the_warning_explains_a_size_that_auto_chose(models: str, words: str) -> None:
+    text = warning("Standard_B2as_v2", "Standard_B4as_v2", vmSize="auto", models=models)
+    assert text and text.endswith(words)

@@ -1,4 +1,4 @@
-"""Sizing: the formula, which size fits, what follows from it, and what is said when none does."""
+"""Sizing: the formula, which size fits, what follows from it, and the message when none does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
-from ollamazure import catalog, sizing
+from ollamazure import catalog
 from ollamazure.catalog import MonthlyPrices, Prices
+from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
-from ollamazure.sizing import Load, SizingError
+from ollamazure.sizing import memory
+from ollamazure.sizing.cost import disk_price
+from ollamazure.sizing.memory import Load
+from ollamazure.sizing.plan import SizingError, make_plan
+from ollamazure.sizing.speed import tokens_per_second
 
 MIB = 2**20
 
@@ -34,7 +39,7 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(**given: str) -> Settings:
-    return Settings.parse({"sshClients": "203.0.113.7", **given})
+    return parse({"sshClients": "203.0.113.7", **given})
 
 
 @pytest.mark.parametrize(
@@ -48,19 +53,19 @@ def settings(**given: str) -> Settings:
         ("qwen3:0.6b", 4096, 1, 448),
         ("mistral:7b", 4096, 1, 512),
         ("qwen3:32b", 8192, 1, 2048),
-        # 4 layers see it all, 22 a window of 512 and one batch: 26 x 4096 would be 104
+        # 4 layers cache it all, 22 a window of 512 and one batch: 26 x 4096 would be 104
         ("gemma3:1b", 4096, 1, 38),
-        # beyond the model's limit there is nothing to remember
+        # a context beyond the model's limit needs no more cache
         ("all-minilm:22m", 4096, 1, 6 * 12 * 64 * 2 * 512 / MIB),
     ],
 )
 def test_cache_of_a_model(model: str, context: int, parallel: int, mebibytes: float) -> None:
-    found = sizing.cache_bytes(catalog.models()[model], context, parallel)
+    found = memory.cache_bytes(catalog.models()[model], context, parallel)
     assert found / MIB == pytest.approx(mebibytes, abs=0.5)
 
 
 def test_need_of_a_model_is_the_sum_of_its_parts() -> None:
-    need = sizing.need(catalog.models()["llama3.2:1b"], Load(4096, 1, 1))
+    need = memory.need(catalog.models()["llama3.2:1b"], Load(4096, 1, 1))
     assert need.weights == pytest.approx(1.3e9 / 2**30)
     assert need.cache == pytest.approx(0.125)
     assert need.buffers == pytest.approx(4 * 512 * (18 * 2048 + 2 * 4096) / 2**30)
@@ -81,23 +86,23 @@ def test_need_of_a_model_is_the_sum_of_its_parts() -> None:
     ],
 )
 def test_auto_takes_the_first_of_the_rank_that_fits(model: str, smallest: str) -> None:
-    plan = sizing.plan(settings(models=model, vmSize="auto", dataDiskGiB="128"))
+    plan = make_plan(settings(models=model, vmSize="auto", dataDiskGiB="128"))
     assert plan.vm_size.name == smallest
-    assert plan.memory_need_gib <= sizing.usable(plan.vm_size)
+    assert plan.memory_need_gib <= memory.usable(plan.vm_size)
 
 
 def test_prices_never_change_what_auto_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = sizing.plan(settings(vmSize="auto")).vm_size
+    chosen = make_plan(settings(vmSize="auto")).vm_size
     dear = catalog.prices().model_copy(
         update={"hourly": {"eastus": dict.fromkeys(catalog.vm_sizes(), 9.0) | {chosen.name: 99}}}
     )
     monkeypatch.setattr(catalog, "prices", lambda: dear)
-    assert sizing.plan(settings(vmSize="auto")).vm_size == chosen
+    assert make_plan(settings(vmSize="auto")).vm_size == chosen
 
 
-def test_a_model_that_does_not_fit_is_refused_with_three_ways_out() -> None:
+def test_a_model_that_does_not_fit_is_refused_with_three_sizes_that_do() -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(models="llama3.1:8b"))
+        make_plan(settings(models="llama3.1:8b"))
     assert str(error.value) == (
         "llama3.1:8b does not fit Standard_B2ms; nothing has been created or changed.\n"
         "   Need:     7.9 GiB = llama3.1:8b 5.3 (file 4.6, cache 0.5 for 1 x 4096 tokens, "
@@ -113,9 +118,9 @@ def test_a_model_that_does_not_fit_is_refused_with_three_ways_out() -> None:
 
 def test_the_offered_size_fits() -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(models="llama3.1:8b"))
+        make_plan(settings(models="llama3.1:8b"))
     offered = str(error.value).rsplit(" ", 1)[-1]
-    assert sizing.plan(settings(models="llama3.1:8b", vmSize=offered)).vm_size.name == offered
+    assert make_plan(settings(models="llama3.1:8b", vmSize=offered)).vm_size.name == offered
 
 
 @pytest.mark.parametrize(
@@ -137,15 +142,15 @@ def test_the_offered_size_fits() -> None:
         ),
     ],
 )
-def test_what_is_too_large_is_said(given: dict[str, str], words: str) -> None:
+def test_the_message_names_what_is_too_large(given: dict[str, str], words: str) -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(dataDiskGiB="2048", **given))
+        make_plan(settings(dataDiskGiB="2048", **given))
     assert words in str(error.value)
 
 
 def test_a_size_without_a_driver_for_debian_is_refused_and_others_with_a_gpu_are_offered() -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NV36ads_A10_v5"))
+        make_plan(settings(models="qwen3:14b", vmSize="Standard_NV36ads_A10_v5"))
     assert str(error.value) == (
         "Standard_NV36ads_A10_v5 is not supported: its GPU runs with Microsoft's GRID driver only, "
         "which is not published for Debian; nothing has been created or changed.\n"
@@ -157,9 +162,9 @@ def test_a_size_without_a_driver_for_debian_is_refused_and_others_with_a_gpu_are
     )
 
 
-def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
-    plan = sizing.plan(settings(models="x:y", modelMemoryGiB='{"x:y": 5}'))
-    assert plan.memory_need_gib == pytest.approx(5 + 0.25 + sizing.MACHINE_GIB)
+def test_models_outside_the_catalog_need_what_the_settings_state() -> None:
+    plan = make_plan(settings(models="x:y", modelMemoryGiB='{"x:y": 5}'))
+    assert plan.memory_need_gib == pytest.approx(5 + 0.25 + memory.MACHINE_GIB)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +192,12 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
             {"vmSize": "Standard_NC4as_T4_v3"},
             {"context_length": 16384, "gpu": True, "background_generation": True},
         ),
-        # side by side while they fit, one at a time when not
+        # together while they fit, else one at a time
         ({"models": "llama3.2:1b,qwen3:0.6b"}, {"max_loaded_models": 3}),
         ({"models": "llama3.2:3b,qwen3:4b"}, {"max_loaded_models": 1}),
         # a model's own limit
         ({"models": "smollm2:135m", "vmSize": "Standard_NC4as_T4_v3"}, {"context_length": 8192}),
-        # what is set wins
+        # settings win
         ({"contextLength": "2048"}, {"context_length": 2048}),
         (
             {
@@ -219,34 +224,40 @@ def test_models_outside_the_catalog_count_with_what_is_said_of_them() -> None:
     ],
 )
 def test_what_follows_from_the_size(given: dict[str, str], derived: dict[str, Any]) -> None:
-    plan = sizing.plan(settings(**given))
+    plan = make_plan(settings(**given))
     assert {name: getattr(plan, name) for name in derived} == derived
 
 
-def test_memory_shortens_what_speed_would_allow() -> None:
-    plan = sizing.plan(settings(models="qwen3:14b", vmSize="Standard_NC4as_T4_v3"))
+def test_memory_limits_what_speed_would_allow() -> None:
+    plan = make_plan(settings(models="qwen3:14b", vmSize="Standard_NC4as_T4_v3"))
     assert (plan.context_length, plan.num_parallel) != (16384, 4)
-    load = sizing.Load(plan.context_length, plan.num_parallel, 1)
-    need = sizing.need(catalog.models()["qwen3:14b"], load)
-    assert need.total <= 16 * sizing.GPU_USABLE_SHARE
+    load = Load(plan.context_length, plan.num_parallel, 1)
+    need = memory.need(catalog.models()["qwen3:14b"], load)
+    assert need.total <= 16 * memory.GPU_USABLE_SHARE
 
 
 def test_a_model_that_comes_or_goes_leaves_ollamas_service_as_it_is() -> None:
-    """Only where memory leaves no choice does another model change what Ollama is told."""
-    alone, more = (sizing.plan(settings(models=m)) for m in ("qwen3:0.6b", "qwen3:0.6b,gemma3:1b"))
-    told = ("context_length", "num_parallel", "max_loaded_models", "keep_alive", "prompt_cache_mib")
-    assert [getattr(alone, name) for name in told] == [getattr(more, name) for name in told]
+    """Another model changes how Ollama is configured only where memory forces it to."""
+    alone, more = (make_plan(settings(models=m)) for m in ("qwen3:0.6b", "qwen3:0.6b,gemma3:1b"))
+    names = [
+        "context_length",
+        "num_parallel",
+        "max_loaded_models",
+        "keep_alive",
+        "prompt_cache_mib",
+    ]
+    assert [getattr(alone, name) for name in names] == [getattr(more, name) for name in names]
 
 
 def test_former_conversations_are_counted_for_each_loaded_model() -> None:
-    one, two = (sizing.plan(settings(models=m)) for m in ("gemma3:1b", "gemma3:1b,qwen3:0.6b"))
-    other = sizing.need(catalog.models()["qwen3:0.6b"], Load(4096, 1, 3)).total
+    one, two = (make_plan(settings(models=m)) for m in ("gemma3:1b", "gemma3:1b,qwen3:0.6b"))
+    other = memory.need(catalog.models()["qwen3:0.6b"], Load(4096, 1, 3)).total
     assert two.memory_need_gib - one.memory_need_gib == pytest.approx(other + 0.25)
 
 
 def test_a_data_disk_too_small_for_the_models_is_refused() -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="32"))
+        make_plan(settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="32"))
     assert str(error.value) == (
         "The data disk is too small; nothing has been created or changed.\n"
         "   Need:     35 GiB = models 18.6 + images, chats and files 16\n"
@@ -255,45 +266,45 @@ def test_a_data_disk_too_small_for_the_models_is_refused() -> None:
     )
 
 
-def test_a_kept_disk_is_taken_as_it_is() -> None:
+def test_an_adopted_disk_is_not_checked() -> None:
     disk = (
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers"
         "/Microsoft.Compute/disks/d"
     )
     kept = settings(models="qwen3:32b", vmSize="auto", dataDiskGiB="4", dataDiskId=disk)
-    assert sizing.plan(kept).vm_size.name == "Standard_B8as_v2"
+    assert make_plan(kept).vm_size.name == "Standard_B8as_v2"
 
 
-def test_disk_and_memory_are_told_together() -> None:
+def test_disk_and_memory_are_reported_together() -> None:
     with pytest.raises(SizingError) as error:
-        sizing.plan(settings(models="qwen3:32b", dataDiskGiB="20"))
+        make_plan(settings(models="qwen3:32b", dataDiskGiB="20"))
     assert "The data disk is too small" in str(error.value)
     assert "\nqwen3:32b does not fit Standard_B2ms" in str(error.value)
 
 
-def test_the_guides_size_warns_of_its_end_and_names_what_is_alike() -> None:
-    (warning,) = sizing.plan(settings(), today=date(2026, 11, 24)).warnings
+def test_a_size_that_retires_warns_and_names_sizes_that_can_replace_it() -> None:
+    (warning,) = make_plan(settings(), today=date(2026, 11, 24)).warnings
     assert "retires Standard_B2ms (Bv1) on 2028-11-15, 24 months from now" in warning
     assert "Standard_B2as_v2 or Standard_B2s_v2" in warning
 
 
 def test_a_slow_model_is_named_with_its_speed() -> None:
-    (warning,) = sizing.plan(settings(models="mistral:7b", vmSize="Standard_B2as_v2")).warnings
+    (warning,) = make_plan(settings(models="mistral:7b", vmSize="Standard_B2as_v2")).warnings
     assert "mistral:7b will write about 1.8 tokens a second on Standard_B2as_v2" in warning
 
 
 def test_speed_is_the_published_measurement() -> None:
-    """Four vCPUs wrote 4.1 tokens/s with 7B weights of 4.1 GB, and read only what is active."""
+    """Four vCPUs wrote 4.1 tokens/s with 4.1 GB of weights; only active weights are read."""
     four = catalog.vm_sizes()["Standard_D4as_v5"]
     mistral = catalog.models()["mistral:7b"].model_copy(update={"download_gb": 4.1})
-    assert sizing.tokens_per_second(mistral, four) == pytest.approx(4.06, rel=0.1)
+    assert tokens_per_second(mistral, four) == pytest.approx(4.06, rel=0.1)
     dense, mixture = catalog.models()["gemma3:27b"], catalog.models()["qwen3:30b"]
-    assert sizing.tokens_per_second(mixture, four) > 5 * sizing.tokens_per_second(dense, four)  # type: ignore[operator]
-    assert sizing.tokens_per_second(mistral, catalog.vm_sizes()["Standard_NC4as_T4_v3"]) is None
+    assert tokens_per_second(mixture, four) > 5 * tokens_per_second(dense, four)  # type: ignore[operator]
+    assert tokens_per_second(mistral, catalog.vm_sizes()["Standard_NC4as_T4_v3"]) is None
 
 
 def test_cost_is_machine_disks_and_address() -> None:
-    cost = sizing.plan(settings()).monthly_cost
+    cost = make_plan(settings()).monthly_cost
     assert cost.amount == pytest.approx(16 / 200 * 730 + 2.4 + 4.8 + 3.65)
     assert str(cost) == (
         "about 69 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
@@ -301,14 +312,14 @@ def test_cost_is_machine_disks_and_address() -> None:
 
 
 def test_a_disk_is_billed_by_the_next_larger_tier() -> None:
-    assert sizing.disk_price(64) == 4.8
-    assert sizing.disk_price(65) == 9.6
+    assert disk_price(64) == 4.8
+    assert disk_price(65) == 9.6
 
 
 def test_a_search_by_open_webuis_own_model_takes_memory() -> None:
-    without = sizing.plan(settings()).memory_need_gib
-    with_it = sizing.plan(settings(documentSearch="image")).memory_need_gib
-    assert with_it - without == pytest.approx(sizing.IMAGES_SEARCH_GIB)
+    without = make_plan(settings()).memory_need_gib
+    with_it = make_plan(settings(documentSearch="image")).memory_need_gib
+    assert with_it - without == pytest.approx(memory.IMAGES_SEARCH_GIB)
 
 
 @pytest.mark.parametrize(
@@ -320,15 +331,15 @@ def test_a_search_by_open_webuis_own_model_takes_memory() -> None:
         ('["llama3.2:1b"]', "image", None),
     ],
 )
-def test_documents_that_no_conversation_holds_are_told(
+def test_documents_longer_than_a_conversation_give_a_warning(
     models: str, search: str, fix: str | None
 ) -> None:
-    """The guide is longer than 512 tokens, and read whole where nothing searches it."""
+    """The guide is longer than 512 tokens, and is read whole when nothing searches it."""
     given = {
         "knowledge": '[{"name": "Guide", "files": ["docs/explanation/guide.md"]}]',
         "contextLength": "512",
     }
-    plan = sizing.plan(settings(models=models, documentSearch=search, **given))
-    told = [warning for warning in plan.warnings if "The knowledge base Guide has about" in warning]
-    assert len(told) == (0 if fix is None else 1)
-    assert fix is None or told[0].endswith(fix)
+    plan = make_plan(settings(models=models, documentSearch=search, **given))
+    found = [text for text in plan.warnings if "The knowledge base Guide has about" in text]
+    assert len(found) == (0 if fix is None else 1)
+    assert fix is None or found[0].endswith(fix)

@@ -1,0 +1,67 @@
+"""What a machine costs a month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from ollamazure import catalog
+from ollamazure.catalog import VmSize
+from ollamazure.sizing.disks import OS_DISK_GIB
+
+HOURS_A_MONTH = 730  # as in Azure's own calculator
+
+
+@dataclass(frozen=True)
+class MonthlyCost:
+    """An estimate for machine, disks and public address, without tax and traffic.
+
+    Attributes:
+        amount: of `currency` a month.
+        currency: for example USD.
+        region: whose prices these are.
+        as_of: the day of the prices.
+        verified: whether they come from Azure's own price list.
+    """
+
+    amount: float
+    currency: str
+    region: str
+    as_of: date
+    verified: bool
+
+    def __str__(self) -> str:
+        return f"{self.short} ({self.basis})"
+
+    @property
+    def short(self) -> str:
+        """The amount alone."""
+        return f"about {self.amount:.0f} {self.currency} a month"
+
+    @property
+    def basis(self) -> str:
+        """Which prices the amount is based on."""
+        trust = "" if self.verified else ", not verified"
+        return f"pay as you go, prices of {self.region} as of {self.as_of}{trust}"
+
+
+def monthly_cost(size: VmSize, location: str, data_disk_gib: int) -> MonthlyCost:
+    """An estimate for machine, OS disk, data disk and public address.
+
+    A region without prices of its own is estimated with those of eastus.
+    """
+    prices = catalog.prices()
+    region = location if size.name in prices.hourly.get(location, {}) else "eastus"
+    amount = (
+        prices.hourly[region][size.name] * HOURS_A_MONTH
+        + disk_price(OS_DISK_GIB)
+        + disk_price(data_disk_gib)
+        + prices.monthly.public_address
+    )
+    return MonthlyCost(amount, prices.currency, region, prices.date, prices.verified)
+
+
+def disk_price(gib: int) -> float:
+    """Dollars a month for a Standard SSD, which Azure bills by the next larger tier."""
+    tiers = catalog.prices().monthly.standard_ssd
+    return next(price for tier, price in sorted(tiers.items()) if tier >= gib)
