@@ -138,7 +138,10 @@ def read(printed: str, diff: str = "") -> PreviewOutput:
     diagnostics = decoded.get("diagnostics") or ()
     steps = tuple(_step(step) for step in decoded.get("steps") or ())
     before = next((s.old for s in steps if s.type == STACK_TYPE and s.old), ResourceState())
-    violations = tuple(_violations(diff))
+    # The engine's order differs from one run to the next.
+    violations = tuple(
+        sorted(_violations(diff), key=lambda one: (not one.mandatory, one.policy, one.resource))
+    )
     errors = tuple(_messages(diagnostics, "error"))
     if not steps and not errors:  # the engine could not start the program
         errors = tuple(_messages(diagnostics, "info#err"))

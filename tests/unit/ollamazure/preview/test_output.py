@@ -101,3 +101,11 @@ def test_the_engines_note_that_it_ended_is_dropped_if_the_program_says_why() -> 
     reason = {"severity": "error", "message": "error: 1 setting to fix\n"}
     assert output.read(printed(diagnostics=[reason, ended])).errors == ("1 setting to fix",)
     assert len(output.read(printed(diagnostics=[ended])).errors) == 1
+
+
+def test_policies_have_one_order() -> None:
+    line = "    ollamazure@v1.0.0 [{}]  {}  (azure-native:network:Group: nsg)No."
+    found = [("advisory", "a"), ("mandatory", "c"), ("mandatory", "b")]
+    diff = "\n".join(line.format(*one) for one in found)
+    violations = output.read(printed(), diff).violations
+    assert [violation.policy for violation in violations] == ["b", "c", "a"]

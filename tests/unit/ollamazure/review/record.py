@@ -48,7 +48,10 @@ COACH = {
     "system": "You are a kind and strict editor.",
 }
 SUMMARISE = {"command": "summarise", "title": "Summarise", "content": "Summarise: {{CLIPBOARD}}"}
-HANDBOOK = {"name": "Handbook", "files": ["SECURITY.md"]}
+HANDBOOK: dict[str, Any] = {
+    "name": "Handbook",
+    "files": ["tests/unit/ollamazure/review/handbook.md"],
+}
 # A value that tries to become markup in a comment.
 EVIL = "```\n</details>\n@everyone <img src=x> | a | b"
 BASE: dict[str, Any] = {
@@ -124,18 +127,21 @@ class Tree:
         ).stdout
 
     def preview(self, stack: str = STACK, *options: str) -> Printed:
+        """Both forms of a preview, at once: neither has all that a comment needs."""
         self.pulumi("stack", "--show-name", stack=stack)  # makes a new stack
-        return self._print_twice(["preview", *options], ["--json", "--show-sames"], stack)
+        forms = (["--json", "--show-sames"], ["--diff"])
+        with ThreadPoolExecutor() as pool:
+            first, second = pool.map(
+                lambda form: self.pulumi("preview", *options, *form, stack=stack), forms
+            )
+        return first, second
 
     def preview_destroy(self, stack: str = STACK) -> Printed:
-        return self._print_twice(["destroy", "--preview-only"], ["--json"], stack)
-
-    def _print_twice(self, command: list[str], as_json: list[str], stack: str) -> Printed:
-        """Both forms of a preview, at once: neither has all that a comment needs."""
-        forms = (as_json, ["--diff"])
-        with ThreadPoolExecutor() as pool:
-            first, second = pool.map(lambda form: self.pulumi(*command, *form, stack=stack), forms)
-        return first, second
+        """The same for `pulumi destroy`, which pulumi-local does not let run twice at once."""
+        command = ("destroy", "--preview-only")
+        return self.pulumi(*command, "--json", stack=stack), self.pulumi(
+            *command, "--diff", stack=stack
+        )
 
 
 def with_settings(**changes: Any) -> Callable[[Tree], Printed]:
@@ -215,7 +221,7 @@ CHANGES: dict[str, Callable[[Tree], Printed]] = {
     ),
     "preset-changed": with_settings(presets=[{**COACH, "system": "You are a poet."}]),
     "prompt-changed": with_settings(prompts=[{**SUMMARISE, "content": EVIL}]),
-    "knowledge-changed": with_file("SECURITY.md", "# ", "# More: "),
+    "knowledge-changed": with_file(HANDBOOK["files"][0], "Friday", "Monday"),
     "items-removed": with_settings(
         groups=None, users=[BOB], presets=None, prompts=None, knowledge=None
     ),
@@ -297,7 +303,8 @@ def slim(printed: str, diff: str) -> dict[str, Any]:
     """What ollamazure/review reads of a preview, without what differs in each recording."""
     decoded = json.loads(printed[printed.index("{\n") :])
     slimmed_steps = filter(None, map(slim_step, decoded.get("steps", ())))
-    texts = [found[0] for found in (*output.COST.finditer(diff), *output.VIOLATION.finditer(diff))]
+    texts = [found[0] for found in output.COST.finditer(diff)]
+    texts += sorted(found[0] for found in output.VIOLATION.finditer(diff))
     slimmed = {
         "preview": {
             # The engine's order differs from one run to the next.
