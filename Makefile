@@ -10,7 +10,7 @@ instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 # Root creates machines, network namespaces and firewall rules. Under sudo the user's own cache and
 # package settings stay in force.
 root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
-pytest = $(root) $(python) -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+pytest = $(root) $(python) -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20
 about_root := Only root can create machines, file systems and firewall rules: sudo asks for your password.
 
 help: ## show this
