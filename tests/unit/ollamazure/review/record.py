@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,21 +126,17 @@ class Tree:
         ).stdout
 
     def preview(self, stack: str = STACK, *options: str) -> Printed:
-        """Both forms of a preview, at once: neither has all that a comment needs."""
-        self.pulumi("stack", "--show-name", stack=stack)  # makes a new stack
-        forms = (["--json", "--show-sames"], ["--diff"])
-        with ThreadPoolExecutor() as pool:
-            first, second = pool.map(
-                lambda form: self.pulumi("preview", *options, *form, stack=stack), forms
-            )
-        return first, second
+        """Both forms of a preview, because neither has all that a comment needs.
+
+        One after the other: pulumi-local cannot run twice at once on the same emulated Azure.
+        """
+        as_json = self.pulumi("preview", "--json", "--show-sames", *options, stack=stack)
+        return as_json, self.pulumi("preview", "--diff", *options, stack=stack)
 
     def preview_destroy(self, stack: str = STACK) -> Printed:
-        """The same for `pulumi destroy`, which pulumi-local does not let run twice at once."""
         command = ("destroy", "--preview-only")
-        return self.pulumi(*command, "--json", stack=stack), self.pulumi(
-            *command, "--diff", stack=stack
-        )
+        as_json = self.pulumi(*command, "--json", stack=stack)
+        return as_json, self.pulumi(*command, "--diff", stack=stack)
 
 
 def with_settings(**changes: Any) -> Callable[[Tree], Printed]:
