@@ -13,7 +13,6 @@ fails are printed.
 from __future__ import annotations
 
 import base64
-import hashlib
 import itertools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -316,7 +315,7 @@ def _lock(name: str) -> str:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return manifest.digest(text.encode())
 
 
 def _content(file: File, values: Mapping[str, Any]) -> bytes:

@@ -24,7 +24,6 @@ from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import Document, documents
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.types import model_id
 from ollamazure.settings.workspace import (
     CHAT_ONLY,
     Access,
@@ -116,7 +115,7 @@ class Workspace(pulumi.ComponentResource):
         for base in settings.knowledge:
             self._make(self._knowledge(base))
         for model, access in settings.model_access.items():
-            self._make(self._model_access(model_id(model), access))
+            self._make(self._model_access(model, access))
         for preset in settings.presets:
             self._make(self._preset(preset))
         for prompt in settings.prompts:

@@ -18,6 +18,9 @@ ADDRESSES = f"{GROUP}/providers/Microsoft.Network/publicIPAddresses"
 INTERFACES = f"{GROUP}/providers/Microsoft.Network/networkInterfaces"
 DISKS = f"{GROUP}/providers/Microsoft.Compute/disks"
 MACHINES = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
+# The program's own resources of these types.
+VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
+NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8zLepvDwGcx5N/1F7QV2"
 

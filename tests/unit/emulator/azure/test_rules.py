@@ -18,14 +18,21 @@ from emulator.azure.profiles import FORBIDDEN_ADMINS
 from tests.unit.emulator.azure.cloud import (
     ADDRESSES,
     BODIES,
+    DATA,
     DISKS,
     GROUP,
     INTERFACES,
+    IP,
     MACHINE,
     MACHINES,
+    NET,
     NETWORKS,
+    NIC,
+    NSG,
     SECURITY_GROUPS,
+    SUBNET,
     SUBNETS,
+    VM,
     Cloud,
     changed,
     disk,
@@ -33,8 +40,6 @@ from tests.unit.emulator.azure.cloud import (
     rule,
 )
 
-VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
-NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
 HARDWARE = "properties.hardwareProfile.vmSize"
 PROFILE = "properties.osProfile"
 STORAGE = "properties.storageProfile"

@@ -15,13 +15,17 @@ from emulator.azure.offers import offers
 from tests.unit.emulator.azure.cloud import (
     ADDRESSES,
     BODIES,
+    DATA,
     DISKS,
     GROUP,
     INTERFACES,
-    MACHINES,
+    IP,
+    NET,
     NETWORKS,
-    SECURITY_GROUPS,
-    SUBNETS,
+    NIC,
+    NSG,
+    SUBNET,
+    VM,
     Cloud,
     changed,
     disk,
@@ -29,9 +33,6 @@ from tests.unit.emulator.azure.cloud import (
 )
 
 pytestmark = pytest.mark.unit
-
-VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
-NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
 
 
 def test_defaults_appear_on_read(cloud: Cloud) -> None:
