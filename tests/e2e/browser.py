@@ -19,10 +19,14 @@ def sign_in(page: Page, deployment: Deployment, email: str, password: str) -> No
     page.locator("button[type=submit]").click()
 
 
-def ask(page: Page, model: str, question: str) -> None:
-    """Choose a model by its name in the list and send a question."""
+def choose(page: Page, model: str) -> None:
+    """Choose a model by its name in the list."""
     page.locator("#model-selector-model-button").click()
     page.get_by_role("option", name=model).click()
+
+
+def ask(page: Page, question: str) -> None:
+    """Send a question to the chosen model."""
     page.locator("#chat-input").click()
     page.keyboard.type(question)
     page.keyboard.press("Enter")

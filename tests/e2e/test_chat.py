@@ -7,7 +7,7 @@ import re
 
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.e2e.browser import ask, sign_in, stop
+from tests.e2e.browser import ask, choose, sign_in, stop
 from tests.e2e.deployment import Deployment
 
 QUESTION = "Tell me a story about a fox and a crow."
@@ -24,7 +24,8 @@ def test_a_person_signs_in_asks_and_sees_the_answer_stream_in(
     page.on("websocket", listen)
     outputs = deployment.outputs
     sign_in(page, deployment, outputs["adminEmail"], outputs["adminPassword"])
-    ask(page, outputs["models"][0], QUESTION)
+    choose(page, outputs["models"][0])
+    ask(page, QUESTION)
 
     answer = page.locator(".chat-assistant")
     expect(answer).to_contain_text(re.compile(r"\w+\W+\w+\W+\w+\W+\w+"))

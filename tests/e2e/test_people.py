@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import ask, attach, sign_in, stop
+from tests.e2e.browser import ask, attach, choose, sign_in, stop
 from tests.e2e.deployment import Deployment, wait_until
 from tests.e2e.people import MODEL, TEAM
 
@@ -179,8 +179,9 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
     attach(page, "note.txt", b"A note.")
     expect(page.get_by_text("You do not have permission to upload files.")).to_be_visible()
 
+    choose(page, "Helper")
     with overhearing(team) as heard:
-        ask(page, "Helper", "Who are you?")
+        ask(page, "Who are you?")
         wait_until(lambda: bool(ASKED.search(heard())), "Ollama is asked")
         (question,) = ASKED.findall(heard())
     expect(page.locator(".chat-assistant")).to_contain_text(re.compile(r"\w+"))
@@ -202,13 +203,14 @@ def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
 
 def test_who_may_upload_asks_about_a_file(team: Deployment, page: Page) -> None:
     sign_in(page, team, "alice@example.com", team.outputs["initialPasswords"]["alice@example.com"])
+    choose(page, MODEL)  # a page that is still loading loses a file that is attached to it
     word = "The word of the day is heron."
     with page.expect_event("requestfinished", lambda asked: "/process/status" in asked.url):
         # More than once, as a packet may end within one.
         attach(page, "note.txt", f"{word}\n".encode() * 9)
     expect(page.get_by_text("note.txt")).to_be_visible()
     with overhearing(team) as heard:
-        ask(page, MODEL, "What is the word of the day?")
+        ask(page, "What is the word of the day?")
         wait_until(lambda: word in heard(), "Ollama reads the file")
     stop(page)
 
