@@ -97,6 +97,7 @@ def test_a_rotated_password_replaces_the_former(deployment: Deployment, renewed:
     assert refused.status_code == 400, refused.status_code
 
 
+@pytest.mark.long
 def test_a_password_set_elsewhere_gives_way_to_the_declared_one(deployment: Deployment) -> None:
     with deployment.client(deployment.token) as client:
         changed = client.post(
@@ -128,6 +129,7 @@ def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Depl
     assert started(deployment) == before
 
 
+@pytest.mark.long
 def test_a_run_cut_off_half_way_is_made_good_by_the_next(deployment: Deployment) -> None:
     """A new unit file is there, but the connection broke before the restart."""
     unit = "/etc/containers/systemd/nginx.container"
@@ -156,6 +158,7 @@ def session(deployment: Deployment) -> str:
     return deployment.ssh(FIND_SESSION).output.strip()
 
 
+@pytest.mark.long
 def test_a_connection_lost_half_way_is_made_good_by_the_next_run(deployment: Deployment) -> None:
     deployment.pulumi("config", "set", "--path", "ollamazure:tuning.databasePoolSize", "9")
     with ThreadPoolExecutor() as executor:

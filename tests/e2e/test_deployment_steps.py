@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.deployment import Deployment
 from tests.engine.runner import Runner
 
 RUNNER, OPERATOR = "127.0.0.7", "127.0.0.1"
 
 
+@pytest.mark.long
 def test_ssh_is_open_for_the_runner_while_it_deploys(
     deployment: Deployment, tmp_path: Path
 ) -> None:

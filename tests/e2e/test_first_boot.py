@@ -43,6 +43,7 @@ def disk_file(deployment: Deployment) -> Path:
     return Disks(Places(Instance.open(deployment.home))).file(DISK_ID.lower())
 
 
+@pytest.mark.long
 def test_a_foreign_disk_is_left_alone_and_a_blank_late_one_is_taken(machine: Deployment) -> None:
     up = ("up", "--yes", "--skip-preview")
     disk = ("--target", "**::chat", "--target", "**::machine", "--target", "**::data-*")

@@ -363,6 +363,7 @@ def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
     host.reconcile()
 
 
+@pytest.mark.long
 def test_after_the_host_rebooted_everything_is_made_again(host: Host) -> None:
     """What a reboot takes: namespaces, links, loop devices, rules, processes, /run."""
     host.run("sync")
@@ -401,6 +402,7 @@ def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     host.run("sudo mount /dev/disk/azure/data/by-lun/0 /srv && ls /srv/kept")
 
 
+@pytest.mark.long
 def test_another_group_holds_the_same_names_and_addresses_side_by_side(host: Host) -> None:
     """As two stacks do, each with its network, its machine and its disk."""
     here = host.run(BOOT)

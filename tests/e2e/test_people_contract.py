@@ -498,6 +498,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
     assert "embedding_config" not in found
 
 
+@pytest.mark.long
 def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
     webui: Webui, deployment: Deployment, admin: httpx.Client
 ) -> None:

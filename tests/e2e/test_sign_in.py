@@ -116,6 +116,7 @@ def test_the_administrator_still_signs_in_with_a_password(team: Deployment, dex:
     assert team.sign_in()
 
 
+@pytest.mark.long
 def test_no_user_reads_the_clients_secret_and_another_replaces_it(
     team: Deployment, dex: Provider
 ) -> None:

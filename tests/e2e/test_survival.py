@@ -65,9 +65,10 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
         faults.clear()
 
 
+@pytest.mark.long
 def test_a_resized_machine_restarts_and_has_every_chat(deployment: Deployment) -> None:
     machine, before = deployment.ssh("cat /etc/machine-id").output, boot(deployment)
-    deployment.up(vmSize="Standard_B4ms", keepData="true")
+    deployment.up(vmSize="Standard_B4ms")
     assert deployment.ssh("cat /etc/machine-id").output == machine
     assert boot(deployment) != before
     assert has_the_chat(deployment)
@@ -84,6 +85,7 @@ def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
 
 
 def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
+    deployment.up(keepData="true")
     disk = resource_id(deployment, DISK)
     old_password = deployment.outputs["adminPassword"]
     refused = deployment.pulumi("destroy", "--yes", "--skip-preview", check=False)

@@ -158,6 +158,7 @@ def test_an_update_keeps_identity_and_name_and_subnets(stack: Stack) -> None:
     assert stack.only(MACHINES)["tags"] == {"app": "new"}
 
 
+@pytest.mark.long
 def test_a_resize_is_an_update(stack: Stack) -> None:
     assert stack.steps(size="Standard_B4ms") == {"machine": "update", "direct": "update"}
 
@@ -181,6 +182,7 @@ def test_what_only_azure_refuses_previews_as_an_update_and_fails(stack: Stack) -
     assert "bmV3" not in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("edit", "replaced"),
     [
@@ -231,6 +233,7 @@ def test_destroy_leaves_nothing_and_meets_no_refusal(stack: Stack) -> None:
     assert stack.azure.store.read().resources == {}
 
 
+@pytest.mark.long
 def test_what_exists_can_be_imported_but_not_created(stack: Stack) -> None:
     urn = stack.project.resources()["disk"]["urn"]
     disk = stack.project.resources()["disk"]["id"]
@@ -251,6 +254,7 @@ def test_what_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
     assert "has no setting azure-native:planet" in stack.fail("preview")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("code", "message", "states"),
     [
@@ -302,6 +306,7 @@ def test_a_run_killed_while_azure_creates_is_completed_by_the_next(without_machi
     assert "dGhlIGhvc3Qga2V5" not in stack.project.stored()
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_completed_by_the_next(without_machine: Stack) -> None:
     stack = without_machine
     stack.azure.faults.add(Fault(MACHINES, slow=3600))

@@ -96,6 +96,7 @@ def test_the_comment_about_a_changed_setting(tree: Path) -> None:
     assert "connection            : [secret]" in comment and "PRIVATE KEY" not in comment
 
 
+@pytest.mark.long
 def test_the_comment_about_a_new_stack_with_an_invalid_setting(tree: Path) -> None:
     file = tree / "Pulumi.team-two.yaml"
     file.write_text((tree / "Pulumi.dev.yaml").read_text().replace("Standard_B2ms", "Standard_B2"))
@@ -104,6 +105,7 @@ def test_the_comment_about_a_new_stack_with_an_invalid_setting(tree: Path) -> No
     assert "The stack file is new, so this creates an environment." in comment
 
 
+@pytest.mark.long
 def test_the_comment_about_a_base_that_cannot_be_deployed(tree: Path) -> None:
     git(tree, "checkout", "--quiet", "fixed")
     (tree / "Pulumi.dev.yaml").write_text("config:\n  ollamazure:location: nowhere\n")

@@ -64,6 +64,7 @@ def groups(home: Path) -> set[str]:
     return {group["name"] for group in azure.list("Microsoft.Resources/resourceGroups")}
 
 
+@pytest.mark.long
 def test_the_page_creates_and_removes_an_environment_next_to_another(
     follow: Any, tmp_path: Path
 ) -> None:

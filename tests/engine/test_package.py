@@ -211,6 +211,7 @@ inputs["users"][0]["groups"] = [pet]
         assert f"the inputs of chat: {key} is empty, a secret, or not known at preview" in printed
 
 
+@pytest.mark.long
 def test_the_password_may_be_known_later_and_is_checked_then(consumer: Consumer) -> None:
     consumer.declare(RIGHT, LATER + 'inputs["adminPassword"] = pet')
     consumer.run("preview").ok()

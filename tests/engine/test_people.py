@@ -49,6 +49,7 @@ def test_a_second_preview_shows_nothing(stack: Stack) -> None:
     assert stack.preview() == []
 
 
+@pytest.mark.long
 def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) -> None:
     declare(stack, users=[ALICE, BOB])
     steps = stack.preview()
@@ -70,6 +71,7 @@ def test_a_changed_prompt_is_one_update_that_shows_the_line(stack: Stack) -> Non
     assert '+   "content": "Sum up in two sentences:"' in stack.run("preview", "--diff")
 
 
+@pytest.mark.long
 def test_a_removed_user_is_one_delete(stack: Stack) -> None:
     declare(stack, users=[])
     steps = stack.preview()
@@ -77,11 +79,13 @@ def test_a_removed_user_is_one_delete(stack: Stack) -> None:
     assert names(steps, "update") <= {ROOT}
 
 
+@pytest.mark.long
 def test_the_deletion_of_an_account_is_announced(stack: Stack) -> None:
     declare(stack, users=[{**BOB, "state": "deleted"}])
     assert "has bob@example.com with state: deleted" in stack.run("preview")
 
 
+@pytest.mark.long
 def test_a_whole_team_previews(stack: Stack) -> None:
     """Fifty users, ten groups, twenty presets, thirty prompts."""
     declare(
@@ -109,6 +113,7 @@ def test_no_password_is_stored_in_plain(stack: Stack) -> None:
     assert "user-bob@example.com" in commands and password not in commands
 
 
+@pytest.mark.long
 def test_the_example_previews(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "emulator", "dev")
     stack.set("teamFile", "docs/how-to/team.yaml")

@@ -30,6 +30,7 @@ def passed(printed: str) -> bool:
     return "ollamazure@v1" in printed and "[mandatory]" not in printed
 
 
+@pytest.mark.long
 def test_a_new_stack_passes_although_a_preview_knows_little(home: Path) -> None:
     """tests/engine/test_program.py has the other stacks."""
     stack = Stack(home, "dev")

@@ -84,6 +84,7 @@ def test_make_preview_tells_it_in_plain_words_and_keeps_the_exit_code(
     )
 
 
+@pytest.mark.long
 def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:
     stack.set("tags.team", "research")
     steps = [step for step in stack.preview() if step.type != "pulumi:pulumi:Stack"]
@@ -92,6 +93,7 @@ def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:
     assert {step.type.partition(":")[0] for step in steps} == {"azure-native"}
 
 
+@pytest.mark.long
 def test_another_image_replaces_the_vm(stack: Stack) -> None:
     stack.set("imageVersion", "0.20260914.2601")
     steps = stack.preview()
@@ -105,6 +107,7 @@ def test_a_new_nginx_version_touches_nginx_alone(stack: Stack) -> None:
     assert counted(stack.preview())["replace"] == 0
 
 
+@pytest.mark.long
 def test_another_renewal_period_renews_the_certificate(stack: Stack) -> None:
     stack.set("certificate.renewAfterDays", "100")
     steps = stack.preview()
@@ -112,6 +115,7 @@ def test_another_renewal_period_renews_the_certificate(stack: Stack) -> None:
     assert names(steps, "update") <= {"nginx-certificate", "chat-answers", "ollamazure-local"}
 
 
+@pytest.mark.long
 def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: Stack) -> None:
     stack.set("reapply", "2027-01-31")
     steps = stack.preview()
@@ -119,6 +123,7 @@ def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: St
     assert set(counted(steps)) == {"update"}
 
 
+@pytest.mark.long
 def test_another_rotation_draws_a_new_password_for_the_admin_alone(stack: Stack) -> None:
     stack.set("adminPasswordRotation", "2027-01")
     steps = stack.preview()
@@ -127,6 +132,7 @@ def test_another_rotation_draws_a_new_password_for_the_admin_alone(stack: Stack)
     assert "create" not in counted(steps)
 
 
+@pytest.mark.long
 def test_a_vm_deleted_behind_pulumis_back_is_seen_and_made_again(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     azure.delete(_vm_id(stack))
@@ -190,6 +196,7 @@ def test_credentials_of_the_real_azure_are_refused(
     assert variable in printed and "Unset it" in printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])
 def test_each_stack_previews(name: str, deployed: Stack) -> None:
     """Beside a deployed stack of the same emulated Azure, and holding to the policies."""
@@ -213,6 +220,7 @@ def test_destroy_leaves_nothing_in_azure(tmp_path: Path) -> None:
         assert azure.list(kind) == [], kind
 
 
+@pytest.mark.long
 def test_a_secret_of_another_backend_gets_a_placeholder_that_stays_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +252,7 @@ def test_another_azure_native_is_refused(tmp_path: Path) -> None:
     assert "could reach the real Azure" in stack.run("preview", code=2)
 
 
+@pytest.mark.long
 def test_a_stack_is_made_on_first_use_and_again_after_its_removal(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "emulator")
     for _ in range(2):
@@ -253,6 +262,7 @@ def test_a_stack_is_made_on_first_use_and_again_after_its_removal(tmp_path: Path
     assert "there is no stack 'other'" in refused and "Stacks are dev, gpu, local" in refused
 
 
+@pytest.mark.long
 def test_a_state_that_a_kill_cut_off_is_repaired(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "emulator")
     stack.run("stack", "ls")

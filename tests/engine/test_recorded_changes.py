@@ -13,15 +13,8 @@ from tests.unit.ollamazure.review.record import CHANGES, Tree, deploy_copy, load
 
 pytestmark = pytest.mark.engine
 
-# One for each kind of row: an item, a declaration, the cost, all commands, ports, a policy.
-REPRESENTATIVE = (
-    "model-added",
-    "user-changed",
-    "resize-in-place",
-    "reapply",
-    "ssh-to-everyone",
-    "refused-by-a-policy",
-)
+# One for each kind of row: a declaration, the cost, all commands, a policy.
+REPRESENTATIVE = ("user-changed", "resize-in-place", "reapply", "refused-by-a-policy")
 RECORD = ".venv/bin/python -m tests.unit.ollamazure.review.record"
 
 

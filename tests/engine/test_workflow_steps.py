@@ -74,6 +74,7 @@ def no_machine_available(runner: Runner) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_machine_available")
+@pytest.mark.long
 def test_a_failed_deployment_leaves_nothing_open(runner: Runner, stack: Stack) -> None:
     stack.set("vmSize", "Standard_B4ms")
     runner.open_ssh()
@@ -92,11 +93,13 @@ def test_invalid_settings_open_nothing(runner: Runner) -> None:
     assert "was not opened" in runner.close_ssh()
 
 
+@pytest.mark.long
 def test_an_admitted_address_is_not_added(runner: Runner, stack: Stack) -> None:
     stack.set("sshClients[0]", "198.51.100.0/24")
     assert "already" in runner.open_ssh()
 
 
+@pytest.mark.long
 def test_what_an_interrupted_update_opened_is_closed(runner: Runner, stack: Stack) -> None:
     """Pulumi was killed between Azure's answer and writing its state."""
     (file,) = Instance.open(stack.home).backend.glob(".pulumi/stacks/*/local.json")
@@ -133,6 +136,7 @@ def drift_report(runner: Runner, file: Path) -> str:
     return file.read_text()
 
 
+@pytest.mark.long
 def test_drift_in_the_cloud_is_found(runner: Runner, stack: Stack, tmp_path: Path) -> None:
     before = drift_report(runner, tmp_path / "local.md")
     assert before.startswith("<!-- drift: unknown -->\n## local\n")
@@ -151,6 +155,7 @@ def test_drift_in_the_cloud_is_found(runner: Runner, stack: Stack, tmp_path: Pat
     assert "**The machine**: unknown" in after
 
 
+@pytest.mark.long
 def test_the_preview_of_a_fork_runs_without_azure(runner: Runner, tmp_path: Path) -> None:
     """A pull request is compared with its base on a temporary emulated Azure."""
     compare = steps("preview", "emulator")["Deploy the base, then preview this pull request on it"]
