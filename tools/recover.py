@@ -48,8 +48,8 @@ def _advice(unfinished: Sequence[Mapping[str, Any]]) -> list[str]:
     if not places:
         return []
     return [
-        "The run was killed while it created these resources, so nothing has used them yet. Delete",
-        "what Azure has of them; else the next deployment `cannot create already existing resource`:",
+        "The run was killed while it created these resources, so nothing has used them yet.",
+        "Delete what Azure has of them; the next deployment cannot create what exists:",
         *(f"  az resource list --resource-group {group} --name {name}" for group, name in places),
         "  az resource delete --ids <id>",
     ]

@@ -39,7 +39,7 @@ class Microsoft:
         self.certificate = folder / "certificate.pem"
         names = ",".join(f"DNS:{name}" for name in (LOGIN, "login.microsoft.com", STORAGE))
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
-        files = ["-keyout", folder / "key.pem", "-out", self.certificate]
+        files = ["-keyout", str(folder / "key.pem"), "-out", str(self.certificate)]
         subject = ["-subj", "/CN=stand-in", "-addext", f"subjectAltName={names}"]
         subprocess.run(
             ["openssl", "req", "-x509", *key, *files, *subject], check=True, capture_output=True
