@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ AUDIENCE = "api://AzureADTokenExchange"
 RENEW_SECONDS = 120.0
 """Two of the five minutes: a token that is read has at least three left."""
 RETRY_SECONDS = 10.0
+TRIES = 6
 TIMEOUT_SECONDS = 20
 _BOOTSTRAP = "copy the environment's variables that `bin/ollamazure bootstrap` printed"
 _PERMISSION = "the job needs `permissions: id-token: write`"
@@ -42,6 +44,10 @@ NEEDED = {
 
 class SignInError(Exception):
     """GitHub gives no token; the message gives the reason, and never the token."""
+
+
+class OutageError(SignInError):
+    """GitHub does not answer, or only with an error of its own: another try may succeed."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -73,9 +79,9 @@ def github_token(environment: Mapping[str, str]) -> str:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             token = json.load(answer)["value"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SignInError(
-            f"GitHub gives no token for Azure: {type(error).__name__}: {error}"
-        ) from None
+        refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+        kind = OutageError if isinstance(error, OSError) and not refused else SignInError
+        raise kind(f"GitHub gives no token for Azure: {type(error).__name__}: {error}") from None
     if not isinstance(token, str) or not token:
         raise SignInError("GitHub gives no token for Azure: its answer contains none")
     return token
@@ -95,6 +101,15 @@ class TokenFile:
         new.touch(mode=0o600)
         new.write_text(self._get_token())
         new.replace(self._file)
+
+    def renew_patiently(self, retry_seconds: float = RETRY_SECONDS) -> None:
+        """Renew the token, in several tries if GitHub is out of order; raises SignInError."""
+        for _ in range(TRIES - 1):
+            try:
+                return self.renew()
+            except OutageError:
+                self._stopped.wait(retry_seconds)
+        return self.renew()
 
     def keep_fresh(
         self, renew_seconds: float = RENEW_SECONDS, retry_seconds: float = RETRY_SECONDS
@@ -127,8 +142,9 @@ def run(
     with tempfile.TemporaryDirectory(dir=environment.get("RUNNER_TEMP")) as folder:
         file = Path(folder) / "token"
         token = TokenFile(file, lambda: github_token(environment))
-        token.renew()
-        threading.Thread(target=token.keep_fresh, args=(renew_seconds,), daemon=True).start()
+        token.renew_patiently()
+        keeper = threading.Thread(target=token.keep_fresh, args=(renew_seconds,), daemon=True)
+        keeper.start()
         signed_in = {
             "AZURE_FEDERATED_TOKEN_FILE": str(file),
             "AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential",
@@ -137,6 +153,7 @@ def run(
             return _run_and_forward_signals(command, {**environment, **signed_in})
         finally:
             token.stop()
+            keeper.join()  # it may be writing the file
 
 
 def _run_and_forward_signals(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""How the real Pulumi signs in to its state, for which a stack of a workflow uses Azure's storage.
+"""How the real Pulumi signs in to its state in Azure's storage, and to its key in Azure's vault.
 
 Microsoft's servers are a proxy on 127.0.0.1: no request leaves this machine.
 """
@@ -24,20 +24,24 @@ from tests.github import CLIENT, TENANT, GitHub
 PROJECT = Path(__file__).resolve().parents[2]
 LOGIN = "login.microsoftonline.com"
 STORAGE = "standin.blob.core.windows.net"
+VAULT = "standin.vault.azure.net"
+
+CHALLENGE = f'Bearer authorization="https://{LOGIN}/{TENANT}", resource="https://vault.azure.net"'
+"""Azure's vault answers so to a first request, which has no access token."""
 
 
 class Microsoft:
-    """The sign-in service, which accepts the newest token of GitHub only, and a storage account.
+    """The sign-in service, which accepts only the newest token of GitHub; a storage and a vault.
 
-    The storage refuses everything, after it has recorded who asks.
+    These two refuse everything, after they have recorded who asks.
     """
 
     def __init__(self, github: GitHub, folder: Path) -> None:
         self.github = github
         self.asked: list[str] = []
-        """The bearer tokens that the storage got."""
+        """The access tokens that storage and vault got."""
         self.certificate = folder / "certificate.pem"
-        names = ",".join(f"DNS:{name}" for name in (LOGIN, "login.microsoft.com", STORAGE))
+        names = ",".join(f"DNS:{name}" for name in (LOGIN, "login.microsoft.com", STORAGE, VAULT))
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
         files = ["-keyout", str(folder / "key.pem"), "-out", str(self.certificate)]
         subject = ["-subj", "/CN=stand-in", "-addext", f"subjectAltName={names}"]
@@ -66,7 +70,9 @@ class Microsoft:
     def respond(self, host: str, path: str, body: str, authorization: str) -> tuple[int, object]:
         """The status and the JSON of an answer."""
         url, login = urlsplit(path), f"https://{LOGIN}/{TENANT}"
-        if host == STORAGE:
+        if host == VAULT and not authorization:
+            return 401, {}
+        if host in (STORAGE, VAULT):
             self.asked.append(authorization)
             return 403, {}
         if url.path == "/common/discovery/instance":
@@ -113,6 +119,7 @@ class Microsoft:
                 sent = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                self.send_header("WWW-Authenticate", CHALLENGE)
                 self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
                 self.wfile.write(b"" if self.command == "HEAD" else sent)
@@ -139,17 +146,28 @@ def microsoft(github: GitHub, tmp_path: Path) -> Iterator[Microsoft]:
     server.stop()
 
 
-def test_the_state_is_reached_with_the_jobs_own_token(
-    github: GitHub, microsoft: Microsoft, tmp_path: Path
+STATE = ["login", "azblob://state?storage_account=standin"]
+KEY = ["stack", "init", "dev", "--secrets-provider", f"azurekeyvault://{VAULT}/keys/state"]
+
+
+@pytest.mark.parametrize(
+    ("command", "scope"),
+    [(STATE, "https://storage.azure.com/.default"), (KEY, "https://vault.azure.net/.default")],
+    ids=["state", "key"],
+)
+def test_pulumi_signs_in_with_the_jobs_own_token(
+    command: list[str], scope: str, github: GitHub, microsoft: Microsoft, tmp_path: Path
 ) -> None:
-    """Pulumi finds the token in the file that tools/signed_in.py keeps fresh; no `az` is asked."""
-    pulumi = [str(paths.pulumi()), "login", "azblob://state?storage_account=standin"]
+    """It reads the token in the file that tools/signed_in.py keeps fresh; no `az` is asked."""
+    (tmp_path / "Pulumi.yaml").write_text("name: chat\nruntime: yaml\n")
+    pulumi = [str(paths.pulumi()), "--non-interactive", "--cwd", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "tools/signed_in.py", *pulumi, "--non-interactive"],
+        [sys.executable, "tools/signed_in.py", *pulumi, *command],
         cwd=PROJECT,
         env={
             "PATH": "",
             "HOME": str(tmp_path),
+            "PULUMI_BACKEND_URL": f"file://{tmp_path}",
             "PULUMI_HOME": str(tmp_path / "pulumi"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             **github.environment,
@@ -160,5 +178,5 @@ def test_the_state_is_reached_with_the_jobs_own_token(
         check=False,
     )
     assert microsoft.asked, done.stdout + done.stderr
-    assert set(microsoft.asked) == {"Bearer for https://storage.azure.com/.default"}
+    assert set(microsoft.asked) == {f"Bearer for {scope}"}
     assert not any(token in done.stdout + done.stderr for token in github.tokens)

@@ -76,6 +76,23 @@ def test_a_renewal_that_fails_is_tried_again_and_the_former_token_stays(
     assert capsys.readouterr().err.count("trying again") == 1
 
 
+def test_an_outage_does_not_stop_the_first_sign_in(
+    github: GitHub, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The step that closes SSH must not fail because GitHub does not answer once."""
+    token = signed_in.TokenFile(tmp_path / "token", lambda: signed_in.github_token(environment))
+    github.outage = signed_in.TRIES - 1
+    token.renew_patiently(0.01)
+    assert (tmp_path / "token").read_text() == github.tokens[0]
+
+    github.outage = signed_in.TRIES
+    with pytest.raises(SignInError, match="HTTP Error 503"):
+        token.renew_patiently(0.01)
+    environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = "http://127.0.0.1:1/"
+    with pytest.raises(SignInError, match="Connection refused"):
+        token.renew_patiently(0.01)
+
+
 def test_each_command_signs_in_by_itself(github: GitHub, environment: dict[str, str]) -> None:
     for _ in range(2):
         assert signed_in.run(["true"], environment) == 0
