@@ -181,6 +181,7 @@ def test_a_deployment_that_is_out_of_time_still_closes_ssh() -> None:
     """Three models of an hour each fit; GitHub's own runners end a job after 360 minutes."""
     job = workflows()["deploy-stack"]["jobs"]["up"]
     (up,) = (step for step in job["steps"] if step.get("name") == "Up")
+    assert up["run"].startswith("exec "), "GitHub sends the signal to the step's first process only"
     assert 3 * 60 < up["timeout-minutes"] <= job["timeout-minutes"] - 30
     assert job["timeout-minutes"] < 360
 

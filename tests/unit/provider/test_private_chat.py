@@ -125,4 +125,5 @@ def test_every_output_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = validate_inputs("chat", RIGHT)
     written = outputs.outputs_of(Mock(), settings, make_plan(settings))
     assert written.keys() == PrivateChat.__annotations__.keys()
-    assert written["monthlyCost"].keys() == MonthlyCost.__annotations__.keys()
+    cost = written["monthlyCost"]
+    assert isinstance(cost, dict) and cost.keys() == MonthlyCost.__annotations__.keys()
