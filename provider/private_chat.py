@@ -23,7 +23,7 @@ from provider.inputs import ChatInputs
 PASSWORD: Final = "adminPassword"  # noqa: S105 - the name of the input
 
 
-class MonthlyCost(TypedDict):
+class CostInNumbers(TypedDict):
     """Estimate of what Azure charges in a month, for programs."""
 
     amount: float
@@ -66,7 +66,7 @@ class PrivateChat(chat.Chat):
     """Size of the machine."""
     monthlyCostEstimate: pulumi.Output[str]
     """Estimate of the monthly cost, in words."""
-    monthlyCost: pulumi.Output[MonthlyCost]
+    monthlyCost: pulumi.Output[CostInNumbers]
     """The same estimate, in numbers."""
     readme: pulumi.Output[str]
     """The operator's page, in Markdown; it holds no secret."""

@@ -98,7 +98,7 @@ def test_the_schema_has_the_inputs_and_outputs(
     later = {key for key, value in component["inputProperties"].items() if not value.get("plain")}
     assert later == {"adminPassword"}, "all others must be known at preview"
     assert component["properties"].keys() >= {"url", "adminPassword", "readme"}
-    cost = schema["types"]["ollamazure:index:MonthlyCost"]["properties"]
+    cost = schema["types"]["ollamazure:index:CostInNumbers"]["properties"]
     assert (cost["amount"]["type"], cost["verified"]["type"]) == ("number", "boolean")
     described = [*schema["types"].values(), component]
     for properties in (each.get("inputProperties", each["properties"]) for each in described):

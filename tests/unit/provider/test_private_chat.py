@@ -21,7 +21,7 @@ from ollamazure.settings.problems import NAMESPACE, SettingsError
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.plan import make_plan
 from provider import inputs
-from provider.private_chat import MonthlyCost, PrivateChat, validate_inputs
+from provider.private_chat import CostInNumbers, PrivateChat, validate_inputs
 from tools.generate import INPUT_NAMES, NOT_IN_THE_PACKAGE
 
 ROOT = Path(__file__).parents[3]
@@ -126,4 +126,4 @@ def test_every_output_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     written = outputs.outputs_of(Mock(), settings, make_plan(settings))
     assert written.keys() == PrivateChat.__annotations__.keys()
     cost = written["monthlyCost"]
-    assert isinstance(cost, dict) and cost.keys() == MonthlyCost.__annotations__.keys()
+    assert isinstance(cost, dict) and cost.keys() == CostInNumbers.__annotations__.keys()
