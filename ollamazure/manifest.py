@@ -114,19 +114,20 @@ def split(script: str) -> tuple[str, str]:
     return text, rest
 
 
-def read(stdin: str, shown: str = "") -> Manifest:
+def read(script: str | None, shown: str = "") -> Manifest:
     """The manifest of a command.
 
     Args:
-        stdin: its script, or what stands for it where it is secret.
+        script: None if it is hidden as a secret or not known yet. Only then is `shown` enough: a
+            script that can be read must start with its manifest, whatever the environment says.
         shown: the value of its environment variable OLLAMAZURE_MANIFEST.
 
     Raises:
-        ManifestError: neither has a manifest that can be read, or they have two different ones.
+        ManifestError: there is no manifest that can be read, or there are two different ones.
     """
-    if not stdin.startswith(_START) and shown:
+    if script is None:
         return Manifest.parse(shown)
-    text, _ = split(stdin)
+    text, _ = split(script)
     if shown and shown != text:
         raise ManifestError(f"{VARIABLE} has another manifest than the script")
     return Manifest.parse(text)

@@ -184,7 +184,7 @@ def _manifest_of(resource: ResourceValidationArgs) -> Manifest | None:
     stdin = at(resource.props, "stdin")
     shown = at(resource.props, "environment", manifest.VARIABLE)
     if stdin is UNKNOWN:
-        return Manifest.parse(shown) if isinstance(shown, str) else None
+        return manifest.read(None, shown) if isinstance(shown, str) else None
     described = manifest.read(str(stdin), shown if isinstance(shown, str) else "")
     manifest.contents(described, str(stdin))
     return described

@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: Pulumi infers the schema from the types themselves.
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -21,6 +21,21 @@ from ollamazure.sizing.plan import make_plan
 from provider.inputs import ChatInputs
 
 PASSWORD: Final = "adminPassword"  # noqa: S105 - the name of the input
+
+
+class CostInNumbers(TypedDict):
+    """Estimate of what Azure charges in a month, for programs."""
+
+    amount: float
+    """The sum, rounded to two decimals."""
+    currency: str
+    """Code of the currency, for example USD."""
+    region: str
+    """The region whose prices these are: eastus, where the chat's own has none."""
+    asOf: str
+    """The day of the prices, for example 2026-11-23."""
+    verified: bool
+    """Whether the prices were read from Azure's own price list."""
 
 
 class PrivateChat(chat.Chat):
@@ -51,6 +66,8 @@ class PrivateChat(chat.Chat):
     """Size of the machine."""
     monthlyCostEstimate: pulumi.Output[str]
     """Estimate of the monthly cost, in words."""
+    monthlyCost: pulumi.Output[CostInNumbers]
+    """The same estimate, in numbers."""
     readme: pulumi.Output[str]
     """The operator's page, in Markdown; it holds no secret."""
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Creates .venv: the project itself, and the packages that it pins.
 # The packages take half a GiB. They are installed once into the user's cache, in a folder named by the
-# hash of the pins, and all clones share them. Operators can run `pulumi install` instead.
+# hash of the pins, and all clones share them; one that no clone has used for 30 days is removed.
+# Operators can run `pulumi install` instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,8 +32,24 @@ if [ ! -e "$shared/.complete" ]; then
     sed -s '/^-e /d; /^-r /d; /^-c /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
     "$shared/bin/pip" install --quiet --disable-pip-version-check \
         --constraint constraints.txt --requirement "$shared/pinned.txt"
-    touch "$shared/.complete"
 fi
+touch "$shared/.complete"
+
+remove_unused_environments() {
+    local one
+    for one in "${shared%/*}"/*/; do
+        one=${one%/}
+        # This script touches .complete; the Python of a clone reads site-packages.
+        if [ "$one" = "$shared" ] || [ -n "$(find "$one" "$one/.complete" "$one"/lib/python*/site-packages \
+            -maxdepth 0 \( -mtime -30 -o -atime -30 \) 2>/dev/null)" ]; then
+            continue
+        fi
+        if flock --nonblock "$one.lock" rm -rf "$one"; then
+            echo "python environment: removed $one, unused for 30 days"
+        fi
+    done
+}
+remove_unused_environments
 
 # Made beside its place and then moved there, so that an interrupted run leaves no half .venv, which
 # make would take for a finished one.

@@ -11,10 +11,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import os
+import pwd
+import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,55 @@ class ClientsError(Exception):
 
 
 @dataclass(frozen=True)
+class Lock:
+    """A lock of Pulumi's state: the user, the machine and the process that took it."""
+
+    user: str
+    host: str
+    process: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (process {self.process}) since {self.since}"
+
+    @property
+    def is_this_users(self) -> bool:
+        """Whether this user took it: on GitHub, every runner of one kind has the same user."""
+        return self.user == pwd.getpwuid(os.getuid()).pw_name
+
+    @property
+    def is_this_hosts(self) -> bool:
+        return self.host == os.uname().nodename
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a Pulumi of this machine holds it; about other machines, nothing is known."""
+        try:
+            program = Path(f"/proc/{self.process}/comm").read_text().strip()
+        except OSError:
+            return False
+        return self.is_this_hosts and program == "pulumi"
+
+
+class LockedError(ClientsError):
+    """The state is locked, and nothing was done."""
+
+    def __init__(self, stack: str, locks: Sequence[Lock]) -> None:
+        self.locks = locks
+        super().__init__(
+            f"the state of {stack} is locked by {', '.join(map(str, locks))}. Wait until that run "
+            "has ended. If it was killed, the workflow `Recover a stack` removes the lock of a "
+            f"runner, and `pulumi cancel --stack {stack}` that of a person"
+        )
+
+
+def locks_in(message: str) -> list[Lock]:
+    """The locks that Pulumi's error names (pkg/backend/diy/lock.go of 3.259.0)."""
+    found = re.findall(r": created by (.+)@(\S+) \(pid (\d+)\) at (\S+)", message)
+    return [Lock(user, host, int(process), since) for user, host, process, since in found]
+
+
+@dataclass(frozen=True)
 class CheckedOutStack:
     """A stack of this checkout, and its state."""
 
@@ -43,14 +95,34 @@ class CheckedOutStack:
         """What Pulumi prints.
 
         Raises:
+            LockedError: the state is locked.
             ClientsError: it failed; its own message is printed first.
         """
         command = ["pulumi", *arguments, "--non-interactive", "--stack", self.name]
-        done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+        print(done.stderr, end="", file=sys.stderr)
         if done.returncode:
+            if locks := locks_in(done.stderr):
+                raise LockedError(self.name, locks)
             print(done.stdout, file=sys.stderr)
             raise ClientsError(f"`{' '.join(command)}` failed")
         return done.stdout
+
+    def run_without_old_locks(self, *arguments: str, is_old: Callable[[Lock], bool]) -> str:
+        """What Pulumi prints, after the locks of killed runs are removed.
+
+        Raises:
+            LockedError: a lock is not old; none was removed.
+            ClientsError: Pulumi failed.
+        """
+        try:
+            return self.run(*arguments)
+        except LockedError as error:
+            if not all(map(is_old, error.locks)):
+                raise
+            print(f"Removing the lock of a run that was killed: {', '.join(map(str, error.locks))}")
+            self.run("cancel", "--yes")
+        return self.run(*arguments)
 
     def clients(self) -> list[str]:
         """The addresses in the settings of this checkout."""
@@ -159,8 +231,14 @@ def close_ssh(stack: CheckedOutStack) -> str:
     # An interrupted `up` may have opened SSH without writing it into the state.
     if not state.get("pending_operations") and networks(addresses_of(group)) == networks(committed):
         return f"SSH of {stack.name} was not opened; nothing to close."
-    stack.run("up", "--yes", "--skip-preview", "--refresh", "--target", group["urn"])
+    up = ["up", "--yes", "--skip-preview", "--refresh", "--target", group["urn"]]
+    stack.run_without_old_locks(*up, is_old=_was_killed_here)
     return f"SSH of {stack.name} is open to the committed addresses only: {', '.join(committed)}."
+
+
+def _was_killed_here(lock: Lock) -> bool:
+    """Whether this machine's own `up` left it, which GitHub killed: cancelled, or out of time."""
+    return lock.is_this_hosts and lock.is_this_users and not lock.is_held
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

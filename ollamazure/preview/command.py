@@ -35,9 +35,9 @@ class CommandPlan:
         stdin = str(inputs.get("stdin") or "")
         variables = inputs.get("environment")
         shown = variables.get(manifest.VARIABLE) if isinstance(variables, Mapping) else None
-        described = manifest.read(stdin, str(shown or ""))
         if stdin in (SECRET, UNKNOWN):
-            return cls(described, {}, "")
+            return cls(manifest.read(None, str(shown or "")), {}, "")
+        described = manifest.read(stdin, str(shown or ""))
         contents, script = manifest.contents(described, stdin)
         texts = {path: content.decode(errors="replace") for path, content in contents.items()}
         return cls(described, texts, script)

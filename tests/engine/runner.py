@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.github import GitHub
+
 PROJECT = Path(__file__).resolve().parents[2]
 ADDRESS = "198.51.100.7"
 """The runner's address: an emulated machine sees a client at 127.0.0.7 like this."""
@@ -22,7 +24,7 @@ def steps(workflow: str, job: str) -> dict[str, str]:
 class Runner:
     """Works in the tree; its `pulumi`, in `folder`, works on the emulated Azure in `home`."""
 
-    def __init__(self, folder: Path, home: Path, stack: str, *, plan: bool) -> None:
+    def __init__(self, folder: Path, home: Path, stack: str, github: GitHub, *, plan: bool) -> None:
         folder.mkdir()
         pulumi = folder / "pulumi"
         pulumi.write_text(f'#!/bin/sh\nexec "{PROJECT}/bin/pulumi-local" "$@"\n')
@@ -33,6 +35,7 @@ class Runner:
             "OLLAMAZURE_EMULATOR": str(home),
             "OLLAMAZURE_PLAN": "1" if plan else "0",
             "STACK": stack,
+            **github.environment,
         }
 
     def run(self, script: str, *, fails: bool = False, **environment: str) -> str:

@@ -98,6 +98,8 @@ def test_the_schema_has_the_inputs_and_outputs(
     later = {key for key, value in component["inputProperties"].items() if not value.get("plain")}
     assert later == {"adminPassword"}, "all others must be known at preview"
     assert component["properties"].keys() >= {"url", "adminPassword", "readme"}
+    cost = schema["types"]["ollamazure:index:CostInNumbers"]["properties"]
+    assert (cost["amount"]["type"], cost["verified"]["type"]) == ("number", "boolean")
     described = [*schema["types"].values(), component]
     for properties in (each.get("inputProperties", each["properties"]) for each in described):
         assert all(value["description"] for value in properties.values())
@@ -138,6 +140,7 @@ def test_the_example_is_deployed_and_has_the_chats_address(
     outputs = consumer.outputs()
     assert outputs["url"].startswith("https://127.")
     assert outputs["url"] in outputs["readme"]
+    assert outputs["monthlyCost"]["amount"] > 0 and outputs["monthlyCost"]["currency"] == "USD"
     assert len(outputs["adminPassword"]) == 24
     assert outputs["adminPassword"] not in consumer.stored()
 

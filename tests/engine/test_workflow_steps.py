@@ -5,6 +5,7 @@ The `pulumi` on PATH is that of the emulated Azure.
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from emulator.azure.service import Azure
 from emulator.instance import Instance
 from tests.engine.runner import ADDRESS, PROJECT, Runner, steps
 from tests.engine.stack import Stack, names
+from tests.github import GitHub
 
 COMMITTED = ["198.51.100.1/32"]
+CLOSE = "Close SSH for all but the committed addresses"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 @pytest.fixture
 def runner(stack: Stack, tmp_path: Path) -> Iterator[Runner]:
-    yield Runner(tmp_path / "bin", stack.home, stack.name, plan=True)
+    with GitHub() as github:
+        yield Runner(tmp_path / "bin", stack.home, stack.name, github, plan=True)
     for file in (stack.home / "settings").glob("*.yaml"):
         kept = file.read_text()
         file.write_text("\n".join(line for line in kept.splitlines() if "encryptionsalt" in line))
@@ -114,6 +118,26 @@ def test_what_an_interrupted_update_opened_is_closed(runner: Runner, stack: Stac
 
     runner.close_ssh()
     assert admitted(stack) == COMMITTED
+
+
+def test_a_killed_deployment_is_recovered(runner: Runner, stack: Stack) -> None:
+    """Its runner is lost: it left its lock, and SSH open."""
+    runner.open_ssh()
+    runner.deploy("Up")
+    locks = Instance.open(stack.home).backend / ".pulumi/locks/organization/ollamazure/local"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = locks / "lost.json"
+    lost = {"pid": 7, "hostname": "lost-runner", "timestamp": "2026-01-02T03:04:05Z"}
+    lock.write_text(json.dumps({"username": getpass.getuser(), **lost}))
+    assert "created by" in runner.deploy("Refresh", fails=True)
+    assert "Recover a stack" in runner.deploy(CLOSE, fails=True)
+    assert admitted(stack) == [*COMMITTED, f"{ADDRESS}/32"]
+
+    (recover,) = steps("recover", "recover").values()
+    assert f"{getpass.getuser()}@lost-runner (process 7)" in runner.run(recover)
+    assert not lock.exists()
+    assert admitted(stack) == COMMITTED
+    assert stack.preview() == []
 
 
 def test_a_preview_on_azure_becomes_a_comment(runner: Runner, stack: Stack, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ MAY_WRITE = {
     ("deploy-stack", "up"): {"id-token": "write"},
     ("drift", "compare"): {"id-token": "write"},
     ("drift", "issue"): {"issues": "write"},
+    ("recover", "recover"): {"id-token": "write"},
     ("release", "release"): {"contents": "write"},
 }
 FROM_HERE = "github.event.pull_request.head.repo.full_name == github.repository"
@@ -153,6 +154,47 @@ def test_a_job_signs_in_to_azure_only_in_an_environment(
     """The rules of the environment (reviewers, branches) protect the identity."""
     if "id-token" in job["permissions"]:
         assert "environment" in job or job["uses"].startswith("./.github/workflows/")
+
+
+SIGNS_IN = "python3 tools/signed_in.py "
+
+
+@pytest.mark.parametrize(("workflow", "name", "job"), jobs())
+def test_each_command_that_uses_azure_signs_in_itself(
+    workflow: str, name: str, job: dict[str, Any]
+) -> None:
+    """So a step that runs for hours stays signed in, and so does each step after it."""
+    if "id-token" in job["permissions"]:
+        for step in job.get("steps", ()):
+            assert "run" not in step or SIGNS_IN in step["run"], step["name"]
+    else:
+        assert SIGNS_IN not in str(job)
+    assert "azure/login" not in str(job), "nothing renews its sign-in"
+
+
+def test_the_action_signs_in_to_select_the_stack() -> None:
+    *_, select = steps(yaml.safe_load((FOLDER / "actions/pulumi/action.yml").read_text()))
+    assert select["run"].startswith(SIGNS_IN)
+
+
+def test_a_deployment_that_is_out_of_time_still_closes_ssh() -> None:
+    """Three models of an hour each fit; GitHub's own runners end a job after 360 minutes."""
+    job = workflows()["deploy-stack"]["jobs"]["up"]
+    (up,) = (step for step in job["steps"] if step.get("name") == "Up")
+    assert up["run"].startswith("exec "), "GitHub sends the signal to the step's first process only"
+    assert 3 * 60 < up["timeout-minutes"] <= job["timeout-minutes"] - 30
+    assert job["timeout-minutes"] < 360
+
+
+def test_recovery_is_started_by_hand_and_waits_for_the_stacks_deployment() -> None:
+    recover = workflows()["recover"]
+    assert list(recover[True]) == ["workflow_dispatch"]
+    deployment = workflows()["deploy-stack"]["jobs"]["up"]
+    assert recover["concurrency"] == deployment["concurrency"]
+    assert recover["jobs"]["recover"]["environment"] == deployment["environment"]
+    assert recover["jobs"]["recover"]["env"] == deployment["env"]
+    stacks = recover[True]["workflow_dispatch"]["inputs"]["stack"]["options"]
+    assert stacks == [name for name in workflows()["deploy"]["jobs"] if name != "stacks"]
 
 
 def test_a_pull_request_runs_in_no_environment_that_deploys() -> None:

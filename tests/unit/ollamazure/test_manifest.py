@@ -96,6 +96,27 @@ def test_another_shape_is_refused(read: Callable[[str], Any], field: str) -> Non
         read(changed(field))
 
 
+@pytest.mark.parametrize(
+    "stdin", ["", "reboot\n", " " + script(), "\n" + script(), "manifest=$(cat <<'X'\n{}\nX\n)\n"]
+)
+def test_the_environment_describes_only_a_script_that_is_hidden(stdin: str) -> None:
+    """A command that was made by hand cannot pass for one of the program."""
+    shown = manifest.split(script())[0]
+    assert manifest.read(None, shown) == manifest.read(script(), shown)
+    with pytest.raises(ManifestError, match="the script does not start with a manifest"):
+        manifest.read(stdin, shown)
+    inputs = {"stdin": stdin, "environment": {manifest.VARIABLE: shown}}
+    with pytest.raises(ManifestError):
+        CommandPlan.read(inputs)
+    args = ResourceValidationArgs("command:remote:Command", inputs, "urn", "step", options(), None)
+    assert [*resources.unknown_command(args)]
+
+
+def test_a_hidden_script_without_a_manifest_is_refused() -> None:
+    with pytest.raises(ManifestError):
+        manifest.read(None)
+
+
 @pytest.mark.parametrize("field", ["purpose", "files", "path", "mode", "sha256"])
 def test_another_shape_is_drift(field: str, tmp_path: Path) -> None:
     [found] = drift.drift_of(record(tmp_path, changed(field)))

@@ -7,18 +7,21 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pulumi
 import pytest
 import yaml
 from pydantic import BaseModel
 
+from components import outputs
 from ollamazure.settings import schema, team_file
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import NAMESPACE, SettingsError
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.plan import make_plan
 from provider import inputs
-from provider.private_chat import PrivateChat, validate_inputs
+from provider.private_chat import CostInNumbers, PrivateChat, validate_inputs
 from tools.generate import INPUT_NAMES, NOT_IN_THE_PACKAGE
 
 ROOT = Path(__file__).parents[3]
@@ -115,7 +118,12 @@ def test_no_message_names_a_stack_file() -> None:
     assert "pulumi config" not in message and f"{NAMESPACE}:" not in message
 
 
-def test_every_output_is_declared() -> None:
+def test_every_output_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulumi drops outputs that the component does not declare."""
-    written = (ROOT / "components" / "outputs.py").read_text(encoding="utf-8")
-    assert all(f'"{name}"' in written for name in PrivateChat.__annotations__)
+    for name in ("ssh_command", "operator_page"):
+        monkeypatch.setattr(outputs, name, lambda *_: "")
+    settings = validate_inputs("chat", RIGHT)
+    written = outputs.outputs_of(Mock(), settings, make_plan(settings))
+    assert written.keys() == PrivateChat.__annotations__.keys()
+    cost = written["monthlyCost"]
+    assert isinstance(cost, dict) and cost.keys() == CostInNumbers.__annotations__.keys()
