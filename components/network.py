@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_azure_native import network, resources
@@ -148,5 +149,18 @@ def _rules(ssh_clients: Sequence[str]) -> list[network.SecurityRuleArgs]:
     return [
         allow("https", 100, 443, everyone, "The chat."),
         allow("http", 110, 80, everyone, "Redirects to HTTPS."),
-        allow("ssh", 120, 22, ssh_clients, "Pulumi and the operators (setting sshClients)."),
+        allow("ssh", 120, 22, _widest(ssh_clients), "Pulumi and the operators (setting sshClients)."),
+    ]
+
+
+def _widest(ranges: Sequence[str]) -> list[str]:
+    """The ranges that lie in no other one, in their order: Azure refuses a rule with overlaps.
+
+    A workflow may add its runner's address to a list that already has a range around it.
+    """
+    networks = dict.fromkeys(map(IPv4Network, ranges))
+    return [
+        str(network)
+        for network in networks
+        if not any(network.supernet(new_prefix=n) in networks for n in range(network.prefixlen))
     ]

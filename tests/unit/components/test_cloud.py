@@ -65,6 +65,22 @@ def test_everyone_reaches_https_and_http_and_listed_clients_ssh(recorded: Record
     }
 
 
+@pytest.mark.parametrize(
+    ("clients", "prefixes"),
+    [
+        (("203.0.113.7/32", "203.0.113.7/32", "203.0.113.0/24"), ["203.0.113.0/24"]),
+        (("203.0.113.7/32", "0.0.0.0/0", "198.51.100.0/24"), ["0.0.0.0/0"]),
+        # Neighbours do not overlap; a deployed rule keeps them and their order.
+        (("203.0.113.9/32", "203.0.113.8/32"), ["203.0.113.9/32", "203.0.113.8/32"]),
+    ],
+)
+def test_ranges_for_ssh_that_overlap_are_one_range(
+    clients: tuple[str, ...], prefixes: list[str]
+) -> None:
+    rules = record(lambda: network(clients), calls=CALLS).named("nsg").inputs["securityRules"]
+    assert [rule["sourceAddressPrefixes"] for rule in rules if rule["name"] == "ssh"] == [prefixes]
+
+
 def test_the_subnet_has_the_security_group_and_no_default_outbound_access(
     recorded: Recorder,
 ) -> None:
