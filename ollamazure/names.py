@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# The tags that the program itself sets; the last one is on the machine only.
+TAGS = ("project", "stack", "machineClass")
+
 
 class GroupNames(NamedTuple):
     """The names of a stack's resource groups.

@@ -212,6 +212,8 @@ class ChatInputs(TypedDict):
     """Values that normally follow from the machine's size. Allowed: a group of settings; for example {"parallelRequests": 2}."""
     tags: NotRequired[dict[str, str]]
     """Tags on every Azure resource, in addition to the program's own. Allowed: at most 40 names of up to 512 characters with values of up to 256; for example {"team": "research"}."""
+    externalTags: NotRequired[list[str]]
+    """Names of tags that others set on the Azure resources, such as a company's policy: `pulumi up` keeps these tags, and drift does not report them. Allowed: names of tags, none of them in tags; for example ["CostCenter"]."""
     groups: NotRequired[list[UserGroupInput]]
     """Groups of users, in addition to chat-only, which always exists. Allowed: a list of groups, each name once; for example [{"name": "research", "permissions": {"chat": {"file_upload": true}}}]."""
     users: NotRequired[list[UserInput]]

@@ -12,12 +12,13 @@ from itertools import chain
 from typing import Any
 
 from ollamazure import catalog
+from ollamazure.names import TAGS
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import fault_of_all, fault_of_path
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
-from ollamazure.settings.stack import Settings, azure_name
+from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
 from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
 from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset, membership
 
@@ -32,7 +33,7 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, certificate, dns_label, passwords, sign_in, sign_in_secret,
+        models, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
         unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
@@ -114,6 +115,35 @@ def dns_label(settings: Settings) -> Iterator[Violation]:
             f"use a label of at most {len(label) - excess}"
         )
         yield Violation(("dnsLabel",), label, reason, rests_on=(("location",),))
+
+
+def tags(settings: Settings) -> Iterator[Violation]:
+    """Tags with the same name, which Azure compares without case, and too many of them."""
+    located: list[tuple[SettingPath, str]] = [
+        *((("tags", name), name) for name in settings.tags),
+        *((("externalTags", index), name) for index, name in enumerate(settings.external_tags)),
+    ]
+    seen: dict[str, tuple[SettingPath, str]] = {}
+    for path, name in located:
+        if name.lower() in map(str.lower, TAGS):
+            reason = "the program sets this tag itself"
+            yield Violation(path, name, reason, remove=path)
+            continue
+        other, former = seen.setdefault(name.lower(), (path, name))
+        if other == path:
+            continue
+        if path[0] != other[0]:
+            reason = f"the setting tags has {former}, so it is not one that others set"
+        elif name == former:
+            reason = "it is repeated"
+        else:
+            reason = f"it is the same tag as {former}, because Azure ignores case"
+        yield Violation(path, name, reason, remove=path, rests_on=(other,))
+    excess = len(located) + len(TAGS) - TAG_LIMIT_OF_AZURE
+    if excess > 0:
+        reason = f"with tags and the program's own these are {excess} more than Azure allows"
+        path = ("externalTags",)
+        yield Violation(path, list(settings.external_tags), reason, remove=path)
 
 
 def passwords(settings: Settings) -> Iterator[Violation]:

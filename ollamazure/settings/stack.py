@@ -47,7 +47,7 @@ from ollamazure.settings.workspace import (
 )
 
 # Azure allows 50 tags on a resource; ten are reserved for the program's own.
-TAG_LIMIT = 40
+TAG_LIMIT, TAG_LIMIT_OF_AZURE = 40, 50
 # Permissions for features of Open WebUI that fetch from the web or send to it.
 WEB_PERMISSIONS = (("chat", "web_upload"), ("features", "web_search"), ("features", "webhooks"))
 
@@ -220,6 +220,13 @@ class Settings(Section):
         description="Tags on every Azure resource, in addition to the program's own.",
         allowed=f"at most {TAG_LIMIT} names of up to 512 characters with values of up to 256",
         example={"team": "research"},
+    )
+    external_tags: tuple[TagName, ...] = setting(
+        (),
+        description="Names of tags that others set on the Azure resources, such as a company's "
+        "policy: `pulumi up` keeps these tags, and drift does not report them.",
+        allowed="names of tags, none of them in tags",
+        example=["CostCenter"],
     )
     team_file: str | None = setting(
         None,

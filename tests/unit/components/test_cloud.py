@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
+from components.tags import Tags
 from ollamazure.settings.load import SECRETS
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
@@ -25,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | None = None) -> Any:
     settings = Settings(ssh_clients=ssh_clients, dns_label=label)
-    return Network("network", NetworkArgs("chat", settings, tags={"team": "research"}))
+    return Network("network", NetworkArgs("chat", settings, tags=Tags({"team": "research"})))
 
 
 CALLS: Mapping[str, Mapping[str, Any]] = {

@@ -269,6 +269,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "The tag name 'a/b'",
     ),
     (
+        "tags-differ-in-case-only",
+        lambda c: c.change(DATA, "tags", {"Team": "a", "floor": "3", "team": "b"}),
+        "InvalidRequestContent",
+        "the tag names 'Team' and 'team' differ only in case",
+    ),
+    (
         "tag-value-length",
         lambda c: c.change(DATA, "tags", {"a": "b" * 257}),
         "InvalidTagValueLength",
