@@ -82,6 +82,7 @@ class Model(Record):
     name: str
     kind: Literal["chat", "embedding"]
     aliases: tuple[str, ...] = ()
+    latest: bool = False
     parameters: float
     active: float | None = None
     download_gb: float
@@ -186,6 +187,13 @@ def models() -> Mapping[str, Model]:
         for name, entry in _read("models.yaml").items()
     ]
     return {name: model for model in listed for name in (model.name, *model.aliases)}
+
+
+def tags_of(name: str) -> tuple[Model, ...]:
+    """The models of the catalog that differ from `name` in nothing but the tag."""
+    family = name.partition(":")[0]
+    found = {each.name: each for each in models().values() if each.name.startswith(f"{family}:")}
+    return tuple(found.values())
 
 
 def chat_models(names: Iterable[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
 KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
 # The groups of all users follow from these.
 MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
+CATALOG = "ollamazure/catalog/models.yaml"
 SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
 
@@ -62,8 +63,8 @@ def models(settings: Settings) -> Iterator[Violation]:
     for index, (path, name) in enumerate(located):
         yield from _repetitions(path, name, located[:index])
         if name not in known:
-            near = did_you_mean(name, known)
-            reason = f"ollamazure/catalog/models.yaml does not know it{hint(near)}"
+            near = _nearest_model(name, known)
+            reason = _tags_to_choose_from(name) or f"{CATALOG} does not know it{hint(near)}"
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
@@ -72,10 +73,26 @@ def models(settings: Settings) -> Iterator[Violation]:
         yield Violation(("models",), list(settings.models), reason)
 
 
+def _nearest_model(name: str, known: Sequence[str]) -> str | None:
+    """The model that an unknown name probably means: without a tag, the one that is `latest`."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    latest = next((model.name for model in tags if model.latest), None)
+    return latest or (tags[0].name if tags else did_you_mean(name, known))
+
+
+def _tags_to_choose_from(name: str) -> str | None:
+    """Why a model of several sizes needs a tag, with those of the catalog; None for any other."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    if not tags:
+        return None
+    latest = next((f", and latest is {model.name}" for model in tags if model.latest), "")
+    return f"it names no size; {CATALOG} has {', '.join(each.name for each in tags)}{latest}"
+
+
 def _installed(settings: Settings) -> tuple[str, ...]:
     """The models that references may name; of an unknown one also the name that is suggested."""
     known = (*catalog.models(), *settings.model_memory_gib)
-    near = [did_you_mean(name, known) for name in settings.models if name not in known]
+    near = [_nearest_model(name, known) for name in settings.models if name not in known]
     return (*settings.models, *filter(None, near))
 
 
