@@ -122,7 +122,7 @@ class PresetInput(TypedDict):
     system: NotRequired[str]
     """System prompt: the model reads it before each conversation. Allowed: up to 32768 characters; for example You are a kind and strict editor."""
     params: NotRequired[dict[str, Any]]
-    """Parameters of Ollama, by Open WebUI's names. Allowed: values by name: format, frequency_penalty, keep_alive, max_tokens, min_p, mirostat, mirostat_eta, mirostat_tau, num_keep, presence_penalty, repeat_last_n, repeat_penalty, seed, stop, temperature, think, top_k, top_p; for example {"temperature": 0.3}."""
+    """Parameters of Ollama, by Open WebUI's names. Allowed: values by name: format (json, or a JSON schema), frequency_penalty (a number from -2 to 2), keep_alive (a number of seconds, a duration such as 10m, or -1 for ever), max_tokens (a whole number from 1 to 2147483647, or -1 for no limit), min_p (a number from 0 to 1), mirostat (a whole number from 0 to 2), mirostat_eta (a number from 0 to 1), mirostat_tau (a number from 0 to 10), num_keep (a whole number from -1 to 2147483647), presence_penalty (a number from -2 to 2), repeat_last_n (a whole number from -1 to 2147483647), repeat_penalty (a number from 0.1 to 2), seed (a whole number from -1 to 4294967295), stop (a list of texts), temperature (a number from 0 to 2), think (true, false or one of low, medium, high, max), top_k (a whole number from 0 to 2147483647), top_p (a number from 0 to 1); for example {"temperature": 0.3}."""
     suggestions: NotRequired[list[str]]
     """First questions that a new chat offers. Allowed: texts of 1 to 64 characters; for example ["Shorten this text"]."""
     knowledge: NotRequired[list[str]]

@@ -83,6 +83,7 @@ class Model(Record):
     kind: Literal["chat", "embedding"]
     aliases: tuple[str, ...] = ()
     latest: bool = False
+    thinks: bool = False
     parameters: float
     active: float | None = None
     download_gb: float

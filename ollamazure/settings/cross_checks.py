@@ -15,7 +15,8 @@ from ollamazure import catalog
 from ollamazure.names import TAGS
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import fault_of_all, fault_of_path
-from ollamazure.settings.problems import Violation, command, did_you_mean, hint
+from ollamazure.settings.parameters import PARAMETERS, is_allowed
+from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
@@ -367,7 +368,26 @@ def presets(settings: Settings) -> Iterator[Violation]:
             yield Violation(
                 (*path, "baseModel"), base, f"{reason}{hint(near)}", instead, rests_on=(MODELS,)
             )
+        yield from _parameters(path, preset)
         yield from _closed(path, preset, settings)
+
+
+def _parameters(path: SettingPath, preset: Preset) -> Iterator[Violation]:
+    """Values of parameters with which Ollama would answer nothing."""
+    for name, value in preset.params.items():
+        if not is_allowed(name, value):
+            known, at = PARAMETERS[name], (*path, "params", name)
+            reason, instead, fix = f"it is not {known.allowed}", known.example, None
+            if known.is_list:
+                fix = f"{remove(at)} && {command((*at, 0), instead)}"
+                instead = f'["{instead}"]'
+            yield Violation(at, value, reason, instead, fix=fix)
+    model, thinking = catalog.models().get(preset.base_model), preset.params.get("think", False)
+    if model and not model.thinks and thinking is not False:
+        at = (*path, "params", "think")
+        reason = f"{model.name} does not think, and Ollama would answer with an error"
+        rests_on = ((*path, "baseModel"),)
+        yield Violation(at, thinking, reason, remove=at, rests_on=rests_on)
 
 
 def _closed(path: SettingPath, preset: Preset, settings: Settings) -> Iterator[Violation]:
