@@ -162,6 +162,8 @@ class WebuiPermissions(Record):
 
     version: str
     defaults: dict[str, dict[str, bool]]
+    switches: dict[str, str]
+    always_off: dict[str, str]
 
 
 def _read(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Risks that valid settings have: an open port, deleted chats, unchecked names."""
+"""Risks that valid settings have: an open port, deleted chats, names without a check or effect."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import opens_to_everyone
+from ollamazure.settings.workspace import Permissions
 
 
 def warnings_of(settings: Settings) -> list[str]:
     """The warnings about valid settings."""
-    return [*_open_to_everyone(settings), *_lost(settings), *_unchecked(settings)]
+    return [
+        *_open_to_everyone(settings),
+        *_lost(settings),
+        *_unchecked(settings),
+        *_without_effect(settings),
+    ]
 
 
 def _open_to_everyone(settings: Settings) -> Iterator[str]:
@@ -32,6 +38,29 @@ def _lost(settings: Settings) -> Iterator[str]:
                 f"{NAMESPACE}:users has {user.email} with state: deleted, so `pulumi up` removes "
                 "the account and all of its chats for good. To keep them, set state: suspended."
             )
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Granted permissions for features that are off."""
+    granted = {
+        f"groups[{i}].permissions": each.permissions for i, each in enumerate(settings.groups)
+    }
+    known = catalog.webui_permissions()
+    for key, branches in {"defaultPermissions": settings.default_permissions, **granted}.items():
+        for name in _granted(branches):
+            grants = f"{NAMESPACE}:{key} grants {name}, which has no effect"
+            if switch := known.always_off.get(name):
+                yield f"{grants}: `pulumi up` turns {switch} of Open WebUI off each time."
+            elif switch := known.switches.get(name):
+                yield (
+                    f"{grants} until an administrator turns {switch} of Open WebUI on, in the "
+                    "chat's admin settings."
+                )
+
+
+def _granted(permissions: Permissions) -> Iterator[str]:
+    for branch, leaves in permissions.items():
+        yield from (f"{branch}.{leaf}" for leaf, granted in leaves.items() if granted)
 
 
 def _unchecked(settings: Settings) -> Iterator[str]:

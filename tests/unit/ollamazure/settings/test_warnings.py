@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from components.open_webui import declaration
+from ollamazure import catalog
 from ollamazure.settings.load import parse
 from ollamazure.settings.warnings import warnings_of
+from ollamazure.sizing.plan import make_plan
 
 
 def warnings(**given: str) -> list[str]:
@@ -30,3 +35,32 @@ def test_chats_that_will_be_deleted() -> None:
 def test_permissions_of_another_version_are_not_checked() -> None:
     (warning,) = warnings(defaultPermissions='{"chat": {"dream": true}}', webuiVersion="v0.13.0")
     assert "were not checked" in warning and "v0.13.0" in warning
+
+
+def test_permissions_for_features_that_are_off() -> None:
+    features = {"code_interpreter": True, "notes": True, "web_search": False}
+    groups = [
+        {"name": "sales", "permissions": {"chat": {"file_upload": True}}},
+        {"name": "research", "permissions": {"features": features}},
+    ]
+    (always,) = warnings(groups=json.dumps(groups))
+    assert always.startswith(
+        "ollamazure:groups[1].permissions grants features.code_interpreter, which has no effect: "
+    )
+    assert "`pulumi up` turns code_interpreter.enable" in always
+    at_first = {"api_keys", "direct_tool_servers", "image_generation", "web_search"}
+    found = warnings(defaultPermissions=json.dumps({"features": dict.fromkeys(at_first, True)}))
+    assert {one for name in at_first for one in found if f"grants features.{name}," in one} == {
+        *found
+    }
+    assert len(found) == 4 and all("until an administrator turns " in one for one in found)
+
+
+def test_features_that_the_program_turns_off_are_those_of_the_catalog() -> None:
+    settings = parse({"sshClients": '["203.0.113.7"]'})
+    config = declaration(settings, make_plan(settings), "https://chat.example.com")["config"]
+    known = catalog.webui_permissions()
+    assert all(config[switch] is False for switch in known.always_off.values())
+    assert not {*known.switches.values()} & {*config}
+    names = {f"{branch}.{leaf}" for branch in known.defaults for leaf in known.defaults[branch]}
+    assert {*known.switches, *known.always_off} <= names
