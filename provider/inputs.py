@@ -169,7 +169,7 @@ class ChatInputs(TypedDict):
     modelMemoryGiB: NotRequired[dict[str, float]]
     """Memory that models need that the catalog does not know, by name, in GiB. Allowed: the name of a model and its memory, above 0 and up to 1024 GiB; for example {"my-model:7b": 6.5}."""
     models: NotRequired[list[str]]
-    """Models to install, by their names in Ollama's library; a new chat starts with the first. Allowed: names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB; for example ["llama3.2:1b"]."""
+    """Models to install, by their names in Ollama's library; a new chat starts with the first that every user may use. Allowed: names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB; for example ["llama3.2:1b"]."""
     contextLength: NotRequired[int]
     """Tokens of a conversation that a model sees, the same for all models. Unset: it follows from the machine's size. Allowed: 512 to the limit of every model in use; for example 4096."""
     sshClients: list[str]
@@ -231,6 +231,6 @@ class ChatInputs(TypedDict):
     banners: NotRequired[list[BannerInput]]
     """Lines at the top of every page. Unset: the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
     defaultModel: NotRequired[str]
-    """What a new chat starts with. Unset: the first of models that chats. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
+    """What a new chat starts with. Unset: the first of models that chats and that every user may use. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
     defaultPermissions: NotRequired[dict[str, dict[str, bool]]]
     """What every user may do. Unset: a new instance starts with ollamazure/catalog/open-webui-permissions.yaml, and the administrator can change that in the chat. Allowed: true or false by Open WebUI's names; the others are as in the catalog; for example {"chat": {"file_upload": true}}."""

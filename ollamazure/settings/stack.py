@@ -82,7 +82,7 @@ class Settings(Section):
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = setting(
         ("llama3.2:1b",),
         description="Models to install, by their names in Ollama's library; a new chat starts "
-        "with the first.",
+        "with the first that every user may use.",
         allowed="names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB",
         example=["llama3.2:1b"],
     )
@@ -288,7 +288,8 @@ class Settings(Section):
     )
     default_model: str | None = setting(
         None,
-        description="What a new chat starts with. Unset: the first of models that chats.",
+        description="What a new chat starts with. Unset: the first of models that chats and that "
+        "every user may use.",
         allowed="one of models, or the id of a preset",
         example="llama3.2:1b",
     )
@@ -327,7 +328,8 @@ class Settings(Section):
         """The model, or the id of the preset, that a new chat starts with."""
         named = self.default_model
         if named is None:
-            return self.chat_models[0]
+            open_to_all = (name for name in self.chat_models if name not in self.model_access)
+            return next(open_to_all, self.chat_models[0])
         return named if any(preset.id == named for preset in self.presets) else model_id(named)
 
     @property

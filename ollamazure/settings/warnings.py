@@ -8,7 +8,7 @@ from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import opens_to_everyone
-from ollamazure.settings.workspace import Permissions
+from ollamazure.settings.workspace import Permissions, membership
 
 
 def warnings_of(settings: Settings) -> list[str]:
@@ -18,6 +18,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_lost(settings),
         *_unchecked(settings),
         *_without_effect(settings),
+        *_without_default_model(settings),
     ]
 
 
@@ -56,6 +57,35 @@ def _without_effect(settings: Settings) -> Iterator[str]:
                     f"{grants} until an administrator turns {switch} of Open WebUI on, in the "
                     "chat's admin settings."
                 )
+
+
+def _without_default_model(settings: Settings) -> Iterator[str]:
+    """A model or preset that new chats start with, and that some users may not use."""
+    name = settings.new_chats_start_with
+    presets = {preset.id: preset for preset in settings.presets}
+    access = presets[name].access if name in presets else settings.model_access.get(name)
+    if access is None:
+        return
+    groups_of = membership(settings.users, settings.groups)
+    without = [
+        user.email
+        for user in settings.users
+        if user.role == "user" and user.state == "active"
+        if user.email not in access.users and not {*groups_of[user.email]} & {*access.groups}
+    ]
+    if settings.users and not without and not settings.sign_in:
+        return
+    who = ", ".join(without) or "users who are not declared"
+    open_to_all = [each for each in settings.chat_models if each not in settings.model_access]
+    fix = (
+        command(("defaultModel",), open_to_all[0])
+        if open_to_all
+        else "add a model without modelAccess to models"
+    )
+    yield (
+        f"New chats start with {name}, and its access leaves out some users: {who}. Their chats "
+        f"start without a model, or with another one. To change that: {fix}."
+    )
 
 
 def _granted(permissions: Permissions) -> Iterator[str]:
