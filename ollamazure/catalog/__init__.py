@@ -82,6 +82,8 @@ class Model(Record):
     name: str
     kind: Literal["chat", "embedding"]
     aliases: tuple[str, ...] = ()
+    latest: bool = False
+    thinks: bool = False
     parameters: float
     active: float | None = None
     download_gb: float
@@ -160,6 +162,8 @@ class WebuiPermissions(Record):
 
     version: str
     defaults: dict[str, dict[str, bool]]
+    switches: dict[str, str]
+    always_off: dict[str, str]
 
 
 def _read(name: str) -> Any:
@@ -186,6 +190,13 @@ def models() -> Mapping[str, Model]:
         for name, entry in _read("models.yaml").items()
     ]
     return {name: model for model in listed for name in (model.name, *model.aliases)}
+
+
+def tags_of(name: str) -> tuple[Model, ...]:
+    """The models of the catalog that differ from `name` in nothing but the tag."""
+    family = name.partition(":")[0]
+    found = {each.name: each for each in models().values() if each.name.startswith(f"{family}:")}
+    return tuple(found.values())
 
 
 def chat_models(names: Iterable[str]) -> tuple[str, ...]:

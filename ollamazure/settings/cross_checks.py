@@ -12,12 +12,14 @@ from itertools import chain
 from typing import Any
 
 from ollamazure import catalog
+from ollamazure.names import TAGS
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import fault_of_all, fault_of_path
-from ollamazure.settings.problems import Violation, command, did_you_mean, hint
+from ollamazure.settings.parameters import PARAMETERS, is_allowed
+from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
-from ollamazure.settings.stack import Settings, azure_name
+from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
 from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
 from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset, membership
 
@@ -26,13 +28,14 @@ GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
 KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
 # The groups of all users follow from these.
 MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
+CATALOG = "ollamazure/catalog/models.yaml"
 SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
 
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, certificate, dns_label, passwords, sign_in, sign_in_secret,
+        models, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
         unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
@@ -61,8 +64,8 @@ def models(settings: Settings) -> Iterator[Violation]:
     for index, (path, name) in enumerate(located):
         yield from _repetitions(path, name, located[:index])
         if name not in known:
-            near = did_you_mean(name, known)
-            reason = f"ollamazure/catalog/models.yaml does not know it{hint(near)}"
+            near = _nearest_model(name, known)
+            reason = _tags_to_choose_from(name) or f"{CATALOG} does not know it{hint(near)}"
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
@@ -71,10 +74,26 @@ def models(settings: Settings) -> Iterator[Violation]:
         yield Violation(("models",), list(settings.models), reason)
 
 
+def _nearest_model(name: str, known: Sequence[str]) -> str | None:
+    """The model that an unknown name probably means: without a tag, the one that is `latest`."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    latest = next((model.name for model in tags if model.latest), None)
+    return latest or (tags[0].name if tags else did_you_mean(name, known))
+
+
+def _tags_to_choose_from(name: str) -> str | None:
+    """Why a model of several sizes needs a tag, with those of the catalog; None for any other."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    if not tags:
+        return None
+    latest = next((f", and latest is {model.name}" for model in tags if model.latest), "")
+    return f"it names no size; {CATALOG} has {', '.join(each.name for each in tags)}{latest}"
+
+
 def _installed(settings: Settings) -> tuple[str, ...]:
     """The models that references may name; of an unknown one also the name that is suggested."""
     known = (*catalog.models(), *settings.model_memory_gib)
-    near = [did_you_mean(name, known) for name in settings.models if name not in known]
+    near = [_nearest_model(name, known) for name in settings.models if name not in known]
     return (*settings.models, *filter(None, near))
 
 
@@ -114,6 +133,35 @@ def dns_label(settings: Settings) -> Iterator[Violation]:
             f"use a label of at most {len(label) - excess}"
         )
         yield Violation(("dnsLabel",), label, reason, rests_on=(("location",),))
+
+
+def tags(settings: Settings) -> Iterator[Violation]:
+    """Tags with the same name, which Azure compares without case, and too many of them."""
+    located: list[tuple[SettingPath, str]] = [
+        *((("tags", name), name) for name in settings.tags),
+        *((("externalTags", index), name) for index, name in enumerate(settings.external_tags)),
+    ]
+    seen: dict[str, tuple[SettingPath, str]] = {}
+    for path, name in located:
+        if name.lower() in map(str.lower, TAGS):
+            reason = "the program sets this tag itself"
+            yield Violation(path, name, reason, remove=path)
+            continue
+        other, former = seen.setdefault(name.lower(), (path, name))
+        if other == path:
+            continue
+        if path[0] != other[0]:
+            reason = f"the setting tags has {former}, so it is not one that others set"
+        elif name == former:
+            reason = "it is repeated"
+        else:
+            reason = f"it is the same tag as {former}, because Azure ignores case"
+        yield Violation(path, name, reason, remove=path, rests_on=(other,))
+    excess = len(located) + len(TAGS) - TAG_LIMIT_OF_AZURE
+    if excess > 0:
+        reason = f"with tags and the program's own these are {excess} more than Azure allows"
+        path = ("externalTags",)
+        yield Violation(path, list(settings.external_tags), reason, remove=path)
 
 
 def passwords(settings: Settings) -> Iterator[Violation]:
@@ -320,7 +368,26 @@ def presets(settings: Settings) -> Iterator[Violation]:
             yield Violation(
                 (*path, "baseModel"), base, f"{reason}{hint(near)}", instead, rests_on=(MODELS,)
             )
+        yield from _parameters(path, preset)
         yield from _closed(path, preset, settings)
+
+
+def _parameters(path: SettingPath, preset: Preset) -> Iterator[Violation]:
+    """Values of parameters with which Ollama would answer nothing."""
+    for name, value in preset.params.items():
+        if not is_allowed(name, value):
+            known, at = PARAMETERS[name], (*path, "params", name)
+            reason, instead, fix = f"it is not {known.allowed}", known.example, None
+            if known.is_list:
+                fix = f"{remove(at)} && {command((*at, 0), instead)}"
+                instead = f'["{instead}"]'
+            yield Violation(at, value, reason, instead, fix=fix)
+    model, thinking = catalog.models().get(preset.base_model), preset.params.get("think", False)
+    if model and not model.thinks and thinking is not False:
+        at = (*path, "params", "think")
+        reason = f"{model.name} does not think, and Ollama would answer with an error"
+        rests_on = ((*path, "baseModel"),)
+        yield Violation(at, thinking, reason, remove=at, rests_on=rests_on)
 
 
 def _closed(path: SettingPath, preset: Preset, settings: Settings) -> Iterator[Violation]:

@@ -47,7 +47,7 @@ from ollamazure.settings.workspace import (
 )
 
 # Azure allows 50 tags on a resource; ten are reserved for the program's own.
-TAG_LIMIT = 40
+TAG_LIMIT, TAG_LIMIT_OF_AZURE = 40, 50
 # Permissions for features of Open WebUI that fetch from the web or send to it.
 WEB_PERMISSIONS = (("chat", "web_upload"), ("features", "web_search"), ("features", "webhooks"))
 
@@ -82,7 +82,7 @@ class Settings(Section):
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = setting(
         ("llama3.2:1b",),
         description="Models to install, by their names in Ollama's library; a new chat starts "
-        "with the first.",
+        "with the first that every user may use.",
         allowed="names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB",
         example=["llama3.2:1b"],
     )
@@ -221,6 +221,13 @@ class Settings(Section):
         allowed=f"at most {TAG_LIMIT} names of up to 512 characters with values of up to 256",
         example={"team": "research"},
     )
+    external_tags: tuple[TagName, ...] = setting(
+        (),
+        description="Names of tags that others set on the Azure resources, such as a company's "
+        "policy: `pulumi up` keeps these tags, and drift does not report them.",
+        allowed="names of tags, none of them in tags",
+        example=["CostCenter"],
+    )
     team_file: str | None = setting(
         None,
         description="A YAML file with more users, groups, presets, prompts, knowledge, banners and "
@@ -281,7 +288,8 @@ class Settings(Section):
     )
     default_model: str | None = setting(
         None,
-        description="What a new chat starts with. Unset: the first of models that chats.",
+        description="What a new chat starts with. Unset: the first of models that chats and that "
+        "every user may use.",
         allowed="one of models, or the id of a preset",
         example="llama3.2:1b",
     )
@@ -320,7 +328,8 @@ class Settings(Section):
         """The model, or the id of the preset, that a new chat starts with."""
         named = self.default_model
         if named is None:
-            return self.chat_models[0]
+            open_to_all = (name for name in self.chat_models if name not in self.model_access)
+            return next(open_to_all, self.chat_models[0])
         return named if any(preset.id == named for preset in self.presets) else model_id(named)
 
     @property

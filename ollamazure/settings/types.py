@@ -122,7 +122,13 @@ def _model_name(value: str) -> str:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
     if not re.fullmatch(rf"({part}(:\d+)?/)?({part}/)?{part}(:{part})?", value):
         raise refusal("it is not the name of a model in Ollama's library")
-    return model_id(value)
+    name = model_id(value)
+    # https://docs.ollama.com/cloud: such a name is of a model that Ollama's servers run.
+    if re.fullmatch(r"(.*-)?cloud", name.rpartition(":")[2].lower()):
+        raise refusal(
+            "Ollama's servers run it, not the machine, and no question leaves the machine"
+        )
+    return name
 
 
 def _domain(value: str) -> str:

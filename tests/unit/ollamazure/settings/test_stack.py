@@ -172,7 +172,7 @@ def test_an_entry_takes_its_usual_form() -> None:
     (user,), (preset,), (prompt,) = settings.users, settings.presets, settings.prompts
     assert (user.email, user.role, user.state) == ("alice@example.com", "user", "active")
     assert (preset.base_model, preset.access) == ("mistral:latest", None)
-    assert preset.params == {"temperature": 0.3, "seed": 7, "stop": [1]}
+    assert preset.params == {"temperature": 0.3, "seed": 7, "stop": ["1"]}
     assert prompt.command == "sum"
     assert settings.new_chats_start_with == "coach"
     assert settings_of(models='["mistral"]', defaultModel="mistral").new_chats_start_with == (
