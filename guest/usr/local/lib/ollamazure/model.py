@@ -2,7 +2,7 @@
 """Pulls a model into the Ollama of this machine, or removes it.
 
     model.py pull NAME RECORD [HOST:PORT]    from Ollama's registry, or from a mirror of it
-    model.py check NAME chat|embedding       fails if Ollama says that the model is for something else
+    model.py check NAME chat|embedding       fails if Ollama says it is for something else
     model.py remove NAME
 
 All can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
