@@ -17,7 +17,7 @@ class CertificateInput(TypedDict):
     """The self-signed certificate: its subject, and how long it is valid."""
 
     country: NotRequired[str]
-    """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals; for example FR."""
+    """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals: GB, not UK; for example FR."""
     province: NotRequired[str]
     """State or province in the certificate's subject. Allowed: 1 to 128 characters; for example France."""
     locality: NotRequired[str]
@@ -103,7 +103,7 @@ class KnowledgeBaseInput(TypedDict):
     description: NotRequired[str]
     """Text about its content. Allowed: up to 1000 characters; for example How the chat is used."""
     files: list[str]
-    """Files, and folders with all files in them. Allowed: paths within the project, relative to its folder, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
+    """Files, and folders with all files in them; hidden ones are left out. Allowed: paths within the project, relative to its folder, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
     access: NotRequired[AccessInput]
     """Who may use it. Unset: every user. Allowed: groups, users or both; for example {"groups": ["research"]}."""
 

@@ -187,6 +187,19 @@ def locations() -> tuple[str, ...]:
 
 
 @cache
+def countries() -> frozenset[str]:
+    """The two-letter codes of ISO 3166, in capitals."""
+    return frozenset(_read("countries.yaml")["codes"].split())
+
+
+@cache
+def countries_instead() -> Mapping[str, str]:
+    """The right code by one that people write for the country."""
+    found: Mapping[str, str] = _read("countries.yaml")["instead"]
+    return found
+
+
+@cache
 def models() -> Mapping[str, Model]:
     """Models by name, and by each of their aliases."""
     listed = [

@@ -264,6 +264,10 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
         ]
         for index, (path, value) in enumerate(located):
             yield from _repetitions(path, value, located[:index])
+    for index, group in enumerate(settings.groups):
+        if group.name != CHAT_ONLY and group.name.lower() == CHAT_ONLY:
+            path, reason = ("groups", index, "name"), f"it is too similar to {CHAT_ONLY}"
+            yield Violation(path, group.name, reason, CHAT_ONLY)
     for index, user in enumerate(settings.users):
         if user.email == settings.admin_email:
             path, reason = ("users", index, "email"), "it is the administrator's, see adminEmail"
@@ -274,9 +278,12 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
 def _repetitions(
     path: SettingPath, value: str, earlier: Sequence[tuple[SettingPath, str]]
 ) -> Iterator[Violation]:
-    """The repetition of each earlier value with the same slug: resources are named by it."""
+    """The repetition of each earlier value with the same slug: resources are named by it.
+
+    Open WebUI tells names apart by case, but the people who read or type them do not.
+    """
     for other, former in earlier:
-        if slug(former) == slug(value):
+        if slug(former.lower()) == slug(value.lower()):
             reason = "it is repeated" if former == value else f"it is too similar to {former}"
             yield Violation(path, value, reason, remove=path[:2], rests_on=(other,))
 
@@ -372,7 +379,7 @@ def presets(settings: Settings) -> Iterator[Violation]:
     offered = _chat_models(settings)
     for index, preset in enumerate(settings.presets):
         path: SettingPath = ("presets", index)
-        if model_id(preset.id) in installed:
+        if model_id(preset.id).lower() in map(str.lower, installed):
             other = f"{preset.id}-preset"
             reason = "it is the name of a model"
             yield Violation((*path, "id"), preset.id, reason, other, rests_on=(MODELS,))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ollamazure.settings import team_file
 from ollamazure.settings.team_file import within_project
 
 MIB = 1 << 20
 FILE_LIMIT_MIB = 4
+HIDDEN = "it is hidden or in a hidden folder, which can hold secrets"
 KNOWLEDGE_LIMIT_MIB = 16
 
 
@@ -47,14 +49,26 @@ def fault_of_path(path: str) -> str | None:
         return "it is outside the project"
     if not found.exists():
         return "there is no such file or folder"
+    if is_hidden(found):
+        return HIDDEN
     files = _files(found)
     if not files:
         return "the folder holds no file"
     return next(filter(None, (_fault_of_file(file, found) for file in files)), None)
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a resolved path of the project is a hidden file, or in a hidden folder."""
+    return any(part.startswith(".") for part in path.relative_to(team_file.PROJECT).parts)
+
+
 def _fault_of_file(file: Path, found: Path) -> str | None:
     size, name = file.stat().st_size, "it" if file == found else f"its file {file.name}"
+    target = file.resolve()  # of a link
+    if not target.is_relative_to(team_file.PROJECT):
+        return f"{name} is a link to a file outside the project"
+    if is_hidden(target):
+        return f"{name} is a link to a hidden file"
     if size == 0:
         return f"{name} is empty"
     if size > FILE_LIMIT_MIB * MIB:

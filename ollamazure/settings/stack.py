@@ -34,6 +34,7 @@ from ollamazure.settings.types import (
     UserName,
     VmSizeName,
     WebuiVersion,
+    Whole,
     model_id,
 )
 from ollamazure.settings.workspace import (
@@ -94,7 +95,7 @@ class Settings(Section):
         allowed="names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB",
         example=["llama3.2:1b"],
     )
-    context_length: Annotated[int, Field(ge=512, le=1048576)] | None = setting(
+    context_length: Annotated[Whole, Field(ge=512, le=1048576)] | None = setting(
         None,
         description="Tokens of a conversation that a model sees, the same for all models. "
         "Unset: it follows from the machine's size.",
@@ -160,7 +161,7 @@ class Settings(Section):
         allowed="a group of settings",
         example={"organization": "Company"},
     )
-    data_disk_gib: Annotated[int, Field(ge=4, le=4095)] = setting(
+    data_disk_gib: Annotated[Whole, Field(ge=4, le=4095)] = setting(
         64,
         description="Size of the data disk, which holds chats, models and images; it only grows.",
         allowed="4 to 4095 GiB",
