@@ -69,7 +69,7 @@ def test_each_difference_in_azure_has_its_resource_and_property(tmp_path: Path) 
     "value", ['{"objectValue": ["CostCenter", "cost center"]}', '{"value": "costCENTER, cost"}']
 )
 def test_tags_of_others_are_no_drift(tmp_path: Path, value: str) -> None:
-    changed = ("tags.costcenter", "tags.team", "properties.tags.costcenter")
+    changed: tuple[str, ...] = ("tags.costcenter", "tags.team", "properties.tags.costcenter")
     if "objectValue" in value:
         changed = (*changed, 'tags["Cost Center"]')
     steps = [step("update", "vm", {}, {}, *changed), step("update", "nic", {}, {}, changed[0])]
