@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
@@ -15,6 +14,7 @@ from components.network import Network, NetworkArgs
 from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
+from components.tags import Tags
 from components.workspace import Workspace, WorkspaceArgs
 from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
@@ -29,14 +29,14 @@ class ChatArgs:
         groups: names of its resource groups.
         settings: the stack's.
         plan: what follows from the settings and the size of the machine.
-        tags: of every Azure resource.
+        tags: of the Azure resources.
         admin_password: replaces the settings' password; may be another resource's output.
     """
 
     groups: GroupNames
     settings: Settings
     plan: Sizing
-    tags: Mapping[str, str]
+    tags: Tags
     admin_password: pulumi.Input[str] | None = field(default=None, repr=False)
 
     @classmethod
@@ -45,7 +45,8 @@ class ChatArgs:
     ) -> ChatArgs:
         """The arguments with names and tags of the stack that is being deployed."""
         project, stack = pulumi.get_project(), pulumi.get_stack()
-        tags = {**settings.tags, "project": project, "stack": stack}
+        own = {**settings.tags, "project": project, "stack": stack}
+        tags = Tags(own, settings.external_tags)
         return cls(group_names(project, stack), settings, plan, tags, admin_password)
 
 
@@ -82,6 +83,7 @@ class Chat(pulumi.ComponentResource):
                 settings,
                 plan,
                 group=self.network.group,
+                group_name=args.groups.chat,
                 data_group_name=args.groups.data,
                 nic_id=self.network.nic.id,
                 address=self.network.address,

@@ -22,6 +22,7 @@ from components.remote_command import (
     render_file,
     run_on_machine,
 )
+from components.tags import Tags
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.disks import OS_DISK_GIB
 from ollamazure.sizing.plan import Sizing
@@ -74,19 +75,21 @@ class MachineArgs:
         settings: the stack's.
         plan: the size, and what follows from it.
         group: the resource group of the VM.
+        group_name: its name.
         data_group_name: the group of the data disk, made here unless a disk is adopted.
         nic_id: ARM id of the network interface.
         address: public IPv4 address, where SSH is reached.
-        tags: of every resource.
+        tags: of each resource.
     """
 
     settings: Settings
     plan: Sizing
     group: resources.ResourceGroup
+    group_name: str
     data_group_name: str
     nic_id: pulumi.Input[str]
     address: pulumi.Input[str]
-    tags: Mapping[str, str]
+    tags: Tags
 
 
 class Machine(pulumi.ComponentResource):
@@ -189,9 +192,13 @@ class Machine(pulumi.ComponentResource):
         kept = pulumi.ResourceOptions(
             parent=self, protect=settings.keep_data, retain_on_delete=settings.keep_data
         )
-        common = {"location": settings.location, "tags": dict(args.tags)}
+        in_group = {"resource_group_name": args.data_group_name}
         group = resources.ResourceGroup(
-            "data-group", resource_group_name=args.data_group_name, opts=kept, **common
+            "data-group",
+            resource_group_name=args.data_group_name,
+            location=settings.location,
+            tags=args.tags.of(resources.get_resource_group, **in_group),
+            opts=kept,
         )
         disk = compute.Disk(
             "data-disk",
@@ -203,8 +210,9 @@ class Machine(pulumi.ComponentResource):
             encryption={"type": compute.EncryptionType.ENCRYPTION_AT_REST_WITH_PLATFORM_KEY},
             network_access_policy=compute.NetworkAccessPolicy.DENY_ALL,
             public_network_access=compute.PublicNetworkAccess.DISABLED,
+            location=settings.location,
+            tags=args.tags.of(compute.get_disk, disk_name="data", **in_group),
             opts=kept,
-            **common,
         )
         disk_id: pulumi.Output[str] = disk.id
         return disk_id
@@ -212,6 +220,9 @@ class Machine(pulumi.ComponentResource):
     def _vm(
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
     ) -> compute.VirtualMachine:
+        tags = args.tags.of(
+            compute.get_virtual_machine, vm_name="vm", resource_group_name=args.group_name
+        )
         return compute.VirtualMachine(
             "vm",
             vm_name="vm",
@@ -239,7 +250,7 @@ class Machine(pulumi.ComponentResource):
                 },
             },
             diagnostics_profile={"boot_diagnostics": {"enabled": True}},
-            tags={**args.tags, "machineClass": args.plan.vm_size.machine_class},
+            tags={**tags, "machineClass": args.plan.vm_size.machine_class},
             opts=pulumi.ResourceOptions(
                 parent=self,
                 replace_on_changes=REPLACES,

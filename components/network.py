@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_azure_native import network, resources
 
+from components.tags import Tags
 from ollamazure.settings.stack import Settings
 
 VNET_PREFIX = "10.0.0.0/16"
@@ -23,12 +25,12 @@ class NetworkArgs:
     Attributes:
         group_name: of the resource group.
         settings: the stack's.
-        tags: of every resource.
+        tags: of each resource.
     """
 
     group_name: str
     settings: Settings
-    tags: Mapping[str, str]
+    tags: Tags
 
 
 class Network(pulumi.ComponentResource):
@@ -50,18 +52,25 @@ class Network(pulumi.ComponentResource):
         super().__init__("ollamazure:index:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings = args.settings
-        common = {"location": settings.location, "tags": dict(args.tags)}
+        in_group, location = {"resource_group_name": args.group_name}, settings.location
 
         self.group = resources.ResourceGroup(
-            "resource-group", resource_group_name=args.group_name, opts=child, **common
+            "resource-group",
+            resource_group_name=args.group_name,
+            location=location,
+            tags=args.tags.of(resources.get_resource_group, **in_group),
+            opts=child,
         )
         security_group = network.NetworkSecurityGroup(
             "nsg",
             network_security_group_name="nsg",
             resource_group_name=self.group.name,
             security_rules=_rules(settings.ssh_clients),
+            location=location,
+            tags=args.tags.of(
+                network.get_network_security_group, network_security_group_name="nsg", **in_group
+            ),
             opts=child,
-            **common,
         )
         vnet = network.VirtualNetwork(
             "vnet",
@@ -77,8 +86,9 @@ class Network(pulumi.ComponentResource):
                     "network_security_group": {"id": security_group.id},
                 }
             ],
+            location=location,
+            tags=args.tags.of(network.get_virtual_network, virtual_network_name="vnet", **in_group),
             opts=child,
-            **common,
         )
         public_ip = network.PublicIPAddress(
             "public-ip",
@@ -87,8 +97,11 @@ class Network(pulumi.ComponentResource):
             sku={"name": network.PublicIPAddressSkuName.STANDARD},
             public_ip_allocation_method=network.IPAllocationMethod.STATIC,
             dns_settings={"domain_name_label": settings.dns_label} if settings.dns_label else None,
+            location=location,
+            tags=args.tags.of(
+                network.get_public_ip_address, public_ip_address_name="public-ip", **in_group
+            ),
             opts=child,
-            **common,
         )
         self.nic = network.NetworkInterface(
             "nic",
@@ -104,8 +117,11 @@ class Network(pulumi.ComponentResource):
                     "public_ip_address": {"id": public_ip.id},
                 }
             ],
+            location=location,
+            tags=args.tags.of(
+                network.get_network_interface, network_interface_name="nic", **in_group
+            ),
             opts=child,
-            **common,
         )
         # azure-native previews an update with unknown outputs, and then everything that uses the
         # address would preview as changed too. So the address is read from Azure.
@@ -145,8 +161,22 @@ def _rules(ssh_clients: Sequence[str]) -> list[network.SecurityRuleArgs]:
         )
 
     everyone: Sequence[str] = ()
+    widest = _without_parts_of_others(ssh_clients)
     return [
         allow("https", 100, 443, everyone, "The chat."),
         allow("http", 110, 80, everyone, "Redirects to HTTPS."),
-        allow("ssh", 120, 22, ssh_clients, "Pulumi and the operators (setting sshClients)."),
+        allow("ssh", 120, 22, widest, "Pulumi and the operators (setting sshClients)."),
+    ]
+
+
+def _without_parts_of_others(ranges: Sequence[str]) -> list[str]:
+    """The ranges that are in no other one, in their order: Azure refuses a rule with overlaps.
+
+    A workflow may add its runner's address to a list that already has a range around it.
+    """
+    networks = dict.fromkeys(map(IPv4Network, ranges))
+    return [
+        str(network)
+        for network in networks
+        if not any(network.supernet(new_prefix=n) in networks for n in range(network.prefixlen))
     ]

@@ -94,7 +94,10 @@ class Ollama(pulumi.ComponentResource):
         tool, name = f"{TOOLS}/model.py", shlex.quote(model)
         mirror = args.settings.mirrors.models
         registry = urlsplit(mirror).netloc if mirror else ""
-        script = [f'{tool} pull {name} "$installed/model" {registry}'.rstrip()]
+        script = [
+            f'{tool} pull {name} "$installed/model" {registry}'.rstrip(),
+            f"{tool} check {name} {args.settings.kind_of(model)}",
+        ]
         if is_for_everyone(model, args.settings):
             script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(

@@ -25,7 +25,10 @@ class ScratchProject:
 
     def stacks(self) -> list[str]:
         """The stacks that the repository has files for."""
-        return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
+        return sorted(
+            file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+            for file in PROJECT.glob("Pulumi.*.yaml")
+        )
 
     def lay_out(self) -> None:
         """Bring the links and copies up to date with the repository."""
@@ -135,5 +138,4 @@ def _placeholders(value: Any) -> Iterator[str]:
 
 
 def _is_stack_file(entry: Path) -> bool:
-    parts = entry.name.split(".")
-    return len(parts) == 3 and parts[0] == "Pulumi" and parts[2] == "yaml"
+    return entry.match("Pulumi.*.yaml")

@@ -40,7 +40,10 @@ app = typer.Typer(
 
 def stack_names() -> list[str]:
     """The stacks that the project has files for; the shell completes them."""
-    return sorted(file.name.split(".")[1] for file in PROJECT.glob("Pulumi.*.yaml"))
+    return sorted(
+        file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        for file in PROJECT.glob("Pulumi.*.yaml")
+    )
 
 
 StackName = Annotated[

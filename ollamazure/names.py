@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+# Pulumi allows these characters. Azure refuses a . at the end of a resource group's name, and a
+# command would read a name with - at the start as an option. tools/post.py has the same pattern.
+STACK_NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+LONGEST_GROUP_NAME = 90
+# The tags that the program itself sets; the last one is on the machine only.
+TAGS = ("project", "stack", "machineClass")
 
 
 class GroupNames(NamedTuple):
@@ -22,3 +30,22 @@ def group_names(project: str, stack: str) -> GroupNames:
     """The resource groups that a stack of `project` creates."""
     chat = f"{project}-{stack}"
     return GroupNames(chat, f"{chat}-data")
+
+
+def fault_of_stack_name(project: str, stack: str) -> str | None:
+    """Why a stack cannot have this name; None if it can."""
+    if not re.fullmatch(STACK_NAME, stack):
+        return "it is not letters, digits, ., _ and - with no . or - first and no dot last"
+    longest = max(len(name) for name in (*group_names(project, stack), f"{project}-{stack}-state"))
+    if longest > LONGEST_GROUP_NAME:
+        return (
+            f"it is {longest - LONGEST_GROUP_NAME} characters too long: the name of a resource "
+            f"group of Azure has at most {LONGEST_GROUP_NAME}"
+        )
+    return None
+
+
+def stack_of_file(name: str) -> str | None:
+    """The stack of a stack file, whether its name is allowed or not; None for any other file."""
+    found = re.fullmatch(r"Pulumi\.([^/]+)\.yaml", name)
+    return found[1] if found else None

@@ -17,7 +17,7 @@ class CertificateInput(TypedDict):
     """The self-signed certificate: its subject, and how long it is valid."""
 
     country: NotRequired[str]
-    """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals; for example FR."""
+    """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals: GB, not UK; for example FR."""
     province: NotRequired[str]
     """State or province in the certificate's subject. Allowed: 1 to 128 characters; for example France."""
     locality: NotRequired[str]
@@ -103,7 +103,7 @@ class KnowledgeBaseInput(TypedDict):
     description: NotRequired[str]
     """Text about its content. Allowed: up to 1000 characters; for example How the chat is used."""
     files: list[str]
-    """Files, and folders with all files in them. Allowed: paths within the project, relative to its folder, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
+    """Files, and folders with all files in them; hidden ones are left out, and so are repetitions of a text. Allowed: paths within the project, relative to its folder, of texts, PDF and Word files, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
     access: NotRequired[AccessInput]
     """Who may use it. Unset: every user. Allowed: groups, users or both; for example {"groups": ["research"]}."""
 
@@ -122,7 +122,7 @@ class PresetInput(TypedDict):
     system: NotRequired[str]
     """System prompt: the model reads it before each conversation. Allowed: up to 32768 characters; for example You are a kind and strict editor."""
     params: NotRequired[dict[str, Any]]
-    """Parameters of Ollama, by Open WebUI's names. Allowed: values by name: format, frequency_penalty, keep_alive, max_tokens, min_p, mirostat, mirostat_eta, mirostat_tau, num_keep, presence_penalty, repeat_last_n, repeat_penalty, seed, stop, temperature, think, top_k, top_p; for example {"temperature": 0.3}."""
+    """Parameters of Ollama, by Open WebUI's names. Allowed: values by name: format (json, or a JSON schema), frequency_penalty (a number from -2 to 2), keep_alive (a number of seconds, a duration such as 10m, or -1 for ever), max_tokens (a whole number from 1 to 2147483647, or -1 for no limit), min_p (a number from 0 to 1), mirostat (a whole number from 0 to 2), mirostat_eta (a number from 0 to 1), mirostat_tau (a number from 0 to 10), num_keep (a whole number from -1 to 2147483647), presence_penalty (a number from -2 to 2), repeat_last_n (a whole number from -1 to 2147483647), repeat_penalty (a number from 0.1 to 2), seed (a whole number from -1 to 4294967295), stop (a list of texts), temperature (a number from 0 to 2), think (true, false or one of low, medium, high, max), top_k (a whole number from 0 to 2147483647), top_p (a number from 0 to 1); for example {"temperature": 0.3}."""
     suggestions: NotRequired[list[str]]
     """First questions that a new chat offers. Allowed: texts of 1 to 64 characters; for example ["Shorten this text"]."""
     knowledge: NotRequired[list[str]]
@@ -168,8 +168,10 @@ class ChatInputs(TypedDict):
     """Version of Debian 13's image; another one replaces the machine. Allowed: latest, or a version of Debian:debian-13:13-gen2; for example 0.20260914.2601."""
     modelMemoryGiB: NotRequired[dict[str, float]]
     """Memory that models need that the catalog does not know, by name, in GiB. Allowed: the name of a model and its memory, above 0 and up to 1024 GiB; for example {"my-model:7b": 6.5}."""
+    modelKinds: NotRequired[dict[str, str]]
+    """What models are for that the catalog does not know, by name. chat, the default: they answer questions; embedding: they serve the search of documents. Allowed: the name of a model, and chat or embedding; for example {"qwen3-embedding:0.6b": "embedding"}."""
     models: NotRequired[list[str]]
-    """Models to install, by their names in Ollama's library; a new chat starts with the first. Allowed: names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB; for example ["llama3.2:1b"]."""
+    """Models to install, by their names in Ollama's library; a new chat starts with the first that every user may use. Allowed: names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB; for example ["llama3.2:1b"]."""
     contextLength: NotRequired[int]
     """Tokens of a conversation that a model sees, the same for all models. Unset: it follows from the machine's size. Allowed: 512 to the limit of every model in use; for example 4096."""
     sshClients: list[str]
@@ -212,6 +214,8 @@ class ChatInputs(TypedDict):
     """Values that normally follow from the machine's size. Allowed: a group of settings; for example {"parallelRequests": 2}."""
     tags: NotRequired[dict[str, str]]
     """Tags on every Azure resource, in addition to the program's own. Allowed: at most 40 names of up to 512 characters with values of up to 256; for example {"team": "research"}."""
+    externalTags: NotRequired[list[str]]
+    """Names of tags that others set on the Azure resources, such as a company's policy: `pulumi up` keeps these tags, and drift does not report them. Allowed: names of tags, none of them in tags; for example ["CostCenter"]."""
     groups: NotRequired[list[UserGroupInput]]
     """Groups of users, in addition to chat-only, which always exists. Allowed: a list of groups, each name once; for example [{"name": "research", "permissions": {"chat": {"file_upload": true}}}]."""
     users: NotRequired[list[UserInput]]
@@ -229,6 +233,6 @@ class ChatInputs(TypedDict):
     banners: NotRequired[list[BannerInput]]
     """Lines at the top of every page. Unset: the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
     defaultModel: NotRequired[str]
-    """What a new chat starts with. Unset: the first of models that chats. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
+    """What a new chat starts with. Unset: the first of models that chats and that every user may use. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
     defaultPermissions: NotRequired[dict[str, dict[str, bool]]]
     """What every user may do. Unset: a new instance starts with ollamazure/catalog/open-webui-permissions.yaml, and the administrator can change that in the chat. Allowed: true or false by Open WebUI's names; the others are as in the catalog; for example {"chat": {"file_upload": true}}."""

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from components import chat
 from components.outputs import outputs_of
 from ollamazure.settings import schema
-from ollamazure.settings.load import RawSettings, validate
+from ollamazure.settings.load import RawSettings, problems_of_stack, validate
 from ollamazure.settings.problems import FileLocation, Locate, Problem, SettingsError
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import Password
@@ -102,7 +102,10 @@ def validate_inputs(name: str, inputs: Mapping[str, Any]) -> Settings:
         for key, value in inputs.items()
         if (key == PASSWORD and value is not None) or _is_unknown(key, value)
     }
-    problems = [_unknown_at_preview(locate, key) for key in sorted(unread - {PASSWORD})]
+    problems = [
+        *problems_of_stack(pulumi.get_project(), pulumi.get_stack()),
+        *(_unknown_at_preview(locate, key) for key in sorted(unread - {PASSWORD})),
+    ]
     values = {key: _with_whole_numbers(inputs[key]) for key in inputs.keys() - unread}
     return validate(RawSettings(values, locate, unread), problems)
 

@@ -20,6 +20,9 @@ from typing import Any
 from urllib.parse import quote
 
 PROJECT = Path(__file__).resolve().parent.parent
+# As ollamazure/names.py has it; this file imports nothing of the project.
+STACK_NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+LONGEST_NAME = 90
 BOT = "github-actions[bot]"
 DRIFT_TITLE = "What runs on Azure is not what was declared"
 DRIFT_MARKER = "<!-- ollamazure drift -->"
@@ -81,7 +84,7 @@ def read_comments(folder: Path) -> dict[str, str]:
     found = {}
     for file in sorted(folder.glob("*")) if folder.is_dir() else ():
         stack = file.stem
-        if file.suffix != ".md" or not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", stack):
+        if file.suffix != ".md" or not re.fullmatch(STACK_NAME, stack) or len(stack) > LONGEST_NAME:
             raise PostError(f"{file.name!r} has not the name of a stack's comment")
         if file.is_symlink() or not file.is_file():
             raise PostError(f"{file.name} is not a regular file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from ipaddress import IPv4Network
+from itertools import combinations
 from typing import Any
 
 from emulator.azure.errors import AzureError
@@ -78,6 +79,7 @@ def _complete_rule(group: ResourceId, rule: Body) -> None:
     for side in ("source", "destination"):
         _check_sides(rule, f"{side}PortRange", _check_port_range)
         _check_sides(rule, f"{side}AddressPrefix", _check_rule_prefix)
+        _check_overlaps(rule, f"{side}AddressPrefix")
 
 
 def _check_sides(rule: Body, name: str, check: Any) -> None:
@@ -118,6 +120,17 @@ def _check_rule_prefix(text: str, alone: bool) -> None:
             "SecurityRuleInvalidAddressPrefix",
             f"Security rule has invalid Address prefix. Value provided: {text}",
         ) from None
+
+
+def _check_overlaps(rule: Body, name: str) -> None:
+    for pair in combinations(rule["properties"][f"{name}es"], 2):
+        one, other = map(IPv4Network, pair)
+        if one.overlaps(other):
+            raise AzureError(
+                "OverlappingSubnetsNotPermittedInSecurityRule",
+                f"Security rule parameter {name[0].upper()}{name[1:]} for rule with Id {rule['id']}"
+                f" contains overlapping subnets [{', '.join(pair)}], which is not permitted.",
+            )
 
 
 def _check_priorities(rules: list[Body]) -> None:

@@ -288,7 +288,15 @@ def _check_tags(body: Body) -> None:
             f"The number of tags '{len(tags)}' on the resource is more than the allowed '50'.",
             target="tags",
         )
+    seen: dict[str, str] = {}
     for name, value in tags.items():
+        if seen.setdefault(name.lower(), name) != name:
+            raise AzureError(
+                "InvalidRequestContent",
+                f"The request content was invalid: the tag names '{seen[name.lower()]}' and"
+                f" '{name}' differ only in case, and tag names are case-insensitive.",
+                target="tags",
+            )
         if not name or len(name) > 512 or re.search(r"[<>%&\\?/]", name):
             raise AzureError(
                 "InvalidTagNameCharacters",

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ollamazure.names import GroupNames, group_names
-from ollamazure.settings.load import parse
+from ollamazure.settings.load import parse, problems_of_stack
 from ollamazure.settings.problems import NAMESPACE
 from ollamazure.settings.stack import Settings
 
@@ -50,7 +50,7 @@ class StackFile:
                 raw[name] = "an encrypted value"
             else:
                 raw[name] = value if isinstance(value, str) else json.dumps(value)
-        return parse(raw, frozenset(secrets))
+        return parse(raw, frozenset(secrets), problems_of_stack(NAMESPACE, self.name))
 
     def subscription_arguments(self) -> tuple[str, ...]:
         """The subscription that Pulumi will use, for `az`; empty when it is `az`'s default."""

@@ -59,7 +59,8 @@ class StateNames:
 
     @property
     def identities(self) -> tuple[WorkflowIdentity, WorkflowIdentity]:
-        name, stack = self.deployed_groups.chat, self.stack
+        # Azure allows no . in the name of an identity.
+        name, stack = self.deployed_groups.chat.replace(".", "_"), self.stack
         reading = (f"{stack}-preview", f"{stack}-drift")
         return (
             WorkflowIdentity(f"{name}-deploy", (stack,), WRITE_STATE, "Contributor"),

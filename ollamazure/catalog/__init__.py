@@ -5,7 +5,7 @@ What follows from the data, such as which model fits which size, is in ollamazur
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -76,12 +76,18 @@ class SlidingWindow(Record):
     window: int
 
 
+# chat: it answers questions; embedding: it only turns text into numbers, for the search.
+ModelKind = Literal["chat", "embedding"]
+
+
 class Model(Record):
     """A model of Ollama's library; models.yaml explains the figures."""
 
     name: str
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     aliases: tuple[str, ...] = ()
+    latest: bool = False
+    thinks: bool = False
     parameters: float
     active: float | None = None
     download_gb: float
@@ -160,6 +166,8 @@ class WebuiPermissions(Record):
 
     version: str
     defaults: dict[str, dict[str, bool]]
+    switches: dict[str, str]
+    always_off: dict[str, str]
 
 
 def _read(name: str) -> Any:
@@ -179,6 +187,19 @@ def locations() -> tuple[str, ...]:
 
 
 @cache
+def countries() -> frozenset[str]:
+    """The two-letter codes of ISO 3166, in capitals."""
+    return frozenset(_read("countries.yaml")["codes"].split())
+
+
+@cache
+def countries_instead() -> Mapping[str, str]:
+    """The right code by one that people write for the country."""
+    found: Mapping[str, str] = _read("countries.yaml")["instead"]
+    return found
+
+
+@cache
 def models() -> Mapping[str, Model]:
     """Models by name, and by each of their aliases."""
     listed = [
@@ -188,16 +209,11 @@ def models() -> Mapping[str, Model]:
     return {name: model for model in listed for name in (model.name, *model.aliases)}
 
 
-def chat_models(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that answer questions, including models that the catalog does not know."""
-    known = models()
-    return tuple(name for name in names if name not in known or known[name].kind == "chat")
-
-
-def embedding_models(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that only turn text into numbers for the search in documents."""
-    known = models()
-    return tuple(name for name in names if name in known and known[name].kind == "embedding")
+def tags_of(name: str) -> tuple[Model, ...]:
+    """The models of the catalog that differ from `name` in nothing but the tag."""
+    family = name.partition(":")[0]
+    found = {each.name: each for each in models().values() if each.name.startswith(f"{family}:")}
+    return tuple(found.values())
 
 
 @cache

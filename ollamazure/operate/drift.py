@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,9 @@ def run(stack: str, pulumi: str, markdown: Path | None) -> int:
 def compare_cloud(stack: str, pulumi: str) -> DriftReport:
     """What differs between Azure and Pulumi's state."""
     try:
-        return DriftReport("cloud", [*cloud_differences(preview_refresh(stack, pulumi).steps)])
+        steps = preview_refresh(stack, pulumi).steps
+        ignored = read_external_tags(stack, pulumi)
+        return DriftReport("cloud", [*cloud_differences(steps, ignored)])
     except (OperateError, output.PreviewError) as error:
         return DriftReport("cloud", error=f"the cloud cannot be compared: {error}")
 
@@ -94,14 +97,40 @@ def preview_refresh(stack: str, pulumi: str) -> output.PreviewOutput:
     )
 
 
-def cloud_differences(steps: Sequence[output.PreviewStep]) -> Iterator[dict[str, str]]:
-    """The differences that the steps of a refresh stand for."""
+def read_external_tags(stack: str, pulumi: str) -> frozenset[str]:
+    """The names of the setting externalTags, in lower case; none if they cannot be read."""
+    done = run_pulumi([pulumi, "config", "--json", "--stack", stack])
+    values = json.loads(done.stdout) if done.returncode == 0 else {}
+    setting = values.get("ollamazure:externalTags", {})
+    names = setting.get("objectValue") or re.split(r"[,\s]+", setting.get("value") or "")
+    return frozenset(str(name).lower() for name in names if name)
+
+
+def cloud_differences(
+    steps: Sequence[output.PreviewStep], external_tags: Collection[str] = ()
+) -> Iterator[dict[str, str]]:
+    """The differences that the steps of a refresh stand for.
+
+    Args:
+        steps: of the refresh.
+        external_tags: names, in lower case, of tags that others may set.
+    """
     for step in steps:
         if step.op == "delete":
             yield {"resource": step.name, "what": f"the {step.type} is missing"}
         elif step.op not in ("same", "read", "refresh"):
             for path in step.changed or (f"the {step.type}",):
-                yield {"resource": step.name, "what": f"{path} {describe_difference(step, path)}"}
+                if _tag_of(path) not in external_tags:
+                    what = f"{path} {describe_difference(step, path)}"
+                    yield {"resource": step.name, "what": what}
+
+
+def _tag_of(path: str) -> str | None:
+    """The lower-case name of the tag that a path of the inputs leads to: `tags.team` or
+    `tags["cost center"]`; None if it is no tag's.
+    """
+    found = re.fullmatch(r'tags(?:\.(.+)|\["(.+)"\])', path)
+    return (found[1] or found[2]).lower() if found else None
 
 
 def describe_difference(step: output.PreviewStep, path: str) -> str:

@@ -23,7 +23,14 @@ from ollamazure.preview.text import Text, Value
 from ollamazure.review import comment, terminal
 from ollamazure.review.changes import review_preview
 from ollamazure.review.checkout import Checkout, Completed, check_out, emulate_azure
-from ollamazure.review.stacks import LOCAL, GitError, find_merge_base, list_stacks, run_git
+from ollamazure.review.stacks import (
+    LOCAL,
+    GitError,
+    find_merge_base,
+    find_refused,
+    list_stacks,
+    run_git,
+)
 from ollamazure.review.summary import Note
 
 POLICIES = "policy"
@@ -93,21 +100,22 @@ def compare_with_base(stack: str, folder: Path, base: str, diff: bool = False) -
     """
     commit = find_merge_base(base, folder)
     basis = ("Compared with ", Value(commit[:10]), " on an emulated Azure.")
-    footnote = Note(basis, minor=True)
+    refused = [*map(_describe_refused, find_refused(commit, folder).items())]
+    footnotes = (*refused, Note(basis, minor=True))
     is_here, was_there = stack in list_stacks(folder), stack in list_stacks(folder, commit)
     if not is_here:
-        return _report_missing_file(stack, was_there, folder, commit)
+        return _report_missing_file(stack, was_there, folder, commit, refused)
     with emulate_azure() as (home, environment):
         here = Checkout(folder, environment)
         if not was_there:
             new = Note(_describe_new_file(stack, folder, commit))
-            return _preview(here, stack, (new, footnote), diff)
+            return _preview(here, stack, (new, *footnotes), diff)
         with check_out(commit, folder, home / "base") as base_folder:
             deployed = Checkout(base_folder, environment).deploy(stack)
         if deployed.code == 0:
-            return _preview(here, stack, (footnote,), diff)
+            return _preview(here, stack, footnotes, diff)
     with emulate_azure() as (_, environment):
-        notes = (_describe_failed_base(deployed, commit), footnote)
+        notes = (_describe_failed_base(deployed, commit), *footnotes)
         return _preview(Checkout(folder, environment), stack, notes, diff)
 
 
@@ -141,7 +149,9 @@ def _report_failure(stack: str, headline: str, failed: Completed, notes: Sequenc
     )
 
 
-def _report_missing_file(stack: str, was_there: bool, folder: Path, commit: str) -> Report:
+def _report_missing_file(
+    stack: str, was_there: bool, folder: Path, commit: str, refused: Sequence[Note]
+) -> Report:
     if not was_there:
         names = ", ".join(sorted(list_stacks(folder)))
         missing = f"Pulumi.{stack}.yaml does not exist. The stacks here are {names}."
@@ -152,10 +162,20 @@ def _report_missing_file(stack: str, was_there: bool, folder: Path, commit: str)
         "`pulumi destroy`."
     )
     successor = _find_renames(folder, commit).get(stack)
-    notes = [_describe_successor(successor)] if successor else []
+    notes = [*([_describe_successor(successor)] if successor else []), *refused]
     return Report(
         0, comment.format_failure(stack, headline, "", notes), f"Stack {stack}: {headline}\n"
     )
+
+
+def _describe_refused(file: tuple[str, str]) -> Note:
+    name, fault = file
+    text = (
+        "**",
+        Value(name),
+        f" is not previewed, because its stack cannot have this name:** {fault}.",
+    )
+    return Note(text)
 
 
 def _describe_successor(successor: str) -> Note:
@@ -178,7 +198,7 @@ def _describe_new_file(stack: str, folder: Path, commit: str) -> Text:
 def _find_renames(folder: Path, commit: str) -> dict[str, str]:
     """The stacks whose file was renamed since `commit`: the new name by the old one."""
     changed = run_git("diff", "--name-status", "--find-renames", "-z", commit, folder=folder)
-    pairs = re.findall(r"R\d+\0Pulumi\.([^./]+)\.yaml\0Pulumi\.([^./]+)\.yaml\0", changed)
+    pairs = re.findall(r"R\d+\0Pulumi\.([^/\0]+)\.yaml\0Pulumi\.([^/\0]+)\.yaml\0", changed)
     return dict(pairs)
 
 

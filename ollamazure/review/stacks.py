@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
+
+from ollamazure.names import fault_of_stack_name, stack_of_file
+from ollamazure.settings.problems import NAMESPACE
 
 # No deployment reads these, unless a stack's settings name them. Anything else may be part of one.
 OUTSIDE = (
@@ -43,8 +45,6 @@ OUTSIDE = (
 # Not a shared environment: `make up` deploys it on the machine where it runs.
 LOCAL = "local"
 LONGEST_PATH = 200
-# Pulumi allows no other names, and a comment shows the name: this keeps markup out.
-_STACK_FILE = re.compile(r"Pulumi\.([A-Za-z0-9_-]+)\.yaml")
 
 
 class GitError(Exception):
@@ -81,27 +81,52 @@ def list_stacks(folder: Path, commit: str | None = None) -> set[str]:
         if commit
         else (file.name for file in folder.glob("Pulumi.*.yaml"))
     )
-    return {found[1] for name in names if (found := _STACK_FILE.fullmatch(name))}
+    return {stack for name in names if (stack := _allowed_stack(name))}
+
+
+def _allowed_stack(file: str) -> str | None:
+    """The stack of a stack file whose name is allowed; the rule also keeps markup out."""
+    stack = stack_of_file(file)
+    return stack if stack and fault_of_stack_name(NAMESPACE, stack) is None else None
+
+
+def find_refused(commit: str, folder: Path) -> dict[str, str]:
+    """The changed stack files whose stack cannot have its name, with the reason.
+
+    Args:
+        commit: where the branch left its base.
+        folder: the tree.
+    """
+    stacks = {
+        name: stack for name in _find_changed(commit, folder) if (stack := stack_of_file(name))
+    }
+    faults = {name: fault_of_stack_name(NAMESPACE, stack) for name, stack in stacks.items()}
+    return {name: fault for name, fault in faults.items() if fault and (folder / name).exists()}
+
+
+def _find_changed(commit: str, folder: Path) -> list[str]:
+    changed = run_git("diff", "--name-only", "-z", "--no-renames", commit, folder=folder)
+    untracked = run_git("ls-files", "--others", "--exclude-standard", "-z", folder=folder)
+    return [*filter(None, (changed + untracked).split("\0"))]
 
 
 def find_touched(base: str, folder: Path) -> list[str]:
     """The stacks that the tree in `folder` changes since its branch left `base`.
 
-    New and removed stacks are included.
+    New and removed stacks are included. A stack file whose stack cannot have its name touches all
+    stacks, so that their comments name it.
 
     Raises:
         GitError: git does not know `base`.
     """
     commit = find_merge_base(base, folder)
-    changed = run_git("diff", "--name-only", "-z", "--no-renames", commit, folder=folder)
-    untracked = run_git("ls-files", "--others", "--exclude-standard", "-z", folder=folder)
     named_files = {
         stack: _find_named_files(folder, f"Pulumi.{stack}.yaml") for stack in list_stacks(folder)
     }
     touched: set[str] = set()
-    for name in filter(None, (changed + untracked).split("\0")):
-        if stack_file := _STACK_FILE.fullmatch(name):
-            touched.add(stack_file[1])
+    for name in _find_changed(commit, folder):
+        if stack := _allowed_stack(name):
+            touched.add(stack)
         elif naming := {stack for stack, paths in named_files.items() if _is_within(name, paths)}:
             touched |= naming
         elif _is_program(name):

@@ -12,12 +12,14 @@ from itertools import chain
 from typing import Any
 
 from ollamazure import catalog
+from ollamazure.names import TAGS
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import fault_of_all, fault_of_path
-from ollamazure.settings.problems import Violation, command, did_you_mean, hint
+from ollamazure.settings.parameters import PARAMETERS, is_allowed
+from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
-from ollamazure.settings.stack import Settings, azure_name
+from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
 from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
 from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset, membership
 
@@ -26,14 +28,18 @@ GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
 KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
 # The groups of all users follow from these.
 MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
+# Settings that map names of models.
+KEYS_BY_MODEL = ("modelAccess", "modelKinds", "modelMemoryGiB")
+CATALOG = "ollamazure/catalog/models.yaml"
 SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
 
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, certificate, dns_label, passwords, sign_in, sign_in_secret,
-        unique_names, references, accesses, permissions, presets, default_model, files,
+        models, model_kinds, context_length, certificate, dns_label, tags, passwords, sign_in,
+        sign_in_secret, unique_names, references, accesses, permissions, presets, default_model,
+        files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -43,7 +49,7 @@ def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
 
     It reads the values as they were written: the typed settings hold one of the two only.
     """
-    for key in ("modelAccess", "modelMemoryGiB"):
+    for key in KEYS_BY_MODEL:
         names = values[key] if isinstance(values.get(key), dict) else {}
         for name in names:
             full = f"{name}:latest"
@@ -61,21 +67,51 @@ def models(settings: Settings) -> Iterator[Violation]:
     for index, (path, name) in enumerate(located):
         yield from _repetitions(path, name, located[:index])
         if name not in known:
-            near = did_you_mean(name, known)
-            reason = f"ollamazure/catalog/models.yaml does not know it{hint(near)}"
+            near = _nearest_model(name, known)
+            reason = _tags_to_choose_from(name) or f"{CATALOG} does not know it{hint(near)}"
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
-    if not catalog.chat_models(settings.models):
+    if not settings.chat_models:
         reason = "none of them answers questions; they only turn text into numbers for the search"
         yield Violation(("models",), list(settings.models), reason)
+
+
+def _nearest_model(name: str, known: Sequence[str]) -> str | None:
+    """The model that an unknown name probably means: without a tag, the one that is `latest`."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    latest = next((model.name for model in tags if model.latest), None)
+    return latest or (tags[0].name if tags else did_you_mean(name, known))
+
+
+def _tags_to_choose_from(name: str) -> str | None:
+    """Why a model of several sizes needs a tag, with those of the catalog; None for any other."""
+    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    if not tags:
+        return None
+    latest = next((f", and latest is {model.name}" for model in tags if model.latest), "")
+    return f"it names no size; {CATALOG} has {', '.join(each.name for each in tags)}{latest}"
 
 
 def _installed(settings: Settings) -> tuple[str, ...]:
     """The models that references may name; of an unknown one also the name that is suggested."""
     known = (*catalog.models(), *settings.model_memory_gib)
-    near = [did_you_mean(name, known) for name in settings.models if name not in known]
+    near = [_nearest_model(name, known) for name in settings.models if name not in known]
     return (*settings.models, *filter(None, near))
+
+
+def _chat_models(settings: Settings) -> list[str]:
+    """The models that references may name and that answer questions."""
+    return [name for name in _installed(settings) if settings.kind_of(name) == "chat"]
+
+
+def model_kinds(settings: Settings) -> Iterator[Violation]:
+    """Kinds of models that the catalog knows better."""
+    for name, kind in settings.model_kinds.items():
+        known = catalog.models().get(name)
+        if known and known.kind != kind:
+            path = ("modelKinds", name)
+            yield Violation(path, kind, f"{CATALOG} says that it is for {known.kind}", remove=path)
 
 
 def context_length(settings: Settings) -> Iterator[Violation]:
@@ -114,6 +150,35 @@ def dns_label(settings: Settings) -> Iterator[Violation]:
             f"use a label of at most {len(label) - excess}"
         )
         yield Violation(("dnsLabel",), label, reason, rests_on=(("location",),))
+
+
+def tags(settings: Settings) -> Iterator[Violation]:
+    """Tags with the same name, which Azure compares without case, and too many of them."""
+    located: list[tuple[SettingPath, str]] = [
+        *((("tags", name), name) for name in settings.tags),
+        *((("externalTags", index), name) for index, name in enumerate(settings.external_tags)),
+    ]
+    seen: dict[str, tuple[SettingPath, str]] = {}
+    for path, name in located:
+        if name.lower() in map(str.lower, TAGS):
+            reason = "the program sets this tag itself"
+            yield Violation(path, name, reason, remove=path)
+            continue
+        other, former = seen.setdefault(name.lower(), (path, name))
+        if other == path:
+            continue
+        if path[0] != other[0]:
+            reason = f"the setting tags has {former}, so it is not one that others set"
+        elif name == former:
+            reason = "it is repeated"
+        else:
+            reason = f"it is the same tag as {former}, because Azure ignores case"
+        yield Violation(path, name, reason, remove=path, rests_on=(other,))
+    excess = len(located) + len(TAGS) - TAG_LIMIT_OF_AZURE
+    if excess > 0:
+        reason = f"with tags and the program's own these are {excess} more than Azure allows"
+        path = ("externalTags",)
+        yield Violation(path, list(settings.external_tags), reason, remove=path)
 
 
 def passwords(settings: Settings) -> Iterator[Violation]:
@@ -199,6 +264,10 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
         ]
         for index, (path, value) in enumerate(located):
             yield from _repetitions(path, value, located[:index])
+    for index, group in enumerate(settings.groups):
+        if group.name != CHAT_ONLY and group.name.lower() == CHAT_ONLY:
+            path, reason = ("groups", index, "name"), f"it is too similar to {CHAT_ONLY}"
+            yield Violation(path, group.name, reason, CHAT_ONLY)
     for index, user in enumerate(settings.users):
         if user.email == settings.admin_email:
             path, reason = ("users", index, "email"), "it is the administrator's, see adminEmail"
@@ -209,9 +278,12 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
 def _repetitions(
     path: SettingPath, value: str, earlier: Sequence[tuple[SettingPath, str]]
 ) -> Iterator[Violation]:
-    """The repetition of each earlier value with the same slug: resources are named by it."""
+    """The repetition of each earlier value with the same slug: resources are named by it.
+
+    Open WebUI tells names apart by case, but the people who read or type them do not.
+    """
     for other, former in earlier:
-        if slug(former) == slug(value):
+        if slug(former.lower()) == slug(value.lower()):
             reason = "it is repeated" if former == value else f"it is too similar to {former}"
             yield Violation(path, value, reason, remove=path[:2], rests_on=(other,))
 
@@ -304,10 +376,10 @@ def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[
 def presets(settings: Settings) -> Iterator[Violation]:
     """Presets with a model's name, without a model that answers, or with parts closed to users."""
     installed = _installed(settings)
-    offered = catalog.chat_models(installed)
+    offered = _chat_models(settings)
     for index, preset in enumerate(settings.presets):
         path: SettingPath = ("presets", index)
-        if model_id(preset.id) in installed:
+        if model_id(preset.id).lower() in map(str.lower, installed):
             other = f"{preset.id}-preset"
             reason = "it is the name of a model"
             yield Violation((*path, "id"), preset.id, reason, other, rests_on=(MODELS,))
@@ -320,7 +392,26 @@ def presets(settings: Settings) -> Iterator[Violation]:
             yield Violation(
                 (*path, "baseModel"), base, f"{reason}{hint(near)}", instead, rests_on=(MODELS,)
             )
+        yield from _parameters(path, preset)
         yield from _closed(path, preset, settings)
+
+
+def _parameters(path: SettingPath, preset: Preset) -> Iterator[Violation]:
+    """Values of parameters with which Ollama would answer nothing."""
+    for name, value in preset.params.items():
+        if not is_allowed(name, value):
+            known, at = PARAMETERS[name], (*path, "params", name)
+            reason, instead, fix = f"it is not {known.allowed}", known.example, None
+            if known.is_list:
+                fix = f"{remove(at)} && {command((*at, 0), instead)}"
+                instead = f'["{instead}"]'
+            yield Violation(at, value, reason, instead, fix=fix)
+    model, thinking = catalog.models().get(preset.base_model), preset.params.get("think", False)
+    if model and not model.thinks and thinking is not False:
+        at = (*path, "params", "think")
+        reason = f"{model.name} does not think, and Ollama would answer with an error"
+        rests_on = ((*path, "baseModel"),)
+        yield Violation(at, thinking, reason, remove=at, rests_on=rests_on)
 
 
 def _closed(path: SettingPath, preset: Preset, settings: Settings) -> Iterator[Violation]:
@@ -360,7 +451,7 @@ def default_model(settings: Settings) -> Iterator[Violation]:
     name, ids = settings.default_model, [preset.id for preset in settings.presets]
     if name is None or name in ids:
         return
-    offered = [*catalog.chat_models(_installed(settings)), *ids]
+    offered = [*_chat_models(settings), *ids]
     if model_id(name) not in offered:
         near = did_you_mean(name, offered)
         reason = f"it is neither a model that answers questions nor a preset{hint(near)}"

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
-from ollamazure.settings.types import CountryCode, Duration, Line, LongLine, Registry, WebAddress
+from ollamazure.settings.types import (
+    CountryCode,
+    Duration,
+    Line,
+    LongLine,
+    Registry,
+    WebAddress,
+    Whole,
+)
 
 
 class CertificateSettings(Section):
@@ -17,7 +25,7 @@ class CertificateSettings(Section):
     country: CountryCode = setting(
         "FR",
         description="Country in the certificate's subject.",
-        allowed="a country's two-letter code (ISO 3166), in capitals",
+        allowed="a country's two-letter code (ISO 3166), in capitals: GB, not UK",
         example="FR",
     )
     province: LongLine = setting(
@@ -38,13 +46,13 @@ class CertificateSettings(Section):
         allowed="1 to 64 characters",
         example="Company",
     )
-    validity_days: Annotated[int, Field(ge=2, le=825)] = setting(
+    validity_days: Annotated[Whole, Field(ge=2, le=825)] = setting(
         365,
         description="Days that a new certificate is valid.",
         allowed="2 to 825 days (browsers refuse longer ones)",
         example=365,
     )
-    renew_after_days: Annotated[int, Field(ge=1)] = setting(
+    renew_after_days: Annotated[Whole, Field(ge=1)] = setting(
         300,
         description="Days after which the next `pulumi up` creates a new certificate.",
         allowed="at least 1 day and fewer than certificate.validityDays",
@@ -79,13 +87,13 @@ class Mirrors(Section):
 class Tuning(Section):
     """Values that normally follow from the VM's size."""
 
-    parallel_requests: Annotated[int, Field(ge=1, le=64)] | None = setting(
+    parallel_requests: Annotated[Whole, Field(ge=1, le=64)] | None = setting(
         None,
         description="Answers that a model writes at once (OLLAMA_NUM_PARALLEL); each takes memory.",
         allowed="1 to 64",
         example=2,
     )
-    loaded_models: Annotated[int, Field(ge=1, le=16)] | None = setting(
+    loaded_models: Annotated[Whole, Field(ge=1, le=16)] | None = setting(
         None,
         description="Models in memory at the same time (OLLAMA_MAX_LOADED_MODELS).",
         allowed="1 to 16",
@@ -97,13 +105,13 @@ class Tuning(Section):
         allowed="a number with ms, s, m or h, or -1 for ever",
         example="30m",
     )
-    prompt_cache_mib: Annotated[int, Field(ge=0, le=65536)] | None = setting(
+    prompt_cache_mib: Annotated[Whole, Field(ge=0, le=65536)] | None = setting(
         None,
         description="Memory of each loaded model for earlier conversations (LLAMA_ARG_CACHE_RAM).",
         allowed="0 (none) to 65536 MiB",
         example=512,
     )
-    database_pool_size: Annotated[int, Field(ge=1, le=256)] | None = setting(
+    database_pool_size: Annotated[Whole, Field(ge=1, le=256)] | None = setting(
         None,
         description="Database connections of Open WebUI (DATABASE_POOL_SIZE).",
         allowed="1 to 256",

@@ -21,8 +21,9 @@ import pulumi
 from pulumi.runtime import config as raw_config
 from pydantic import ValidationError
 
+from ollamazure.names import fault_of_stack_name
 from ollamazure.settings import schema, team_file
-from ollamazure.settings.cross_checks import cross_check, repeated_models
+from ollamazure.settings.cross_checks import KEYS_BY_MODEL, cross_check, repeated_models
 from ollamazure.settings.problems import (
     NAMESPACE,
     Locate,
@@ -78,24 +79,40 @@ def load(config: pulumi.Config) -> Settings:
         if key.startswith(prefix)
     }
     secrets = frozenset(key for key in texts if raw_config.is_config_secret(f"{prefix}{key}"))
-    settings = parse(texts, secrets)
+    settings = parse(texts, secrets, problems_of_stack(pulumi.get_project(), pulumi.get_stack()))
     for warning in warnings_of(settings):
         pulumi.log.warn(warning)
     return settings
 
 
-def parse(texts: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Settings:
+def problems_of_stack(project: str, stack: str) -> list[Problem]:
+    """The problem of the stack's own name, if it has one."""
+    fault = fault_of_stack_name(project, stack)
+    if fault is None:
+        return []
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", stack).strip("-")[:40].rstrip("-") or "dev"
+    allowed = "letters, digits, ., _ and -, not first a . or -, and not last a .; for example dev"
+    what = f"= {shown(stack, False)} is not allowed: {fault}."
+    return [Problem("The stack's name", what, allowed, f"pulumi stack rename {plain}")]
+
+
+def parse(
+    texts: Mapping[str, str],
+    secrets: frozenset[str] = frozenset(),
+    earlier: Sequence[Problem] = (),
+) -> Settings:
     """Settings from texts by key, as Pulumi supplies them.
 
     Args:
         texts: by key; lists and groups as JSON.
         secrets: keys that Pulumi keeps encrypted.
+        earlier: problems to report together with those of the settings.
 
     Raises:
         SettingsError: naming all problems.
     """
     texts = {key: text for key, text in texts.items() if not _is_unset(key, text)}
-    problems = list(_secrets_in_plain_text(texts, secrets))
+    problems = [*earlier, *_secrets_in_plain_text(texts, secrets)]
     values: dict[str, Any] = {}
     unread = []
     for key, text in texts.items():
@@ -197,11 +214,12 @@ def _overlap(some: Iterable[Pattern], others: Iterable[Pattern]) -> bool:
 
 
 def _as_written(found: Violation, values: Mapping[str, Any]) -> Violation:
-    """The finding with a model's name as modelAccess has it, perhaps without the tag latest."""
-    names = values.get("modelAccess")
-    if found.path[0] != "modelAccess" or not isinstance(names, dict) or found.path[1] in names:
+    """The finding with a model's name as the mapping has it, perhaps without the tag latest."""
+    key = found.path[0]
+    names = values.get(str(key))
+    if key not in KEYS_BY_MODEL or not isinstance(names, dict) or found.path[1] in names:
         return found
-    path = ("modelAccess", str(found.path[1]).removesuffix(":latest"), *found.path[2:])
+    path = (key, str(found.path[1]).removesuffix(":latest"), *found.path[2:])
     return replace(found, path=path, remove=found.remove and path[: len(found.remove)])
 
 

@@ -148,8 +148,10 @@ def refusal(
 
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
     """The known name nearest to the given one, or None if none is near."""
-    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.7)
-    return near[0] if near else None
+    names = list(known)
+    in_other_case = (name for name in names if name.lower() == given.lower())
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.7)
+    return next(in_other_case, near[0] if near else None)
 
 
 def hint(near: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ollamazure import catalog
+from ollamazure.catalog import ModelKind
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.groups import CertificateSettings, Mirrors, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
@@ -33,6 +34,7 @@ from ollamazure.settings.types import (
     UserName,
     VmSizeName,
     WebuiVersion,
+    Whole,
     model_id,
 )
 from ollamazure.settings.workspace import (
@@ -47,7 +49,7 @@ from ollamazure.settings.workspace import (
 )
 
 # Azure allows 50 tags on a resource; ten are reserved for the program's own.
-TAG_LIMIT = 40
+TAG_LIMIT, TAG_LIMIT_OF_AZURE = 40, 50
 # Permissions for features of Open WebUI that fetch from the web or send to it.
 WEB_PERMISSIONS = (("chat", "web_upload"), ("features", "web_search"), ("features", "webhooks"))
 
@@ -79,14 +81,21 @@ class Settings(Section):
         allowed="the name of a model and its memory, above 0 and up to 1024 GiB",
         example={"my-model:7b": 6.5},
     )
+    model_kinds: dict[ModelName, ModelKind] = setting(
+        {},
+        description="What models are for that the catalog does not know, by name. chat, the "
+        "default: they answer questions; embedding: they serve the search of documents.",
+        allowed="the name of a model, and chat or embedding",
+        example={"qwen3-embedding:0.6b": "embedding"},
+    )
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = setting(
         ("llama3.2:1b",),
         description="Models to install, by their names in Ollama's library; a new chat starts "
-        "with the first.",
+        "with the first that every user may use.",
         allowed="names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB",
         example=["llama3.2:1b"],
     )
-    context_length: Annotated[int, Field(ge=512, le=1048576)] | None = setting(
+    context_length: Annotated[Whole, Field(ge=512, le=1048576)] | None = setting(
         None,
         description="Tokens of a conversation that a model sees, the same for all models. "
         "Unset: it follows from the machine's size.",
@@ -152,7 +161,7 @@ class Settings(Section):
         allowed="a group of settings",
         example={"organization": "Company"},
     )
-    data_disk_gib: Annotated[int, Field(ge=4, le=4095)] = setting(
+    data_disk_gib: Annotated[Whole, Field(ge=4, le=4095)] = setting(
         64,
         description="Size of the data disk, which holds chats, models and images; it only grows.",
         allowed="4 to 4095 GiB",
@@ -221,6 +230,13 @@ class Settings(Section):
         allowed=f"at most {TAG_LIMIT} names of up to 512 characters with values of up to 256",
         example={"team": "research"},
     )
+    external_tags: tuple[TagName, ...] = setting(
+        (),
+        description="Names of tags that others set on the Azure resources, such as a company's "
+        "policy: `pulumi up` keeps these tags, and drift does not report them.",
+        allowed="names of tags, none of them in tags",
+        example=["CostCenter"],
+    )
     team_file: str | None = setting(
         None,
         description="A YAML file with more users, groups, presets, prompts, knowledge, banners and "
@@ -281,7 +297,8 @@ class Settings(Section):
     )
     default_model: str | None = setting(
         None,
-        description="What a new chat starts with. Unset: the first of models that chats.",
+        description="What a new chat starts with. Unset: the first of models that chats and that "
+        "every user may use.",
         allowed="one of models, or the id of a preset",
         example="llama3.2:1b",
     )
@@ -313,20 +330,26 @@ class Settings(Section):
     @property
     def chat_models(self) -> tuple[str, ...]:
         """The models that answer questions; embedding models only serve the search."""
-        return catalog.chat_models(self.models)
+        return tuple(name for name in self.models if self.kind_of(name) == "chat")
+
+    def kind_of(self, model: str) -> ModelKind:
+        """What a model is for: as the catalog has it, else as modelKinds does."""
+        known = catalog.models().get(model)
+        return known.kind if known else self.model_kinds.get(model, "chat")
 
     @property
     def new_chats_start_with(self) -> str:
         """The model, or the id of the preset, that a new chat starts with."""
         named = self.default_model
         if named is None:
-            return self.chat_models[0]
+            open_to_all = (name for name in self.chat_models if name not in self.model_access)
+            return next(open_to_all, self.chat_models[0])
         return named if any(preset.id == named for preset in self.presets) else model_id(named)
 
     @property
     def embedding_models(self) -> tuple[str, ...]:
         """The models that turn text into numbers for the search, and answer no questions."""
-        return tuple(name for name in self.models if name not in self.chat_models)
+        return tuple(name for name in self.models if self.kind_of(name) == "embedding")
 
     @property
     def embedding_model(self) -> str | None:
@@ -338,12 +361,12 @@ class Settings(Section):
     @property
     def web_access(self) -> bool:
         """Whether any user has a permission for which Open WebUI must reach the web."""
+        return any(self.grants(*permission) for permission in WEB_PERMISSIONS)
+
+    def grants(self, branch: str, name: str) -> bool:
+        """Whether any user has this permission of Open WebUI."""
         granted = [self.default_permissions, *(group.permissions for group in self.groups)]
-        return any(
-            permissions.get(branch, {}).get(name)
-            for permissions in granted
-            for branch, name in WEB_PERMISSIONS
-        )
+        return any(permissions.get(branch, {}).get(name) for permissions in granted)
 
     @property
     def public_name(self) -> str | None:

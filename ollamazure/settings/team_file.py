@@ -30,6 +30,8 @@ KEYS = ("users", "groups", "presets", "prompts", "knowledge", "banners", "modelA
 
 def within_project(path: str) -> Path | None:
     """The file or folder at a path relative to the project's folder; None if it is outside."""
+    if "\0" in path:  # no file has such a name
+        return None
     found = (PROJECT / path).resolve()
     return found if found.is_relative_to(PROJECT) else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -41,6 +42,8 @@ ACCOUNTS_OF_THE_MACHINE = _words(
 COMMON_NAME_LIMIT = 64
 # Open WebUI hashes passwords with bcrypt, which reads no further.
 PASSWORD_LIMIT_BYTES = 72
+_RELEASE = r"[0-9]+\.[0-9]+\.[0-9]+"
+_WHOLE = r"-?(0|[1-9][0-9]*)"
 # Azure's names for every address, in a security rule.
 EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
 # Prefix lengths of the widest ranges that one organisation can have, by IP version.
@@ -120,9 +123,15 @@ def model_id(value: str) -> str:
 
 def _model_name(value: str) -> str:
     part = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
-    if not re.fullmatch(rf"({part}(:\d+)?/)?({part}/)?{part}(:{part})?", value):
+    if not re.fullmatch(rf"({part}(:[0-9]+)?/)?({part}/)?{part}(:{part})?", value):
         raise refusal("it is not the name of a model in Ollama's library")
-    return model_id(value)
+    name = model_id(value)
+    # https://docs.ollama.com/cloud: such a name is of a model that Ollama's servers run.
+    if re.fullmatch(r"(.*-)?cloud", name.rpartition(":")[2].lower()):
+        raise refusal(
+            "Ollama's servers run it, not the machine, and no question leaves the machine"
+        )
+    return name
 
 
 def _domain(value: str) -> str:
@@ -141,7 +150,44 @@ def _domain(value: str) -> str:
     return name
 
 
+def _has_control_character(text: str) -> bool:
+    """Whether a text has a line break, NUL or another character that no keyboard types into a line.
+
+    Cc are control characters, Zl and Zp Unicode's own line breaks, Cs are halves of a character.
+    """
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
+def _one_line(value: str) -> str:
+    if _has_control_character(value):
+        raise refusal("it has a line break or another control character")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Text only in the usual form: Python also reads 6_4, +64 and digits of other scripts."""
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(_WHOLE, value)):
+        raise refusal("it is not a whole number")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    plain = rf"{_WHOLE}(\.[0-9]+)?"
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(plain, value)):
+        raise refusal("it is not a number")
+    return value
+
+
+def _country(value: str) -> str:
+    if value in catalog.countries():
+        return value
+    right = catalog.countries_instead().get(value)
+    raise refusal(f"ISO 3166 has no such country{hint(right)}", instead=right)
+
+
 def _password(value: SecretStr) -> SecretStr:
+    if _has_control_character(value.get_secret_value()):
+        raise refusal("it has a line break or another character that the sign-in page cannot take")
     length = len(value.get_secret_value().encode())
     if length < 12:
         raise refusal(f"it has {length} bytes, fewer than 12")
@@ -182,6 +228,9 @@ def _ollama_version(value: str) -> str:
     return value
 
 
+# Of the whole numbers that settings have; ge and le of a field limit them.
+Whole = Annotated[int, BeforeValidator(_whole)]
+
 # Azure
 Location = Annotated[
     str, BeforeValidator(_location), one_of(catalog.locations, "region of Azure's public cloud")
@@ -190,7 +239,7 @@ VmSizeName = Annotated[
     str, one_of(lambda: ("auto", *catalog.vm_sizes()), "size in ollamazure/catalog/vm_sizes.yaml")
 ]
 ImageVersion = Annotated[
-    str, matching(r"latest|\d+\.\d{8}\.\d+", "it is not a version of Debian's image")
+    str, matching(r"latest|[0-9]+\.[0-9]{8}\.[0-9]+", "it is not a version of Debian's image")
 ]
 DnsLabel = Annotated[
     str,
@@ -239,17 +288,25 @@ Registry = Annotated[
 ]
 
 # The certificate
-CountryCode = Annotated[str, matching(r"[A-Z]{2}", "it is not two capital letters")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
-LongLine = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
+CountryCode = Annotated[
+    str, matching(r"[A-Z]{2}", "it is not two capital letters"), AfterValidator(_country)
+]
+_OneLine = AfterValidator(_one_line)
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True), _OneLine
+]
+LongLine = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True), _OneLine
+]
 
 # Models and the chat
 ModelName = Annotated[str, AfterValidator(_model_name)]
-Gibibytes = Annotated[float, Field(gt=0, le=1024)]
-Duration = Annotated[str, matching(r"-1|\d+(ms|s|m|h)", "it is not a duration")]
+Gibibytes = Annotated[float, BeforeValidator(_decimal), Field(gt=0, le=1024)]
+Duration = Annotated[str, matching(r"-1|[0-9]+(ms|s|m|h)", "it is not a duration")]
 EmailAddress = Annotated[
     str,
     AfterValidator(str.lower),
+    _OneLine,
     matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{1,63}", "it is not an e-mail address"),
     Field(max_length=254),
 ]
@@ -257,16 +314,16 @@ Password = Annotated[SecretStr, AfterValidator(_password)]
 OllamaVersion = Annotated[
     str,
     BeforeValidator(_without_v),
-    matching(r"\d+\.\d+\.\d+(-rc\d+)?", "it is not a version of Ollama"),
+    matching(rf"{_RELEASE}(-rc[0-9]+)?", "it is not a version of Ollama"),
     AfterValidator(_ollama_version),
 ]
 WebuiVersion = Annotated[
     str,
     AfterValidator(lambda value: value if value.startswith("v") else f"v{value}"),
-    matching(r"v\d+\.\d+\.\d+", "it is not a version of Open WebUI"),
+    matching(rf"v{_RELEASE}", "it is not a version of Open WebUI"),
 ]
 NginxVersion = Annotated[
     str,
     BeforeValidator(_without_v),
-    matching(r"\d+\.\d+\.\d+", "it is not a version of Nginx"),
+    matching(_RELEASE, "it is not a version of Nginx"),
 ]

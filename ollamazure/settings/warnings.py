@@ -1,4 +1,4 @@
-"""Risks that valid settings have: an open port, deleted chats, unchecked names."""
+"""Risks that valid settings have: an open port, deleted chats, names without a check or effect."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import opens_to_everyone
+from ollamazure.settings.workspace import Permissions, membership
 
 
 def warnings_of(settings: Settings) -> list[str]:
     """The warnings about valid settings."""
-    return [*_open_to_everyone(settings), *_lost(settings), *_unchecked(settings)]
+    return [
+        *_open_to_everyone(settings),
+        *_lost(settings),
+        *_unchecked(settings),
+        *_perhaps_embeds(settings),
+        *_without_effect(settings),
+        *_without_default_model(settings),
+    ]
 
 
 def _open_to_everyone(settings: Settings) -> Iterator[str]:
@@ -32,6 +40,69 @@ def _lost(settings: Settings) -> Iterator[str]:
                 f"{NAMESPACE}:users has {user.email} with state: deleted, so `pulumi up` removes "
                 "the account and all of its chats for good. To keep them, set state: suspended."
             )
+
+
+def _perhaps_embeds(settings: Settings) -> Iterator[str]:
+    for name in settings.chat_models:
+        unknown = name not in catalog.models() and name not in settings.model_kinds
+        if unknown and "embed" in name.lower():
+            yield (
+                f"{name} is taken for a model that answers questions, because the catalog does not "
+                "know it. If it only serves the search of documents: "
+                f"{command(('modelKinds', name), 'embedding')}"
+            )
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Granted permissions for features that are off."""
+    granted = {
+        f"groups[{i}].permissions": each.permissions for i, each in enumerate(settings.groups)
+    }
+    known = catalog.webui_permissions()
+    for key, branches in {"defaultPermissions": settings.default_permissions, **granted}.items():
+        for name in _granted(branches):
+            grants = f"{NAMESPACE}:{key} grants {name}, which has no effect"
+            if switch := known.always_off.get(name):
+                yield f"{grants}: `pulumi up` turns {switch} of Open WebUI off each time."
+            elif switch := known.switches.get(name):
+                yield (
+                    f"{grants} until an administrator turns {switch} of Open WebUI on, in the "
+                    "chat's admin settings."
+                )
+
+
+def _without_default_model(settings: Settings) -> Iterator[str]:
+    """A model or preset that new chats start with, and that some users may not use."""
+    name = settings.new_chats_start_with
+    presets = {preset.id: preset for preset in settings.presets}
+    access = presets[name].access if name in presets else settings.model_access.get(name)
+    if access is None:
+        return
+    groups_of = membership(settings.users, settings.groups)
+    without = [
+        user.email
+        for user in settings.users
+        if user.role == "user" and user.state == "active"
+        if user.email not in access.users and not {*groups_of[user.email]} & {*access.groups}
+    ]
+    if settings.users and not without and not settings.sign_in:
+        return
+    who = ", ".join(without) or "users who are not declared"
+    open_to_all = [each for each in settings.chat_models if each not in settings.model_access]
+    fix = (
+        command(("defaultModel",), open_to_all[0])
+        if open_to_all
+        else "add a model without modelAccess to models"
+    )
+    yield (
+        f"New chats start with {name}, and its access leaves out some users: {who}. Their chats "
+        f"start without a model, or with another one. To change that: {fix}."
+    )
+
+
+def _granted(permissions: Permissions) -> Iterator[str]:
+    for branch, leaves in permissions.items():
+        yield from (f"{branch}.{leaf}" for leaf, granted in leaves.items() if granted)
 
 
 def _unchecked(settings: Settings) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.documents import FILE_LIMIT_MIB, KNOWLEDGE_LIMIT_MIB
+from ollamazure.settings.parameters import PARAMETERS, usual_form
 from ollamazure.settings.problems import did_you_mean, hint, refusal
 from ollamazure.settings.types import EmailAddress, Line, ModelName, matching
 
@@ -23,12 +24,6 @@ CHAT_ONLY = "chat-only"
 COMMANDS_OF_OPEN_WEBUI = frozenset(
     {"compact", "compare", "fork", "model", "settings", "status", "temporary"}
 )
-# The parameters that Open WebUI passes on to Ollama (utils/payload.py of 0.12.4).
-PARAMETERS = (
-    "format", "frequency_penalty", "keep_alive", "max_tokens", "min_p", "mirostat", "mirostat_eta",
-    "mirostat_tau", "num_keep", "presence_penalty", "repeat_last_n", "repeat_penalty", "seed",
-    "stop", "temperature", "think", "top_k", "top_p",
-)  # fmt: skip
 # Ollama loads a model again, for all users, when one of these changes.
 LOADED_WITH = ("num_batch", "num_ctx", "num_gpu", "num_thread", "use_mlock", "use_mmap")
 
@@ -53,20 +48,6 @@ def _parameter(value: str) -> str:
     return value
 
 
-def _parameter_value(value: Any) -> Any:
-    parts = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, bool | int | float | str) for part in parts):
-        raise refusal("it is not a number, a text, true or false, or a list of these")
-    return [*map(_number, value)] if isinstance(value, list) else _number(value)
-
-
-def _number(value: Any) -> Any:
-    """The number that a text is: `pulumi config set` stores fractions as text."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return float(value) if "." in value else int(value)
-    return value
-
-
 TeamAddress = Annotated[
     EmailAddress,
     matching(r"[a-z0-9._%+'-]+@[a-z0-9.-]+", "it has signs other than letters, digits and ._%+'-"),
@@ -80,7 +61,7 @@ PresetId = Annotated[
 ]
 PromptCommand = Annotated[str, AfterValidator(_command)]
 ParameterName = Annotated[str, AfterValidator(_parameter)]
-ParameterValue = Annotated[Any, AfterValidator(_parameter_value)]
+Parameters = Annotated[dict[ParameterName, Any], AfterValidator(usual_form)]
 Paragraph = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=32768)]
 Permissions = dict[str, dict[str, bool]]
@@ -205,10 +186,11 @@ class Preset(Section):
         allowed="up to 32768 characters",
         example="You are a kind and strict editor.",
     )
-    params: dict[ParameterName, ParameterValue] = setting(
+    params: Parameters = setting(
         {},
         description="Parameters of Ollama, by Open WebUI's names.",
-        allowed="values by name: " + ", ".join(PARAMETERS),
+        allowed="values by name: "
+        + ", ".join(f"{name} ({each.allowed})" for name, each in PARAMETERS.items()),
         example={"temperature": 0.3},
     )
     suggestions: tuple[Line, ...] = setting(
@@ -262,9 +244,10 @@ class KnowledgeBase(Section):
         example="How the chat is used.",
     )
     files: Annotated[tuple[str, ...], Field(min_length=1)] = setting(
-        description="Files, and folders with all files in them.",
-        allowed="paths within the project, relative to its folder, at most "
-        f"{FILE_LIMIT_MIB} MiB a file and {KNOWLEDGE_LIMIT_MIB} MiB together",
+        description="Files, and folders with all files in them; hidden ones are left out, and so "
+        "are repetitions of a text.",
+        allowed="paths within the project, relative to its folder, of texts, PDF and Word files, "
+        f"at most {FILE_LIMIT_MIB} MiB a file and {KNOWLEDGE_LIMIT_MIB} MiB together",
         example=["README.md"],
     )
     access: Access | None = _access()

@@ -13,6 +13,7 @@ from emulator import cli, scratch
 from emulator.azure.fabric import NullFabric
 from emulator.azure.service import Azure
 from emulator.instance import Instance
+from ollamazure.operate import drift
 from ollamazure.review import compare
 from tests.engine.stack import PROJECT, Stack, counted, names
 
@@ -91,6 +92,52 @@ def test_a_new_tag_touches_the_cloud_alone(stack: Stack) -> None:
     assert "vm" in names(steps, "update")
     assert {step.op for step in steps} == {"update"}
     assert {step.type.partition(":")[0] for step in steps} == {"azure-native"}
+
+
+def test_tags_of_others_are_kept_and_are_no_drift(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy of the company sets `costcenter`, whatever case the setting has."""
+    monkeypatch.setenv("OLLAMAZURE_PLAN", "1")
+    monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(stack.home))
+    azure = Azure(Instance.open(stack.home), NullFabric())
+
+    def tag_everything(value: str) -> None:
+        with azure.store.change() as state:
+            for body in state.resources.values():
+                if "project" in body.get("tags", {}):
+                    body["tags"] |= {"costcenter": value, "hand": "made"}
+
+    def tags(name: str) -> list[str | None]:
+        resources = azure.store.read().resources.values()
+        tagged = [body["tags"] for body in resources if "project" in body.get("tags", {})]
+        assert len(tagged) == 8
+        return list({each.get(name) for each in tagged})
+
+    stack.set("externalTags[0]", "CostCenter")
+    tag_everything("42")
+    stack.set("tags.team", "research")
+    stack.up()
+    assert (tags("costcenter"), tags("team"), tags("hand")) == (["42"], ["research"], [None])
+    assert stack.preview() == []
+
+    tag_everything("43")
+    differences = drift.compare_cloud("local", "bin/pulumi-local").differences
+    assert {each["what"] for each in differences} == {'tags.hand is "made" and not declared'}
+    stack.run("config", "rm", "--path", "ollamazure:tags.team")
+    stack.run("up", "--yes", "--skip-preview", "--refresh")
+    assert (tags("costcenter"), tags("team"), tags("hand")) == (["43"], [None], [None])
+    stack.run("config", "rm", "ollamazure:externalTags")
+    stack.up()
+    assert tags("costcenter") == [None]
+
+
+@pytest.mark.long
+def test_a_new_stack_previews_with_tags_of_others(tmp_path: Path) -> None:
+    """No resource exists yet of which the program could read them."""
+    stack = Stack(tmp_path / "emulator")
+    stack.set("externalTags[0]", "CostCenter")
+    assert set(counted(stack.preview())) == {"create"}
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import yaml
 
 from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
+from components.tags import Tags
 from ollamazure.azure.stack_file import StackFile
 from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
@@ -35,7 +36,7 @@ def chat(settings: Settings) -> Recorder:
 
     def program() -> None:
         plan = make_plan(settings)
-        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags={}))
+        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags=Tags({})))
 
     key = {
         "privateKeyOpenssh": "private",

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
+from components.tags import Tags
 from ollamazure.settings.load import SECRETS
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
@@ -25,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | None = None) -> Any:
     settings = Settings(ssh_clients=ssh_clients, dns_label=label)
-    return Network("network", NetworkArgs("chat", settings, tags={"team": "research"}))
+    return Network("network", NetworkArgs("chat", settings, tags=Tags({"team": "research"})))
 
 
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -63,6 +64,22 @@ def test_everyone_reaches_https_and_http_and_listed_clients_ssh(recorded: Record
     assert {(rule["access"], rule["direction"], rule["protocol"]) for rule in rules} == {
         ("Allow", "Inbound", "Tcp")
     }
+
+
+@pytest.mark.parametrize(
+    ("clients", "prefixes"),
+    [
+        (("203.0.113.7/32", "203.0.113.7/32", "203.0.113.0/24"), ["203.0.113.0/24"]),
+        (("203.0.113.7/32", "0.0.0.0/0", "198.51.100.0/24"), ["0.0.0.0/0"]),
+        # Neighbours do not overlap; a deployed rule keeps them and their order.
+        (("203.0.113.9/32", "203.0.113.8/32"), ["203.0.113.9/32", "203.0.113.8/32"]),
+    ],
+)
+def test_ranges_for_ssh_that_overlap_are_one_range(
+    clients: tuple[str, ...], prefixes: list[str]
+) -> None:
+    rules = record(lambda: network(clients), calls=CALLS).named("nsg").inputs["securityRules"]
+    assert [rule["sourceAddressPrefixes"] for rule in rules if rule["name"] == "ssh"] == [prefixes]
 
 
 def test_the_subnet_has_the_security_group_and_no_default_outbound_access(

@@ -111,6 +111,14 @@ def test_a_first_comment_is_posted_for_each_stack(comment: Run, github: GitHub) 
     ]
 
 
+def test_a_stack_may_have_any_allowed_name(comment: Run, github: GitHub) -> None:
+    names = ["Prod_EU", "dev", "eu.west"]
+    code, printed = comment({f"{name}.md": text_of(name) for name in names})
+
+    assert code == 0, printed
+    assert [body["body"] for _, _, body in github.sent()] == [text_of(name) for name in names]
+
+
 def test_a_later_comment_replaces_the_former(comment: Run, github: GitHub) -> None:
     github.list_of(
         "issues/7/comments?per_page=100",
@@ -152,7 +160,9 @@ def test_a_branch_may_have_any_name(comment: Run, github: GitHub) -> None:
     [
         {"dev.md": "no marker\n"},
         {"dev.md": text_of("prod")},
-        {"DEV.md": text_of("DEV")},
+        {"a b.md": text_of("a b")},
+        {"dev..md": text_of("dev.")},
+        {f"{'a' * 91}.md": text_of("a" * 91)},
         {"dev.sh": text_of("dev")},
         {"dev.md": text_of("dev"), "7": "8"},
     ],

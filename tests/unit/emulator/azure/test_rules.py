@@ -269,6 +269,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "The tag name 'a/b'",
     ),
     (
+        "tags-differ-in-case-only",
+        lambda c: c.change(DATA, "tags", {"Team": "a", "floor": "3", "team": "b"}),
+        "InvalidRequestContent",
+        "the tag names 'Team' and 'team' differ only in case",
+    ),
+    (
         "tag-value-length",
         lambda c: c.change(DATA, "tags", {"a": "b" * 257}),
         "InvalidTagValueLength",
@@ -474,6 +480,38 @@ RULES: list[tuple[str, Try, str, str]] = [
         ),
         "SecurityRuleInvalidAddressPrefix",
         "Value provided: Internet",
+    ),
+    (
+        "rule-prefixes-overlap",
+        lambda c: c.put(
+            NSG,
+            _rules(
+                rule(
+                    "a",
+                    100,
+                    sourceAddressPrefix=None,
+                    sourceAddressPrefixes=["10.0.0.0/16", "192.0.2.7", "10.0.8.27/32"],
+                )
+            ),
+        ),
+        "OverlappingSubnetsNotPermittedInSecurityRule",
+        "contains overlapping subnets [10.0.0.0/16, 10.0.8.27/32], which is not permitted",
+    ),
+    (
+        "rule-same-prefix-twice",
+        lambda c: c.put(
+            NSG,
+            _rules(
+                rule(
+                    "a",
+                    100,
+                    destinationAddressPrefix=None,
+                    destinationAddressPrefixes=["192.0.2.7", "192.0.2.7/32"],
+                )
+            ),
+        ),
+        "OverlappingSubnetsNotPermittedInSecurityRule",
+        "Security rule parameter DestinationAddressPrefix for rule",
     ),
     (
         "rule-side-missing",

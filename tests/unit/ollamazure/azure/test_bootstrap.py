@@ -7,6 +7,7 @@ needs a sign-in; the answers have the shapes of Azure's own.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -381,7 +382,7 @@ def test_the_next_steps_are_printed(bootstrapped: Run) -> None:
     assert f"--secrets-provider '{NAMES.secrets_provider}'" in printed
 
 
-@pytest.mark.parametrize("stack", ["dev", "production-of-a-team", "p"])
+@pytest.mark.parametrize("stack", ["dev", "production-of-a-team", "p", "eu.west", "Prod_EU"])
 def test_azure_accepts_the_names(stack: str) -> None:
     names = StateNames(SUBSCRIPTION, stack, "francecentral")
     assert names.account.isalnum()
@@ -389,6 +390,7 @@ def test_azure_accepts_the_names(stack: str) -> None:
     assert 3 <= len(names.account) <= 24
     assert 3 <= len(names.vault) <= 24
     assert names.account != NAMES.account or stack == "dev"
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{3,128}", each.name) for each in names.identities)
 
 
 def test_a_teardown_prints_and_deletes(run: Run, azure: Azure) -> None:

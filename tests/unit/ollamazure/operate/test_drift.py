@@ -66,6 +66,23 @@ def test_each_difference_in_azure_has_its_resource_and_property(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    "value", ['{"objectValue": ["CostCenter", "cost center"]}', '{"value": "costCENTER, cost"}']
+)
+def test_tags_of_others_are_no_drift(tmp_path: Path, value: str) -> None:
+    changed: tuple[str, ...] = ("tags.costcenter", "tags.team", "properties.tags.costcenter")
+    if "objectValue" in value:
+        changed = (*changed, 'tags["Cost Center"]')
+    steps = [step("update", "vm", {}, {}, *changed), step("update", "nic", {}, {}, changed[0])]
+    (tmp_path / "seen").write_text(json.dumps({"steps": steps, "changeSummary": {}}))
+    (tmp_path / "config").write_text(f'{{"ollamazure:externalTags": {value}}}')
+    command = pulumi(tmp_path, f"cd {tmp_path}; case $1 in config) cat config;; *) cat seen; esac")
+    assert drift.compare_cloud("dev", command).differences == [
+        {"resource": "vm", "what": "properties.tags.costcenter differs"},
+        {"resource": "vm", "what": "tags.team differs"},
+    ]
+
+
+@pytest.mark.parametrize(
     ("script", "error"),
     [
         (

@@ -44,6 +44,15 @@ def test_a_new_stack_file_creates_an_environment(tree: Path) -> None:
     assert text == "The stack file is new, so this creates an environment."
 
 
+def test_a_comment_names_the_stack_files_that_are_not_previewed(tree: Path) -> None:
+    (tree / "Pulumi.prod..yaml").write_text("config: {}\n")
+    (tree / "Pulumi.<img src=x>.yaml").write_text("config: {}\n")
+    report = compare.compare_with_base("dev", tree, "main")
+    assert "`Pulumi.prod..yaml` is not previewed" in report.markdown
+    assert "`Pulumi.<img src=x>.yaml` is not previewed" in report.markdown
+    assert "cannot have this name:** it is not letters, digits" in report.markdown
+
+
 def test_a_stack_without_a_file_is_an_error(tree: Path) -> None:
     report = compare.compare_with_base("nowhere", tree, "main")
     assert report.code == 2

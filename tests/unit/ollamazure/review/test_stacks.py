@@ -45,7 +45,11 @@ def write(folder: Path, name: str, text: str = "changed\n") -> None:
         ("Pulumi.dev.yaml", ["dev"]),
         ("Pulumi.local.yaml", []),
         ("Pulumi.new.yaml", ["new"]),
+        ("Pulumi.Prod_EU.yaml", ["Prod_EU"]),
+        ("Pulumi.eu.west.yaml", ["eu.west"]),
         ("Pulumi.<img src=x>.yaml", ["dev", "prod"]),
+        ("Pulumi.prod..yaml", ["dev", "prod"]),
+        ("Pulumi.d/x.yaml", ["dev", "prod"]),
         ("__main__.py", ["dev", "prod"]),
         ("Pulumi.yaml", ["dev", "prod"]),
         ("components/network.py", ["dev", "prod"]),
@@ -94,6 +98,19 @@ def test_a_named_file_touches_only_the_stack_that_names_it(
     text.parent.mkdir(parents=True, exist_ok=True)
     text.write_text((text.read_text() if text.exists() else "") + "# changed\n")
     assert stacks.find_touched("main", tree) == touched
+
+
+def test_changed_files_of_stacks_that_cannot_have_their_name(tree: Path) -> None:
+    run(tree, "checkout", "--quiet", "main")
+    write(tree, "Pulumi.old..yaml")
+    commit(tree)
+    run(tree, "checkout", "--quiet", "-B", "change")
+    for name in ("Pulumi.prod..yaml", "Pulumi.<img src=x>.yaml", "Pulumi.new.yaml"):
+        write(tree, name)
+    commit(tree)
+    refused = stacks.find_refused(stacks.find_merge_base("main", tree), tree)
+    assert refused.keys() == {"Pulumi.prod..yaml", "Pulumi.<img src=x>.yaml"}
+    assert stacks.list_stacks(tree) == {"dev", "local", "prod", "new"}
 
 
 def test_nothing_changed_touches_nothing(tree: Path) -> None:

@@ -202,6 +202,20 @@ def test_settings_come_from_pulumis_configuration(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("configured")
+def test_the_stacks_name_is_one_of_the_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "prod.eu.")
+    set_all_config(
+        {"ollamazure:sshClients": '["203.0.113.7"]', "ollamazure:dataDiskGiB": "two"}, []
+    )
+    with pytest.raises(SettingsError) as error:
+        load(pulumi.Config("ollamazure"))
+    name, size = error.value.problems
+    assert str(name).startswith('The stack\'s name = "prod.eu." is not allowed: it is not letters')
+    assert name.fix == "pulumi stack rename prod-eu"
+    assert size.where == "ollamazure:dataDiskGiB"
+
+
+@pytest.mark.usefixtures("configured")
 def test_a_password_in_plain_text_is_refused() -> None:
     set_all_config(
         {

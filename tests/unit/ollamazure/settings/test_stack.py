@@ -117,6 +117,18 @@ def test_the_chats_address_has_the_best_name_that_is_set() -> None:
 def test_embedding_models_are_not_chat_models() -> None:
     settings = settings_of(models='["nomic-embed-text", "llama3.2:1b"]')
     assert settings.chat_models == ("llama3.2:1b",)
+    assert settings.embedding_model == "nomic-embed-text:latest"
+
+
+def test_the_settings_say_what_an_unknown_model_is_for() -> None:
+    given = {
+        "models": '["qwen3-embedding:0.6b", "our-own:7b"]',
+        "modelMemoryGiB": '{"qwen3-embedding:0.6b": 1, "our-own:7b": 5}',
+    }
+    assert settings_of(**given).embedding_models == ()
+    settings = settings_of(**given, modelKinds='{"qwen3-embedding:0.6b": "embedding"}')
+    assert settings.chat_models == ("our-own:7b",)
+    assert settings.embedding_model == "qwen3-embedding:0.6b"
 
 
 def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Any]:
@@ -172,7 +184,7 @@ def test_an_entry_takes_its_usual_form() -> None:
     (user,), (preset,), (prompt,) = settings.users, settings.presets, settings.prompts
     assert (user.email, user.role, user.state) == ("alice@example.com", "user", "active")
     assert (preset.base_model, preset.access) == ("mistral:latest", None)
-    assert preset.params == {"temperature": 0.3, "seed": 7, "stop": [1]}
+    assert preset.params == {"temperature": 0.3, "seed": 7, "stop": ["1"]}
     assert prompt.command == "sum"
     assert settings.new_chats_start_with == "coach"
     assert settings_of(models='["mistral"]', defaultModel="mistral").new_chats_start_with == (

@@ -191,3 +191,21 @@ def test_a_link_to_a_file_outside_the_project_is_refused(project: Path) -> None:
     (project / "key").symlink_to("/etc/hostname")
     text = "knowledge: [{name: Handbook, files: [key]}]\n"
     assert "it is outside the project" in problems(project, text)
+
+
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [
+        ("/etc/hostname", "its file link.md is a link to a file outside the project"),
+        ("../.git/config", "its file link.md is a link to a hidden file"),
+    ],
+)
+def test_a_link_in_a_folder_leads_to_no_file_that_cannot_be_named(
+    project: Path, target: str, fault: str
+) -> None:
+    for folder in ("docs", ".git"):
+        (project / folder).mkdir()
+    (project / ".git" / "config").write_text("secret")
+    (project / "docs" / "link.md").symlink_to(target)
+    text = "knowledge: [{name: Handbook, files: [docs]}]\n"
+    assert fault in problems(project, text)

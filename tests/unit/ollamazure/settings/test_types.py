@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
+from ollamazure import catalog
+from ollamazure.settings.load import parse
+from ollamazure.settings.problems import SettingsError
 from ollamazure.settings.types import opens_to_everyone
 
 
@@ -24,3 +30,56 @@ def test_a_range_wider_than_any_organisations_is_open_to_everyone(prefix: str) -
 )
 def test_a_range_of_one_organisation_is_not_open_to_everyone(prefix: str) -> None:
     assert not opens_to_everyone(prefix)
+
+
+NUMBERS = {
+    "dataDiskGiB": "{}",
+    "contextLength": "{}",
+    "certificate": '{{"validityDays": {}}}',
+    "tuning": '{{"promptCacheMiB": {}}}',
+    "modelMemoryGiB": '{{"my-model:7b": {}}}',
+}
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize(
+    "number", ["6_40", "1e3", " 640", "640 ", "+640", "0640", "٦٤٠", "0x40", "six", "640,5", True]
+)
+def test_a_number_in_another_form_is_refused(key: str, number: str | bool) -> None:
+    text = str(number) if key in ("dataDiskGiB", "contextLength") else json.dumps(number)
+    with pytest.raises(SettingsError) as error:
+        parse({"sshClients": "203.0.113.7", key: NUMBERS[key].format(text)})
+    (problem,) = error.value.problems
+    assert "number." in problem.what
+    assert problem.where.startswith(f"ollamazure:{key}")
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("number", ["640", '"640"', "640.0"])
+def test_a_number_in_its_usual_form_may_be_text(key: str, number: str) -> None:
+    if key in ("dataDiskGiB", "contextLength"):
+        number = "640"
+    parse({"sshClients": "203.0.113.7", key: NUMBERS[key].format(number)})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tuning", '{"keepAlive": "٦٤m"}'),
+        ("imageVersion", "0.٢٠٢٦٠٩١٤.2601"),
+        ("ollamaVersion", "0.٣٤.0"),
+        ("webuiVersion", "v0.١٢.4"),
+        ("nginxVersion", "1.٣٠.0"),
+        ("models", '["qwen3:0.6b", "a.example.com:٨٠/b/c"]'),
+    ],
+)
+def test_digits_of_other_scripts_are_refused(key: str, value: str) -> None:
+    with pytest.raises(SettingsError):
+        parse({"sshClients": "203.0.113.7", key: value})
+
+
+def test_the_countries_are_those_of_iso_3166() -> None:
+    codes = catalog.countries()
+    assert len(codes) == 250 and all(re.fullmatch("[A-Z]{2}", code) for code in codes)
+    instead = catalog.countries_instead()
+    assert {*instead.values()} <= codes and not codes & {*instead}

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from components.open_webui import declaration
+from ollamazure import catalog
 from ollamazure.settings.load import parse
+from ollamazure.settings.stack import Settings
 from ollamazure.settings.warnings import warnings_of
+from ollamazure.sizing.plan import make_plan
+
+
+def settings_of(**given: str) -> Settings:
+    return parse({"sshClients": '["203.0.113.7"]', **given})
 
 
 def warnings(**given: str) -> list[str]:
-    return warnings_of(parse({"sshClients": '["203.0.113.7"]', **given}))
+    return warnings_of(settings_of(**given))
 
 
 @pytest.mark.parametrize("clients", ["0.0.0.0/0", "203.0.113.7,0.0.0.0/1", "128.0.0.0/1"])
@@ -27,6 +37,101 @@ def test_chats_that_will_be_deleted() -> None:
     assert warnings(users=bob.replace("deleted", "suspended")) == []
 
 
+def test_a_model_whose_name_says_that_it_embeds() -> None:
+    given = {
+        "models": '["llama3.2:1b", "qwen3-embedding:0.6b"]',
+        "modelMemoryGiB": '{"qwen3-embedding:0.6b": 1}',
+    }
+    (warning,) = warnings(**given)
+    fix = """pulumi config set --path 'ollamazure:modelKinds["qwen3-embedding:0.6b"]' embedding"""
+    assert fix in warning
+    assert warnings(**given, modelKinds='{"qwen3-embedding:0.6b": "chat"}') == []
+
+
 def test_permissions_of_another_version_are_not_checked() -> None:
     (warning,) = warnings(defaultPermissions='{"chat": {"dream": true}}', webuiVersion="v0.13.0")
     assert "were not checked" in warning and "v0.13.0" in warning
+
+
+def test_permissions_for_features_that_are_off() -> None:
+    features = {"code_interpreter": True, "notes": True, "web_search": False}
+    groups = [
+        {"name": "sales", "permissions": {"chat": {"file_upload": True}}},
+        {"name": "research", "permissions": {"features": features}},
+    ]
+    (always,) = warnings(groups=json.dumps(groups))
+    assert always.startswith(
+        "ollamazure:groups[1].permissions grants features.code_interpreter, which has no effect: "
+    )
+    assert "`pulumi up` turns code_interpreter.enable" in always
+    at_first = {"api_keys", "direct_tool_servers", "image_generation", "web_search"}
+    found = warnings(defaultPermissions=json.dumps({"features": dict.fromkeys(at_first, True)}))
+    assert {one for name in at_first for one in found if f"grants features.{name}," in one} == {
+        *found
+    }
+    assert len(found) == 4 and all("until an administrator turns " in one for one in found)
+
+
+def test_features_that_the_program_turns_off_are_those_of_the_catalog() -> None:
+    settings = settings_of()
+    config = declaration(settings, make_plan(settings), "https://chat.example.com")["config"]
+    known = catalog.webui_permissions()
+    assert all(config[switch] is False for switch in known.always_off.values())
+    assert not {*known.switches.values()} & {*config}
+    names = {f"{branch}.{leaf}" for branch in known.defaults for leaf in known.defaults[branch]}
+    assert {*known.switches, *known.always_off} <= names
+
+
+FEW = {"groups": ["research"]}
+TEAM = {
+    "models": "llama3.2:1b, qwen3:0.6b",
+    "groups": '[{"name": "research"}]',
+    "users": json.dumps(
+        [
+            {"email": "alice@example.com", "name": "Alice", "groups": ["research"]},
+            {"email": "bob@example.com", "name": "Bob"},
+            {"email": "carol@example.com", "name": "Carol", "role": "admin"},
+            {"email": "dave@example.com", "name": "Dave", "state": "suspended"},
+        ]
+    ),
+}
+
+
+def test_new_chats_start_with_a_model_that_every_user_may_use() -> None:
+    team = {**TEAM, "modelAccess": json.dumps({"llama3.2:1b": FEW})}
+    assert settings_of(**team).new_chats_start_with == "qwen3:0.6b"
+    assert warnings(**team) == []
+    assert settings_of(models=TEAM["models"]).new_chats_start_with == "llama3.2:1b"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"defaultModel": "llama3.2:1b", "modelAccess": json.dumps({"llama3.2:1b": FEW})},
+        {
+            "defaultModel": "coach",
+            "presets": json.dumps(
+                [{"id": "coach", "name": "C", "baseModel": "llama3.2:1b", "access": FEW}]
+            ),
+        },
+        {"modelAccess": json.dumps({"llama3.2:1b": FEW, "qwen3:0.6b": FEW})},
+    ],
+)
+def test_a_default_model_that_some_users_may_not_use(given: dict[str, str]) -> None:
+    (warning,) = warnings(**TEAM, **given)
+    assert "leaves out some users: bob@example.com." in warning
+    fix = "add a model without modelAccess to models"
+    if "defaultModel" in given:
+        first = "llama3.2:1b" if "presets" in given else "qwen3:0.6b"
+        fix = f"pulumi config set ollamazure:defaultModel {first}"
+    assert warning.endswith(f"To change that: {fix}.")
+
+
+def test_a_default_model_for_all_declared_users() -> None:
+    both = {"groups": ["research"], "users": ["bob@example.com"]}
+    given = {"defaultModel": "llama3.2:1b", "modelAccess": json.dumps({"llama3.2:1b": both})}
+    assert warnings(**TEAM, **given) == []
+    (warning,) = warnings(
+        **{**TEAM, **given, "users": "[]", "modelAccess": json.dumps({"llama3.2:1b": FEW})}
+    )
+    assert "users who are not declared" in warning
