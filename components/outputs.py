@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pulumi
@@ -48,8 +48,8 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     }
 
 
-def former_size() -> VmSize | None:
-    """The machine's size after the last `pulumi up`; None before the first.
+def former_outputs() -> Mapping[str, Any]:
+    """The outputs of the last `pulumi up`, secrets in plain text; empty before the first.
 
     The engine reads the stack's own outputs from the backend that is in use. A StackReference could
     do it too, but it would be in every preview and copy all outputs, also secrets, into the state.
@@ -59,9 +59,20 @@ def former_size() -> VmSize | None:
     try:
         read = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
     except Exception as error:  # the SDK raises nothing narrower
-        pulumi.log.debug(f"The former size is not known: {error}")
-        return None
-    return catalog.vm_sizes().get(read.value["outputs"].get("vmSize"))
+        pulumi.log.debug(f"The former outputs are not known: {error}")
+        return {}
+    outputs: Mapping[str, Any] = read.value["outputs"]
+    return outputs
+
+
+def size_in(outputs: Mapping[str, Any]) -> VmSize | None:
+    """The machine's size; None if it is unknown."""
+    return catalog.vm_sizes().get(outputs.get("vmSize", ""))
+
+
+def users_in(outputs: Mapping[str, Any]) -> Collection[str]:
+    """The e-mails of the declared users."""
+    return list(outputs.get("initialPasswords") or {})
 
 
 def cost_in_numbers(cost: MonthlyCost) -> dict[str, Any]:

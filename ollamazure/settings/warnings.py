@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import opens_to_everyone
 from ollamazure.settings.workspace import Permissions, membership
+
+MOST_NAMES = 20
 
 
 def warnings_of(settings: Settings) -> list[str]:
@@ -21,6 +23,36 @@ def warnings_of(settings: Settings) -> list[str]:
         *_without_effect(settings),
         *_without_default_model(settings),
     ]
+
+
+def removed_users_warning(former: Collection[str], settings: Settings) -> str | None:
+    """The warning about users who leave the settings; None if no user does.
+
+    Args:
+        former: e-mails of the users that the settings had at the last `pulumi up`.
+        settings: the present ones.
+    """
+    declared = {settings.admin_email, *(user.email for user in settings.users)}
+    removed = sorted({*former} - declared)
+    if not removed:
+        return None
+    names = ", ".join(removed[:MOST_NAMES])
+    more = f" and {len(removed) - MOST_NAMES} more" if len(removed) > MOST_NAMES else ""
+    stay = "To let them stay, keep them in users"
+    if settings.sign_in and settings.sign_in.merge_by_email:
+        stay += ": with single sign-on each of them gets the same account, with its chats."
+    elif settings.sign_in:
+        merge = command(("signIn", "mergeByEmail"), "true")
+        stay += (
+            f", and if your provider verifies e-mails: {merge}. Then each of them gets the same "
+            "account with single sign-on, with its chats."
+        )
+    else:
+        stay += "."
+    return (
+        f"{NAMESPACE}:users no longer has {names}{more}: `pulumi up` suspends these accounts, so "
+        f"they cannot sign in, with single sign-on neither. Their chats are kept. {stay}"
+    )
 
 
 def _open_to_everyone(settings: Settings) -> Iterator[str]:

@@ -119,3 +119,10 @@ def test_the_example_previews(tmp_path: Path) -> None:
     stack.set("teamFile", "docs/how-to/team.yaml")
     created = names(stack.preview(), "create")
     assert {"user-alice@example.com", "preset-house-rules", "knowledge-House-rules"} <= created
+
+
+def test_users_who_leave_the_settings_are_named(stack: Stack) -> None:
+    assert "users no longer has" not in stack.run("preview")
+    declare(stack, users=[ALICE])
+    shown = stack.run("preview")
+    assert "users no longer has bob@example.com: `pulumi up` suspends these accounts" in shown

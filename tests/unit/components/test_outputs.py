@@ -41,4 +41,5 @@ def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatc
         raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
 
     monkeypatch.setattr(outputs, "invoke", cut_off)
-    assert outputs.former_size() is None
+    former = outputs.former_outputs()
+    assert (outputs.size_in(former), outputs.users_in(former)) == (None, [])

@@ -69,9 +69,9 @@ def test_each_difference_in_azure_has_its_resource_and_property(tmp_path: Path) 
     "value", ['{"objectValue": ["CostCenter", "cost center"]}', '{"value": "costCENTER, cost"}']
 )
 def test_tags_of_others_are_no_drift(tmp_path: Path, value: str) -> None:
-    changed: tuple[str, ...] = ("tags.costcenter", "tags.team", "properties.tags.costcenter")
+    changed = ["tags.costcenter", "tags.team", "properties.tags.costcenter"]
     if "objectValue" in value:
-        changed = (*changed, 'tags["Cost Center"]')
+        changed.append('tags["Cost Center"]')
     steps = [step("update", "vm", {}, {}, *changed), step("update", "nic", {}, {}, changed[0])]
     (tmp_path / "seen").write_text(json.dumps({"steps": steps, "changeSummary": {}}))
     (tmp_path / "config").write_text(f'{{"ollamazure:externalTags": {value}}}')

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from components.open_webui import declaration
 from ollamazure import catalog
 from ollamazure.settings.load import parse
+from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.warnings import warnings_of
+from ollamazure.settings.warnings import removed_users_warning, warnings_of
+from ollamazure.settings.workspace import User
 from ollamazure.sizing.plan import make_plan
 
 
@@ -135,3 +138,38 @@ def test_a_default_model_for_all_declared_users() -> None:
         **{**TEAM, **given, "users": "[]", "modelAccess": json.dumps({"llama3.2:1b": FEW})}
     )
     assert "users who are not declared" in warning
+
+
+SIGN_IN = {"clientId": "c", "issuer": "https://a.example.com", "allowedDomains": ["example.com"]}
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "stay"),
+    [
+        (None, "To let them stay, keep them in users."),
+        (
+            SIGN_IN,
+            "keep them in users, and if your provider verifies e-mails: pulumi config set --path "
+            "ollamazure:signIn.mergeByEmail true. Then each of them gets the same account",
+        ),
+        (
+            {**SIGN_IN, "mergeByEmail": True},
+            "keep them in users: with single sign-on each of them gets the same account",
+        ),
+    ],
+)
+def test_users_who_leave_the_settings(sign_in: dict[str, Any] | None, stay: str) -> None:
+    settings = Settings(
+        ssh_clients=("203.0.113.7",),
+        admin_email="carol@example.com",
+        users=(User(email="dave@example.com", name="Dave"),),
+        sign_in=SignIn.model_validate(sign_in) if sign_in else None,
+    )
+    former = ["bob@example.com", "carol@example.com", "dave@example.com", "alice@example.com"]
+    warning = str(removed_users_warning(former, settings))
+    assert "users no longer has alice@example.com, bob@example.com: `pulumi up` suspends" in warning
+    assert "Their chats are kept" in warning and stay in warning
+    assert "carol" not in warning  # the administrator stays
+    assert removed_users_warning(former[1:3], settings) is None
+    many = str(removed_users_warning([f"{n}@example.com" for n in range(25)], settings))
+    assert "and 5 more: " in many
