@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter
 
-from ollamazure.settings.types import opens_to_everyone
+from ollamazure.settings.types import WebOrigin, opens_to_everyone
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,19 @@ def test_a_range_wider_than_any_organisations_is_open_to_everyone(prefix: str) -
 )
 def test_a_range_of_one_organisation_is_not_open_to_everyone(prefix: str) -> None:
     assert not opens_to_everyone(prefix)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://teams.microsoft.com", "https://teams.microsoft.com"),
+        (" https://Portal.Example.com/ ", "https://portal.example.com"),
+        ("https://portal.example.com:443", "https://portal.example.com"),
+        ("https://portal.example.com:8443", "https://portal.example.com:8443"),
+        ("https://*.cloud.microsoft", "https://*.cloud.microsoft"),
+        ("https://10.0.0.4", "https://10.0.0.4"),
+        ("https://intranet", "https://intranet"),
+    ],
+)
+def test_an_origin_as_browsers_compare_it(given: str, origin: str) -> None:
+    assert TypeAdapter(WebOrigin).validate_python(given) == origin

@@ -30,3 +30,19 @@ def test_chats_that_will_be_deleted() -> None:
 def test_permissions_of_another_version_are_not_checked() -> None:
     (warning,) = warnings(defaultPermissions='{"chat": {"dream": true}}', webuiVersion="v0.13.0")
     assert "were not checked" in warning and "v0.13.0" in warning
+
+
+def test_sites_that_show_the_chat_in_a_frame() -> None:
+    (warning,) = warnings(frameOrigins='["https://portal.example.com"]')
+    assert "https://portal.example.com show the chat in a frame" in warning
+    assert "mislead a user" in warning
+
+
+def test_speech_that_is_granted_while_the_microphone_is_off() -> None:
+    for granted in (
+        {"defaultPermissions": '{"chat": {"stt": true}}'},
+        {"groups": '[{"name": "speakers", "permissions": {"chat": {"stt": true}}}]'},
+    ):
+        (warning,) = warnings(**granted)
+        assert "pulumi config set ollamazure:microphone true" in warning
+        assert warnings(**granted, microphone="true") == []
