@@ -32,12 +32,13 @@ async function signIn(request) {
         method: "POST",
         body: JSON.stringify(attempt.form),
     });
-    ngx.shared.signing_in.incr(counter, -1, 0);
     if (reply.status === 200) {
         ngx.shared.signed_in.set(pair, 1);
     } else if (reply.status === 400 || reply.status === 401) {
         ngx.shared.wrong_passwords.incr(counter, 1, 0);
     }
+    // Only now: other workers must not start an attempt between the two.
+    ngx.shared.signing_in.incr(counter, -1, 0);
     pass(request, reply);
 }
 

@@ -141,7 +141,10 @@ def site(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
         do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  names of http.server
 
         def sign_in(self, body: bytes) -> None:
-            right = json.loads(body)["password"] == "right"
+            password = json.loads(body)["password"]
+            if password == "slow":
+                release.wait(30)
+            right = password == "right"
             data = json.dumps({"token": "t"} if right else {"detail": "Wrong."}).encode()
             self.send_response(200 if right else 400)
             if right:
@@ -511,12 +514,13 @@ def test_many_guesses_at_once_are_not_more_guesses(site: Site) -> None:
 
 
 def test_a_client_that_does_not_wait_for_the_answer_is_counted(site: Site) -> None:
-    body = b'{"email": "alice@example.com", "password": "a"}'
+    body = b'{"email": "alice@example.com", "password": "slow"}'
     for number in range(1, STRANGERS + 1):
         wire = site.connect()
         wire.request("POST", SIGN_IN, body)
         wait_until(lambda number=number: len(site.reached) == number)  # type: ignore[misc]
         wire.close()
+    site.release.set()
     assert site.sign_in("alice@example.com", "b") == 429
 
 
