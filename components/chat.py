@@ -120,6 +120,9 @@ class Chat(pulumi.ComponentResource):
                 server_name=host,
                 certificate=self.certificate.certificate,
                 private_key=self.certificate.private_key,
+                azure_name=settings.azure_name if settings.domain else None,
+                microphone=settings.microphone,
+                frame_origins=settings.frame_origins,
             ),
             _renamed(child, "proxy", "Proxy"),
         )

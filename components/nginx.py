@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -12,6 +13,14 @@ from components.remote_command import TOOLS, File, RemoteCommand, Target, digest
 
 CERTIFICATE = "/etc/nginx/cert/server.pem"
 CONFIGURE = f"{TOOLS}/configure-nginx"
+# What nginx.conf uses: pages and scripts.
+NGINX_FILES = (
+    "/etc/nginx/preparing.html",
+    "/etc/nginx/failed.html",
+    "/etc/nginx/permissions.js",
+    "/etc/nginx/sign_in.js",
+    "/etc/nginx/unanswered.js",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,9 @@ class NginxArgs:
         target: the machine.
         image: full reference, for example `docker.io/library/nginx:1.30.3`.
         server_name: the address or domain in the URL.
+        azure_name: another name that leads to `server_name`.
+        microphone: whether pages may use the microphone.
+        frame_origins: sites that may show the chat in a frame, `https://…`.
         certificate: PEM.
         private_key: PEM, secret.
     """
@@ -31,6 +43,9 @@ class NginxArgs:
     server_name: pulumi.Input[str]
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
+    azure_name: str | None = None
+    microphone: bool = False
+    frame_origins: Sequence[str] = ()
 
 
 class Nginx(pulumi.ComponentResource):
@@ -74,13 +89,15 @@ class Nginx(pulumi.ComponentResource):
             files=[
                 File(CONFIGURE, "0755"),
                 File(f"{TOOLS}/check_certificate.py", "0755"),
-                File("/etc/nginx/preparing.html"),
-                File("/etc/nginx/permissions.js"),
+                *(File(path) for path in NGINX_FILES),
                 File(
                     "/etc/nginx/nginx.conf",
                     suffix=".next",
                     values={
                         "server_name": args.server_name,
+                        "azure_name": args.azure_name,
+                        "microphone": args.microphone,
+                        "frame_origins": args.frame_origins,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
                     },
                 ),

@@ -34,6 +34,10 @@ FIX = "`journalctl --unit open-webui` on the machine has details; `pulumi up` tr
 DECLARED = "/etc/ollamazure/open-webui.json"
 # The model that the official image contains (its Dockerfile, USE_EMBEDDING_MODEL).
 IMAGES_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+START_FILES = (
+    File(f"{TOOLS}/start-open-webui", "0755"),
+    File("/etc/ollamazure/open-webui/sitecustomize.py"),
+)
 SIGN_IN = "/etc/ollamazure/sign-in.env"
 SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  a path
 
@@ -87,7 +91,7 @@ class OpenWebui(pulumi.ComponentResource):
     def _service(self, args: OpenWebuiArgs) -> RemoteCommand:
         settings = args.settings
         files = [
-            File(f"{TOOLS}/start-open-webui", "0755"),
+            *START_FILES,
             File(
                 "/etc/containers/systemd/open-webui.container",
                 values={
@@ -127,7 +131,7 @@ class OpenWebui(pulumi.ComponentResource):
             purpose="store the secret of the sign-in",
             script=f"{TOOLS}/start-open-webui",
             files=[
-                File(f"{TOOLS}/start-open-webui", "0755"),
+                *START_FILES,
                 File(SIGN_IN_SECRET, "0600", key="line"),
             ],
             secrets={"line": line},
@@ -213,7 +217,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             **({"ui.default_user_role": sign_in.role_of_new_accounts} if sign_in else {}),
             **({"ui.banners": [*map(banner, settings.banners)]} if settings.banners else {}),
             **(
-                {"user.permissions": permissions(settings.default_permissions)}
+                {"user.permissions": permissions(settings.default_permissions, settings.microphone)}
                 if settings.default_permissions
                 else {}
             ),
@@ -223,7 +227,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "rag.bypass_embedding_and_retrieval": True,
             # The browser turns speech into text, rather than a second model on the machine.
             "audio.stt.engine": "web",
-            "user.permissions": permissions({}),
+            "user.permissions": permissions({}, settings.microphone),
         },
     }
 
@@ -255,8 +259,9 @@ def banner(declared: Banner) -> dict[str, Any]:
     return {**shape, "id": hashlib.sha256(text.encode()).hexdigest()[:16], "timestamp": 0}
 
 
-def permissions(declared: Permissions) -> Permissions:
+def permissions(declared: Permissions, microphone: bool) -> Permissions:
     """What every user may do: what is declared, and the catalog's defaults for the rest."""
-    defaults = catalog.webui_permissions().defaults
+    defaults = dict(catalog.webui_permissions().defaults)
+    defaults["chat"] = {**defaults["chat"], "stt": microphone}
     branches = {**defaults, **declared}
     return {name: {**defaults.get(name, {}), **declared.get(name, {})} for name in branches}

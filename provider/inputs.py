@@ -232,6 +232,10 @@ class ChatInputs(TypedDict):
     """Texts that users insert with a slash and a word. Allowed: a list of prompts, each command once; for example [{"command": "shorten", "title": "Shorten", "content": "Say it in one sentence:"}]."""
     banners: NotRequired[list[BannerInput]]
     """Lines at the top of every page. Unset: the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
+    microphone: NotRequired[bool]
+    """Whether users may speak to the chat. Their browser turns speech into text: Chrome and Edge send the recording to Google and Microsoft. Allowed: true or false; for example true."""
+    frameOrigins: NotRequired[list[str]]
+    """Sites that may show the chat in a frame of their pages, such as a tab of Teams or a portal. Allowed: a list of https:// origins, without a path; https://*.example.com is every name below example.com; for example ["https://portal.example.com"]."""
     defaultModel: NotRequired[str]
     """What a new chat starts with. Unset: the first of models that chats and that every user may use. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
     defaultPermissions: NotRequired[dict[str, dict[str, bool]]]

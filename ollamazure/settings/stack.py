@@ -33,6 +33,7 @@ from ollamazure.settings.types import (
     TagValue,
     UserName,
     VmSizeName,
+    WebOrigin,
     WebuiVersion,
     Whole,
     model_id,
@@ -295,6 +296,21 @@ class Settings(Section):
         allowed="a list of banners",
         example=[{"type": "info", "content": "Answers may be wrong."}],
     )
+    microphone: bool = setting(
+        False,
+        description="Whether users may speak to the chat. Their browser turns speech into text: "
+        "Chrome and Edge send the recording to Google and Microsoft.",
+        allowed="true or false",
+        example=True,
+    )
+    frame_origins: Annotated[tuple[WebOrigin, ...], Field(max_length=50)] = setting(
+        (),
+        description="Sites that may show the chat in a frame of their pages, such as a tab of "
+        "Teams or a portal.",
+        allowed="a list of https:// origins, without a path; https://*.example.com is every name "
+        "below example.com",
+        example=["https://portal.example.com"],
+    )
     default_model: str | None = setting(
         None,
         description="What a new chat starts with. Unset: the first of models that chats and that "
@@ -371,8 +387,11 @@ class Settings(Section):
     @property
     def public_name(self) -> str | None:
         """The name of the chat's address; None if it is a bare IP address."""
-        if self.domain:
-            return self.domain
+        return self.domain or self.azure_name
+
+    @property
+    def azure_name(self) -> str | None:
+        """The name that Azure gives to the chat's address, if there is a DNS label."""
         return azure_name(self.dns_label, self.location) if self.dns_label else None
 
     @property

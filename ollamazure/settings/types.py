@@ -44,6 +44,7 @@ COMMON_NAME_LIMIT = 64
 PASSWORD_LIMIT_BYTES = 72
 _RELEASE = r"[0-9]+\.[0-9]+\.[0-9]+"
 _WHOLE = r"-?(0|[1-9][0-9]*)"
+HIGHEST_PORT = 65535
 # Azure's names for every address, in a security rule.
 EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
 # Prefix lengths of the widest ranges that one organisation can have, by IP version.
@@ -231,6 +232,26 @@ def _ollama_version(value: str) -> str:
 # Of the whole numbers that settings have; ge and le of a field limit them.
 Whole = Annotated[int, BeforeValidator(_whole)]
 
+
+def _origin(value: str) -> str:
+    """The origin in lower case, without the slash that a copied address ends with."""
+    origin = value.strip().lower().removesuffix("/")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    match = re.fullmatch(
+        rf"https://(?P<wildcard>\*\.)?(?P<host>{label}(\.{label})*)(:(?P<port>\d{{1,5}}))?", origin
+    )
+    if not match:
+        reason = "it is not an https:// origin: https:// and a host name, without a path"
+        if origin in {"*", "https://*", "https://*.*"}:
+            reason = "every site could show the chat in a frame; name the sites"
+        raise refusal(reason)
+    if match["wildcard"] and "." not in match["host"]:
+        raise refusal("it stands for every name below a top-level domain; name the site's domain")
+    if match["port"] and not 1 <= int(match["port"]) <= HIGHEST_PORT:
+        raise refusal(f"{match['port']} is not a port")
+    return origin.removesuffix(":443")
+
+
 # Azure
 Location = Annotated[
     str, BeforeValidator(_location), one_of(catalog.locations, "region of Azure's public cloud")
@@ -278,6 +299,7 @@ WebAddress = Annotated[
         "it is not an http:// or https:// address",
     ),
 ]
+WebOrigin = Annotated[str, AfterValidator(_origin)]
 Registry = Annotated[
     str,
     AfterValidator(lambda value: value.rstrip("/")),

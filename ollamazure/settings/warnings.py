@@ -22,6 +22,8 @@ def warnings_of(settings: Settings) -> list[str]:
         *_perhaps_embeds(settings),
         *_without_effect(settings),
         *_without_default_model(settings),
+        *_framed(settings),
+        *_silent(settings),
     ]
 
 
@@ -145,4 +147,23 @@ def _unchecked(settings: Settings) -> Iterator[str]:
             "The names of permissions were not checked: "
             f"ollamazure/catalog/open-webui-permissions.yaml has those of Open WebUI {version}, "
             f"and {NAMESPACE}:webuiVersion is {settings.webui_version}."
+        )
+
+
+def _framed(settings: Settings) -> Iterator[str]:
+    if settings.frame_origins:
+        yield (
+            f"{NAMESPACE}:frameOrigins lets {', '.join(settings.frame_origins)} show the chat in a "
+            "frame, and browsers then send the chat's cookies from every site. A page of these "
+            "sites can lay something over the chat and mislead a user who clicks. List only sites "
+            "that you trust; docs/how-to/show-the-chat-in-a-frame.md explains it."
+        )
+
+
+def _silent(settings: Settings) -> Iterator[str]:
+    granted = [settings.default_permissions, *(group.permissions for group in settings.groups)]
+    if not settings.microphone and any(each.get("chat", {}).get("stt") for each in granted):
+        yield (
+            "The permission chat.stt has no effect, because the microphone is off. To allow it: "
+            f"{command(('microphone',), 'true')}"
         )

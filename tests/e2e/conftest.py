@@ -53,7 +53,13 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                # A site of the internet may show an address of this machine in a frame.
+                "--disable-features=LocalNetworkAccessChecks",
+            ],
         )
         yield browser
         browser.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from tests.e2e.deployment import Deployment, wait_until
 
@@ -52,9 +54,36 @@ def test_the_settings_are_what_is_declared(deployment: Deployment) -> None:
 
 def test_nginx_knows_the_address_of_a_client(deployment: Deployment) -> None:
     with deployment.client() as client:
-        client.get("/?who-asks")
+        client.get("/who-asks")
     log = deployment.ssh("sudo journalctl --no-pager --output cat --unit nginx").output
-    assert re.search(r"^198\.51\.100\.1 .*who-asks", log, re.MULTILINE)
+    assert re.search(r"^198\.51\.100\.1 .*/who-asks", log, re.MULTILINE)
+
+
+def test_no_service_logs_a_question(deployment: Deployment) -> None:
+    question = f"question-{secrets.token_hex(8)}"
+    with deployment.client(deployment.token) as client:
+        for path in (
+            f"/?q={question}",
+            f"/api/v1/chats/search?text={question}",
+            f"/api/v1/users/search?query={question}",
+            f"/oauth/oidc/callback?code={question}",
+            "/the-last-request",
+        ):
+            client.get(path, headers={"Referer": f"{client.base_url}?q={question}"})
+    services = " ".join(f"--unit {name}" for name in SERVICES)
+    show = f"sudo journalctl --no-pager --output cat {services}"
+    wait_until(lambda: "/the-last-request" in deployment.ssh(show).output, "the last request")
+    assert question not in deployment.ssh(show).output
+
+
+def test_open_webui_does_not_limit_sign_ins(deployment: Deployment) -> None:
+    """By itself it would refuse the sixteenth to one account, even with the right password."""
+    assert [bool(deployment.sign_in()) for _ in range(17)] == [True] * 17
+
+
+def test_the_bare_name_of_another_site_gets_no_page(deployment: Deployment) -> None:
+    with deployment.client() as client:
+        assert client.get("/", headers={"Host": "elsewhere.example"}).status_code == 421
 
 
 @dataclass(frozen=True)
@@ -172,3 +201,47 @@ def test_a_connection_lost_half_way_is_made_good_by_the_next_run(deployment: Dep
     pool = deployment.ssh("sudo podman exec open-webui printenv DATABASE_POOL_SIZE").output
     assert pool.strip() == "9"
     assert deployment.ask("Hello?")
+
+
+@pytest.fixture
+def framed(deployment: Deployment) -> Iterator[str]:
+    """The site that the settings let show the chat in a frame."""
+    site = "https://portal.example.com"
+    deployment.up(**{"frameOrigins[0]": site})
+    yield site
+    deployment.pulumi("config", "rm", "frameOrigins")
+    deployment.up()
+
+
+@pytest.mark.long
+def test_a_site_of_the_settings_shows_the_chat_in_a_frame(
+    deployment: Deployment, framed: str, page: Page
+) -> None:
+    url = deployment.outputs["url"]
+    for site in (framed, "https://elsewhere.example.com"):
+        page.route(
+            f"{site}/**",
+            lambda route: route.fulfill(
+                content_type="text/html",
+                body=f'<iframe src="{url}" width=1000 height=700></iframe>',
+            ),
+        )
+    page.goto(f"{framed}/portal")
+    chat = page.frame_locator("iframe")
+    chat.locator("input[type=email]").fill(deployment.outputs["adminEmail"])
+    chat.locator("input[type=password]").fill(deployment.outputs["adminPassword"])
+    with page.expect_response("**/api/v1/auths/signin") as answer:
+        chat.locator("button[type=submit]").click()
+    expect(chat.locator("#chat-input")).to_be_visible(timeout=120_000)
+    cookie = answer.value.header_value("set-cookie") or ""
+    assert re.search("^token=.*; SameSite=None; Secure$", cookie)
+
+    page.goto("https://elsewhere.example.com/portal")
+    expect(chat.locator("body")).to_contain_text("refused to connect", timeout=60_000)
+    expect(chat.locator("#chat-input")).to_have_count(0)
+
+
+def test_the_microphone_is_off(deployment: Deployment, page: Page) -> None:
+    page.goto(deployment.outputs["url"])
+    allowed = "document.featurePolicy.allowsFeature('microphone')"
+    assert page.evaluate(allowed) is False

@@ -10,6 +10,7 @@ async function check(request) {
         return;
     }
     const session = await request.subrequest("/session");
+    request.variables.session_status = session.status;
     request.return(session.status === 200 ? answer(session, needed) : session.status);
 }
 

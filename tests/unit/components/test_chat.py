@@ -352,6 +352,20 @@ def test_permissions_start_safe_and_belong_to_the_admin_until_they_are_declared(
     }
 
 
+def test_users_speak_only_where_the_settings_allow_the_microphone() -> None:
+    for microphone in (False, True):
+        settings = parsed(microphone=microphone)
+        assert declaration(settings, PLAN, URL)["defaults"]["user.permissions"]["chat"]["stt"] is (
+            microphone
+        )
+        declared = changed_settings(
+            microphone=microphone, default_permissions={"chat": {"file_upload": True}}
+        )
+        assert declaration(declared, PLAN, URL)["config"]["user.permissions"]["chat"]["stt"] is (
+            microphone
+        )
+
+
 def test_documents_are_searched_where_a_model_embeds() -> None:
     with_one = declaration(parsed(models=[*MODELS, "all-minilm"]), PLAN, URL)["config"]
     assert with_one["rag.embedding_engine"] == "ollama"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from components import remote_command
+from components.nginx import NGINX_FILES
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -26,25 +27,29 @@ def configure(
     upstream: str = "127.0.0.1:1",
     http: int = 80,
     https: int = 443,
+    **values: Any,
 ) -> str:
     """Write the machine's configuration for `folder`, to be run by the Nginx of the image's tree
     `root`; returns its text as on the machine."""
-    text = remote_command.render_file(
-        "/etc/nginx/nginx.conf",
-        server_name="127.0.0.1",
-        upload_limit_mb=100,
-    )
+    defaults = {
+        "server_name": "127.0.0.1",
+        "azure_name": None,
+        "upload_limit_mb": 100,
+        "microphone": False,
+        "frame_origins": (),
+    }
+    text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
     _certificate(folder)
-    for static in ("preparing.html", "permissions.js"):
-        shutil.copy(remote_command.GUEST / "etc/nginx" / static, folder)
+    for path in NGINX_FILES:
+        static = remote_command.render_file(path)
+        static = static.replace("/run/ollamazure/status.txt", f"{folder}/status.txt")
+        (folder / Path(path).name).write_text(static.replace('"/etc/nginx"', f'"{folder}"'))
     for there, here in {
         "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",
         "pid /run/nginx.pid": f"pid {folder}/nginx.pid",
         "/dev/stdout": f"{folder}/access.log",
         "/etc/nginx/cert/server.pem": f"{folder}/server.pem",
-        "root /etc/nginx": f"root {folder}",
-        "/run/ollamazure/status.txt": f"{folder}/status.txt",
         "listen 80 ": f"listen 127.0.0.1:{http} ",
         "listen 443 ": f"listen 127.0.0.1:{https} ",
         "http://open-webui:8080": f"http://{upstream}",

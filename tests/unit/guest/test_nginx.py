@@ -10,7 +10,9 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +24,10 @@ import pytest
 from emulator.artifacts import chroot
 from tests.unit.guest import nginx
 
-BURST = 30
+# Nginx's limit of sign-ins by one address, and of wrong passwords by addresses that have not signed
+# in to the account, and by one that has (sign_in.js).
+BURST, STRANGERS, KNOWN = 120, 5, 20
+SIGN_IN = "/api/v1/auths/signin"
 # Who is signed in, by the session they bring, as Open WebUI says it.
 SESSIONS: dict[str, dict[str, Any]] = {
     "admin": {"role": "admin", "permissions": {}},
@@ -54,8 +59,9 @@ class Site:
         method: str = "GET",
         headers: dict[str, str] | None = None,
         body: bytes | None = None,
+        source: str = "127.0.0.1",
     ) -> tuple[int, dict[str, str], str]:
-        connection = self.connect()
+        connection = self.connect(source)
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -63,9 +69,20 @@ class Site:
         found = {name.lower(): value for name, value in answer.getheaders()}
         return answer.status, found, text
 
-    def connect(self) -> http.client.HTTPSConnection:
+    def connect(self, source: str = "127.0.0.1") -> http.client.HTTPSConnection:
         context = ssl._create_unverified_context()  # noqa: S323  a certificate made just now
-        return http.client.HTTPSConnection("127.0.0.1", self.secure, context=context, timeout=30)
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.secure, context=context, timeout=30, source_address=(source, 0)
+        )
+
+    def sign_in(self, email: str, password: str, source: str = "127.0.0.1") -> int:
+        """The status. The right password is "right"."""
+        body = json.dumps({"email": email, "password": password}).encode()
+        return self.ask(SIGN_IN, method="POST", body=body, source=source)[0]
+
+    def stop_open_webui(self) -> None:
+        self.upstream.shutdown()
+        self.upstream.server_close()
 
 
 def free_ports(count: int) -> list[int]:
@@ -77,7 +94,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture
-def site(root: Path, tmp_path: Path) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Site]:
+    """The site; `indirect` parameters are values of nginx.conf that differ from those of a stack
+    without settings."""
     release = threading.Event()
     reached: list[str] = []
 
@@ -90,6 +109,12 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
             if self.path == "/api/v1/auths/":
                 self.session()
                 return
+            if self.path in (SIGN_IN, "/api/v1/auths/ldap"):
+                self.sign_in(body)
+                return
+            if self.path.startswith("/fails"):
+                self.close_connection = True
+                return
             if self.headers.get("Upgrade"):
                 self.send_response(101)
                 self.send_header("Upgrade", self.headers["Upgrade"])
@@ -100,6 +125,9 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
                 return
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
+            if self.path.startswith("/oauth/"):
+                self.send_header("Set-Cookie", "session=s; Path=/; SameSite=lax; Secure")
+                self.send_header("Set-Cookie", f"large={'x' * 30_000}")
             self.end_headers()
             if self.path == "/stream":
                 self.chunk(b"first")
@@ -112,7 +140,25 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
 
         do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  names of http.server
 
+        def sign_in(self, body: bytes) -> None:
+            password = json.loads(body)["password"]
+            if password == "slow":
+                release.wait(30)
+            right = password == "right"
+            data = json.dumps({"token": "t"} if right else {"detail": "Wrong."}).encode()
+            self.send_response(200 if right else 400)
+            if right:
+                self.send_header("Set-Cookie", "token=t; HttpOnly; Path=/; SameSite=lax")
+                self.send_header("Set-Cookie", "second=s; Path=/; SameSite=lax")
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
         def session(self) -> None:
+            if self.headers["Authorization"] == "Bearer fails":
+                self.close_connection = True
+                return
             user = SESSIONS.get((self.headers["Authorization"] or "").removeprefix("Bearer "))
             if user:
                 user = {**user, "profile_image_url": f"data:image/png;base64,{'A' * 500_000}"}
@@ -138,7 +184,12 @@ def site(root: Path, tmp_path: Path) -> Iterator[Site]:
     thread.start()
     plain, secure = free_ports(2)
     nginx.configure(
-        root, tmp_path, upstream=f"127.0.0.1:{upstream.server_port}", http=plain, https=secure
+        root,
+        tmp_path,
+        upstream=f"127.0.0.1:{upstream.server_port}",
+        http=plain,
+        https=secure,
+        **getattr(request, "param", {}),
     )
     command = nginx.command(root, tmp_path)
     # Without "daemon off" the command returns when the ports are open; what it leaves running would
@@ -209,7 +260,8 @@ def test_passes_websockets_on(site: Site) -> None:
     wire = connection.sock
     assert wire
     wire.sendall(
-        b"GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nping"
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\nping"
     )
     received = b""
     while not received.endswith(b"echo:ping"):
@@ -320,34 +372,311 @@ def test_nothing_is_uploaded_without_a_session(site: Site) -> None:
         assert site.reached == ["GET /api/v1/auths/"]
 
 
-def test_limits_sign_ins_of_one_address(site: Site) -> None:
-    path = "/api/v1/auths/signin"
-    statuses = [site.ask(path, method="POST", body=b"{}")[0] for _ in range(2 * BURST)]
-    assert statuses[: BURST + 1] == [200] * (BURST + 1)
-    assert 429 in statuses
+NAMED = {"server_name": "chat.example.com", "azure_name": "chat.cloudapp.example"}
+
+
+@pytest.mark.parametrize("site", [NAMED], indirect=True)
+def test_only_the_name_of_the_chat_gets_the_page(site: Site) -> None:
+    for host, status in {
+        "chat.example.com": 200,
+        "CHAT.example.com:443": 200,
+        "127.0.0.1": 301,
+        "10.89.0.7:443": 301,
+        "chat.cloudapp.example": 301,
+        "elsewhere.example": 421,
+        "chat.example.com.elsewhere.example": 421,
+        "localhost": 421,
+    }.items():
+        for path in ("/c/1?x=y", "/ready", "/ws/socket.io/"):
+            site.reached.clear()
+            answered, headers, _ = site.ask(path, headers={"Host": host})
+            assert answered == status
+            assert site.reached == ([f"GET {path}"] if status == 200 else [])
+            expected = f"https://chat.example.com{path}" if status == 301 else None
+            assert headers.get("location") == expected
+
+
+def test_without_a_name_the_address_is_the_chats_and_no_other_host_gets_a_page(site: Site) -> None:
+    assert site.ask("/", headers={"Host": "127.0.0.1:8443"})[0] == 200
+    assert site.ask("/", headers={"Host": "10.0.0.4"})[1]["location"] == "https://127.0.0.1/"
+    assert site.ask("/", headers={"Host": "elsewhere.example"})[0] == 421
+
+
+QUESTION = "hostile-question"
+
+
+HOSTILE_REQUESTS = [
+    f"GET /?q={QUESTION} HTTP/1.1",
+    f"GET /c/1#{QUESTION} HTTP/1.1",
+    f"GET /c/1%3fq={QUESTION} HTTP/1.1",
+    f"GET /api/v1/chats/search?text={QUESTION} HTTP/1.1",
+    f"GET /api/v1/users/search?query={QUESTION} HTTP/1.1",
+    f"GET /oauth/oidc/callback?code={QUESTION} HTTP/1.1",
+    f"GET /fails?code={QUESTION} HTTP/1.1",
+    f"POST {SIGN_IN}?q={QUESTION} HTTP/1.1",
+    f"POST /api/v1/files/?q={QUESTION} HTTP/1.1",
+    f"GET https://127.0.0.1/?q={QUESTION} HTTP/1.1",
+    f"GET https://elsewhere.example/?q={QUESTION} HTTP/1.1",
+    f"GET /?q=a {QUESTION} HTTP/1.1",
+    f"GET /?q={QUESTION} HTTP/9.9",
+    f"GET /?q={QUESTION}",
+    f"GET /?q={QUESTION}{'x' * 50_000} HTTP/1.1",
+    f"BREW /?q={QUESTION} HTTP/1.1",
+    f"?q={QUESTION}",
+]
+
+
+def test_no_question_is_in_a_log(site: Site, tmp_path: Path) -> None:
+    referer = f"Referer: https://127.0.0.1/?q={QUESTION}"
+    for request_line in HOSTILE_REQUESTS:
+        lines = [request_line, "Host: 127.0.0.1", referer, "Content-Length: 0", "Connection: close"]
+        for wire in (
+            site.connect(),
+            http.client.HTTPConnection("127.0.0.1", site.plain, timeout=30),
+            http.client.HTTPConnection("127.0.0.1", site.secure, timeout=30),
+        ):
+            wire.connect()
+            wire.sock.sendall("\r\n".join([*lines, "", ""]).encode())
+            while wire.sock.recv(65536):
+                pass
+            wire.close()
+    site.stop_open_webui()
+    assert site.ask(f"/last?q={QUESTION}")[0] == 503  # an error of Nginx itself
+    log = read_log(tmp_path, "GET /last HTTP/1.1")
+    assert QUESTION not in log + (tmp_path / "nginx.log").read_text()
+
+
+def test_the_log_says_why_there_was_no_answer(site: Site, tmp_path: Path) -> None:
+    site.ask("/fails")
+    log = read_log(tmp_path, "GET /fails")
+    assert re.search(r'"GET /fails HTTP/1\.1" 502 .* upstream="502 0\.\d+ -"', log)
+    site.stop_open_webui()
+    site.ask("/c/1")
+    log = read_log(tmp_path, "GET /c/1")
+    assert re.search(r'"GET /c/1 HTTP/1\.1" 503 .* upstream="502 - -"', log)
+
+
+def read_log(folder: Path, awaited: str) -> str:
+    """Nginx's log with the request `awaited`, which Nginx writes after its answer."""
+    log = folder / "access.log"
+    wait_until(lambda: awaited in log.read_text())
+    return log.read_text()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_large_token_passes_in_both_directions(site: Site) -> None:
+    large = "x" * 30_000
+    status, headers, text = site.ask(
+        f"/oauth/oidc/callback?code={large}", headers={"Cookie": f"large={large}"}
+    )
+    assert (status, len(json.loads(text)["cookie"])) == (200, 30_006)
+    assert len(headers["set-cookie"]) > 30_000
+
+
+def test_strangers_do_not_lock_an_account_for_an_address_that_has_signed_in(site: Site) -> None:
+    assert site.sign_in("alice@example.com", "right") == 200
+    strangers = [f"127.0.0.{number}" for number in range(2, 12)]
+    wrong = [site.sign_in("alice@example.com", f"{n}", each) for each in strangers for n in "abcd"]
+    assert wrong == [400] * STRANGERS + [429] * (40 - STRANGERS)
+    assert site.reached.count(f"POST {SIGN_IN}") == 1 + STRANGERS
+    assert site.sign_in("alice@example.com", "right", strangers[0]) == 429
+    assert site.sign_in("ALICE@example.com", "right") == 200
+    assert site.sign_in("bob@example.com", "right", strangers[0]) == 200
+
+
+def test_wrong_passwords_of_an_address_that_has_signed_in_are_limited_too(site: Site) -> None:
+    assert site.sign_in("alice@example.com", "right") == 200
+    wrong = [site.sign_in("alice@example.com", str(number)) for number in range(KNOWN + 2)]
+    assert wrong == [400] * KNOWN + [429, 429]
+    assert site.sign_in("alice@example.com", "right", "127.0.0.2") == 200
+
+
+@pytest.mark.parametrize("accounts", [1, 60])
+def test_right_passwords_are_not_limited(site: Site, accounts: int) -> None:
+    """Sixty at once, as in a load test, and sixty one after another, as in an office."""
+    emails = [f"user{number % accounts}@example.com" for number in range(60)]
+    with ThreadPoolExecutor(60) as pool:
+        together = list(pool.map(lambda email: site.sign_in(email, "right"), emails))
+    one_by_one = [site.sign_in(email, "right") for email in emails[:55]]
+    assert [*together, *one_by_one] == [200] * 115
+
+
+def test_many_guesses_at_once_are_not_more_guesses(site: Site) -> None:
+    with ThreadPoolExecutor(40) as pool:
+        guess = pool.map(lambda number: site.sign_in("alice@example.com", str(number)), range(40))
+        assert sorted(guess) == [400] * STRANGERS + [429] * (40 - STRANGERS)
+
+
+def test_a_client_that_does_not_wait_for_the_answer_is_counted(site: Site) -> None:
+    body = b'{"email": "alice@example.com", "password": "slow"}'
+    for number in range(1, STRANGERS + 1):
+        wire = site.connect()
+        wire.request("POST", SIGN_IN, body)
+        wait_until(lambda number=number: len(site.reached) == number)  # type: ignore[misc]
+        wire.close()
+    site.release.set()
+    assert site.sign_in("alice@example.com", "b") == 429
+
+
+def test_a_right_sign_in_answers_as_open_webui_does(site: Site) -> None:
+    body = b'{"email": "alice@example.com", "password": "right"}'
+    wire = site.connect()
+    wire.request("POST", SIGN_IN, iter([body]), {"Content-Type": "application/json"})
+    answer = wire.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (200, {"token": "t"})
+    cookies = answer.headers.get_all("Set-Cookie")
+    assert [each.partition("=")[0] for each in cookies or []] == ["token", "second"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        SIGN_IN,
+        "/api/v1/auths/%73ignin",
+        "/api/v1/auths%2Fsignin",
+        "//api/v1/auths//signin",
+        "/api/v1/auths/./signin",
+        "/api/v1/auths/x/../signin",
+        f"{SIGN_IN}?x=y",
+        "/api/v1/auths/ldap",
+    ],
+)
+def test_every_spelling_of_the_address_is_limited(site: Site, path: str) -> None:
+    body = b'{"email": "alice@example.com", "user": "alice", "password": "a"}'
+    for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
+        headers = {"Content-Type": content_type}
+        for _ in range(STRANGERS):
+            status, found, text = site.ask(path, method="POST", body=body, headers=headers)
+    assert (status, found["content-type"], found["retry-after"]) == (429, "application/json", "900")
+    assert json.loads(text)["detail"].startswith("Too many wrong passwords for this account.")
+    assert len(site.reached) == STRANGERS
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status"),
+    [
+        ("POST", b"", 422),
+        ("POST", b"{}", 422),
+        ("POST", b"null", 422),
+        ("POST", b"email=a&password=b", 422),
+        ("POST", b'{"email": ["a"], "password": "b"}', 422),
+        ("POST", b'{"email": "a"}', 422),
+        ("POST", b"\xff", 422),
+        ("POST", b"x" * 20_000, 413),
+        ("GET", None, 405),
+        ("PUT", b"{}", 405),
+        ("OPTIONS", None, 405),
+    ],
+)
+def test_what_is_no_sign_in_is_refused_as_json(
+    site: Site, method: str, body: bytes | None, status: int
+) -> None:
+    answered, headers, text = site.ask(SIGN_IN, method=method, body=body)
+    assert (answered, headers["content-type"]) == (status, "application/json")
+    assert json.loads(text)["detail"]
+    assert site.reached == []
+
+
+def test_limits_sign_ins_of_one_address_to_any_account(site: Site) -> None:
+    answers = [site.ask(SIGN_IN, method="POST", body=b"{}") for _ in range(BURST + 40)]
+    status, headers, text = answers[-1]
+    assert (status, headers["content-type"], headers["retry-after"]) == (
+        429,
+        "application/json",
+        "60",
+    )
+    assert json.loads(text)["detail"].startswith("Too many sign-ins from this address.")
     assert site.ask("/")[0] == 200
+    assert site.sign_in("alice@example.com", "right", "127.0.0.2") == 200
+
+
+FORM = b'{"email": "alice@example.com", "password": "right"}'
 
 
 def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
     site: Site, tmp_path: Path
 ) -> None:
-    site.upstream.shutdown()
-    site.upstream.server_close()
+    site.stop_open_webui()
     for method, path in (
         ("GET", "/c/1"),
         ("POST", "/api/v1/files/"),
         ("POST", "/api/v1/chats/new"),
+        ("POST", SIGN_IN),
     ):
-        status, headers, text = site.ask(path, method=method)
+        status, headers, text = site.ask(path, method=method, body=FORM)
         assert (status, headers["content-type"]) == (503, "text/html")
         assert "The chat is being prepared" in text
-        assert 'http-equiv="refresh"' in text
-        assert "404" not in text  # nothing has a status yet
+        assert 'http-equiv="refresh" content="5"' in text
+        assert "STATUS" not in text  # nothing has a status yet
+        status, headers, text = site.ask(
+            path, method=method, body=FORM, headers={"Accept": "application/json"}
+        )
+        assert (status, headers["content-type"]) == (503, "application/json")
+        assert "being prepared" in json.loads(text)["detail"]
 
     (tmp_path / "status.txt").write_text("Open WebUI is being downloaded.\n")
     assert "Open WebUI is being downloaded." in site.ask("/")[2]
 
 
+def test_a_page_that_tries_again_sends_no_sign_in_code_twice(site: Site) -> None:
+    site.stop_open_webui()
+    text = site.ask("/oauth/oidc/callback?code=once&state=s")[2]
+    assert 'http-equiv="refresh" content="5; url=/"' in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "session"),
+    [("GET", "/fails", ""), ("POST", "/fails", ""), ("POST", "/api/v1/files/", "Bearer fails")],
+)
+def test_an_answer_that_fails_is_not_called_preparation(
+    site: Site, method: str, path: str, session: str
+) -> None:
+    html = {"Authorization": session, "Accept": "text/html,*/*"}
+    status, headers, text = site.ask(path, method=method, headers=html)
+    assert (status, headers["content-type"]) == (502, "text/html")
+    assert "prepared" not in text
+    assert "refresh" not in text
+    script = {"Authorization": session, "Accept": "application/json"}
+    status, headers, text = site.ask(path, method=method, headers=script)
+    assert (status, headers["content-type"]) == (502, "application/json")
+    assert json.loads(text)["detail"].startswith("Open WebUI did not complete its answer.")
+
+
 def test_the_status_is_on_that_page_alone(site: Site, tmp_path: Path) -> None:
     (tmp_path / "status.txt").write_text("Open WebUI is starting.\n")
-    assert "Open WebUI is starting." not in site.ask("/preparing-status.txt")[2]
+    for path in ("/preparing-status.txt", "/status.txt", "/preparing.html"):
+        assert "Open WebUI is starting." not in site.ask(path)[2]
+
+
+def test_no_site_frames_the_chat_and_no_page_uses_the_microphone(site: Site) -> None:
+    for path in ("/", "/fails"):
+        headers = site.ask(path)[1]
+        assert headers["x-frame-options"] == "SAMEORIGIN"
+        assert headers["permissions-policy"] == "microphone=()"
+
+
+ORIGINS = ("https://portal.example.com", "https://*.teams.example.com")
+
+
+@pytest.mark.parametrize("site", [{"frame_origins": ORIGINS, "microphone": True}], indirect=True)
+def test_the_sites_of_the_settings_frame_the_chat(site: Site) -> None:
+    for path in ("/", "/fails"):
+        headers = site.ask(path)[1]
+        assert "x-frame-options" not in headers
+        assert headers["content-security-policy"] == f"frame-ancestors 'self' {' '.join(ORIGINS)}"
+        assert "permissions-policy" not in headers
+    for method, path in (("POST", SIGN_IN), ("GET", "/oauth/oidc/callback")):
+        wire = site.connect()
+        wire.request(method, path, FORM)
+        cookies = wire.getresponse().headers.get_all("Set-Cookie") or []
+        assert len(cookies) == 2
+        for cookie in cookies:
+            flags = [each.strip().lower() for each in cookie.split(";")[1:]]
+            assert flags.count("samesite=none") == flags.count("secure") == 1
+            assert "samesite=lax" not in flags

@@ -6,11 +6,12 @@ import json
 import re
 
 import pytest
+from pydantic import TypeAdapter
 
 from ollamazure import catalog
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
-from ollamazure.settings.types import opens_to_everyone
+from ollamazure.settings.types import WebOrigin, opens_to_everyone
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,19 @@ def test_the_countries_are_those_of_iso_3166() -> None:
     assert len(codes) == 250 and all(re.fullmatch("[A-Z]{2}", code) for code in codes)
     instead = catalog.countries_instead()
     assert {*instead.values()} <= codes and not codes & {*instead}
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://teams.microsoft.com", "https://teams.microsoft.com"),
+        (" https://Portal.Example.com/ ", "https://portal.example.com"),
+        ("https://portal.example.com:443", "https://portal.example.com"),
+        ("https://portal.example.com:8443", "https://portal.example.com:8443"),
+        ("https://*.cloud.microsoft", "https://*.cloud.microsoft"),
+        ("https://10.0.0.4", "https://10.0.0.4"),
+        ("https://intranet", "https://intranet"),
+    ],
+)
+def test_an_origin_as_browsers_compare_it(given: str, origin: str) -> None:
+    assert TypeAdapter(WebOrigin).validate_python(given) == origin

@@ -173,3 +173,19 @@ def test_users_who_leave_the_settings(sign_in: dict[str, Any] | None, stay: str)
     assert removed_users_warning(former[1:3], settings) is None
     many = str(removed_users_warning([f"{n}@example.com" for n in range(25)], settings))
     assert "and 5 more: " in many
+
+
+def test_sites_that_show_the_chat_in_a_frame() -> None:
+    (warning,) = warnings(frameOrigins='["https://portal.example.com"]')
+    assert "https://portal.example.com show the chat in a frame" in warning
+    assert "mislead a user" in warning
+
+
+def test_speech_that_is_granted_while_the_microphone_is_off() -> None:
+    for granted in (
+        {"defaultPermissions": '{"chat": {"stt": true}}'},
+        {"groups": '[{"name": "speakers", "permissions": {"chat": {"stt": true}}}]'},
+    ):
+        (warning,) = warnings(**granted)
+        assert "pulumi config set ollamazure:microphone true" in warning
+        assert warnings(**granted, microphone="true") == []
