@@ -217,6 +217,8 @@ def machine_files(mirror: str | None) -> list[File]:
         File(f"{TOOLS}/drift.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
+        File(f"{TOOLS}/container_dns.py", "0755"),
+        File("/etc/systemd/system/ollamazure-container-dns.service"),
         *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
