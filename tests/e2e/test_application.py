@@ -128,6 +128,28 @@ def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Depl
     assert started(deployment) == before
 
 
+@pytest.mark.long
+def test_a_pull_that_fills_the_disk_leaves_nothing_on_it(deployment: Deployment) -> None:
+    """The model then leaves the settings, so that the next `up` has nothing to do."""
+    used = "sudo du --summarize --block-size=1 --apparent-size /srv/data/ollama/models | cut -f 1"
+    before = deployment.ssh(used).output
+    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
+    deployment.ssh(
+        "sudo fallocate --length $(($(df --block-size=1 --output=avail /srv/data | tail -1)"
+        " - 10000000)) /srv/data/filler"
+    )
+    try:
+        failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+    finally:
+        deployment.ssh("sudo rm /srv/data/filler")
+        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
+    deployment.up()
+
+    assert failed.code != 0
+    assert "no space left on device; what was downloaded is removed" in failed.output
+    assert deployment.ssh(used).output == before
+
+
 def test_a_run_cut_off_half_way_is_made_good_by_the_next(deployment: Deployment) -> None:
     """A new unit file is there, but the connection broke before the restart."""
     unit = "/etc/containers/systemd/nginx.container"

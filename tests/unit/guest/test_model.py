@@ -87,6 +87,7 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     thread.start()
     program = tmp_path / "model.py"
     text = TOOL.read_text().replace("11434", str(server.server_port))
+    text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
     yield found
@@ -174,6 +175,31 @@ def test_does_not_repeat_what_cannot_work(ollama: Ollama, reason: str) -> None:
     ollama.pulls = [[{"error": reason}]]
     assert ollama.pull("m:1b").returncode == 1
     assert ollama.paths() == ["/api/pull"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("write x: no space left on device", {"sha256-bb"}), ("connection refused", None)],
+)
+def test_only_a_full_disk_takes_away_what_was_downloaded(
+    ollama: Ollama, reason: str, kept: set[str] | None
+) -> None:
+    """Else the next pull continues. A layer that another model uses stays in any case."""
+    models = ollama.program.with_name("models")
+    (models / "blobs").mkdir(parents=True)
+    files = {"sha256-aa", "sha256-ab-partial", "sha256-ab-partial-0", "sha256-bb"}
+    for name in files:
+        (models / "blobs" / name).touch()
+    (models / "manifests/library").mkdir(parents=True)
+    (models / "manifests/library/other").write_text('{"digest": "sha256:bb"}')
+    layers = [{"status": "pulling", "digest": f"sha256:{name}"} for name in ("aa", "ab", "bb")]
+    ollama.pulls = [[{"status": "pulling manifest"}, *layers, {"error": reason}]]
+
+    done = ollama.pull("m:1b")
+
+    assert done.returncode == 1
+    assert {file.name for file in (models / "blobs").iterdir()} == (kept or files)
+    assert ("what was downloaded is removed" in done.stderr) == (kept is not None)
 
 
 def test_removes_what_is_there_and_nothing_else(ollama: Ollama) -> None:

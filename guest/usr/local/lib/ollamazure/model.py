@@ -5,8 +5,10 @@
     model.py remove NAME
 
 Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
-if the model exists (or is missing) already. The file RECORD has the digest of the model that was
-pulled. If another model has the name now, it is replaced.
+if the model exists (or is missing) already. Only a pull that fills the disk leaves nothing behind:
+the chats need the space, and nothing would run later if the model then left the settings. The file
+RECORD has the digest of the model that was pulled. If another model has the name now, it is
+replaced.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
+MODELS = Path("/srv/data/ollama/models")
+NO_SPACE = "no space left"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
@@ -107,19 +111,35 @@ def library_path(name: str) -> str:
 def can_retry(error: OllamaError) -> bool:
     """Whether a retry can help: not if the model does not exist or the disk is full."""
     text = str(error)
-    return not any(reason in text for reason in ("file does not exist", "no space left"))
+    return not any(reason in text for reason in ("file does not exist", NO_SPACE))
 
 
 def download(source: str, *, insecure: bool) -> None:
-    printed, last = 0.0, ""
+    printed, last, digests = 0.0, "", set()
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
+        digests.add(event.get("digest", ""))
         if "error" in event:
-            raise OllamaError(str(event["error"]))
+            reason = str(event["error"])
+            if NO_SPACE in reason:
+                discard(digests - {""})
+                reason += (
+                    "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
+                )
+            raise OllamaError(reason)
         line = progress(event)
         is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
         if line != last and is_due:
             say(f"{source}: {line}")
             printed, last = time.monotonic(), line
+
+
+def discard(digests: set[str]) -> None:
+    """Delete the complete and the partial files of these digests, unless a model uses them."""
+    manifests = [path.read_text() for path in MODELS.glob("manifests/**/*") if path.is_file()]
+    for digest in digests:
+        if not any(digest in manifest for manifest in manifests):
+            for file in MODELS.glob(f"blobs/{digest.replace(':', '-')}*"):
+                file.unlink(missing_ok=True)
 
 
 def progress(event: dict[str, Any]) -> str:
