@@ -129,6 +129,25 @@ def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Depl
 
 
 @pytest.mark.long
+def test_the_machine_keeps_the_present_image_and_the_one_before(deployment: Deployment) -> None:
+    image = "docker.io/library/nginx"
+    present = deployment.ssh("sudo podman inspect --format '{{.ImageName}}' nginx").output.strip()
+    _, _, version = present.rpartition(":")
+    for former in ("1.28.0", "1.29.0"):
+        deployment.ssh(f"sudo podman commit --quiet nginx {image}:{former}")
+    deployment.up(nginxVersion="1.29.0")
+    deployment.ssh(f"sudo podman rmi {present}")
+
+    deployment.up(nginxVersion=version)
+
+    listed = deployment.ssh(
+        f"sudo podman images --filter reference={image} --format '{{{{.Tag}}}}'"
+    ).output
+    assert sorted(listed.split()) == ["1.29.0", version]
+    assert deployment.ssh("sudo podman volume ls --quiet").output.split() == ["open-webui"]
+
+
+@pytest.mark.long
 def test_a_pull_that_fills_the_disk_leaves_nothing_on_it(deployment: Deployment) -> None:
     """The model then leaves the settings, so that the next `up` has nothing to do."""
     used = "sudo du --summarize --block-size=1 --apparent-size /srv/data/ollama/models | cut -f 1"
