@@ -54,6 +54,11 @@ start_with() {
     printf '%s\n' "$content" >"$stamp"
 }
 
+# redirects_of URL: prints where its redirects may lead: never from https:// to plain HTTP.
+redirects_of() {
+    echo "=${1%%:*},https"
+}
+
 # download URL FILE: downloads URL, resumes what is in FILE already, and prints the progress.
 download() {
     local url=$1 file=$2 code=0
@@ -69,8 +74,8 @@ download() {
 
 # fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
-    curl --fail --silent --show-error --location --retry 5 --retry-connrefused \
-        --continue-at - --output "$2" "$1" &
+    curl --fail --silent --show-error --location --proto-redir "$(redirects_of "$1")" \
+        --retry 5 --retry-connrefused --continue-at - --output "$2" "$1" &
     attend $! say_size "$2"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Pulls a model into the Ollama of this machine, or removes it.
 
-    model.py pull NAME RECORD [HOST:PORT]    from Ollama's registry, or from a mirror of it
+    model.py pull NAME RECORD [ADDRESS]    from Ollama's registry, or from a mirror, http(s)://HOST:PORT
     model.py remove NAME
 
 Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
@@ -66,10 +66,11 @@ def pull(name: str, record: Path, mirror: str | None) -> None:
 
 
 def fetch(name: str, mirror: str | None) -> None:
-    source = f"{mirror}/{library_path(name)}" if mirror else name
+    scheme, _, host = (mirror or "").partition("://")
+    source = f"{host}/{library_path(name)}" if host else name
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            download(source, insecure=mirror is not None)
+            download(source, insecure=scheme == "http")
             break
         except OllamaError as error:
             if attempt == ATTEMPTS or not can_retry(error):
@@ -109,12 +110,13 @@ def library_path(name: str) -> str:
 
 
 def can_retry(error: OllamaError) -> bool:
-    """Whether a retry can help: not if the model does not exist or the disk is full."""
+    """Whether a retry can help: not without the model, with a full disk or a wrong certificate."""
     text = str(error)
-    return not any(reason in text for reason in ("file does not exist", NO_SPACE))
+    return not any(reason in text for reason in ("file does not exist", NO_SPACE, "x509: "))
 
 
 def download(source: str, *, insecure: bool) -> None:
+    """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
     printed, last, digests = 0.0, "", set()
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
         digests.add(event.get("digest", ""))
