@@ -155,7 +155,7 @@ class Machine(pulumi.ComponentResource):
             purpose="load NVIDIA's driver",
             script=f"{TOOLS}/machine-ready\n{TOOLS}/gpu-driver load\n",
             files=[
-                *machine_files(mirror=args.settings.mirrors.containers),
+                *machine_files(args.settings.mirrors),
                 *_files(GPU_FIRST_BOOT_FILES),
                 File(f"{TOOLS}/gpu-driver", "0755"),
             ],
@@ -174,7 +174,7 @@ class Machine(pulumi.ComponentResource):
             purpose="prepare the machine",
             script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n",
             files=[
-                *machine_files(mirror=args.settings.mirrors.containers),
+                *machine_files(args.settings.mirrors),
                 # The first boot writes them too. Here a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
                 File(f"{TOOLS}/grow-data-disk", "0755"),

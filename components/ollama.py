@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pulumi
 
@@ -15,6 +14,7 @@ from components.remote_command import (
     RemoteCommand,
     Target,
     digest_of,
+    mirror_authority,
     run_on_machine,
 )
 from ollamazure import catalog
@@ -65,7 +65,7 @@ class Ollama(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _server(self, args: OllamaArgs) -> RemoteCommand:
-        plan = args.plan
+        plan, authority = args.plan, args.settings.mirrors.certificate_authority
         return run_on_machine(
             "ollama",
             args.target,
@@ -85,6 +85,8 @@ class Ollama(pulumi.ComponentResource):
                         "gpu": plan.gpu,
                     },
                 ),
+                # Ollama reads the authorities when it starts. Without one it need not restart.
+                *([mirror_authority(authority)] if authority else []),
             ],
             fix="`journalctl --unit ollama` on the machine has details; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self),
@@ -92,10 +94,9 @@ class Ollama(pulumi.ComponentResource):
 
     def _model(self, model: str, args: OllamaArgs, lanes: Lanes) -> RemoteCommand:
         tool, name = f"{TOOLS}/model.py", shlex.quote(model)
-        mirror = args.settings.mirrors.models
-        registry = urlsplit(mirror).netloc if mirror else ""
+        mirror = args.settings.mirrors.models or ""
         script = [
-            f'{tool} pull {name} "$installed/model" {registry}'.rstrip(),
+            f'{tool} pull {name} "$installed/model" {mirror}'.rstrip(),
             f"{tool} check {name} {args.settings.kind_of(model)}",
         ]
         if is_for_everyone(model, args.settings):

@@ -25,6 +25,7 @@ from pulumi_command import remote
 
 from ollamazure import manifest
 from ollamazure.manifest import InstalledFile, Manifest
+from ollamazure.settings.groups import Mirrors
 from ollamazure.templates import render_template
 
 GUEST = Path(__file__).resolve().parent.parent / "guest"
@@ -204,12 +205,13 @@ def secret_json(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
     return pulumi.Output.secret(text)
 
 
-def machine_files(mirror: str | None) -> list[File]:
-    """The files that the applications' commands use on a machine that is ready.
+def mirror_authority(authority: str | None) -> File:
+    """The file with the authority of the mirrors' certificates (PEM), or with none."""
+    return File("/etc/ollamazure/mirrors-ca.pem", values={"authority": authority})
 
-    Args:
-        mirror: HOST:PORT that replaces the container registries, or None.
-    """
+
+def machine_files(mirrors: Mirrors) -> list[File]:
+    """The files that the applications' commands use on a machine that is ready."""
     return [
         File(f"{TOOLS}/lib.sh"),
         File(f"{TOOLS}/machine-ready", "0755"),
@@ -217,9 +219,15 @@ def machine_files(mirror: str | None) -> list[File]:
         File(f"{TOOLS}/drift.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
+        File(f"{TOOLS}/container_dns.py", "0755"),
+        File("/etc/systemd/system/ollamazure-container-dns.service"),
         *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
-        File("/etc/containers/registries.conf.d/ollamazure.conf", values={"mirror": mirror}),
+        File(
+            "/etc/containers/registries.conf.d/ollamazure.conf",
+            values={"mirror": mirrors.containers},
+        ),
+        mirror_authority(mirrors.certificate_authority),
     ]
 
 

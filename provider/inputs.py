@@ -36,9 +36,11 @@ class MirrorsInput(TypedDict):
     ollama: NotRequired[str]
     """Replaces github.com/ollama/ollama/releases/download. Allowed: an http:// or https:// address with v0.34.0/ollama-linux-amd64.tar.zst below it; for example https://mirrors.example.com/ollama."""
     models: NotRequired[str]
-    """Replaces registry.ollama.ai. Allowed: the http:// or https:// address of a registry that holds library/llama3.2; for example https://mirrors.example.com."""
+    """Replaces registry.ollama.ai. Allowed: the http:// or https:// address of a registry that holds library/llama3.2, without a path; for example https://mirrors.example.com."""
     containers: NotRequired[str]
-    """Replaces ghcr.io and docker.io. Allowed: the host name of a registry, with its port unless that is 443; for example mirrors.example.com:8443."""
+    """Replaces ghcr.io and docker.io. Without http:// it is contacted by HTTPS. Allowed: the http:// or https:// address of a registry, with a path if it needs one; for example https://mirrors.example.com:8443."""
+    certificateAuthority: NotRequired[str]
+    """The authority that issued the certificates of the mirrors, if it is not a public one. Every program on the machine trusts it. Allowed: the certificates of one or more authorities in PEM, without a key; for example -----BEGIN CERTIFICATE----- …."""
 
 
 class TuningInput(TypedDict):
@@ -205,7 +207,7 @@ class ChatInputs(TypedDict):
     nginxVersion: NotRequired[str]
     """Version of Nginx. Allowed: a tag of the official nginx image that is only a version; for example 1.30.3."""
     mirrors: NotRequired[MirrorsInput]
-    """Mirrors of the public registries, for machines in a closed network. Allowed: a group of settings; for example {"containers": "mirrors.example.com:8443"}."""
+    """Mirrors of the public registries, for machines in a closed network. Allowed: a group of settings; for example {"containers": "https://mirrors.example.com:8443"}."""
     probeFrom: NotRequired[str]
     """Where the final check of the chat runs; machine: the public address is not tested. Allowed: operator or machine; for example operator."""
     reapply: NotRequired[str]

@@ -100,6 +100,11 @@ class ChatStatus:
                 name = service["name"]
                 logs = f"bin/ollamazure logs --stack {self.stack} --unit {name}"
                 yield f"{NAMES[name]} {_service(service)}: `{logs}` shows why."
+        if not self.facts.get("container_dns", True):  # a machine of an earlier version has no word
+            yield (
+                "The DNS of the containers (aardvark-dns) does not answer, so Nginx does not find"
+                " Open WebUI. The machine starts it again within a minute."
+            )
 
     def _disk_problems(self) -> Iterator[str]:
         disk = self.facts["data_disk"]

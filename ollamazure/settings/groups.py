@@ -9,13 +9,26 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
+    CertificateAuthority,
+    ContainerRegistry,
     CountryCode,
     Duration,
     Line,
     LongLine,
-    Registry,
+    ModelRegistry,
     WebAddress,
     Whole,
+)
+
+# An authority without a key; its certificate is only an example of the form.
+EXAMPLE_AUTHORITY = (
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIHdMIGQoAMCAQICAQEwBQYDK2VwMA0xCzAJBgNVBAMMAkNBMCAXDTI2MDEwMTAw\n"
+    "MDAwMFoYDzIyMjYwMTAxMDAwMDAwWjANMQswCQYDVQQDDAJDQTAqMAUGAytlcAMh\n"
+    "ADF5PZuU1VmI1or1YhEY4Tg6Xw3ur7ZfWntcy4zRC0YaoxMwETAPBgNVHRMBAf8E\n"
+    "BTADAQH/MAUGAytlcANBAFM3sUV6Pf7L3MZnStD6gt2VBm538FxvpFZ8/jePjL+m\n"
+    "GRCYRRICms+U2n5iyt8qf12ZlWvHfV+lrp2ec0k0zg0=\n"
+    "-----END CERTIFICATE-----\n"
 )
 
 
@@ -70,17 +83,26 @@ class Mirrors(Section):
         f"v{catalog.versions().ollama.version}/ollama-linux-amd64.tar.zst below it",
         example="https://mirrors.example.com/ollama",
     )
-    models: WebAddress | None = setting(
+    models: ModelRegistry | None = setting(
         None,
         description="Replaces registry.ollama.ai.",
-        allowed="the http:// or https:// address of a registry that holds library/llama3.2",
+        allowed="the http:// or https:// address of a registry that holds library/llama3.2, "
+        "without a path",
         example="https://mirrors.example.com",
     )
-    containers: Registry | None = setting(
+    containers: ContainerRegistry | None = setting(
         None,
-        description="Replaces ghcr.io and docker.io.",
-        allowed="the host name of a registry, with its port unless that is 443",
-        example="mirrors.example.com:8443",
+        description="Replaces ghcr.io and docker.io. Without http:// it is contacted by HTTPS.",
+        allowed="the http:// or https:// address of a registry, with a path if it needs one",
+        example="https://mirrors.example.com:8443",
+    )
+    certificate_authority: CertificateAuthority | None = setting(
+        None,
+        description="The authority that issued the certificates of the mirrors, if it is not a "
+        "public one. Every program on the machine trusts it.",
+        allowed="the certificates of one or more authorities in PEM, without a key",
+        example=EXAMPLE_AUTHORITY,
+        fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
     )
 
 

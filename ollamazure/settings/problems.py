@@ -208,6 +208,8 @@ def shown(value: Any, secret: bool) -> str:
     if secret or isinstance(value, SecretStr):
         return HIDDEN
     text = json.dumps(value, ensure_ascii=False, default=str)
+    if "PRIVATE KEY" in text:  # pasted by mistake, whatever the setting
+        return HIDDEN
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 

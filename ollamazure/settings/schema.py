@@ -115,7 +115,8 @@ def _unannotated(annotation: Any) -> Any:
 
 def allowed(field: FieldInfo) -> str:
     """The values that a field allows, in words, with an example."""
-    return f"{allowed_without_example(field)}; for example {as_text(example_of(field))}"
+    first, *more = as_text(example_of(field)).splitlines() or [""]
+    return f"{allowed_without_example(field)}; for example {first}{' …' if more else ''}"
 
 
 def allowed_without_example(field: FieldInfo) -> str:

@@ -203,7 +203,7 @@ class Settings(Section):
         Mirrors(),
         description="Mirrors of the public registries, for machines in a closed network.",
         allowed="a group of settings",
-        example={"containers": "mirrors.example.com:8443"},
+        example={"containers": "https://mirrors.example.com:8443"},
     )
     probe_from: Literal["operator", "machine"] = setting(
         "operator",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
@@ -220,6 +223,43 @@ def _tag_name(value: str) -> str:
     return value
 
 
+def _with_possible_port(value: str) -> str:
+    port = urlsplit(value if "://" in value else f"//{value}").netloc.partition(":")[2]
+    if port and not 0 < int(port) < 65536:
+        raise refusal("a port is a number from 1 to 65535")
+    return value
+
+
+def _without_path(value: str) -> str:
+    """Ollama reads a name as HOST/OWNER/MODEL (its types/model/name.go), so no path fits in."""
+    address = urlsplit(value)
+    if address.path:
+        reason = f"Ollama contacts a registry at its host alone, so it would ignore {address.path}"
+        raise refusal(reason, instead=f"{address.scheme}://{address.netloc}")
+    return value
+
+
+def _certificate_authority(value: str) -> str:
+    """The certificates in PEM, if each belongs to an authority and is valid today."""
+    if "PRIVATE KEY" in value:
+        raise refusal("it has a private key, which only the authority itself may have")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=value)
+    except (ssl.SSLError, TypeError, ValueError):  # the last two: not ASCII, or with NUL
+        raise refusal("it is not a certificate in PEM") from None
+    authorities = context.get_ca_certs()
+    if len(authorities) != context.cert_store_stats()["x509"]:
+        raise refusal("it has a server's certificate; the certificate of its issuer is needed")
+    now = time.time()
+    for authority in authorities:
+        if ssl.cert_time_to_seconds(str(authority["notAfter"])) < now:
+            raise refusal(f"it expired on {authority['notAfter']}")
+        if ssl.cert_time_to_seconds(str(authority["notBefore"])) > now:
+            raise refusal(f"it is not valid before {authority['notBefore']}")
+    return value.strip() + "\n"
+
+
 def _ollama_version(value: str) -> str:
     if tuple(int(part) for part in value.partition("-")[0].split(".")) < (0, 30, 0):
         raise refusal(
@@ -298,16 +338,20 @@ WebAddress = Annotated[
         r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[^\s?#]*)?",
         "it is not an http:// or https:// address",
     ),
+    AfterValidator(_with_possible_port),
 ]
 WebOrigin = Annotated[str, AfterValidator(_origin)]
-Registry = Annotated[
+ModelRegistry = Annotated[WebAddress, AfterValidator(_without_path)]
+ContainerRegistry = Annotated[
     str,
     AfterValidator(lambda value: value.rstrip("/")),
     matching(
-        r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[a-z0-9._/-]+)?",
-        "it is not a registry's host name, without http:// or https://",
+        r"(https?://)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[a-z0-9._/-]+)?",
+        "it is not the address of a registry",
     ),
+    AfterValidator(_with_possible_port),
 ]
+CertificateAuthority = Annotated[str, AfterValidator(_certificate_authority)]
 
 # The certificate
 CountryCode = Annotated[

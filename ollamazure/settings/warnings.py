@@ -17,6 +17,7 @@ def warnings_of(settings: Settings) -> list[str]:
     """The warnings about valid settings."""
     return [
         *_open_to_everyone(settings),
+        *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
         *_perhaps_embeds(settings),
@@ -65,6 +66,19 @@ def _open_to_everyone(settings: Settings) -> Iterator[str]:
                 f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "
                 f"internet. To close it: {fix} with your address."
             )
+
+
+def _by_https(settings: Settings) -> Iterator[str]:
+    """Before, a mirror without a scheme was contacted by plain HTTP as well."""
+    mirror = settings.mirrors.containers
+    if mirror and "://" not in mirror:
+        path = ("mirrors", "containers")
+        yield (
+            f"{NAMESPACE}:mirrors.containers is {mirror}, without http:// or https://: the machine "
+            "uses HTTPS and checks the certificate. To accept that without this warning: "
+            f"{command(path, f'https://{mirror}')}. For a mirror by plain HTTP: "
+            f"{command(path, f'http://{mirror}')}."
+        )
 
 
 def _lost(settings: Settings) -> Iterator[str]:

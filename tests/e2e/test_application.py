@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -156,6 +157,95 @@ def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Depl
     assert "smollm2:360m cannot be pulled from mirrors.internal:8480/library" in failed.output
     assert deployment.ask("Hello?")
     assert started(deployment) == before
+
+
+# A mirror by HTTPS on the machine itself, with a certificate of a private authority.
+HTTPS_MIRROR = """
+set -e
+sudo install -d /root/tls && sudo tee /root/tls/nginx.conf >/dev/null <<'END'
+events {}
+http { server {
+    listen 127.0.0.1:8443 ssl;
+    ssl_certificate /etc/nginx/server.pem;
+    ssl_certificate_key /etc/nginx/server.key;
+    location / { proxy_pass http://mirrors.internal:8480; proxy_set_header Host $proxy_host; }
+} }
+END
+echo '127.0.0.1 secure.internal' | sudo tee -a /etc/hosts >/dev/null
+sudo sh -ec 'cd /root/tls
+openssl req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2
+openssl req -x509 -CA ca.pem -CAkey ca.key -newkey ed25519 -nodes -keyout server.key \
+    -out server.pem -subj /CN=secure.internal -days 2 -addext basicConstraints=CA:FALSE \
+    -addext subjectAltName=DNS:secure.internal' 2>/dev/null
+sudo podman commit --quiet nginx localhost/tls >/dev/null
+sudo podman run --detach --rm --name tls --network host --volume /root/tls:/etc/nginx:ro \
+    localhost/tls >/dev/null
+sudo curl --silent --fail -X DELETE http://127.0.0.1:11434/api/delete -d '{"model": "smollm2:135m"}'
+sudo systemctl stop nginx
+sudo podman rmi $(sudo sed -n s/^Image=//p /etc/containers/systemd/nginx.container) >/dev/null
+sudo cat /root/tls/ca.pem
+"""
+
+
+@pytest.mark.long
+def test_mirrors_by_https_are_verified(deployment: Deployment) -> None:
+    mirror = "https://secure.internal:8443"
+    addresses = {"ollama": f"{mirror}/ollama", "models": mirror, "containers": mirror}
+    settings = {f"mirrors.{key}": value for key, value in addresses.items()}
+    former = json.loads(deployment.pulumi("config", "get", "ollamazure:mirrors").output)
+    authority = deployment.ssh(HTTPS_MIRROR).output
+    before = deployment.ssh("cat /etc/ssl/certs/ca-certificates.crt").output
+    try:
+        with pytest.raises(AssertionError, match="x509: certificate signed by unknown authority"):
+            deployment.up(reapply="without the authority", **settings)
+        deployment.up(**{"mirrors.certificateAuthority": authority})
+        assert deployment.ask("Hello?")
+    finally:
+        deployment.ssh("sudo podman stop tls; sudo podman rmi localhost/tls")
+        deployment.pulumi("config", "set", "ollamazure:mirrors", json.dumps(former))
+        deployment.up(reapply="with the former mirrors")
+    assert deployment.ssh("cat /etc/ssl/certs/ca-certificates.crt").output == before
+
+
+@pytest.mark.long
+def test_the_machine_keeps_the_present_image_and_the_one_before(deployment: Deployment) -> None:
+    image = "docker.io/library/nginx"
+    present = deployment.ssh("sudo podman inspect --format '{{.ImageName}}' nginx").output.strip()
+    _, _, version = present.rpartition(":")
+    for former in ("1.28.0", "1.29.0"):
+        deployment.ssh(f"sudo podman commit --quiet nginx {image}:{former}")
+    deployment.up(nginxVersion="1.29.0")
+    deployment.ssh(f"sudo podman rmi {present}")
+
+    deployment.up(nginxVersion=version)
+
+    listed = deployment.ssh(
+        f"sudo podman images --filter reference={image} --format '{{{{.Tag}}}}'"
+    ).output
+    assert sorted(listed.split()) == ["1.29.0", version]
+    assert deployment.ssh("sudo podman volume ls --quiet").output.split() == ["open-webui"]
+
+
+@pytest.mark.long
+def test_a_pull_that_fills_the_disk_leaves_nothing_on_it(deployment: Deployment) -> None:
+    """The model then leaves the settings, so that the next `up` has nothing to do."""
+    used = "sudo du --summarize --block-size=1 --apparent-size /srv/data/ollama/models | cut -f 1"
+    before = deployment.ssh(used).output
+    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
+    deployment.ssh(
+        "sudo fallocate --length $(($(df --block-size=1 --output=avail /srv/data | tail -1)"
+        " - 10000000)) /srv/data/filler"
+    )
+    try:
+        failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+    finally:
+        deployment.ssh("sudo rm /srv/data/filler")
+        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
+    deployment.up()
+
+    assert failed.code != 0
+    assert "no space left on device; what was downloaded is removed" in failed.output
+    assert deployment.ssh(used).output == before
 
 
 @pytest.mark.long

@@ -107,6 +107,29 @@ def test_what_was_changed_by_hand_is_named_and_set_right(deployment: Deployment)
     deployment.ssh("sudo rm /etc/nginx/other.conf")  # still there
 
 
+@pytest.mark.long
+def test_what_podman_pruned_is_named_and_brought_back(deployment: Deployment) -> None:
+    deployment.ssh("sudo systemctl stop nginx open-webui && sudo podman system prune --all --force")
+
+    pruned = drift(deployment)
+
+    assert pruned.code == 1, pruned.output
+    found = by_resource(pruned.output)
+    assert found["machine-ready"] == ["the network mynet is missing"]
+    for name in ("nginx", "open-webui"):
+        inactive, missing = found[name]
+        assert re.fullmatch(rf"the image \S+/{name}:\S+ is missing", missing)
+        assert inactive == f"{name}.service is not active"
+    advised = re.search(r"config set ollamazure:reapply (\S+)", pruned.output)
+    assert advised
+
+    deployment.up(reapply=advised[1])
+
+    again = drift(deployment)
+    assert again.code == 0, again.output
+    assert deployment.ask("Say hello.")
+
+
 def test_undeclared_items_are_no_drift(deployment: Deployment) -> None:
     models_of_a_new_user(deployment)
     copy = '{"source": "smollm2:135m", "destination": "mine"}'

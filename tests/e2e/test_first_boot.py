@@ -1,8 +1,9 @@
-"""First boots that do not go well: a foreign disk, a disk that comes late."""
+"""First boots that do not go well: a foreign disk, a disk that comes late, no packages."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,31 @@ def digest(file: Path) -> str:
     """SHA-256 of a disk's first MiB, where filesystems keep what they are."""
     with file.open("rb") as disk:
         return hashlib.sha256(disk.read(2**20)).hexdigest()
+
+
+@pytest.mark.long
+def test_a_first_boot_without_debians_mirror_is_completed(
+    machine: Deployment, tmp_path: Path
+) -> None:
+    """cloud-init reports the failed first boot forever."""
+    image, broken = tmp_path / "image.tar", "etc/apt/apt.conf.d/99-broken"
+    shutil.copyfile(paths.machine_rootfs(lean=True), image)
+    (tmp_path / broken).parent.mkdir(parents=True)
+    (tmp_path / broken).write_text('Acquire::http::Proxy "http://127.0.0.1:9";\n')
+    subprocess.run(["tar", "--append", "-f", image, "-C", tmp_path, f"./{broken}"], check=True)
+    machine.environment["OLLAMAZURE_MACHINE_IMAGE"] = str(image)
+    up = ("up", "--yes", "--skip-preview", *MACHINE)
+
+    failed = machine.pulumi(*up, check=False)
+    assert failed.code != 0
+    assert "Debian's packages cannot be installed" in failed.output
+    machine.forget()
+    machine.ssh(f"sudo rm /{broken}")
+    machine.pulumi(*up)
+
+    machine.ssh("curl --version && zstd --version && systemctl is-active ollamazure-firewall")
+    assert "status: error" in machine.ssh("cloud-init status", check=False).output
+    assert "Installing" not in machine.pulumi(*up, "--replace", "**::machine-ready").output
 
 
 @pytest.mark.long

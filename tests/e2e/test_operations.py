@@ -17,6 +17,7 @@ import pytest
 from ollamazure.operate import logs, ssh
 from ollamazure.operate.connection import MachineConnection
 from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
+from tests.e2e.test_application import started
 
 
 def environment(deployment: Deployment) -> dict[str, str]:
@@ -73,6 +74,33 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
     assert shown["Certificate"] == rows(well.output)["Certificate"]
     assert shown["Restart"].startswith("needed for a new kernel")
     wait_until(lambda: deployment.connects(443), "Nginx is back")
+
+
+@pytest.mark.parametrize("signal_name", ["KILL", "STOP"])
+def test_a_dead_dns_of_the_containers_is_named_and_comes_back(
+    deployment: Deployment, signal_name: str
+) -> None:
+    """Without it Nginx does not find Open WebUI, and every page is that of the preparation."""
+    before = started(deployment)
+    service = "ollamazure-container-dns"
+    deployment.ssh(f"sudo systemctl stop {service}")
+    deployment.ssh(f"sudo pkill --signal {signal_name} --exact aardvark-dns")
+    dead = deployment.ssh("pgrep --exact aardvark-dns", check=False).output
+    try:
+        ill = run(deployment, "status")
+    finally:
+        deployment.ssh(f"sudo systemctl start {service}")
+    assert ill.code == 1, ill.output
+    assert "\nThe DNS of the containers (aardvark-dns) does not answer" in ill.output
+
+    def is_another() -> bool:
+        return deployment.ssh("pgrep --exact aardvark-dns").output != dead
+
+    wait_until(is_another, "another aardvark-dns")
+    with deployment.client() as client:
+        assert client.get("/").status_code == 200
+    assert run(deployment, "status").code == 0
+    assert started(deployment) == before
 
 
 @pytest.mark.parametrize("unit", logs.Unit)

@@ -278,7 +278,7 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
         ).mirrors
     )
     assert (
-        'model.py pull llama3.2:1b "$installed/model" mirrors.internal:8480\n'
+        'model.py pull llama3.2:1b "$installed/model" http://mirrors.internal:8480\n'
         in recorder.named("model-llama3.2-1b").inputs["stdin"]
     )
     version = catalog.versions().ollama.version

@@ -7,10 +7,12 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components import remote_command
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
 from tests.unit.guest import tree
 
 TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
@@ -112,14 +114,36 @@ def container(unit: str, *, web_access: bool = False) -> str:
     )
 
 
-@pytest.mark.parametrize(("mirror", "count"), [(None, 0), ("mirrors.internal:8480", 2)])
-def test_registries(mirror: str | None, count: int) -> None:
+@pytest.mark.parametrize(
+    ("mirror", "location", "insecure"),
+    [
+        ("http://mirrors.internal:8480", "mirrors.internal:8480", True),
+        ("https://mirrors.internal:8480", "mirrors.internal:8480", False),
+        ("https://mirrors.internal/public", "mirrors.internal/public", False),
+        ("mirrors.internal", "mirrors.internal", False),
+    ],
+)
+def test_only_http_makes_a_mirror_insecure(mirror: str, location: str, insecure: bool) -> None:
+    assert registries(mirror) == {
+        "ghcr.io": [{"location": location, "insecure": insecure}],
+        "docker.io": [{"location": location, "insecure": insecure}],
+    }
+    assert registries(None) == {}
+
+
+def registries(mirror: str | None) -> dict[str, Any]:
     text = remote_command.render_file(
         "/etc/containers/registries.conf.d/ollamazure.conf", mirror=mirror
     )
-    registries = tomllib.loads(text).get("registry", [])
-    assert len(registries) == count
-    assert all(entry["mirror"][0]["location"] == mirror for entry in registries)
+    return {entry["prefix"]: entry["mirror"] for entry in tomllib.loads(text).get("registry", [])}
+
+
+def test_the_file_of_the_mirrors_authority() -> None:
+    path = "/etc/ollamazure/mirrors-ca.pem"
+    empty = remote_command.render_file(path, authority=None)
+    assert "CERTIFICATE" not in empty
+    full = remote_command.render_file(path, authority=EXAMPLE_AUTHORITY)
+    assert full == empty + EXAMPLE_AUTHORITY
 
 
 def test_declared_settings_are_json() -> None:

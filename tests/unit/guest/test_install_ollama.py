@@ -226,6 +226,20 @@ def test_a_restart_that_did_not_happen_is_made_good(machine: Machine) -> None:
     assert machine.restarts == 2
 
 
+def test_another_authority_of_the_mirrors_restarts_ollama(machine: Machine) -> None:
+    """Ollama reads the authorities once. A file without one changes nothing."""
+    authority = machine.root / "etc/ollamazure/mirrors-ca.pem"
+    authority.parent.mkdir()
+    machine.release("1.0.0")
+    restarts = []
+    for text in (None, "# none\n", "BEGIN CERTIFICATE\n", "# none\n"):
+        if text:
+            authority.write_text(text)
+        assert machine.install("1.0.0").returncode == 0
+        restarts.append(machine.restarts)
+    assert restarts == [1, 1, 2, 3]
+
+
 def test_refuses_a_download_that_does_not_match_its_checksum(machine: Machine) -> None:
     machine.release("1.0.0", checksum="0" * 64)
     done = machine.install("1.0.0")
@@ -271,3 +285,17 @@ def test_says_that_there_is_no_such_release(machine: Machine) -> None:
     done = machine.install("9.9.9")
     assert done.returncode == 1
     assert f"{machine.url}/v9.9.9/sha256sum.txt" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "protocols"), [("https://x/y", "=https,https"), ("http://x/y", "=http,https")]
+)
+def test_no_redirect_leads_from_https_to_plain_http(url: str, protocols: str) -> None:
+    """What curl's --proto-redir gets."""
+    done = subprocess.run(
+        ["bash", "-c", f". {TOOLS}/lib.sh && redirects_of {url}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{protocols}\n"

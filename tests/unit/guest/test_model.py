@@ -90,6 +90,7 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     thread.start()
     program = tmp_path / "model.py"
     text = TOOL.read_text().replace("11434", str(server.server_port))
+    text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
     yield found
@@ -108,11 +109,18 @@ def test_pulls_from_the_library(ollama: Ollama) -> None:
 @pytest.mark.parametrize(
     ("name", "path"), [("llama3.2:1b", "library/llama3.2:1b"), ("team/tuned:1b", "team/tuned:1b")]
 )
-def test_a_model_of_a_mirror_has_its_usual_name(ollama: Ollama, name: str, path: str) -> None:
-    done = ollama.pull(name, "mirror:8480")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_model_of_a_mirror_has_its_usual_name(
+    ollama: Ollama, name: str, path: str, scheme: str
+) -> None:
+    """Ollama uses plain HTTP if, and only if, a pull is insecure."""
+    done = ollama.pull(name, f"{scheme}://mirror:8480")
     assert done.returncode == 0, done.stderr
     assert ollama.models.keys() == {name}
-    assert ("/api/pull", {"model": f"mirror:8480/{path}", "insecure": True}) in ollama.asked
+    assert (
+        "/api/pull",
+        {"model": f"mirror:8480/{path}", "insecure": scheme == "http"},
+    ) in ollama.asked
 
 
 def test_what_is_there_is_left_alone(ollama: Ollama) -> None:
@@ -129,7 +137,7 @@ def test_what_is_there_is_left_alone(ollama: Ollama) -> None:
 def test_another_model_of_the_name_gives_way(ollama: Ollama) -> None:
     ollama.pull("m:1b")
     ollama.models["m:1b"] = "made by hand"
-    done = ollama.pull("m:1b", "mirror:8480")
+    done = ollama.pull("m:1b", "https://mirror:8480")
 
     assert done.returncode == 0, done.stderr
     assert ollama.models == {"m:1b": "of the registry"}
@@ -164,19 +172,49 @@ def test_tries_again_after_a_broken_connection(ollama: Ollama, broken: list[Any]
 
 def test_gives_up_after_a_while_and_names_the_place(ollama: Ollama) -> None:
     ollama.pulls = [[{"error": "connection refused"}]]
-    done = ollama.pull("m:1b", "mirror:8480")
+    done = ollama.pull("m:1b", "https://mirror:8480")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last == "Ollama: m:1b cannot be pulled from mirror:8480/library/m:1b: connection refused"
 
 
 @pytest.mark.parametrize(
-    "reason", ["pull model manifest: file does not exist", "write x: no space left on device"]
+    "reason",
+    [
+        "pull model manifest: file does not exist",
+        "write x: no space left on device",
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    ],
 )
 def test_does_not_repeat_what_cannot_work(ollama: Ollama, reason: str) -> None:
     ollama.pulls = [[{"error": reason}]]
     assert ollama.pull("m:1b").returncode == 1
     assert ollama.paths() == ["/api/pull"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("write x: no space left on device", {"sha256-bb"}), ("connection refused", None)],
+)
+def test_only_a_full_disk_removes_what_was_downloaded(
+    ollama: Ollama, reason: str, kept: set[str] | None
+) -> None:
+    """Else the next pull continues. A layer that another model uses stays in any case."""
+    models = ollama.program.with_name("models")
+    (models / "blobs").mkdir(parents=True)
+    files = {"sha256-aa", "sha256-ab-partial", "sha256-ab-partial-0", "sha256-bb"}
+    for name in files:
+        (models / "blobs" / name).touch()
+    (models / "manifests/library").mkdir(parents=True)
+    (models / "manifests/library/other").write_text('{"digest": "sha256:bb"}')
+    layers = [{"status": "pulling", "digest": f"sha256:{name}"} for name in ("aa", "ab", "bb")]
+    ollama.pulls = [[{"status": "pulling manifest"}, *layers, {"error": reason}]]
+
+    done = ollama.pull("m:1b")
+
+    assert done.returncode == 1
+    assert {file.name for file in (models / "blobs").iterdir()} == (kept or files)
+    assert ("what was downloaded is removed" in done.stderr) == (kept is not None)
 
 
 def test_removes_what_is_there_and_nothing_else(ollama: Ollama) -> None:

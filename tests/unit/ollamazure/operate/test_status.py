@@ -29,6 +29,7 @@ WELL: dict[str, Any] = {
         {"name": "open-webui", "state": "active", "version": PINS.open_webui.reference()},
         {"name": "nginx", "state": "active", "version": PINS.nginx.reference()},
     ],
+    "container_dns": True,
     "models": ["llama3.2:1b", "smollm2:135m"],
     "loaded": ["llama3.2:1b"],
     "certificate_ends": "2027-06-01 09:12:00Z",
@@ -65,6 +66,7 @@ def test_all_is_well_on_one_screen() -> None:
         ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
         ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate expired on 2027-01-31"),
+        ({"container_dns": False}, "The DNS of the containers (aardvark-dns) does not answer"),
         ({"certificate_ends": None}, "The certificate cannot be read."),
         (
             {"services": [{"name": "nginx", "state": "failed", "version": None}]},

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -106,6 +107,8 @@ def drift_of_unit(path: Path) -> Iterator[str]:
     unit = unit_of(path)
     if unit is None:
         return
+    if path.exists():
+        yield from drift_of_podman(path)
     if not is_active(unit):
         yield f"{unit} is not active"
         return
@@ -119,6 +122,16 @@ def drift_of_unit(path: Path) -> Iterator[str]:
         running = image_of(path.stem)
         if f"Image={running}" not in path.read_text().splitlines():
             yield f"{unit} runs the image {running}"
+
+
+def drift_of_podman(path: Path) -> Iterator[str]:
+    """Whether Podman has the network or the image of a file; `podman system prune` removes both."""
+    if path.suffix == ".network" and not succeeds(["podman", "network", "exists", path.stem]):
+        yield f"the network {path.stem} is missing"
+    if path.suffix == ".container":
+        [image] = re.findall(r"^Image=(.+)$", path.read_text(), re.MULTILINE) or [""]
+        if not succeeds(["podman", "image", "exists", image]):
+            yield f"the image {image} is missing"
 
 
 def unit_of(path: Path) -> str | None:
@@ -176,6 +189,11 @@ def drift_of_webui(command: str, text: str = "") -> list[dict[str, str]]:
         return [{"resource": "open-webui-settings", "what": what}]
     found: list[dict[str, str]] = json.loads(done.stdout)
     return found
+
+
+def succeeds(command: list[str]) -> bool:
+    """Whether a command ends with exit code 0; its output is dropped."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def output_of(command: list[str]) -> str:

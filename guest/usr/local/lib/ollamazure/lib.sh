@@ -54,6 +54,11 @@ start_with() {
     printf '%s\n' "$content" >"$stamp"
 }
 
+# redirects_of URL: prints where its redirects may lead: never from https:// to plain HTTP.
+redirects_of() {
+    echo "=${1%%:*},https"
+}
+
 # download URL FILE: downloads URL, resumes what is in FILE already, and prints the progress.
 download() {
     local url=$1 file=$2 code=0
@@ -69,8 +74,8 @@ download() {
 
 # fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
-    curl --fail --silent --show-error --location --retry 5 --retry-connrefused \
-        --continue-at - --output "$2" "$1" &
+    curl --fail --silent --show-error --location --proto-redir "$(redirects_of "$1")" \
+        --retry 5 --retry-connrefused --continue-at - --output "$2" "$1" &
     attend $! say_size "$2"
 }
 
@@ -96,17 +101,40 @@ attend() {
     wait "$process"
 }
 
-# pull_image IMAGE: pulls IMAGE unless this machine has it.
+# pull_image NAME IMAGE: pulls IMAGE for the container NAME unless this machine has it. So that the
+# data disk never holds more than two of them, it first removes all former images except the last one
+# that was ready.
 pull_image() {
-    local image=$1
+    local name=$1 image=$2
     if podman image exists "$image"; then
         return
     fi
+    remove_former_images "$name" "$image"
     say "Pulling $image."
     podman pull --quiet --retry 5 "$image" >/dev/null &
     attend $! say "  Still pulling." ||
         fail "$image cannot be pulled; the reason from Podman is above."
     say "$image is pulled."
+}
+
+remove_former_images() {
+    local last repository=${2%%@*} image
+    # Without a record, from an earlier version of this program, it is the image that runs.
+    last=$(cat "$(record_of_image "$1")" 2>/dev/null ||
+        podman inspect --format '{{.ImageName}}' "$1" 2>/dev/null) || return 0
+    podman images --filter dangling=false --filter "reference=${repository%:*}" \
+        --format '{{.Repository}}:{{.Tag}}' | while read -r image; do
+        [ "$image" = "${last%%@*}" ] || podman rmi "$image" >/dev/null || say "$image stays."
+    done
+}
+
+# image_is_ready NAME IMAGE: records that the container NAME works with IMAGE.
+image_is_ready() {
+    printf '%s\n' "$2" >"$(record_of_image "$1")"
+}
+
+record_of_image() {
+    echo "/var/lib/ollamazure/$1.image"
 }
 
 # address_of CONTAINER: prints its IPv4 address in mynet, where root reaches unpublished ports.

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """Pulls a model into the Ollama of this machine, or removes it.
 
-    model.py pull NAME RECORD [HOST:PORT]    from Ollama's registry, or from a mirror of it
-    model.py check NAME chat|embedding       fails if Ollama says it is for something else
+    model.py pull NAME RECORD [ADDRESS]    from Ollama's registry, or from a mirror, http(s)://HOST:PORT
+    model.py check NAME chat|embedding     fails if Ollama says it is for something else
     model.py remove NAME
 
 All can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
-if the model exists (or is missing) already. The file RECORD has the digest of the model that was
-pulled. If another model has the name now, it is replaced.
+if the model exists (or is missing) already. Only a pull that fills the disk leaves nothing behind:
+the chats need the space, and nothing would run later if the model then left the settings. The file
+RECORD has the digest of the model that was pulled. If another model has the name now, it is
+replaced.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
+MODELS = Path("/srv/data/ollama/models")
+NO_SPACE = "no space left"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
@@ -81,10 +85,11 @@ def check(name: str, kind: str) -> None:
 
 
 def fetch(name: str, mirror: str | None) -> None:
-    source = f"{mirror}/{library_path(name)}" if mirror else name
+    scheme, _, host = (mirror or "").partition("://")
+    source = f"{host}/{library_path(name)}" if host else name
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            download(source, insecure=mirror is not None)
+            download(source, insecure=scheme == "http")
             break
         except OllamaError as error:
             if attempt == ATTEMPTS or not can_retry(error):
@@ -124,21 +129,38 @@ def library_path(name: str) -> str:
 
 
 def can_retry(error: OllamaError) -> bool:
-    """Whether a retry can help: not if the model does not exist or the disk is full."""
+    """Whether a retry can help: not without the model, with a full disk or a wrong certificate."""
     text = str(error)
-    return not any(reason in text for reason in ("file does not exist", "no space left"))
+    return not any(reason in text for reason in ("file does not exist", NO_SPACE, "x509: "))
 
 
 def download(source: str, *, insecure: bool) -> None:
-    printed, last = 0.0, ""
+    """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
+    printed, last, digests = 0.0, "", set()
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
+        digests.add(event.get("digest", ""))
         if "error" in event:
-            raise OllamaError(str(event["error"]))
+            reason = str(event["error"])
+            if NO_SPACE in reason:
+                discard(digests - {""})
+                reason += (
+                    "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
+                )
+            raise OllamaError(reason)
         line = progress(event)
         is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
         if line != last and is_due:
             say(f"{source}: {line}")
             printed, last = time.monotonic(), line
+
+
+def discard(digests: set[str]) -> None:
+    """Delete the complete and the partial files of these digests, unless a model uses them."""
+    manifests = [path.read_text() for path in MODELS.glob("manifests/**/*") if path.is_file()]
+    for digest in digests:
+        if not any(digest in manifest for manifest in manifests):
+            for file in MODELS.glob(f"blobs/{digest.replace(':', '-')}*"):
+                file.unlink(missing_ok=True)
 
 
 def progress(event: dict[str, Any]) -> str:

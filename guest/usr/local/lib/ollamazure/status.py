@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import container_dns
 import model
 from drift import image_of, is_active, output_of, state_of
 
@@ -38,6 +39,7 @@ def status() -> dict[str, Any]:
             service("ollama", ollama["version"]),
             *(service(name, image_of(name) or None) for name in CONTAINERS),
         ],
+        "container_dns": container_dns.is_well(),
         "models": ollama["models"],
         "loaded": ollama["loaded"],
         "certificate_ends": certificate_ends(),
