@@ -121,7 +121,7 @@ class Chat(pulumi.ComponentResource):
             ),
             _renamed(child, "proxy", "Proxy"),
         )
-        self.initial_passwords = Workspace(
+        workspace = Workspace(
             "workspace",
             WorkspaceArgs(
                 target,
@@ -131,7 +131,8 @@ class Chat(pulumi.ComponentResource):
                 after=[webui.settings, nginx.service],
             ),
             _renamed(child, "people", "People"),
-        ).initial_passwords
+        )
+        self.initial_passwords = workspace.initial_passwords
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -139,8 +140,8 @@ class Chat(pulumi.ComponentResource):
                 settings,
                 url=self.url,
                 certificate_fingerprint=self.certificate.fingerprint,
-                admin_password=self.admin_password,
                 application=[ollama, webui, nginx],
+                presets=workspace.presets,
             ),
             _renamed(child, "access", "Access"),
         )

@@ -285,6 +285,20 @@ def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Depl
     assert admin.get(path).status_code == 404
 
 
+def test_a_preset_that_breaks_every_answer_fails_the_last_check(
+    webui: Webui, deployment: Deployment
+) -> None:
+    webui.declare("preset", "good", preset(deployment, id="good", params={"temperature": 0}))
+    webui.declare("preset", "broken", preset(deployment, id="broken", params={"stop": [10]}))
+    webui.apply("preset", "good")
+    webui.apply("preset", "broken")
+
+    ran = deployment.last_check(models=[], presets=["good", "broken"])
+    assert ran.code == 1, ran.output
+    assert "good answers after" in ran.output
+    assert "The chat does not answer. preset broken: " in ran.output
+
+
 def test_what_is_not_declared_is_left_alone(
     webui: Webui, admin: httpx.Client, deployment: Deployment
 ) -> None:
