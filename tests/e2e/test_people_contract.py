@@ -10,7 +10,9 @@ import json
 import secrets
 import shlex
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -587,6 +589,38 @@ def test_settings_changed_by_hand_are_reported(webui: Webui, admin: httpx.Client
     finally:
         webui.deployment.ssh(f"{TOOL} apply-settings {SETTINGS}")
     assert webui.drift(settings) == []
+
+
+def test_a_setting_that_is_no_longer_declared_goes_back_to_its_default(
+    webui: Webui, admin: httpx.Client
+) -> None:
+    """As on a new instance; the administrator's own changes stay."""
+    read = partial(admin.get, "/api/v1/configs/export")
+    before = answer(read())
+    declared = json.loads(webui.deployment.ssh(f"cat {SETTINGS}").output)
+    permissions = deepcopy(declared["defaults"]["user.permissions"])
+    permissions["chat"]["share"] = permissions["chat"]["call"] = True
+    more = {
+        "ui.banners": [{"id": "1", "type": "info", "content": "Closed", "timestamp": 0}],
+        "ui.default_user_role": "user",
+        "ui.watermark": "from the chat",
+        "user.permissions": permissions,
+    }
+    apply = f"cat >/tmp/declared.json && {TOOL} apply-settings /tmp/declared.json"
+    webui.deployment.ssh(
+        apply, stdin=json.dumps({**declared, "config": {**declared["config"], **more}})
+    )
+    assert answer(read()) == {**before, **more}
+
+    by_hand = {**more["user.permissions"], "chat": {**permissions["chat"], "call": False}}
+    changed = {"ui.watermark": "by hand", "user.permissions": by_hand}
+    answer(admin.post("/api/v1/configs/import", json={"config": changed}))
+    reported = webui.deployment.ssh(apply, stdin=json.dumps(declared)).output
+    try:
+        assert "at its default again: ui.banners, ui.default_user_role, user.perm" in reported
+        assert answer(read()) == {**before, "ui.watermark": "by hand"}
+    finally:
+        answer(admin.post("/api/v1/configs/import", json={"config": before}))
 
 
 def test_the_catalog_has_exactly_open_webuis_permissions(admin: httpx.Client) -> None:

@@ -260,7 +260,7 @@ def ask(chat: AnswerProbe, token: str, kind: str, name: str) -> None:
 
 def read_stream(answer: http.client.HTTPResponse) -> tuple[str, str]:
     """The text of a streamed answer, and the problem that it reports or has."""
-    words = []
+    words: list[str] = []
     for line in answer:
         event = line.decode(errors="replace").strip().removeprefix("data:").strip()
         if event == "[DONE]" or len(words) > ENOUGH:
