@@ -149,6 +149,7 @@ class OpenWebui(pulumi.ComponentResource):
             purpose="set up the administrator of Open WebUI",
             script=f"secret admin | {TOOLS}/webui-cli admin",
             secrets={"admin": secret_json(account)},
+            show_output=True,  # what happens to a former administrator; it never has the password
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )

@@ -240,6 +240,33 @@ def chats(deployment: Deployment, chat: str) -> int:
     return int(deployment.ssh(command).output)
 
 
+def test_the_administrators_role_moves_to_a_declared_user(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    """Pulumi first sets up the administrator, and last removes the entry of `users`."""
+    former, email = deployment.outputs["adminEmail"], "moved@example.org"
+    webui.declare("user", "moved", user(email, role="admin"))
+    webui.apply("user", "moved", password="a password of hers")
+    account_of = {"name": "Administrator", "password": deployment.outputs["adminPassword"]}
+    try:
+        reported = deployment.ssh(
+            f"{TOOL} admin", stdin=json.dumps({**account_of, "email": email})
+        ).output
+        assert f"{former} was the administrator before." in reported
+        assert "with the same password as the new one" in reported
+        assert account_of["password"] not in reported
+
+        removed = deployment.ssh(f"{TOOL} remove user {email}").output
+        assert f"{email} is the administrator now, so the account stays active." in removed
+        assert sign_in(deployment, email, account_of["password"])
+        for one in (email, former):
+            found = account(admin, one)
+            assert found is not None and found["role"] == "admin", one
+        assert webui.drift() == []
+    finally:
+        deployment.ssh(f"{TOOL} admin", stdin=json.dumps({**account_of, "email": former}))
+
+
 def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Deployment) -> None:
     webui.declare("preset", "brief", preset(deployment))
     webui.declare("prompt", "sum-up", prompt())
