@@ -203,6 +203,16 @@ def file_of(recorder: Recorder, command: str, path: str) -> str:
     return written.partition("END_OF_FILE")[0]
 
 
+def test_the_former_declaration_stays_until_the_new_one_is_applied() -> None:
+    """From it, the tool knows what is no longer declared, also after a run that was cut off."""
+    declared = "/etc/ollamazure/open-webui.json"
+    script = deploy().named("open-webui-settings").inputs["stdin"]
+    assert f"put {declared} 0644 .next" in script
+    assert script.endswith(
+        f"webui-cli apply-settings {declared}.next\nmv -f {declared}.next {declared}\n"
+    )
+
+
 def environment(recorder: Recorder) -> dict[str, str]:
     """The container's variables about the provider."""
     lines = file_of(recorder, "open-webui", "/etc/ollamazure/sign-in.env").splitlines()
