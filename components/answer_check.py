@@ -21,6 +21,7 @@ from components.remote_command import (
     GUEST,
     TOOLS,
     File,
+    RemoteCommand,
     Target,
     render_file,
     run_on_machine,
@@ -37,23 +38,28 @@ class AnswerCheckArgs:
 
     Attributes:
         target: the machine.
-        settings: the stack's. Each of its chat models is asked.
+        settings: the stack's. Each of its chat models and presets is asked.
         url: the address users open, `https://…`.
         certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons.
-        admin_password: secret.
         application: the components that make up the chat.
+        presets: the commands that set up the presets.
     """
 
     target: Target
     settings: Settings
     url: pulumi.Input[str]
     certificate_fingerprint: pulumi.Input[str]
-    admin_password: pulumi.Input[str]
     application: Sequence[Ollama | OpenWebui | Nginx]
+    presets: Sequence[RemoteCommand] = ()
+
+    @property
+    def parts(self) -> list[Ollama | OpenWebui | Nginx | RemoteCommand]:
+        """Everything that the answers depend on."""
+        return [*self.application, *self.presets]
 
 
 class AnswerCheck(pulumi.ComponentResource):
-    """`answers` is complete when each model has answered a question through `url`."""
+    """`answers` is complete when each model and preset has answered a question through `url`."""
 
     answers: pulumi.CustomResource
 
@@ -71,25 +77,27 @@ class AnswerCheck(pulumi.ComponentResource):
         return local.Command(
             "chat-answers",
             create=f"{python} {questioner}",
-            stdin=secret_json(_questions(args)),
+            # Only the machine's tools make sessions, so the operator's side asks them over SSH.
+            stdin=secret_json({**_questions(args), "machine": _machine(args.target)}),
             environment={"OLLAMAZURE_ASKS_ABOUT": _digest(args)},
             logging=local.Logging.STDOUT_AND_STDERR,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=list(args.application),
+                depends_on=args.parts,
                 deleted_with=args.target.vm,
+                additional_secret_outputs=["stdout", "stderr"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m"),
             ),
         )
 
     def _ask_from_machine(self, args: AnswerCheckArgs) -> pulumi.CustomResource:
         """Ask on the machine itself, which leaves the network in front of it untested."""
-        questions = secret_json({**_questions(args), "connect": "127.0.0.1"})
+        questions = pulumi.Output.json_dumps({**_questions(args), "connect": "127.0.0.1"})
         return run_on_machine(
             "chat-answers",
             args.target,
-            purpose="ask each model a question",
+            purpose="ask each model and preset a question",
             script=_digest(args).apply(
                 lambda digest: f"# asks about {digest}\nsecret questions | {QUESTIONER}"
             ),
@@ -98,7 +106,7 @@ class AnswerCheck(pulumi.ComponentResource):
             show_output=True,
             fix="Fix what the lines above name, then run `pulumi up`: it asks again.",
             timeout="60m",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.application)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.parts),
         )
 
 
@@ -116,16 +124,25 @@ def _questions(args: AnswerCheckArgs) -> dict[str, pulumi.Input[Any]]:
     return {
         "url": args.url,
         "fingerprint": args.certificate_fingerprint,
-        "email": args.settings.admin_email,
-        "password": args.admin_password,
         "models": list(args.settings.chat_models),
+        "presets": [preset.id for preset in args.settings.presets],
+    }
+
+
+def _machine(target: Target) -> dict[str, pulumi.Input[Any]]:
+    """The fields of MachineConnection (ollamazure/operate/connection.py)."""
+    connection = target.connection
+    return {
+        "user": connection.user,
+        "address": connection.host,
+        "private_key": connection.private_key,
+        "host_key": connection.host_key,
     }
 
 
 def _digest(args: AnswerCheckArgs) -> pulumi.Output[str]:
     """Changes with everything that the answers depend on."""
     questioner = render_file(QUESTIONER)
-    parts = [part.digest for part in args.application]
-    return pulumi.Output.all(*parts).apply(
+    return pulumi.Output.all(*[part.digest for part in args.parts]).apply(
         lambda known: hashlib.sha256("".join([questioner, *known]).encode()).hexdigest()
     )

@@ -126,7 +126,7 @@ class Chat(pulumi.ComponentResource):
             ),
             _renamed(child, "proxy", "Proxy"),
         )
-        self.initial_passwords = Workspace(
+        workspace = Workspace(
             "workspace",
             WorkspaceArgs(
                 target,
@@ -136,7 +136,8 @@ class Chat(pulumi.ComponentResource):
                 after=[webui.settings, nginx.service],
             ),
             _renamed(child, "people", "People"),
-        ).initial_passwords
+        )
+        self.initial_passwords = workspace.initial_passwords
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -144,8 +145,8 @@ class Chat(pulumi.ComponentResource):
                 settings,
                 url=self.url,
                 certificate_fingerprint=self.certificate.fingerprint,
-                admin_password=self.admin_password,
                 application=[ollama, webui, nginx],
+                presets=workspace.presets,
             ),
             _renamed(child, "access", "Access"),
         )

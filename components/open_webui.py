@@ -153,6 +153,7 @@ class OpenWebui(pulumi.ComponentResource):
             purpose="set up the administrator of Open WebUI",
             script=f"secret admin | {TOOLS}/webui-cli admin",
             secrets={"admin": secret_json(account)},
+            show_output=True,  # what happens to a former administrator; it never has the password
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )
@@ -167,11 +168,13 @@ class OpenWebui(pulumi.ComponentResource):
             "open-webui-settings",
             args.target,
             purpose="apply the settings of Open WebUI",
-            script=f"{TOOLS}/webui-cli apply-settings {DECLARED}",
+            script=f"{TOOLS}/webui-cli apply-settings {DECLARED}.next\n"
+            f"mv -f {DECLARED}.next {DECLARED}",
             files=[
                 # Every command finds them. Here, a change of them applies the settings again.
                 *WEBUI_TOOLS,
-                File(DECLARED, values={"declared": declared}),
+                # A version that did not record what it declared left the former file.
+                File(DECLARED, values={"declared": declared}, suffix=".next"),
             ],
             fix=FIX,
             # Another embedding model embeds all documents again; see EMBEDDED_WITHIN there.
@@ -184,8 +187,8 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
     """The content of /etc/ollamazure/open-webui.json, which the machine's `webui` package applies.
 
     The keys of `config` are Open WebUI's own (`/api/v1/configs/export` lists them) and are set at
-    each run. Those of `defaults` are set once, on a new instance; from then on the administrator
-    decides.
+    each run. A value that leaves it goes back to its default, which is the one in `defaults` if
+    there is one. Those are also set once, on a new instance; then the administrator decides.
     """
     generates = plan.background_generation
     sign_in = settings.sign_in

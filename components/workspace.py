@@ -88,9 +88,11 @@ class Workspace(pulumi.ComponentResource):
 
     Attributes:
         initial_passwords: secret; of each declared user, by e-mail.
+        presets: the commands that set up the presets.
     """
 
     initial_passwords: pulumi.Output[dict[str, str]]
+    presets: list[RemoteCommand]
 
     def __init__(
         self, name: str, args: WorkspaceArgs, opts: pulumi.ResourceOptions | None = None
@@ -121,6 +123,7 @@ class Workspace(pulumi.ComponentResource):
         for prompt in settings.prompts:
             self._make(self._prompt(prompt))
 
+        self.presets = [self._made["preset", preset.id] for preset in settings.presets]
         emails = [user.email for user in settings.users if user.state != "deleted"]
         self.initial_passwords = pulumi.Output.secret(
             seed.apply(lambda known: {email: initial_password(known, email) for email in emails})

@@ -8,10 +8,11 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import asyncssh
 import httpx
 
 from components.certificate import sha256_fingerprint
+from ollamazure.operate.connection import MachineConnection
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -136,6 +138,28 @@ class Deployment:
         assert answer.status_code == 200, answer.text
         content: str = answer.json()["choices"][0]["message"]["content"]
         return content
+
+    def last_check(self, **changes: Any) -> Ran:
+        """Run the program of `chat-answers`, as from this computer, with `changes` to its input."""
+        outputs = self.outputs
+        task = {
+            "url": outputs["url"],
+            "fingerprint": outputs["certificateFingerprint"],
+            "models": outputs["models"],
+            "presets": [],
+            "machine": asdict(MachineConnection.from_outputs(outputs)),
+            **changes,
+        }
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "guest/usr/local/lib/ollamazure/chat_answers.py")],
+            input=json.dumps(task),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert "eyJ" not in done.stdout, "a session is shown"
+        return Ran(done.returncode, done.stdout)
 
     def ssh(self, command: str, *, check: bool = True, stdin: str = "") -> Ran:
         """Run `command` on the machine as its administrator (with sudo where it says so)."""

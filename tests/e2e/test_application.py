@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -138,11 +139,50 @@ def test_a_password_set_elsewhere_gives_way_to_the_declared_one(deployment: Depl
             },
         )
     assert changed.status_code == 200, changed.text
-    # As the last check advises when the declared password does not sign in.
+    # As docs/how-to/read-the-password.md advises.
     advised = ("--replace", "**::open-webui-admin")
     deployment.pulumi("up", "--yes", "--skip-preview", *advised)
     deployment.forget()
     assert deployment.token
+
+
+SWITCH_SECOND_FACTOR_OFF = """
+import sqlite3
+with sqlite3.connect("/app/backend/data/webui.db", timeout=30) as database:
+    database.execute("update config set value = 'false' where key = 'auth.mfa.enable'")
+    database.execute("update auth set mfa = null")  # with the sign-ins that it counted
+"""
+
+
+@pytest.mark.long
+def test_no_command_of_up_signs_in(deployment: Deployment) -> None:
+    """A second factor is demanded, and the administrator's sign-ins are used up."""
+    tool = "sudo /usr/local/lib/ollamazure/webui-cli"
+    credentials = {
+        "email": deployment.outputs["adminEmail"],
+        "password": deployment.outputs["adminPassword"],
+    }
+    with deployment.client(deployment.token) as client:
+        demanded = {"config": {"auth.mfa.enable": True}}
+        client.post("/api/v1/configs/import", json=demanded).raise_for_status()
+    try:
+        with deployment.client() as client:
+            sign_in = partial(client.post, "/api/v1/auths/signin", json=credentials)
+            assert "token" not in sign_in().json()
+            wait_until(lambda: sign_in().status_code == 429, "the limit on sign-ins")
+        ran = deployment.last_check()
+        assert ran.code == 0, ran.output
+        account = json.dumps({**credentials, "name": "Administrator"})
+        assert "can sign in" in deployment.ssh(f"{tool} admin", stdin=account).output
+        deployment.ssh(f"{tool} apply-settings /etc/ollamazure/open-webui.json")
+    finally:
+        switch_off = "sudo podman exec --interactive open-webui python3 -"
+        deployment.ssh(switch_off, stdin=SWITCH_SECOND_FACTOR_OFF)
+        # For the other tests, it forgets the sign-ins that it counted.
+        deployment.ssh("sudo systemctl restart open-webui")
+        deployment.forget()
+        with deployment.client() as client:
+            wait_until(lambda: client.get("/ready").status_code == 200, "Open WebUI")
 
 
 def test_a_model_that_cannot_be_had_is_named_and_breaks_nothing(deployment: Deployment) -> None:

@@ -10,7 +10,9 @@ import json
 import secrets
 import shlex
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -257,6 +259,33 @@ def chats(deployment: Deployment, chat: str) -> int:
     return int(deployment.ssh(command).output)
 
 
+def test_the_administrators_role_moves_to_a_declared_user(
+    webui: Webui, admin: httpx.Client, deployment: Deployment
+) -> None:
+    """Pulumi first sets up the administrator, and last removes the entry of `users`."""
+    former, email = deployment.outputs["adminEmail"], "moved@example.org"
+    webui.declare("user", "moved", user(email, role="admin"))
+    webui.apply("user", "moved", password="a password of hers")
+    account_of = {"name": "Administrator", "password": deployment.outputs["adminPassword"]}
+    try:
+        reported = deployment.ssh(
+            f"{TOOL} admin", stdin=json.dumps({**account_of, "email": email})
+        ).output
+        assert f"{former} was the administrator before." in reported
+        assert "with the same password as the new one" in reported
+        assert account_of["password"] not in reported
+
+        removed = deployment.ssh(f"{TOOL} remove user {email}").output
+        assert f"{email} is the administrator now, so the account stays active." in removed
+        assert sign_in(deployment, email, account_of["password"])
+        for one in (email, former):
+            found = account(admin, one)
+            assert found is not None and found["role"] == "admin", one
+        assert webui.drift() == []
+    finally:
+        deployment.ssh(f"{TOOL} admin", stdin=json.dumps({**account_of, "email": former}))
+
+
 def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Deployment) -> None:
     webui.declare("preset", "brief", preset(deployment))
     webui.declare("prompt", "sum-up", prompt())
@@ -302,6 +331,20 @@ def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Depl
         webui.remove(kind, slug)
     assert admin.get("/api/v1/models/model?id=brief").status_code == 404
     assert admin.get(path).status_code == 404
+
+
+def test_a_preset_that_breaks_every_answer_fails_the_last_check(
+    webui: Webui, deployment: Deployment
+) -> None:
+    webui.declare("preset", "good", preset(deployment, id="good", params={"temperature": 0}))
+    webui.declare("preset", "broken", preset(deployment, id="broken", params={"stop": [10]}))
+    webui.apply("preset", "good")
+    webui.apply("preset", "broken")
+
+    ran = deployment.last_check(models=[], presets=["good", "broken"])
+    assert ran.code == 1, ran.output
+    assert "good answers after" in ran.output
+    assert "The chat does not answer. preset broken: " in ran.output
 
 
 def test_what_is_not_declared_is_left_alone(
@@ -592,6 +635,38 @@ def test_settings_changed_by_hand_are_reported(webui: Webui, admin: httpx.Client
     finally:
         webui.deployment.ssh(f"{TOOL} apply-settings {SETTINGS}")
     assert webui.drift(settings) == []
+
+
+def test_a_setting_that_is_no_longer_declared_goes_back_to_its_default(
+    webui: Webui, admin: httpx.Client
+) -> None:
+    """As on a new instance; the administrator's own changes stay."""
+    read = partial(admin.get, "/api/v1/configs/export")
+    before = answer(read())
+    declared = json.loads(webui.deployment.ssh(f"cat {SETTINGS}").output)
+    permissions = deepcopy(declared["defaults"]["user.permissions"])
+    permissions["chat"]["share"] = permissions["chat"]["call"] = True
+    more = {
+        "ui.banners": [{"id": "1", "type": "info", "content": "Closed", "timestamp": 0}],
+        "ui.default_user_role": "user",
+        "ui.watermark": "from the chat",
+        "user.permissions": permissions,
+    }
+    apply = f"cat >/tmp/declared.json && {TOOL} apply-settings /tmp/declared.json"
+    webui.deployment.ssh(
+        apply, stdin=json.dumps({**declared, "config": {**declared["config"], **more}})
+    )
+    assert answer(read()) == {**before, **more}
+
+    by_hand = {**more["user.permissions"], "chat": {**permissions["chat"], "call": False}}
+    changed = {"ui.watermark": "by hand", "user.permissions": by_hand}
+    answer(admin.post("/api/v1/configs/import", json={"config": changed}))
+    reported = webui.deployment.ssh(apply, stdin=json.dumps(declared)).output
+    try:
+        assert "at its default again: ui.banners, ui.default_user_role, user.perm" in reported
+        assert answer(read()) == {**before, "ui.watermark": "by hand"}
+    finally:
+        answer(admin.post("/api/v1/configs/import", json={"config": before}))
 
 
 def test_the_catalog_has_exactly_open_webuis_permissions(admin: httpx.Client) -> None:

@@ -175,7 +175,7 @@ def test_another_rotation_draws_a_new_password_for_the_admin_alone(stack: Stack)
     stack.set("adminPasswordRotation", "2027-01")
     steps = stack.preview()
     assert names(steps, "replace") == {"admin-password"}
-    assert names(steps, "update") - {"ollamazure-local"} == {"open-webui-admin", "chat-answers"}
+    assert names(steps, "update") - {"ollamazure-local"} == {"open-webui-admin"}
     assert "create" not in counted(steps)
 
 

@@ -19,6 +19,7 @@ from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs, declaration
 from ollamazure import catalog
+from ollamazure.operate.connection import MachineConnection
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
@@ -64,7 +65,9 @@ def deploy(
     def program() -> None:
         vm = pulumi.CustomResource("test:index:Vm", "vm")
         ready = pulumi.CustomResource("test:index:Ready", "machine-ready")
-        connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
+        connection = ConnectionArgs(
+            host="192.0.2.1", user="admin", private_key="ssh", host_key="ssh-ed25519 AAAA"
+        )
         vm_id = pulumi.Output.from_input(identity)
         target = remote_command.Target(connection, vm_id, vm, ready=[ready])
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan))
@@ -74,9 +77,7 @@ def deploy(
         nginx = Nginx("proxy", NginxArgs(target, settings.nginx_image, server_name, pem, KEY))
         AnswerCheck(
             "access",
-            AnswerCheckArgs(
-                target, settings, URL, fingerprint, PASSWORD, application=[ollama, webui, nginx]
-            ),
+            AnswerCheckArgs(target, settings, URL, fingerprint, application=[ollama, webui, nginx]),
         )
 
     return record(program)
@@ -170,6 +171,12 @@ def test_a_new_certificate_is_installed_and_checked() -> None:
     assert changed_commands(before, after) == set()
 
 
+def test_the_question_needs_no_users_password() -> None:
+    for probe_from in ("operator", "machine"):
+        check = deploy(probe_from=probe_from).named("chat-answers")
+        assert PASSWORD not in json.dumps(check.inputs)
+
+
 def test_secrets_are_in_no_command() -> None:
     recorder = deploy()
     for resource in recorder.resources:
@@ -192,7 +199,18 @@ def signing_in(**changes: Any) -> Recorder:
 def file_of(recorder: Recorder, command: str, path: str) -> str:
     """A file as a command writes it on the machine."""
     script: str = recorder.named(command).inputs["stdin"]
-    return script.partition(f"put {path} 0644 <<'END_OF_FILE'\n")[2].partition("END_OF_FILE")[0]
+    written = script.partition(f"put {path} 0644")[2].partition("\n")[2]
+    return written.partition("END_OF_FILE")[0]
+
+
+def test_the_former_declaration_stays_until_the_new_one_is_applied() -> None:
+    """From it, the tool knows what is no longer declared, also after a run that was cut off."""
+    declared = "/etc/ollamazure/open-webui.json"
+    script = deploy().named("open-webui-settings").inputs["stdin"]
+    assert f"put {declared} 0644 .next" in script
+    assert script.endswith(
+        f"webui-cli apply-settings {declared}.next\nmv -f {declared}.next {declared}\n"
+    )
 
 
 def environment(recorder: Recorder) -> dict[str, str]:
@@ -424,12 +442,20 @@ def test_the_question_is_asked_from_here_or_from_the_machine(
     assert here.inputs["create"] == (
         ".venv/bin/python guest/usr/local/lib/ollamazure/chat_answers.py"
     )
-    assert json.loads(here.inputs["stdin"])["models"] == ["llama3.2:1b", "phi4-mini:latest"]
+    asked = json.loads(here.inputs["stdin"])
+    assert asked["models"] == ["llama3.2:1b", "phi4-mini:latest"]
+    assert "stdin" in here.secrets
+    assert here.secret_outputs == {"stdout", "stderr"}
+    # The session comes over SSH, as the commands do: to the same machine, with the same keys.
+    connection = MachineConnection(**asked["machine"])
+    assert (connection.user, connection.address) == ("admin", "192.0.2.1")
+    assert (connection.private_key, connection.host_key) == ("ssh", "ssh-ed25519 AAAA")
     assert there.type == "command:remote:Command"
     assert there.inputs["logging"] == "stdoutAndStderr"  # it reports what was not tested
     (secrets,) = [line for line in there.inputs["stdin"].splitlines() if '"questions"' in line]
     asked = json.loads(json.loads(secrets)["questions"])
-    assert (asked["connect"], asked["password"]) == ("127.0.0.1", PASSWORD)
+    assert asked["connect"] == "127.0.0.1"
+    assert "machine" not in asked
 
 
 def test_every_command_follows_the_machine() -> None:

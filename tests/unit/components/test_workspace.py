@@ -11,6 +11,7 @@ import pytest
 from pulumi_command.remote import ConnectionArgs
 
 from components import remote_command
+from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.outputs import render_operator_page
 from components.workspace import (
     AT_ONCE,
@@ -40,7 +41,9 @@ def deploy(**given: Any) -> Recorder:
     def program() -> None:
         vm = pulumi.CustomResource("test:index:Vm", "vm")
         ready = pulumi.CustomResource("test:index:Ready", "webui-ready")
-        connection = ConnectionArgs(host="192.0.2.1", user="admin", private_key="ssh")
+        connection = ConnectionArgs(
+            host="192.0.2.1", user="admin", private_key="ssh", host_key="key"
+        )
         target = remote_command.Target(connection, pulumi.Output.from_input("vm-1"), vm)
         models = {
             name: remote_command.run_on_machine(
@@ -50,6 +53,12 @@ def deploy(**given: Any) -> Recorder:
         }
         workspace = Workspace("workspace", WorkspaceArgs(target, settings, models, after=[ready]))
         pulumi.export("initialPasswords", workspace.initial_passwords)
+        AnswerCheck(
+            "answer-check",
+            AnswerCheckArgs(
+                target, settings, "https://chat", "AB:CD", application=[], presets=workspace.presets
+            ),
+        )
 
     return record(program, outputs={"initial-passwords": {"result": SEED}})
 
@@ -68,6 +77,16 @@ def declared(command: Recorded) -> dict[str, Any]:
     assert described.input in (text.rstrip("\n") if described.secrets else None, None)
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def test_the_last_check_asks_each_preset_and_runs_again_when_one_changes() -> None:
+    preset = {"id": "brief", "name": "Brief", "baseModel": MODELS[0]}
+    before = deploy(presets=[preset]).named("chat-answers")
+    after = deploy(presets=[{**preset, "params": {"temperature": 0.5}}]).named("chat-answers")
+
+    assert json.loads(before.inputs["stdin"])["presets"] == ["brief"]
+    assert before.dependencies == {"preset-brief"}
+    assert before.inputs["environment"] != after.inputs["environment"]
 
 
 def test_one_resource_for_each_and_the_ready_made_group() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import json
 import socket
 import ssl
@@ -15,13 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import chat_answers
 import pytest
 
-from components import remote_command
-
-QUESTIONER = remote_command.GUEST / "usr/local/lib/ollamazure/chat_answers.py"
-PASSWORD = "swordfish"
+TOKEN = "a-session-of-root"
+KEY = "a-private-key"
 Answer = tuple[int, Any]
+
+
+def stream(*events: Any) -> str:
+    """The text of a streamed answer, complete."""
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+
+
+def words(*contents: str) -> str:
+    return stream(*({"choices": [{"delta": {"content": content}}]} for content in contents))
 
 
 @dataclass
@@ -33,9 +42,9 @@ class Server:
     answers: dict[str, Answer] = field(
         default_factory=lambda: {
             "/ready": (200, {"status": True}),
-            "/api/v1/auths/signin": (200, {"token": "tok"}),
+            "/auth": (200, "<!doctype html><html></html>"),
             "/api/models": (200, {"data": [{"id": "smollm2:135m"}]}),
-            "/api/chat/completions": (200, {"choices": [{"message": {"content": "Paris"}}]}),
+            "/api/chat/completions": (200, words("", "Par", "is")),
         }
     )
     seen: list[tuple[str, Any, str | None]] = field(default_factory=list)
@@ -86,54 +95,116 @@ def server(certificate: Path) -> Iterator[Server]:
     listener.server_close()
 
 
-def ask(url: str, fingerprint: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    questions = {
-        "url": url,
-        "fingerprint": fingerprint,
-        "email": "admin@example.org",
-        "password": PASSWORD,
-        "models": ["smollm2:135m"],
-        **more,
-    }
-    done = subprocess.run(
-        [sys.executable, str(QUESTIONER)],
-        input=json.dumps(questions),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert PASSWORD not in done.stdout + done.stderr
-    return done
+@dataclass
+class Asked:
+    """How the program ended, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
-def ask_server(server: Server, **more: Any) -> subprocess.CompletedProcess[str]:
-    return ask(f"https://127.0.0.1:{server.port}", server.fingerprint, **more)
+class Asks:
+    """Runs the program; the command that gets a session prints TOKEN."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+        self.makes_session(f"import json; json.load(sys.stdin); print(json.dumps({TOKEN!r}))")
+
+    def makes_session(self, code: str) -> None:
+        command = [sys.executable, "-c", f"import sys; {code}"]
+        self.monkeypatch.setattr(chat_answers, "SESSION_OVER_SSH", command)
+
+    def __call__(self, url: str, fingerprint: str, **more: Any) -> Asked:
+        questions = {
+            "url": url,
+            "fingerprint": fingerprint,
+            "models": ["smollm2:135m"],
+            "presets": [],
+            "machine": {"private_key": KEY},
+            **more,
+        }
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(questions)))
+        code = chat_answers.main()
+        printed = self.capsys.readouterr()
+        assert TOKEN not in printed.out + printed.err
+        assert KEY not in printed.out + printed.err
+        return Asked(code, printed.out, printed.err)
+
+    def server(self, server: Server, **more: Any) -> Asked:
+        return self(f"https://127.0.0.1:{server.port}", server.fingerprint, **more)
 
 
-def test_each_model_answers(server: Server) -> None:
-    done = ask_server(server)
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asks:
+    return Asks(monkeypatch, capsys)
 
-    assert done.returncode == 0, done.stderr
+
+def test_each_model_answers(ask: Asks, server: Server) -> None:
+    done = ask.server(server)
+
+    assert done.code == 0, done.stderr
     assert "smollm2:135m answers after" in done.stdout
     assert done.stdout.endswith(": Paris\n")
-    assert server.seen[-1][1]["model"] == "smollm2:135m"
-    assert server.seen[-1][2] == "Bearer tok"
+    path, body, authorization = server.seen[-1]
+    assert path == "/api/chat/completions"
+    assert (body["model"], body["stream"]) == ("smollm2:135m", True)
+    assert authorization == f"Bearer {TOKEN}"
 
 
-def test_takes_the_fingerprint_as_browsers_show_it(server: Server) -> None:
+def test_no_user_signs_in(ask: Asks, server: Server) -> None:
+    """So neither a second factor, a changed password nor the limit on sign-ins matters."""
+    ask.server(server)
+    assert [path for path, _, _ in server.seen] == [
+        "/ready",
+        "/auth",
+        "/api/models",
+        "/api/chat/completions",
+    ]
+
+
+def test_each_preset_answers_with_its_own_parameters(ask: Asks, server: Server) -> None:
+    done = ask.server(server, presets=["brief"])
+    assert done.code == 0, done.stderr
+    assert "brief answers after" in done.stdout
+    body = server.seen[-1][1]
+    assert body.keys() == {"model", "messages", "stream"}
+    assert body["model"] == "brief"
+
+
+def test_a_preset_that_never_stops_is_cut_off(ask: Asks, server: Server) -> None:
+    endless = [{"choices": [{"delta": {"content": "Paris "}}]}] * (3 * chat_answers.ENOUGH)
+    unfinished = stream(*endless).removesuffix("data: [DONE]\n\n")
+    server.answers["/api/chat/completions"] = (200, unfinished)
+    assert ask.server(server, models=[], presets=["brief"]).code == 0
+
+
+def test_a_session_that_cannot_be_made_is_reported(ask: Asks, server: Server) -> None:
+    ask.makes_session("sys.exit('SSH to the machine at 192.0.2.1 failed: no route')")
+    done = ask.server(server)
+    assert done.code == 1
+    assert (
+        "The chat does not answer. session: the machine's tools make no session:"
+        " SSH to the machine at 192.0.2.1 failed: no route"
+    ) in done.stderr
+
+
+def test_takes_the_fingerprint_as_browsers_show_it(ask: Asks, server: Server) -> None:
     plain = server.fingerprint.upper()
     server.fingerprint = ":".join(plain[i : i + 2] for i in range(0, len(plain), 2))
-    assert ask_server(server).returncode == 0
+    assert ask.server(server).code == 0
 
 
-def test_from_the_machine_says_what_was_not_tested(server: Server) -> None:
+def test_from_the_machine_says_what_was_not_tested(ask: Asks, server: Server) -> None:
     url = f"https://chat.invalid:{server.port}"
-    done = ask(url, server.fingerprint, connect="127.0.0.1")
-    assert done.returncode == 0, done.stderr
+    ask.monkeypatch.setattr(chat_answers, "SESSION_ON_MACHINE", chat_answers.SESSION_OVER_SSH)
+    done = ask(url, server.fingerprint, connect="127.0.0.1", machine=None)
+    assert done.code == 0, done.stderr
     assert "access over the internet was not tested" in done.stdout
 
 
-def test_waits_until_open_webui_is_ready(server: Server) -> None:
+def test_waits_until_open_webui_is_ready(ask: Asks, server: Server) -> None:
     ready = server.answers["/ready"]
     server.answers["/ready"] = (503, "<html>The chat is being prepared</html>")
 
@@ -145,7 +216,7 @@ def test_waits_until_open_webui_is_ready(server: Server) -> None:
             return ready if path == "/ready" and self.asked > 1 else super().__getitem__(path)
 
     server.answers = Ready(server.answers)
-    assert ask_server(server).returncode == 0
+    assert ask.server(server).code == 0
 
 
 def break_answer(path: str, answer: Answer) -> Callable[[Server], None]:
@@ -159,8 +230,8 @@ def break_answer(path: str, answer: Answer) -> Callable[[Server], None]:
     ("change", "expected"),
     [
         (
-            break_answer("/api/v1/auths/signin", (400, {"detail": "wrong password"})),
-            "sign-in: admin@example.org cannot sign in: 400 wrong password.",
+            break_answer("/auth", (404, {"detail": "Not Found"})),
+            "sign-in page: /auth is no page: 404 Not Found.",
         ),
         (
             break_answer("/api/models", (500, "Internal Server Error")),
@@ -179,28 +250,43 @@ def break_answer(path: str, answer: Answer) -> Callable[[Server], None]:
             "model smollm2:135m: 400 out of memory.",
         ),
         (
-            break_answer("/api/chat/completions", (200, {"choices": []})),
-            "model smollm2:135m: an empty answer",
+            break_answer("/api/chat/completions", (200, words(""))),
+            "model smollm2:135m: an empty answer.",
+        ),
+        (
+            break_answer("/api/chat/completions", (200, words("Paris").removesuffix("[DONE]\n\n"))),
+            "model smollm2:135m: the answer is no complete stream.",
+        ),
+        (
+            break_answer("/api/chat/completions", (200, stream({"error": {"message": "stopped"}}))),
+            "model smollm2:135m: stopped.",
         ),
     ],
     ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
 )
 def test_names_the_hop_behind_nginx(
-    server: Server, change: Callable[[Server], None], expected: str
+    ask: Asks, server: Server, change: Callable[[Server], None], expected: str
 ) -> None:
     change(server)
-    done = ask_server(server)
-    assert done.returncode == 1
+    done = ask.server(server)
+    assert done.code == 1
     assert f"The chat does not answer. {expected}" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 2  # what, and what to do
 
 
-def test_names_dns() -> None:
+def test_names_the_preset(ask: Asks, server: Server) -> None:
+    server.answers["/api/chat/completions"] = (400, {"detail": "invalid option temperature"})
+    done = ask.server(server, models=[], presets=["brief"])
+    assert "The chat does not answer. preset brief: 400 invalid option temperature." in done.stderr
+    assert "Change its `params` or `system` in the settings" in done.stderr
+
+
+def test_names_dns(ask: Asks) -> None:
     done = ask("https://chat.invalid", "00")
     assert "The chat does not answer. DNS: chat.invalid has no address" in done.stderr
 
 
-def test_names_tcp() -> None:
+def test_names_tcp(ask: Asks) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     done = ask(f"https://127.0.0.1:{port}", "00")
@@ -208,7 +294,7 @@ def test_names_tcp() -> None:
     assert "probeFrom machine" in done.stderr
 
 
-def test_names_tls() -> None:
+def test_names_tls(ask: Asks) -> None:
     def hang_up() -> None:
         connection, _ = listener.accept()
         connection.recv(1)
@@ -222,7 +308,7 @@ def test_names_tls() -> None:
     assert "does not answer with TLS" in done.stderr
 
 
-def test_refuses_a_foreign_certificate_before_it_says_anything(server: Server) -> None:
+def test_refuses_a_foreign_certificate_before_it_says_anything(ask: Asks, server: Server) -> None:
     done = ask(f"https://127.0.0.1:{server.port}", "00" * 32)
     assert "TLS: 127.0.0.1" in done.stderr
     assert f"fingerprint {server.fingerprint}, not {'00' * 32}" in done.stderr

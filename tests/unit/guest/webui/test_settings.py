@@ -36,12 +36,13 @@ def test_a_mapping_can_start_empty() -> None:
 class Documents(WebuiSession):
     """One base with one document; embedding it fails with `error`."""
 
-    def __init__(self, error: str | None) -> None:
+    def __init__(self, error: str | None, present: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.waits: dict[str, float] = {}
         self.imported: dict[str, Any] = {}
         self.answers: dict[str, Any] = {
             "GET /api/v1/configs/export": {
+                **(present or {}),
                 "rag.embedding_batch_size": 1,
                 "rag.enable_async_embedding": True,
                 "rag.embedding_concurrent_requests": 0,
@@ -81,9 +82,12 @@ class Documents(WebuiSession):
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The file that records the embedding model; it does not exist yet."""
-    for name in ("DEFAULTS_SET", "EMBEDDED"):
+    for name in ("DEFAULTS_SET", "EMBEDDED", "LAST_DECLARED", "SETTINGS"):
         monkeypatch.setattr(settings, name, tmp_path / name)
     return tmp_path / "EMBEDDED"
+
+
+OURS = {"rag.bypass_embedding_and_retrieval": True}
 
 
 def searched_by(engine: str, model: str) -> dict[str, Any]:
@@ -104,10 +108,105 @@ def test_a_document_that_no_model_embeds_fails_the_run_and_is_tried_again(embedd
 def test_a_search_that_failed_is_switched_off_when_it_is_no_longer_declared(embedded: Path) -> None:
     with pytest.raises(WebuiError):
         settings.apply(Documents("away"), searched_by("ollama", "all-minilm:22m"))
-    session = Documents(None)
-    settings.apply(session, {"config": {}, "defaults": {}})
+    session = Documents(None, {"rag.bypass_embedding_and_retrieval": False})
+    settings.apply(session, {"config": {}, "defaults": OURS})
     assert session.imported == {"rag.bypass_embedding_and_retrieval": True}
     assert not embedded.exists()
+
+
+class Defaults:
+    """The program that prints Open WebUI's defaults; `queried` are the keys that were."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.queried: list[str] = []
+        monkeypatch.setattr(settings, "run_in_container", self.run)
+
+    def run(self, program: str, text: str) -> str:
+        assert program == "defaults"
+        self.queried += json.loads(text)
+        theirs = {"ui.banners": [], "ui.default_user_role": "pending", "a": {"x": 1}}
+        return json.dumps({key: value for key, value in theirs.items() if key in self.queried})
+
+
+def applied(
+    present: dict[str, Any], config: dict[str, Any], defaults: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a run with this declaration sets on an instance that is not new."""
+    settings.DEFAULTS_SET.touch()
+    session = Documents(None, present)
+    settings.apply(session, {"config": config, "defaults": defaults or {}})
+    return session.imported
+
+
+BANNERS = [{"id": "1", "content": "Closed on Friday"}]
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_value_that_is_no_longer_declared_goes_back_to_its_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defaults = Defaults(monkeypatch)
+    assert applied({"ui.banners": []}, {"ui.banners": BANNERS}) == {"ui.banners": BANNERS}
+    assert defaults.queried == []
+
+    assert applied({"ui.banners": BANNERS}, {}) == {"ui.banners": []}
+    assert (
+        "No longer declared, so it is at its default again: ui.banners." in capsys.readouterr().err
+    )
+    assert applied({"ui.banners": BANNERS}, {}) == {}, "later it is the administrator's"
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_value_that_the_administrator_changed_since_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Defaults(monkeypatch)
+    own = [{"id": "2", "content": "Hello"}]
+    applied({"ui.banners": []}, {"ui.banners": BANNERS})
+    assert applied({"ui.banners": own, "never.declared": 1}, {}) == {}
+
+
+@pytest.mark.usefixtures("embedded")
+def test_each_part_of_a_mapping_goes_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's own default for a new instance comes before Open WebUI's."""
+    defaults = Defaults(monkeypatch)
+    ours = {"user.permissions": {"chat": {"upload": False, "share": False}}}
+    declared = {"user.permissions": {"chat": {"upload": True, "share": False}}}
+    present = {"user.permissions": {"chat": {"upload": True, "share": True, "new": True}}}
+    applied(declared, declared, ours)
+    assert applied(present, {}, ours) == {
+        "user.permissions": {"chat": {"upload": False, "share": True, "new": True}}
+    }
+    assert defaults.queried == []
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_part_that_is_no_longer_declared_goes_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    Defaults(monkeypatch)
+    applied({"a": {"x": 1}}, {"a": {"x": 2, "y": 3}})
+    assert applied({"a": {"x": 2, "y": 3, "z": 4}}, {"a": {"y": 3}}) == {
+        "a": {"x": 1, "y": 3, "z": 4}
+    }
+
+
+@pytest.mark.usefixtures("embedded")
+def test_what_an_earlier_version_declared_goes_back_at_the_upgrade(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It recorded nothing, but its declaration is still on the machine."""
+    Defaults(monkeypatch)
+    settings.SETTINGS.write_text(json.dumps({"config": {"ui.default_user_role": "user"}}))
+    assert applied({"ui.default_user_role": "user"}, {}) == {"ui.default_user_role": "pending"}
+
+
+def test_a_setting_that_this_version_no_longer_has_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, embedded: Path
+) -> None:
+    Defaults(monkeypatch)
+    applied({"former": 1}, {"former": 2})
+    assert applied({"former": 2}, {}) == {}
+    embedded.touch()
+    assert settings.last_declared() == {}
 
 
 def test_embedding_all_documents_may_take_longer_than_another_answer(embedded: Path) -> None:

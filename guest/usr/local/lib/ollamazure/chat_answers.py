@@ -1,13 +1,15 @@
 #!/usr/bin/python3
-"""Asks each model one question, as a user's browser does, and reports the hop that fails.
+"""Asks each model and preset one question through `url`, and reports the hop that fails.
 
     chat_answers.py    with JSON on standard input:
-        {"url": "https://…", "fingerprint": "AB:CD:…", "email": "…", "password": "…",
-         "models": ["…"], "connect": "ADDRESS or null"}
+        {"url": "https://…", "fingerprint": "AB:CD:…", "models": ["…"], "presets": ["…"],
+         "machine": {"address": "…", …}, "connect": "ADDRESS"}
 
-The certificate is checked by its SHA-256 fingerprint, so it may be self-signed. `connect` is
-another address for the connection to `url`: on the machine itself, its own.
-The program uses only Python's standard library, so that it runs anywhere.
+The certificate is checked by its SHA-256 fingerprint, so it may be self-signed. The questions need
+no user's password: the machine's tools make a session for each, which lasts for ten minutes. From
+an operator's computer, it comes over the SSH connection to `machine` (the fields of
+MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
+`connect` is another address for the connection to `url`: its own.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,8 +33,15 @@ QUESTION = "What is the capital of France? Answer in one word."
 ANSWER_WITHIN = 900  # seconds
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
-SIGN_IN_TRIES = 10
-SIGN_IN_PAUSE = 20  # seconds; Open WebUI counts sign-ins over three minutes
+ENOUGH = 64  # tokens of an answer
+SESSION_ON_MACHINE = ["/usr/local/lib/ollamazure/webui-cli", "session"]
+SESSION_OVER_SSH = [sys.executable, "-m", "ollamazure.operate.session"]
+FIXES = {
+    "model": "Run `sudo journalctl --unit ollama` on the machine; usually it has too little"
+    " memory.",
+    "preset": "Change its `params` or `system` in the settings; `sudo journalctl --unit open-webui"
+    " --unit ollama` on the machine has details.",
+}
 
 
 class HopError(Exception):
@@ -56,10 +68,16 @@ class AnswerProbe:
         plain = fingerprint.replace(":", "").lower()
         return cls(parts.hostname, parts.port or 443, plain, connect)
 
+    def get(self, path: str, token: str | None = None) -> tuple[int, Any]:
+        """The status and the answer: decoded JSON, or the text."""
+        with self.request("GET", path, token=token) as answer:
+            return answer.status, _parse(answer.read().decode(errors="replace"))
+
+    @contextmanager
     def request(
         self, method: str, path: str, body: Any = None, token: str | None = None
-    ) -> tuple[int, Any]:
-        """The status and the answer: decoded JSON, or the text."""
+    ) -> Iterator[http.client.HTTPResponse]:
+        """An answer that is read while it arrives."""
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -67,8 +85,7 @@ class AnswerProbe:
         connection.sock = self._open()
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise HopError(
                 "Nginx",
@@ -77,7 +94,6 @@ class AnswerProbe:
             ) from error
         finally:
             connection.close()
-        return answer.status, _parse(text)
 
     def _open(self) -> ssl.SSLSocket:
         plain = self._tcp(self._address())
@@ -135,10 +151,12 @@ def main() -> int:
     try:
         chat = AnswerProbe.at(task["url"], task["fingerprint"], task.get("connect"))
         wait_until_ready(chat)
-        token = sign_in(chat, task["email"], task["password"])
-        check_models(chat, token, task["models"])
-        for model in task["models"]:
-            ask(chat, token, model)
+        check_sign_in_page(chat)
+        check_models(chat, session(task), task["models"])
+        for kind in ("model", "preset"):
+            for name in task[f"{kind}s"]:
+                # A model may take longer to load than a session lasts.
+                ask(chat, session(task), kind, name)
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
@@ -151,8 +169,8 @@ def wait_until_ready(chat: AnswerProbe) -> None:
     """Waits: while Open WebUI starts, Nginx answers with 503."""
     start = time.monotonic()
     while True:
-        status, _ = chat.request("GET", "/ready")
-        if status == 200:
+        status, _ = chat.get("/ready")
+        if status == http.client.OK:
             return
         if time.monotonic() - start > READY_WITHIN:
             raise HopError(
@@ -163,26 +181,39 @@ def wait_until_ready(chat: AnswerProbe) -> None:
         time.sleep(1)
 
 
-def sign_in(chat: AnswerProbe, email: str, password: str) -> str:
-    body = {"email": email, "password": password}
-    for _ in range(SIGN_IN_TRIES):
-        status, answer = chat.request("POST", "/api/v1/auths/signin", body)
-        if status != 429:
-            break
-        time.sleep(SIGN_IN_PAUSE)
-    if status != 200 or not isinstance(answer, dict) or "token" not in answer:
+def check_sign_in_page(chat: AnswerProbe) -> None:
+    status, page = chat.get("/auth")
+    if status != http.client.OK or "<html" not in str(page).lower():
         raise HopError(
-            "sign-in",
-            f"{email} cannot sign in: {status} {_detail(answer)}.",
-            "If the password was changed elsewhere, `pulumi up --replace "
-            "'**::open-webui-admin'` sets the declared one again.",
+            "sign-in page",
+            f"/auth is no page: {status} {_detail(page)}.",
+            "Run `sudo journalctl --unit nginx --unit open-webui` on the machine.",
         )
-    return str(answer["token"])
+
+
+def session(task: dict[str, Any]) -> str:
+    """A token for one question, which must not be printed."""
+    machine = task.get("machine")
+    done = subprocess.run(
+        SESSION_OVER_SSH if machine else SESSION_ON_MACHINE,
+        input=json.dumps(machine),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise HopError(
+            "session",
+            f"the machine's tools make no session: {reason[-1]}",
+            "Run `sudo /usr/local/lib/ollamazure/webui-cli drift` on the machine.",
+        )
+    return str(json.loads(done.stdout))
 
 
 def check_models(chat: AnswerProbe, token: str, models: list[str]) -> None:
-    status, answer = chat.request("GET", "/api/models", token=token)
-    if status != 200 or not isinstance(answer, dict):
+    status, answer = chat.get("/api/models", token)
+    if status != http.client.OK or not isinstance(answer, dict):
         raise HopError(
             "Open WebUI",
             f"it does not list its models: {status} {_detail(answer)}.",
@@ -204,43 +235,56 @@ def check_models(chat: AnswerProbe, token: str, models: list[str]) -> None:
         )
 
 
-def ask(chat: AnswerProbe, token: str, model: str) -> None:
+def ask(chat: AnswerProbe, token: str, kind: str, name: str) -> None:
+    """Checks that the answer of a model or preset (`kind`) arrives as a stream.
+
+    A preset gets no parameters with the question: they would replace its own, which are tested.
+    """
     start = time.monotonic()
     body = {
-        "model": model,
+        "model": name,
         "messages": [{"role": "user", "content": QUESTION}],
-        "stream": False,
-        "temperature": 0,
-        "max_tokens": 64,
+        "stream": True,
+        **({"temperature": 0, "max_tokens": ENOUGH} if kind == "model" else {}),
     }
-    status, answer = chat.request("POST", "/api/chat/completions", body, token)
-    if status != 200:
-        raise HopError(
-            f"model {model}",
-            f"{status} {_detail(answer)}.",
-            "Run `sudo journalctl --unit ollama` on the machine; usually it has too little memory.",
-        )
-    text = _text(answer)
-    if not text:
-        raise HopError(
-            f"model {model}",
-            f"an empty answer: {json.dumps(answer)[:300]}",
-            "Run `sudo journalctl --unit ollama` on the machine.",
-        )
-    print(f"{model} answers after {time.monotonic() - start:.1f} s: {' '.join(text.split())[:80]}")
+    with chat.request("POST", "/api/chat/completions", body, token) as answer:
+        if answer.status == http.client.OK:
+            text, problem = read_stream(answer)
+        else:
+            refused = _parse(answer.read().decode(errors="replace"))
+            text, problem = "", f"{answer.status} {_detail(refused)}."
+    if problem or not text:
+        raise HopError(f"{kind} {name}", problem or "an empty answer.", FIXES[kind])
+    print(f"{name} answers after {time.monotonic() - start:.1f} s: {' '.join(text.split())[:80]}")
 
 
-def _text(answer: Any) -> str:
-    """The text of a completion; models that reason may have it in another field."""
+def read_stream(answer: http.client.HTTPResponse) -> tuple[str, str]:
+    """The text of a streamed answer, and the problem that it reports or has."""
+    words: list[str] = []
+    for line in answer:
+        event = line.decode(errors="replace").strip().removeprefix("data:").strip()
+        if event == "[DONE]" or len(words) > ENOUGH:
+            return "".join(words).strip(), ""
+        found = _parse(event)
+        if isinstance(found, dict) and (found.get("error") or found.get("detail")):
+            return "", f"{_detail(found.get('error') or found)}."
+        words += [word] if (word := _text(found)) else []
+    return "", "the answer is no complete stream."
+
+
+def _text(event: Any) -> str:
+    """The words of one event; models that reason may have them in another field."""
     try:
-        message = answer["choices"][0]["message"]
+        delta = event["choices"][0]["delta"]
     except (KeyError, IndexError, TypeError):
         return ""
-    return str(message.get("content") or message.get("reasoning_content") or "").strip()
+    return str(delta.get("content") or delta.get("reasoning_content") or "")
 
 
 def _detail(answer: Any) -> str:
-    found = answer.get("detail", answer) if isinstance(answer, dict) else answer
+    found = answer
+    while isinstance(found, dict) and ("detail" in found or "message" in found):
+        found = found.get("detail", found.get("message"))
     return " ".join(str(found).split())[:300]
 
 

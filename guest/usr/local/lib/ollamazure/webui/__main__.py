@@ -7,6 +7,7 @@
     webui-cli show MODEL             to every user
     webui-cli drift                  prints what differs from the declarations, as JSON; only reads
     webui-cli drift-of-admin         the same for the administrator, given as for `admin`
+    webui-cli session                prints the token of a new session, as JSON, for chat_answers.py
 
 KIND is group, user, knowledge, access, preset or prompt. Each run restores what is declared; what
 is not declared is left to the administrator. Runs as root, because only root reaches Open WebUI's
@@ -23,7 +24,7 @@ from webui import items, settings
 from webui.access import ModelAccess, show_to_everyone
 from webui.accounts import Groups, Users
 from webui.admin import drift_of_admin, set_admin
-from webui.client import WebuiSession, lock, say, wait_until_ready
+from webui.client import WebuiSession, lock, new_session, say, wait_until_ready
 from webui.errors import WebuiError
 from webui.items import ItemKind
 from webui.knowledge import KnowledgeBases
@@ -57,6 +58,8 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(found, indent=2))
         case ["drift-of-admin"]:
             print(json.dumps(drift_of_admin(sys.stdin.read())))
+        case ["session"]:
+            print(json.dumps(new_session()))
         case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
             wait_until_ready(webui)
             with lock():
@@ -69,7 +72,7 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
 def change(webui: WebuiSession, arguments: list[str]) -> int:
     match arguments:
         case ["admin"]:
-            set_admin(webui, json.load(sys.stdin))
+            set_admin(json.load(sys.stdin))
         case ["apply-settings", path]:
             settings.apply(webui, json.loads(Path(path).read_text()))
         case ["apply", "user", path]:

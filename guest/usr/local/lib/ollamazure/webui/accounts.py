@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from webui.client import WebuiSession
+from webui.admin import declared_admin
+from webui.client import WebuiSession, say
 from webui.errors import RefusedError, WebuiError
 from webui.items import Item, declared_files, only
 
@@ -83,7 +84,13 @@ class Users:
         join(webui, present["id"], {*present["groups"]} - {*wanted["groups"]}, "remove")
 
     def remove(self, webui: WebuiSession, key: str) -> None:
-        """Suspends the account: its chats are kept until the settings declare it deleted."""
+        """Suspends the account: its chats are kept until the settings declare it deleted.
+
+        The declared administrator has no entry in `users`, so it may have lost one in this `up`.
+        """
+        if key == declared_admin():
+            say(f"{key} is the administrator now, so the account stays active.")
+            return
         user = find_user(webui, key)
         if user is not None and user["role"] != PENDING:
             suspend(webui, user["id"])

@@ -208,13 +208,18 @@ def session_token() -> str:
             return SESSION_FILE.read_text().strip()
     except FileNotFoundError:
         pass
-    token = run_in_container("session").strip()
+    token = new_session()
     RUN.mkdir(mode=0o755, exist_ok=True)
     new = SESSION_FILE.with_name(f"{SESSION_FILE.name}.{uuid.uuid4()}")
     new.touch(mode=0o600, exist_ok=False)
     new.write_text(token)
     new.replace(SESSION_FILE)
     return token
+
+
+def new_session() -> str:
+    """The token of a new session of the first administrator. It must not be printed."""
+    return run_in_container("session").strip()
 
 
 def detail_of(text: str) -> str:

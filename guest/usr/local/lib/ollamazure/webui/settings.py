@@ -13,6 +13,8 @@ from webui.items import difference
 from webui.knowledge import documents_not_read
 
 SETTINGS = Path("/etc/ollamazure/open-webui.json")
+# The settings that were declared last; on the data disk, like what they set.
+LAST_DECLARED = Path("/srv/data/open-webui/declared.json")
 # Exists when the defaults of a new instance were set; on the data disk, like what they set.
 DEFAULTS_SET = Path("/srv/data/open-webui/begun")
 # The settings that documents were last embedded with; on the data disk, like the documents.
@@ -26,31 +28,92 @@ EMBEDDING = (
     "rag.ollama.base_url",
 )
 
+MISSING = object()
+
 
 def apply(webui: WebuiSession, declared: dict[str, Any]) -> None:
-    """Sets the declared configuration; on a new instance, also its defaults."""
-    wanted = dict(declared["config"])
+    """Sets the declared configuration; on a new instance, also its defaults.
+
+    What was declared last and no longer is goes back to the default of a new instance, unless an
+    administrator has changed it since.
+    """
+    last, wanted = last_declared(), dict(declared["config"])
     if not DEFAULTS_SET.exists():
         wanted = {**declared["defaults"], **wanted}
     if wanted.get("rag.embedding_engine") == "":
         require_model(wanted["rag.embedding_model"])
     DEFAULTS_SET.parent.mkdir(mode=0o700, exist_ok=True)
-    if "rag.embedding_model" in wanted:
-        # Before anything is set, so that a declaration that failed can still be withdrawn.
-        EMBEDDED.touch()
     present = webui.get("/api/v1/configs/export")
-    changes = changed_keys(present, wanted)
+    restored = restored_keys(present, last, wanted, declared["defaults"])
+    changes = {**restored, **changed_keys({**present, **restored}, wanted)}
+    # Before anything is set, so that a declaration that fails can still be withdrawn.
+    write_last_declared({**last, **declared["config"]})
+    if "rag.embedding_model" in wanted:
+        EMBEDDED.touch()
     if changes:
         webui.post("/api/v1/configs/import", {"config": changes})
         say(f"Set: {', '.join(sorted(changes))}.")
+    if restored:
+        say(f"No longer declared, so it is at its default again: {', '.join(sorted(restored))}.")
     if "rag.embedding_model" in wanted:
         embed(webui, {**present, **changes}, again=not changes.keys().isdisjoint(EMBEDDING))
-    elif EMBEDDED.exists():
-        # No embedding model is declared any more: models read whole documents again.
-        webui.post("/api/v1/configs/import", {"config": {WHOLE_DOCUMENTS: True}})
-        EMBEDDED.unlink()
+    else:
+        EMBEDDED.unlink(missing_ok=True)
+    write_last_declared(declared["config"])
     DEFAULTS_SET.touch()
     say("Open WebUI has what the settings declare.")
+
+
+def last_declared() -> dict[str, Any]:
+    """The configuration that was declared last, also by a version that did not record it."""
+    if LAST_DECLARED.exists():
+        return dict(json.loads(LAST_DECLARED.read_text()))
+    last = json.loads(SETTINGS.read_text())["config"] if SETTINGS.exists() else {}
+    # Such a version left this file if documents were searched.
+    return {**({WHOLE_DOCUMENTS: False} if EMBEDDED.exists() else {}), **last}
+
+
+def write_last_declared(config: dict[str, Any]) -> None:
+    new = LAST_DECLARED.with_suffix(".new")
+    new.write_text(json.dumps(config, indent=2, sort_keys=True))
+    new.replace(LAST_DECLARED)
+
+
+def restored_keys(
+    present: dict[str, Any], last: dict[str, Any], wanted: dict[str, Any], ours: dict[str, Any]
+) -> dict[str, Any]:
+    """The keys with something that is no longer declared, with the default in its place.
+
+    `ours` are the program's defaults for a new instance, which replace Open WebUI's own.
+    """
+
+    def restored(defaults: dict[str, Any]) -> dict[str, Any]:
+        after = restore(present, last, wanted, defaults)
+        return {key: after.get(key, MISSING) for key in last if after.get(key) != present.get(key)}
+
+    unknown = sorted(restored({}).keys() - ours.keys())
+    theirs = json.loads(run_in_container("defaults", json.dumps(unknown))) if unknown else {}
+    return {
+        key: value
+        for key, value in restored({**theirs, **ours}).items()
+        if value is not MISSING  # a setting that this version no longer has
+    }
+
+
+def restore(present: Any, last: Any, wanted: Any, default: Any) -> Any:
+    """The present value with its default, part by part, where it is as last declared and only then.
+
+    MISSING stands for a part that is not declared, or has no default and ends.
+    """
+    if not isinstance(last, dict) or not isinstance(present, dict):
+        return default if wanted is MISSING and present == last else present
+    inner = [part if isinstance(part, dict) else {} for part in (wanted, default)]
+    parts = {
+        name: restore(present[name], value, *(part.get(name, MISSING) for part in inner))
+        for name, value in last.items()
+        if name in present
+    }
+    return {name: part for name, part in {**present, **parts}.items() if part is not MISSING}
 
 
 def require_model(model: str) -> None:

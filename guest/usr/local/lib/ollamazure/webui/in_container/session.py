@@ -1,4 +1,8 @@
-"""Prints a session token of the first administrator, valid for ten minutes."""
+"""Prints a session token of the first administrator, valid for ten minutes.
+
+It has the type of Open WebUI's own automations: where an administrator demands a second factor, the
+session of a person without one is refused (`is_valid_token` in open_webui/utils/auth.py).
+"""
 
 import os
 import sqlite3
@@ -16,10 +20,7 @@ now = int(time.time())
 claims = {
     "id": user,
     "session_stamp": stamp,
-    "typ": "session",
-    "auth_method": "password",
-    "auth_time": now,
-    "mfa_verified": True,
+    "typ": "automation",
     "jti": str(uuid.uuid4()),
     "iat": now,
     "exp": now + 600,

@@ -2,7 +2,7 @@
 
 Standard input: {"email": …, "name": …, "password": …}. The account with this address becomes an
 administrator. If there is none, the first account gets the address: this program created it, and
-Open WebUI never deletes it.
+Open WebUI never deletes it. Prints {"first": the first account's address before, "was_renamed": …}.
 """
 
 import json
@@ -17,10 +17,12 @@ hashed = bcrypt.hashpw(admin["password"].encode(), bcrypt.gensalt()).decode()
 database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
 with database:
     row = database.execute("select id from user where email = ?", [admin["email"]]).fetchone()
+    first_id, first = database.execute(
+        "select id, email from user order by created_at, role != 'admin', id limit 1"
+    ).fetchone()
+    print(json.dumps({"first": first, "was_renamed": row is None}))
     if row is None:
-        row = database.execute(
-            "select id from user order by created_at, role != 'admin', id limit 1"
-        ).fetchone()
+        row = [first_id]
         database.execute("update user set name = ? where id = ?", [admin["name"], row[0]])
     for table in ("user", "auth"):
         statement = f"update {table} set email = ? where id = ?"  # noqa: S608
