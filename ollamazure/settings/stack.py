@@ -377,12 +377,12 @@ class Settings(Section):
     @property
     def web_access(self) -> bool:
         """Whether any user has a permission for which Open WebUI must reach the web."""
-        return any(self.grants(*permission) for permission in WEB_PERMISSIONS)
-
-    def grants(self, branch: str, name: str) -> bool:
-        """Whether any user has this permission of Open WebUI."""
         granted = [self.default_permissions, *(group.permissions for group in self.groups)]
-        return any(permissions.get(branch, {}).get(name) for permissions in granted)
+        return any(
+            permissions.get(branch, {}).get(name)
+            for permissions in granted
+            for branch, name in WEB_PERMISSIONS
+        )
 
     @property
     def public_name(self) -> str | None:

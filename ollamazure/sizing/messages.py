@@ -120,7 +120,7 @@ def warnings(size: VmSize, settings: Settings, load: Load, today: date) -> Itera
     """What works but should be known: a series that retires, slow models, knowledge too long."""
     yield from _retires(size, settings, today)
     yield from _slow_models(size, settings)
-    yield from _too_long(settings, load.context_length)
+    yield from _knowledge_too_long(settings, load.context_length)
 
 
 def _retires(size: VmSize, settings: Settings, today: date) -> Iterable[str]:
@@ -152,18 +152,10 @@ def _slow_models(size: VmSize, settings: Settings) -> Iterable[str]:
             )
 
 
-def _too_long(settings: Settings, context_length: int) -> Iterable[str]:
-    """Documents that no search shortens: Ollama drops what is too long without a message."""
+def _knowledge_too_long(settings: Settings, context_length: int) -> Iterable[str]:
+    """Knowledge that no search shortens: the end of it would be cut off without a message."""
     if settings.document_search == "image" or settings.embedding_model:
         return
-    if settings.grants("chat", "file_upload"):
-        yield (
-            "Users may attach files to a question, and the model gets their whole text. If it is "
-            f"longer than a conversation ({context_length} tokens, about "
-            f"{context_length * BYTES_A_TOKEN // 1024} KiB of English), Ollama drops its beginning "
-            "without a message. To search for what fits the question: "
-            f"{_command_for_search(settings)}"
-        )
     for base in settings.knowledge:
         # Only its reader knows how much text a PDF or the like has.
         texts = [file.content for file in documents(base.files) if b"\0" not in file.content]

@@ -224,30 +224,11 @@ def test_a_removed_user_is_suspended_and_keeps_the_chats(
     with deployment.client(sign_in(deployment, email, password)) as client:
         assert answer(client.get(f"/api/v1/chats/{chat}"))["title"] == "Kept"
 
-    mine = upload(deployment, sign_in(deployment, email, password))
-    other = upload(deployment, deployment.token)
-    assert {mine, other} <= uploads(deployment)
     webui.declare("user", email, user(email, state="deleted"))
     assert "it exists, declared deleted" in webui.apply("user", email)
     assert "is as declared" in webui.apply("user", email)
     assert account(admin, email) is None
     assert chats(deployment, chat) == 0
-    assert {mine, other} & uploads(deployment) == {other}
-    assert admin.delete(f"/api/v1/files/{other}").status_code == 200
-
-
-def upload(deployment: Deployment, token: str) -> str:
-    """The id of a new file of a user. Nginx would refuse it from one without the permission."""
-    send = f"curl --fail --silent --header 'Authorization: Bearer {token}' --form file=@/etc/passwd"
-    inside = "sudo podman exec open-webui"
-    answered = deployment.ssh(f"{inside} {send} http://127.0.0.1:8080/api/v1/files/").output
-    return str(json.loads(answered)["id"])
-
-
-def uploads(deployment: Deployment) -> set[str]:
-    """The ids of the files that are on the disk, which are the first part of their names."""
-    listed = deployment.ssh("sudo podman exec open-webui ls /app/backend/data/uploads").output
-    return {name.partition("_")[0] for name in listed.split()}
 
 
 def chats(deployment: Deployment, chat: str) -> int:

@@ -58,7 +58,6 @@ class Users:
         wanted = self.wanted(declared)
         if wanted is None:
             if present is not None:
-                delete_files(webui, present["id"])
                 with explain_first_account():
                     webui.delete(f"/api/v1/users/{present['id']}")
             return
@@ -144,17 +143,6 @@ class Groups:
         group = find_group(webui, key)
         if group is not None:
             webui.delete(f"/api/v1/groups/id/{group['id']}/delete")
-
-
-def delete_files(webui: WebuiSession, user_id: str) -> None:
-    """Deletes what a user has uploaded, from the disk and from the search.
-
-    Open WebUI deletes the chats with an account, but not its files (models/users.py of 0.12.4).
-    """
-    files = [*webui.pages("/api/v1/files/", "items", content="false")]
-    for file in files:
-        if file["user_id"] == user_id:
-            webui.delete(f"/api/v1/files/{file['id']}")
 
 
 def suspend(webui: WebuiSession, user_id: str) -> None:
