@@ -105,7 +105,7 @@ class KnowledgeBaseInput(TypedDict):
     description: NotRequired[str]
     """Text about its content. Allowed: up to 1000 characters; for example How the chat is used."""
     files: list[str]
-    """Files, and folders with all files in them; hidden ones are left out, and so are repetitions of a text. Allowed: paths within the project, relative to its folder, of texts, PDF and Word files, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
+    """Files, and folders with all files in them; hidden ones are left out. Allowed: paths within the project, relative to its folder, at most 4 MiB a file and 16 MiB together; for example ["README.md"]."""
     access: NotRequired[AccessInput]
     """Who may use it. Unset: every user. Allowed: groups, users or both; for example {"groups": ["research"]}."""
 

@@ -37,9 +37,8 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, model_kinds, context_length, certificate, dns_label, tags, passwords, sign_in,
-        sign_in_secret, unique_names, references, accesses, permissions, presets, default_model,
-        files,
+        models, model_kinds, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
+        unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 

@@ -9,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from ollamazure.settings import team_file
-from ollamazure.settings.document_text import fault_of_content, plain_text
 from ollamazure.settings.team_file import within_project
 
 MIB = 1 << 20
 FILE_LIMIT_MIB = 4
-KNOWLEDGE_LIMIT_MIB = 16
-FAULTS_SHOWN = 10
 HIDDEN = "it is hidden or in a hidden folder, which can hold secrets"
+KNOWLEDGE_LIMIT_MIB = 16
 
 
 @dataclass(frozen=True)
@@ -33,21 +31,10 @@ class Document:
 
 
 def documents(paths: Iterable[str]) -> Iterator[Document]:
-    """The named files, and all files in the named folders except hidden ones, each text once.
+    """The named files, and all files in the named folders except hidden ones.
 
     The name of a file in a folder's subfolder has both: `leave/parents.md` is `leave-parents.md`.
-    Open WebUI refuses a text that the knowledge base already has, whatever its bytes and its name.
     """
-    seen: set[str] = set()
-    for document in _all_documents(paths):
-        text = plain_text(document.name, document.content)
-        key = document.sha256 if text is None else f"text {text}"
-        if key not in seen:
-            seen.add(key)
-            yield document
-
-
-def _all_documents(paths: Iterable[str]) -> Iterator[Document]:
     for path in paths:
         found = within_project(path)
         for file in _files(found) if found else ():
@@ -56,7 +43,7 @@ def _all_documents(paths: Iterable[str]) -> Iterator[Document]:
 
 
 def fault_of_path(path: str) -> str | None:
-    """Why a file or folder cannot be part of a knowledge base, for each file; None if it can."""
+    """Why a file or folder cannot be part of a knowledge base; None if it can."""
     found = within_project(path)
     if found is None:
         return "it is outside the project"
@@ -67,10 +54,7 @@ def fault_of_path(path: str) -> str | None:
     files = _files(found)
     if not files:
         return "the folder holds no file"
-    faults = [fault for file in files if (fault := _fault_of_file(file, found))]
-    more = len(faults) - FAULTS_SHOWN
-    shown = [*faults[:FAULTS_SHOWN], *([f"and {more} more files"] if more > 0 else [])]
-    return "; ".join(shown) or None
+    return next(filter(None, (_fault_of_file(file, found) for file in files)), None)
 
 
 def is_hidden(path: Path) -> bool:
@@ -79,27 +63,22 @@ def is_hidden(path: Path) -> bool:
 
 
 def _fault_of_file(file: Path, found: Path) -> str | None:
-    name = "it" if file == found else f"its file {file.relative_to(found)}"
+    size, name = file.stat().st_size, "it" if file == found else f"its file {file.name}"
     target = file.resolve()  # of a link
     if not target.is_relative_to(team_file.PROJECT):
         return f"{name} is a link to a file outside the project"
     if is_hidden(target):
         return f"{name} is a link to a hidden file"
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        return f"{name} cannot be read: {error.strerror}"
-    if not content:
+    if size == 0:
         return f"{name} is empty"
-    if len(content) > FILE_LIMIT_MIB * MIB:
-        return f"{name} has {len(content) / MIB:.1f} MiB, and the limit is {FILE_LIMIT_MIB} MiB"
-    fault = fault_of_content(file.name, content)
-    return f"{name} {fault}" if fault else None
+    if size > FILE_LIMIT_MIB * MIB:
+        return f"{name} has {size / MIB:.1f} MiB, and the limit is {FILE_LIMIT_MIB} MiB"
+    return None
 
 
 def fault_of_all(paths: Sequence[str]) -> str | None:
     """Why the files cannot form one knowledge base; None if they can."""
-    found = list(_all_documents(paths))
+    found = list(documents(paths))
     names = [document.name for document in found]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:

@@ -244,10 +244,9 @@ class KnowledgeBase(Section):
         example="How the chat is used.",
     )
     files: Annotated[tuple[str, ...], Field(min_length=1)] = setting(
-        description="Files, and folders with all files in them; hidden ones are left out, and so "
-        "are repetitions of a text.",
-        allowed="paths within the project, relative to its folder, of texts, PDF and Word files, "
-        f"at most {FILE_LIMIT_MIB} MiB a file and {KNOWLEDGE_LIMIT_MIB} MiB together",
+        description="Files, and folders with all files in them; hidden ones are left out.",
+        allowed="paths within the project, relative to its folder, at most "
+        f"{FILE_LIMIT_MIB} MiB a file and {KNOWLEDGE_LIMIT_MIB} MiB together",
         example=["README.md"],
     )
     access: Access | None = _access()
