@@ -95,10 +95,7 @@ class Ollama(pulumi.ComponentResource):
     def _model(self, model: str, args: OllamaArgs, lanes: Lanes) -> RemoteCommand:
         tool, name = f"{TOOLS}/model.py", shlex.quote(model)
         mirror = args.settings.mirrors.models or ""
-        script = [
-            f'{tool} pull {name} "$installed/model" {mirror}'.rstrip(),
-            f"{tool} check {name} {args.settings.kind_of(model)}",
-        ]
+        script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
         if is_for_everyone(model, args.settings):
             script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(

@@ -5,7 +5,7 @@ What follows from the data, such as which model fits which size, is in ollamazur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -76,15 +76,11 @@ class SlidingWindow(Record):
     window: int
 
 
-# chat: it answers questions; embedding: it only turns text into numbers, for the search.
-ModelKind = Literal["chat", "embedding"]
-
-
 class Model(Record):
     """A model of Ollama's library; models.yaml explains the figures."""
 
     name: str
-    kind: ModelKind
+    kind: Literal["chat", "embedding"]
     aliases: tuple[str, ...] = ()
     latest: bool = False
     thinks: bool = False
@@ -214,6 +210,18 @@ def tags_of(name: str) -> tuple[Model, ...]:
     family = name.partition(":")[0]
     found = {each.name: each for each in models().values() if each.name.startswith(f"{family}:")}
     return tuple(found.values())
+
+
+def chat_models(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that answer questions, including models that the catalog does not know."""
+    known = models()
+    return tuple(name for name in names if name not in known or known[name].kind == "chat")
+
+
+def embedding_models(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that only turn text into numbers for the search in documents."""
+    known = models()
+    return tuple(name for name in names if name in known and known[name].kind == "embedding")
 
 
 @cache

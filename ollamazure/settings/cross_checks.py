@@ -28,8 +28,6 @@ GROUPS, USERS = ("groups", None, "name"), ("users", None, "email")
 KNOWLEDGE, PRESETS, MODELS = ("knowledge", None, "name"), ("presets", None, "id"), ("models", None)
 # The groups of all users follow from these.
 MEMBERSHIP = (GROUPS, USERS, ("groups", None, "members"), ("users", None, "groups"))
-# Settings that map names of models.
-KEYS_BY_MODEL = ("modelAccess", "modelKinds", "modelMemoryGiB")
 CATALOG = "ollamazure/catalog/models.yaml"
 SCOPES = ("openid", "email")  # without them the provider does not send the user's e-mail
 
@@ -37,7 +35,7 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, model_kinds, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
+        models, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
         unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
@@ -48,7 +46,7 @@ def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
 
     It reads the values as they were written: the typed settings hold one of the two only.
     """
-    for key in KEYS_BY_MODEL:
+    for key in ("modelAccess", "modelMemoryGiB"):
         names = values[key] if isinstance(values.get(key), dict) else {}
         for name in names:
             full = f"{name}:latest"
@@ -71,7 +69,7 @@ def models(settings: Settings) -> Iterator[Violation]:
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
-    if not settings.chat_models:
+    if not catalog.chat_models(settings.models):
         reason = "none of them answers questions; they only turn text into numbers for the search"
         yield Violation(("models",), list(settings.models), reason)
 
@@ -97,20 +95,6 @@ def _installed(settings: Settings) -> tuple[str, ...]:
     known = (*catalog.models(), *settings.model_memory_gib)
     near = [_nearest_model(name, known) for name in settings.models if name not in known]
     return (*settings.models, *filter(None, near))
-
-
-def _chat_models(settings: Settings) -> list[str]:
-    """The models that references may name and that answer questions."""
-    return [name for name in _installed(settings) if settings.kind_of(name) == "chat"]
-
-
-def model_kinds(settings: Settings) -> Iterator[Violation]:
-    """Kinds of models that the catalog knows better."""
-    for name, kind in settings.model_kinds.items():
-        known = catalog.models().get(name)
-        if known and known.kind != kind:
-            path = ("modelKinds", name)
-            yield Violation(path, kind, f"{CATALOG} says that it is for {known.kind}", remove=path)
 
 
 def context_length(settings: Settings) -> Iterator[Violation]:
@@ -375,7 +359,7 @@ def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[
 def presets(settings: Settings) -> Iterator[Violation]:
     """Presets with a model's name, without a model that answers, or with parts closed to users."""
     installed = _installed(settings)
-    offered = _chat_models(settings)
+    offered = catalog.chat_models(installed)
     for index, preset in enumerate(settings.presets):
         path: SettingPath = ("presets", index)
         if model_id(preset.id).lower() in map(str.lower, installed):
@@ -450,7 +434,7 @@ def default_model(settings: Settings) -> Iterator[Violation]:
     name, ids = settings.default_model, [preset.id for preset in settings.presets]
     if name is None or name in ids:
         return
-    offered = [*_chat_models(settings), *ids]
+    offered = [*catalog.chat_models(_installed(settings)), *ids]
     if model_id(name) not in offered:
         near = did_you_mean(name, offered)
         reason = f"it is neither a model that answers questions nor a preset{hint(near)}"

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from ollamazure.names import fault_of_stack_name
 from ollamazure.settings import schema, team_file
-from ollamazure.settings.cross_checks import KEYS_BY_MODEL, cross_check, repeated_models
+from ollamazure.settings.cross_checks import cross_check, repeated_models
 from ollamazure.settings.problems import (
     NAMESPACE,
     Locate,
@@ -214,12 +214,11 @@ def _overlap(some: Iterable[Pattern], others: Iterable[Pattern]) -> bool:
 
 
 def _as_written(found: Violation, values: Mapping[str, Any]) -> Violation:
-    """The finding with a model's name as the mapping has it, perhaps without the tag latest."""
-    key = found.path[0]
-    names = values.get(str(key))
-    if key not in KEYS_BY_MODEL or not isinstance(names, dict) or found.path[1] in names:
+    """The finding with a model's name as modelAccess has it, perhaps without the tag latest."""
+    names = values.get("modelAccess")
+    if found.path[0] != "modelAccess" or not isinstance(names, dict) or found.path[1] in names:
         return found
-    path = (key, str(found.path[1]).removesuffix(":latest"), *found.path[2:])
+    path = ("modelAccess", str(found.path[1]).removesuffix(":latest"), *found.path[2:])
     return replace(found, path=path, remove=found.remove and path[: len(found.remove)])
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ollamazure import catalog
-from ollamazure.catalog import ModelKind
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.groups import CertificateSettings, Mirrors, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
@@ -81,13 +80,6 @@ class Settings(Section):
         description="Memory that models need that the catalog does not know, by name, in GiB.",
         allowed="the name of a model and its memory, above 0 and up to 1024 GiB",
         example={"my-model:7b": 6.5},
-    )
-    model_kinds: dict[ModelName, ModelKind] = setting(
-        {},
-        description="What models are for that the catalog does not know, by name. chat, the "
-        "default: they answer questions; embedding: they serve the search of documents.",
-        allowed="the name of a model, and chat or embedding",
-        example={"qwen3-embedding:0.6b": "embedding"},
     )
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = setting(
         ("llama3.2:1b",),
@@ -346,12 +338,7 @@ class Settings(Section):
     @property
     def chat_models(self) -> tuple[str, ...]:
         """The models that answer questions; embedding models only serve the search."""
-        return tuple(name for name in self.models if self.kind_of(name) == "chat")
-
-    def kind_of(self, model: str) -> ModelKind:
-        """What a model is for: as the catalog has it, else as modelKinds does."""
-        known = catalog.models().get(model)
-        return known.kind if known else self.model_kinds.get(model, "chat")
+        return catalog.chat_models(self.models)
 
     @property
     def new_chats_start_with(self) -> str:
@@ -365,7 +352,7 @@ class Settings(Section):
     @property
     def embedding_models(self) -> tuple[str, ...]:
         """The models that turn text into numbers for the search, and answer no questions."""
-        return tuple(name for name in self.models if self.kind_of(name) == "embedding")
+        return tuple(name for name in self.models if name not in self.chat_models)
 
     @property
     def embedding_model(self) -> str | None:

@@ -20,7 +20,6 @@ def warnings_of(settings: Settings) -> list[str]:
         *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
-        *_perhaps_embeds(settings),
         *_without_effect(settings),
         *_without_default_model(settings),
         *_framed(settings),
@@ -87,17 +86,6 @@ def _lost(settings: Settings) -> Iterator[str]:
             yield (
                 f"{NAMESPACE}:users has {user.email} with state: deleted, so `pulumi up` removes "
                 "the account and all of its chats for good. To keep them, set state: suspended."
-            )
-
-
-def _perhaps_embeds(settings: Settings) -> Iterator[str]:
-    for name in settings.chat_models:
-        unknown = name not in catalog.models() and name not in settings.model_kinds
-        if unknown and "embed" in name.lower():
-            yield (
-                f"{name} is taken for a model that answers questions, because the catalog does not "
-                "know it. If it only serves the search of documents: "
-                f"{command(('modelKinds', name), 'embedding')}"
             )
 
 

@@ -27,7 +27,6 @@ class Ollama:
     program: Path
     models: dict[str, str] = field(default_factory=dict)
     pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
-    capabilities: list[str] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,8 +58,6 @@ class Ollama:
             if events[-1] == {"status": "success"}:
                 self.models[name] = "of the registry"
             return 200, events
-        if path == "/api/show":
-            return 200, [{"capabilities": self.capabilities}]
         if path == "/api/copy":
             self.models[body["destination"]] = self.models[body["source"]]
         if path == "/api/delete":
@@ -229,29 +226,3 @@ def test_says_that_ollama_does_not_answer(ollama: Ollama) -> None:
     done = ollama.pull("m:1b")
     assert done.returncode == 1
     assert "journalctl --unit ollama" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "kind", "other"),
-    [
-        (["embedding"], "chat", "embedding"),
-        (["completion", "tools"], "embedding", "chat"),
-        (["image"], "chat", "embedding"),
-    ],
-)
-def test_a_model_for_something_else_is_refused(
-    ollama: Ollama, capabilities: list[str], kind: str, other: str
-) -> None:
-    ollama.capabilities = capabilities
-    done = ollama.run("check", "our-own:7b", kind)
-    assert done.returncode == 1
-    fix = f"""pulumi config set --path 'ollamazure:modelKinds["our-own:7b"]' {other}"""
-    assert fix in done.stderr
-
-
-@pytest.mark.parametrize("capabilities", [["completion", "vision"], []])
-def test_a_model_that_can_do_what_it_is_for_is_accepted(
-    ollama: Ollama, capabilities: list[str]
-) -> None:
-    ollama.capabilities = capabilities
-    assert ollama.run("check", "our-own:7b", "chat").returncode == 0

@@ -42,6 +42,12 @@ def test_an_alias_is_the_same_model() -> None:
     assert catalog.models()["mistral:latest"] is catalog.models()["mistral:7b"]
 
 
+def test_models_either_chat_or_embed_and_an_unknown_one_chats() -> None:
+    names = ("llama3.2:1b", "all-minilm:22m", "our-own:7b")
+    assert catalog.chat_models(names) == ("llama3.2:1b", "our-own:7b")
+    assert catalog.embedding_models(names) == ("all-minilm:22m",)
+
+
 @pytest.mark.parametrize(
     ("size", "vcpus", "memory", "machine_class"),
     [

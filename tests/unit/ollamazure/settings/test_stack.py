@@ -117,18 +117,6 @@ def test_the_chats_address_has_the_best_name_that_is_set() -> None:
 def test_embedding_models_are_not_chat_models() -> None:
     settings = settings_of(models='["nomic-embed-text", "llama3.2:1b"]')
     assert settings.chat_models == ("llama3.2:1b",)
-    assert settings.embedding_model == "nomic-embed-text:latest"
-
-
-def test_the_settings_say_what_an_unknown_model_is_for() -> None:
-    given = {
-        "models": '["qwen3-embedding:0.6b", "our-own:7b"]',
-        "modelMemoryGiB": '{"qwen3-embedding:0.6b": 1, "our-own:7b": 5}',
-    }
-    assert settings_of(**given).embedding_models == ()
-    settings = settings_of(**given, modelKinds='{"qwen3-embedding:0.6b": "embedding"}')
-    assert settings.chat_models == ("our-own:7b",)
-    assert settings.embedding_model == "qwen3-embedding:0.6b"
 
 
 def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Any]:

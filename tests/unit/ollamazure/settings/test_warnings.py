@@ -40,17 +40,6 @@ def test_chats_that_will_be_deleted() -> None:
     assert warnings(users=bob.replace("deleted", "suspended")) == []
 
 
-def test_a_model_whose_name_says_that_it_embeds() -> None:
-    given = {
-        "models": '["llama3.2:1b", "qwen3-embedding:0.6b"]',
-        "modelMemoryGiB": '{"qwen3-embedding:0.6b": 1}',
-    }
-    (warning,) = warnings(**given)
-    fix = """pulumi config set --path 'ollamazure:modelKinds["qwen3-embedding:0.6b"]' embedding"""
-    assert fix in warning
-    assert warnings(**given, modelKinds='{"qwen3-embedding:0.6b": "chat"}') == []
-
-
 def test_permissions_of_another_version_are_not_checked() -> None:
     (warning,) = warnings(defaultPermissions='{"chat": {"dream": true}}', webuiVersion="v0.13.0")
     assert "were not checked" in warning and "v0.13.0" in warning

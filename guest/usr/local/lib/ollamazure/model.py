@@ -2,10 +2,9 @@
 """Pulls a model into the Ollama of this machine, or removes it.
 
     model.py pull NAME RECORD [ADDRESS]    from Ollama's registry, or from a mirror, http(s)://HOST:PORT
-    model.py check NAME chat|embedding     fails if Ollama says it is for something else
     model.py remove NAME
 
-All can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
+Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
 if the model exists (or is missing) already. Only a pull that fills the disk leaves nothing behind:
 the chats need the space, and nothing would run later if the model then left the settings. The file
 RECORD has the digest of the model that was pulled. If another model has the name now, it is
@@ -29,8 +28,6 @@ NO_SPACE = "no space left"
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
-# What Ollama calls the purposes of models (types/model/capability.go).
-CAPABILITY = {"chat": "completion", "embedding": "embedding"}
 
 
 class OllamaError(Exception):
@@ -46,8 +43,6 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["pull", name, record, *mirror]:
                 pull(name, Path(record), mirror[0] if mirror else None)
-            case ["check", name, kind]:
-                check(name, kind)
             case ["remove", name]:
                 remove(name)
             case _:
@@ -68,20 +63,6 @@ def pull(name: str, record: Path, mirror: str | None) -> None:
         fetch(name, mirror)
     record.write_text(json.dumps({"name": name, "digest": digest(name)}))
     say(f"{name} is pulled.")
-
-
-def check(name: str, kind: str) -> None:
-    """Compare what the settings say that a model is for with Ollama's own answer about it."""
-    [model] = answers("/api/show", {"model": name})
-    capabilities = model.get("capabilities", ())
-    if not capabilities or CAPABILITY[kind] in capabilities:
-        return
-    other = next(one for one in CAPABILITY if one != kind)
-    raise OllamaError(
-        f"{name} is not for {kind}: it can do {', '.join(capabilities)}. Run "
-        f"`pulumi config set --path 'ollamazure:modelKinds[\"{name}\"]' {other}`, or remove it "
-        "from ollamazure:models."
-    )
 
 
 def fetch(name: str, mirror: str | None) -> None:
