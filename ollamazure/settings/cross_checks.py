@@ -13,7 +13,7 @@ from typing import Any
 
 from ollamazure import catalog
 from ollamazure.settings.base import slug
-from ollamazure.settings.documents import fault_of_all, fault_of_path
+from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
@@ -370,11 +370,17 @@ def default_model(settings: Settings) -> Iterator[Violation]:
 
 
 def files(settings: Settings) -> Iterator[Violation]:
-    """Files of knowledge bases that are missing or too large."""
+    """Files of knowledge bases that are missing or too large, or that Open WebUI cannot read."""
     for index, base in enumerate(settings.knowledge):
         path: SettingPath = ("knowledge", index, "files")
-        faults = [(i, fault) for i, name in enumerate(base.files) if (fault := fault_of_path(name))]
-        for i, fault in faults:
-            yield Violation((*path, i), base.files[i], fault)
-        if not faults and (fault := fault_of_all(base.files)):
+        usable = []
+        for i, name in enumerate(base.files):
+            faults = faults_of_path(name)
+            if faults:
+                other = f"move these files out of {name}, or list its other files one by one"
+                fix = other if faults[0].startswith("its file") else None
+                yield Violation((*path, i), name, "; ".join(faults), fix=fix)
+            else:
+                usable.append(name)
+        for fault in faults_of_all(usable):
             yield Violation(path, list(base.files), fault)

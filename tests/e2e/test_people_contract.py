@@ -553,12 +553,36 @@ def texts(admin: httpx.Client, base: str) -> dict[str, str]:
     }
 
 
-def test_a_document_that_cannot_be_read_is_named(webui: Webui, admin: httpx.Client) -> None:
-    webui.declare("knowledge", "handbook", knowledge(("broken.pdf", "not a PDF")), ("not a PDF",))
+def test_no_document_is_changed_if_one_cannot_be_read(webui: Webui, admin: httpx.Client) -> None:
+    """All faults are named at once, and an upload of a run that was killed is removed."""
+    webui.declare("knowledge", "handbook", knowledge(("hours.md", "We open.")), ("We open.",))
+    webui.apply("knowledge", "handbook")
+    bases = answer(admin.get("/api/v1/knowledge/"))["items"]
+    base = next(one["id"] for one in bases if one["name"] == "Handbook")
+    killed = json.dumps({"declared": "hours.md", "declared_for": base})
+    path = "/api/v1/files/?process_in_background=false"
+    answer(admin.post(path, files={"file": ("late.md", "Late")}, data={"metadata": killed}))
+    by_hand = json.dumps({"knowledge_id": base})
+    answer(admin.post(path, files={"file": ("hand.md", "By hand")}, data={"metadata": by_hand}))
+
+    new = {"broken.pdf": "not a PDF", "again.md": "By hand", "good.md": "G"}
+    new |= {"style.html": "<style></style>", "crlf.md": "1\r\n2", "lf.md": "1\n2"}
+    webui.declare("knowledge", "handbook", knowledge(*new.items()), tuple(new.values()))
     failed = webui.apply("knowledge", "handbook", fails=True)
-    assert "knowledge-handbook: the document broken.pdf cannot be read: " in failed
-    found = admin.get("/api/v1/files/search", params={"filename": "broken.pdf"})
-    assert found.status_code == 404, "the document that was sent is still there"
+    assert "knowledge-handbook: no document was changed: " in failed
+    assert "the document broken.pdf cannot be read: " in failed
+    assert "the document style.html has no text; a scan needs OCR first" in failed
+    assert "the document again.md has the same text as hand.md" in failed
+    assert "the document lf.md has the same text as crlf.md" in failed
+    assert texts(admin, base) == {"hours.md": "We open.", "hand.md": "By hand"}
+    for name in (*new, "late.md"):
+        found = admin.get("/api/v1/files/search", params={"filename": name})
+        assert found.status_code == 404, f"{name} was sent and is still there"
+
+    webui.declare("knowledge", "handbook", knowledge(("good.md", "G")), ("G",))
+    webui.apply("knowledge", "handbook")
+    assert texts(admin, base) == {"good.md": "G", "hand.md": "By hand"}
+    assert webui.drift() == []
 
 
 def test_settings_changed_by_hand_are_reported(webui: Webui, admin: httpx.Client) -> None:
