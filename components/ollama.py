@@ -95,6 +95,8 @@ class Ollama(pulumi.ComponentResource):
         mirror = args.settings.mirrors.models
         registry = urlsplit(mirror).netloc if mirror else ""
         script = [f'{tool} pull {name} "$installed/model" {registry}'.rstrip()]
+        if model in args.settings.chat_models:
+            script += [f"{tool} check-chat {name}"]
         if is_for_everyone(model, args.settings):
             script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(

@@ -43,7 +43,7 @@ def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
 
     It reads the values as they were written: the typed settings hold one of the two only.
     """
-    for key in ("modelAccess", "modelMemoryGiB"):
+    for key in ("modelAccess", "modelMemoryGiB", "modelKinds"):
         names = values[key] if isinstance(values.get(key), dict) else {}
         for name in names:
             full = f"{name}:latest"
@@ -66,9 +66,20 @@ def models(settings: Settings) -> Iterator[Violation]:
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
-    if not catalog.chat_models(settings.models):
+    if not settings.chat_models:
         reason = "none of them answers questions; they only turn text into numbers for the search"
-        yield Violation(("models",), list(settings.models), reason)
+        rests_on = (("modelKinds",),)
+        yield Violation(("models",), list(settings.models), reason, rests_on=rests_on)
+    yield from _kinds(settings)
+
+
+def _kinds(settings: Settings) -> Iterator[Violation]:
+    """Kinds that are not those of the catalog."""
+    for name, kind in settings.model_kinds.items():
+        model, path = catalog.models().get(name), ("modelKinds", name)
+        if model and model.kind != kind:
+            reason = f"ollamazure/catalog/models.yaml has it as {model.kind}"
+            yield Violation(path, kind, reason, remove=path)
 
 
 def _installed(settings: Settings) -> tuple[str, ...]:
@@ -304,7 +315,7 @@ def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[
 def presets(settings: Settings) -> Iterator[Violation]:
     """Presets with a model's name, without a model that answers, or with parts closed to users."""
     installed = _installed(settings)
-    offered = catalog.chat_models(installed)
+    offered = catalog.chat_models(installed, settings.model_kinds)
     for index, preset in enumerate(settings.presets):
         path: SettingPath = ("presets", index)
         if model_id(preset.id) in installed:
@@ -360,7 +371,7 @@ def default_model(settings: Settings) -> Iterator[Violation]:
     name, ids = settings.default_model, [preset.id for preset in settings.presets]
     if name is None or name in ids:
         return
-    offered = [*catalog.chat_models(_installed(settings)), *ids]
+    offered = [*catalog.chat_models(_installed(settings), settings.model_kinds), *ids]
     if model_id(name) not in offered:
         near = did_you_mean(name, offered)
         reason = f"it is neither a model that answers questions nor a preset{hint(near)}"

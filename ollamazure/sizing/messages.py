@@ -171,5 +171,5 @@ def _knowledge_too_long(settings: Settings, context_length: int) -> Iterable[str
 def _command_for_search(settings: Settings) -> str:
     if settings.document_search == "whole":
         return command(("documentSearch",), "auto")
-    first = catalog.embedding_models(catalog.models())[0]
+    first = catalog.embedding_models()[0]
     return command(("models", len(settings.models)), first)

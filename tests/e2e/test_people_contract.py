@@ -452,6 +452,50 @@ def who_asks_about(
     return token
 
 
+def deleted_users_files_are_gone(webui: Webui, deployment: Deployment) -> None:
+    """An account is deleted with its uploads, their texts, and the numbers that embed them."""
+    email, password = "gus@example.org", secrets.token_urlsafe()
+    allowed = {"chat": {"file_upload": True}, "workspace": {"knowledge": True}}
+    webui.declare("group", "uploaders", group("uploaders", permissions=allowed))
+    webui.apply("group", "uploaders")
+    webui.declare("user", email, user(email, groups=["uploaders"]))
+    webui.apply("user", email, password=password)
+    before = files_on_disk(deployment)
+    with deployment.client(sign_in(deployment, email, password)) as client:
+        new = {"name": "Own", "description": "By hand", "access_grants": []}
+        base = answer(client.post("/api/v1/knowledge/create", json=new))["id"]
+        for name, data in {"own.md": {"knowledge_id": base}, "attached.md": {}}.items():
+            upload = {"file": (name, f"The text of {name}.")}
+            path = "/api/v1/files/?process_in_background=false"
+            answer(client.post(path, files=upload, data={"metadata": json.dumps(data)}))
+    # Each file alone, one of them in its base as well, and the base's own description.
+    assert difference(files_on_disk(deployment), before) == (2, 2, 4)
+    webui.declare("user", email, user(email, state="deleted"))
+    webui.apply("user", email)
+    assert difference(files_on_disk(deployment), before) == (0, 0, 1), "the base itself stays"
+    with deployment.client(deployment.token) as admin:
+        answer(admin.delete(f"/api/v1/knowledge/{base}/delete"))
+
+
+def difference(after: tuple[int, int, int], before: tuple[int, int, int]) -> tuple[int, ...]:
+    return tuple(new - old for new, old in zip(after, before, strict=True))
+
+
+def files_on_disk(deployment: Deployment) -> tuple[int, int, int]:
+    """How many files, uploads and embedded passages Open WebUI keeps."""
+    program = (
+        "import os, sqlite3\n"
+        "data = '/app/backend/data/'\n"
+        "count = lambda file, table: sqlite3.connect(data + file)"
+        ".execute(f'select count(*) from {table}').fetchone()[0]\n"
+        "print(count('webui.db', 'file'), len(os.listdir(data + 'uploads')),"
+        " count('vector_db/chroma.sqlite3', 'embeddings'))"
+    )
+    ran = deployment.ssh("sudo podman exec --interactive open-webui python3 -", stdin=program)
+    rows, uploads, numbers = map(int, ran.output.split())
+    return rows, uploads, numbers
+
+
 def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
     """Read as a whole where nothing embeds, searched where a model does."""
     travel = ("travel.md", "A day trip is paid up to 67 euros.")
@@ -478,6 +522,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
         webui.apply("knowledge", "handbook")
         content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
         assert "Bruna Sabatini" in content
+        deleted_users_files_are_gone(webui, deployment)
         embed_again = (
             f"sudo rm /srv/data/open-webui/embedded-with; {TOOL} apply-settings {SETTINGS}"
         )
