@@ -357,7 +357,9 @@ def test_the_preview_warns_about_attached_files_that_no_search_shortens(
 ) -> None:
     found = [text for text in make_plan(settings(**granted)).warnings if "attach files" in text]
     assert len(found) == 1 and "Of a longer file the model sees only the end" in found[0]
-    assert found[0].endswith("pulumi config set --path 'ollamazure:models[1]' nomic-embed-text:v1.5")
+    assert found[0].endswith(
+        "pulumi config set --path 'ollamazure:models[1]' nomic-embed-text:v1.5"
+    )
     for search in ({"documentSearch": "image"}, {"models": '["llama3.2:1b", "all-minilm:22m"]'}):
         plan = make_plan(settings(**granted, **search))
         assert not any("attach files" in text for text in plan.warnings)
