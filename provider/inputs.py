@@ -83,7 +83,7 @@ class UserInput(TypedDict):
     groups: NotRequired[list[str]]
     """Groups that the user belongs to. Allowed: names of groups, or chat-only; for example ["research"]."""
     state: NotRequired[str]
-    """suspended: the user may do nothing, and the chats are kept; deleted: the account and its chats are removed for good. Allowed: active, suspended or deleted; for example active."""
+    """suspended: the user may do nothing, and the chats are kept; deleted: the account, its chats and the uploaded files are removed for good. Allowed: active, suspended or deleted; for example active."""
 
 
 class AccessInput(TypedDict):
