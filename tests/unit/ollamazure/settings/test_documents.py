@@ -22,12 +22,13 @@ FONT = b"<< /Type /Page /Resources << /Font << /F1 5 0 R >> >> >>"
 DOWNLOAD = "is of a kind that Open WebUI cannot read without a download: save it as "
 
 
-def docx(text: str, **parts: bytes) -> bytes:
+def docx(text: str, **others: bytes) -> bytes:
+    parts = {"word/document.xml": f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>".encode(), **others}
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")
+    with zipfile.ZipFile(file, "w") as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            # With a fixed date: the names of the tests contain the bytes.
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
