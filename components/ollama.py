@@ -96,6 +96,8 @@ class Ollama(pulumi.ComponentResource):
         tool, name = f"{TOOLS}/model.py", shlex.quote(model)
         mirror = args.settings.mirrors.models or ""
         script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
+        if model in args.settings.chat_models:
+            script += [f"{tool} check-chat {name}"]
         if is_for_everyone(model, args.settings):
             script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(

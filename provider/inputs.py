@@ -85,7 +85,7 @@ class UserInput(TypedDict):
     groups: NotRequired[list[str]]
     """Groups that the user belongs to. Allowed: names of groups, or chat-only; for example ["research"]."""
     state: NotRequired[str]
-    """suspended: the user may do nothing, and the chats are kept; deleted: the account and its chats are removed for good. Allowed: active, suspended or deleted; for example active."""
+    """suspended: the user may do nothing, and the chats are kept; deleted: the account, its chats and the uploaded files are removed for good. Allowed: active, suspended or deleted; for example active."""
 
 
 class AccessInput(TypedDict):
@@ -170,6 +170,8 @@ class ChatInputs(TypedDict):
     """Version of Debian 13's image; another one replaces the machine. Allowed: latest, or a version of Debian:debian-13:13-gen2; for example 0.20260914.2601."""
     modelMemoryGiB: NotRequired[dict[str, float]]
     """Memory that models need that the catalog does not know, by name, in GiB. Allowed: the name of a model and its memory, above 0 and up to 1024 GiB; for example {"my-model:7b": 6.5}."""
+    modelKinds: NotRequired[dict[str, str]]
+    """Kind of models that the catalog does not know, by name: chat answers questions; embedding only serves the search in documents, and no user sees it. Unset: chat. Allowed: the name of a model, and chat or embedding; for example {"qwen3-embedding:0.6b": "embedding"}."""
     models: NotRequired[list[str]]
     """Models to install, by their names in Ollama's library; a new chat starts with the first that every user may use. Allowed: names of ollamazure/catalog/models.yaml, each once; others need a modelMemoryGiB; for example ["llama3.2:1b"]."""
     contextLength: NotRequired[int]

@@ -69,6 +69,9 @@ class Versions(Record):
     nginx: ContainerImage
 
 
+Kind = Literal["chat", "embedding"]
+
+
 class SlidingWindow(Record):
     """Layers that only remember the last `window` tokens."""
 
@@ -80,7 +83,7 @@ class Model(Record):
     """A model of Ollama's library; models.yaml explains the figures."""
 
     name: str
-    kind: Literal["chat", "embedding"]
+    kind: Kind
     aliases: tuple[str, ...] = ()
     latest: bool = False
     thinks: bool = False
@@ -212,16 +215,24 @@ def tags_of(name: str) -> tuple[Model, ...]:
     return tuple(found.values())
 
 
-def chat_models(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that answer questions, including models that the catalog does not know."""
+def chat_models(names: Iterable[str], kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    """Those of `names` that answer questions.
+
+    Args:
+        names: of models.
+        kinds: those of models that the catalog does not know; chat, if it is not there either.
+    """
     known = models()
-    return tuple(name for name in names if name not in known or known[name].kind == "chat")
+    return tuple(
+        name
+        for name in names
+        if (known[name].kind if name in known else kinds.get(name, "chat")) == "chat"
+    )
 
 
-def embedding_models(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that only turn text into numbers for the search in documents."""
-    known = models()
-    return tuple(name for name in names if name in known and known[name].kind == "embedding")
+def embedding_models() -> tuple[str, ...]:
+    """The catalog's models that only turn text into numbers for the search in documents."""
+    return tuple(name for name, model in models().items() if model.kind == "embedding")
 
 
 @cache

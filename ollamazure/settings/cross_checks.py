@@ -14,7 +14,7 @@ from typing import Any
 from ollamazure import catalog
 from ollamazure.names import TAGS
 from ollamazure.settings.base import slug
-from ollamazure.settings.documents import fault_of_all, fault_of_path
+from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
 from ollamazure.settings.schema import SettingPath
@@ -46,7 +46,7 @@ def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
 
     It reads the values as they were written: the typed settings hold one of the two only.
     """
-    for key in ("modelAccess", "modelMemoryGiB"):
+    for key in ("modelAccess", "modelMemoryGiB", "modelKinds"):
         names = values[key] if isinstance(values.get(key), dict) else {}
         for name in names:
             full = f"{name}:latest"
@@ -69,9 +69,20 @@ def models(settings: Settings) -> Iterator[Violation]:
             fix = command(path, near) if near else command(("modelMemoryGiB", name), "6")
             rests_on = (("modelMemoryGiB",),)
             yield Violation(path, name, reason, near, fix=fix, rests_on=rests_on)
-    if not catalog.chat_models(settings.models):
+    if not settings.chat_models:
         reason = "none of them answers questions; they only turn text into numbers for the search"
-        yield Violation(("models",), list(settings.models), reason)
+        rests_on = (("modelKinds",),)
+        yield Violation(("models",), list(settings.models), reason, rests_on=rests_on)
+    yield from _kinds(settings)
+
+
+def _kinds(settings: Settings) -> Iterator[Violation]:
+    """Kinds that are not those of the catalog."""
+    for name, kind in settings.model_kinds.items():
+        model, path = catalog.models().get(name), ("modelKinds", name)
+        if model and model.kind != kind:
+            reason = f"ollamazure/catalog/models.yaml has it as {model.kind}"
+            yield Violation(path, kind, reason, remove=path)
 
 
 def _nearest_model(name: str, known: Sequence[str]) -> str | None:
@@ -359,7 +370,7 @@ def _permission(path: SettingPath, name: str, known: Sequence[str]) -> Iterator[
 def presets(settings: Settings) -> Iterator[Violation]:
     """Presets with a model's name, without a model that answers, or with parts closed to users."""
     installed = _installed(settings)
-    offered = catalog.chat_models(installed)
+    offered = catalog.chat_models(installed, settings.model_kinds)
     for index, preset in enumerate(settings.presets):
         path: SettingPath = ("presets", index)
         if model_id(preset.id).lower() in map(str.lower, installed):
@@ -434,7 +445,7 @@ def default_model(settings: Settings) -> Iterator[Violation]:
     name, ids = settings.default_model, [preset.id for preset in settings.presets]
     if name is None or name in ids:
         return
-    offered = [*catalog.chat_models(_installed(settings)), *ids]
+    offered = [*catalog.chat_models(_installed(settings), settings.model_kinds), *ids]
     if model_id(name) not in offered:
         near = did_you_mean(name, offered)
         reason = f"it is neither a model that answers questions nor a preset{hint(near)}"
@@ -444,11 +455,17 @@ def default_model(settings: Settings) -> Iterator[Violation]:
 
 
 def files(settings: Settings) -> Iterator[Violation]:
-    """Files of knowledge bases that are missing or too large."""
+    """Files of knowledge bases that are missing or too large, or that Open WebUI cannot read."""
     for index, base in enumerate(settings.knowledge):
         path: SettingPath = ("knowledge", index, "files")
-        faults = [(i, fault) for i, name in enumerate(base.files) if (fault := fault_of_path(name))]
-        for i, fault in faults:
-            yield Violation((*path, i), base.files[i], fault)
-        if not faults and (fault := fault_of_all(base.files)):
+        usable = []
+        for i, name in enumerate(base.files):
+            faults = faults_of_path(name)
+            if faults:
+                other = f"move these files out of {name}, or list its other files one by one"
+                fix = other if faults[0].startswith("its file") else None
+                yield Violation((*path, i), name, "; ".join(faults), fix=fix)
+            else:
+                usable.append(name)
+        for fault in faults_of_all(usable):
             yield Violation(path, list(base.files), fault)

@@ -81,6 +81,14 @@ class Settings(Section):
         allowed="the name of a model and its memory, above 0 and up to 1024 GiB",
         example={"my-model:7b": 6.5},
     )
+    model_kinds: dict[ModelName, catalog.Kind] = setting(
+        {},
+        description="Kind of models that the catalog does not know, by name: chat answers "
+        "questions; embedding only serves the search in documents, and no user sees it. "
+        "Unset: chat.",
+        allowed="the name of a model, and chat or embedding",
+        example={"qwen3-embedding:0.6b": "embedding"},
+    )
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = setting(
         ("llama3.2:1b",),
         description="Models to install, by their names in Ollama's library; a new chat starts "
@@ -338,7 +346,7 @@ class Settings(Section):
     @property
     def chat_models(self) -> tuple[str, ...]:
         """The models that answer questions; embedding models only serve the search."""
-        return catalog.chat_models(self.models)
+        return catalog.chat_models(self.models, self.model_kinds)
 
     @property
     def new_chats_start_with(self) -> str:

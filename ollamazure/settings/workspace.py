@@ -121,7 +121,7 @@ class User(Section):
     state: Literal["active", "suspended", "deleted"] = setting(
         "active",
         description="suspended: the user may do nothing, and the chats are kept; deleted: the "
-        "account and its chats are removed for good.",
+        "account, its chats and the uploaded files are removed for good.",
         allowed="active, suspended or deleted",
         example="active",
     )

@@ -121,6 +121,7 @@ def warnings(size: VmSize, settings: Settings, load: Load, today: date) -> Itera
     yield from _retires(size, settings, today)
     yield from _slow_models(size, settings)
     yield from _knowledge_too_long(settings, load.context_length)
+    yield from _attached_files_too_long(settings, load.context_length)
 
 
 def _retires(size: VmSize, settings: Settings, today: date) -> Iterable[str]:
@@ -168,8 +169,22 @@ def _knowledge_too_long(settings: Settings, context_length: int) -> Iterable[str
             )
 
 
+def _attached_files_too_long(settings: Settings, context_length: int) -> Iterable[str]:
+    """Users may attach files that no search shortens: Ollama drops their beginning silently."""
+    if settings.document_search == "image" or settings.embedding_model:
+        return
+    granted = [settings.default_permissions, *(group.permissions for group in settings.groups)]
+    if any(permissions.get("chat", {}).get("file_upload") for permissions in granted):
+        yield (
+            f"Users may attach files (chat.file_upload), and a conversation has {context_length} "
+            f"tokens, about {context_length * BYTES_A_TOKEN // 1000} KB of text. Of a longer file "
+            "the model sees only the end, without a message. To search for what fits the "
+            f"question: {_command_for_search(settings)}"
+        )
+
+
 def _command_for_search(settings: Settings) -> str:
     if settings.document_search == "whole":
         return command(("documentSearch",), "auto")
-    first = catalog.embedding_models(catalog.models())[0]
+    first = catalog.embedding_models()[0]
     return command(("models", len(settings.models)), first)

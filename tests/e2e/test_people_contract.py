@@ -495,6 +495,50 @@ def who_asks_about(
     return token
 
 
+def deleted_users_files_are_gone(webui: Webui, deployment: Deployment) -> None:
+    """An account is deleted with its uploads, their texts, and the numbers that embed them."""
+    email, password = "gus@example.org", secrets.token_urlsafe()
+    allowed = {"chat": {"file_upload": True}, "workspace": {"knowledge": True}}
+    webui.declare("group", "uploaders", group("uploaders", permissions=allowed))
+    webui.apply("group", "uploaders")
+    webui.declare("user", email, user(email, groups=["uploaders"]))
+    webui.apply("user", email, password=password)
+    before = files_on_disk(deployment)
+    with deployment.client(sign_in(deployment, email, password)) as client:
+        new = {"name": "Own", "description": "By hand", "access_grants": []}
+        base = answer(client.post("/api/v1/knowledge/create", json=new))["id"]
+        for name, data in {"own.md": {"knowledge_id": base}, "attached.md": {}}.items():
+            upload = {"file": (name, f"The text of {name}.")}
+            path = "/api/v1/files/?process_in_background=false"
+            answer(client.post(path, files=upload, data={"metadata": json.dumps(data)}))
+    # Each file alone, one of them in its base as well, and the base's own description.
+    assert difference(files_on_disk(deployment), before) == (2, 2, 4)
+    webui.declare("user", email, user(email, state="deleted"))
+    webui.apply("user", email)
+    assert difference(files_on_disk(deployment), before) == (0, 0, 1), "the base itself stays"
+    with deployment.client(deployment.token) as admin:
+        answer(admin.delete(f"/api/v1/knowledge/{base}/delete"))
+
+
+def difference(after: tuple[int, int, int], before: tuple[int, int, int]) -> tuple[int, ...]:
+    return tuple(new - old for new, old in zip(after, before, strict=True))
+
+
+def files_on_disk(deployment: Deployment) -> tuple[int, int, int]:
+    """How many files, uploads and embedded passages Open WebUI keeps."""
+    program = (
+        "import os, sqlite3\n"
+        "data = '/app/backend/data/'\n"
+        "count = lambda file, table: sqlite3.connect(data + file)"
+        ".execute(f'select count(*) from {table}').fetchone()[0]\n"
+        "print(count('webui.db', 'file'), len(os.listdir(data + 'uploads')),"
+        " count('vector_db/chroma.sqlite3', 'embeddings'))"
+    )
+    ran = deployment.ssh("sudo podman exec --interactive open-webui python3 -", stdin=program)
+    rows, uploads, numbers = map(int, ran.output.split())
+    return rows, uploads, numbers
+
+
 def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
     """Read as a whole where nothing embeds, searched where a model does."""
     travel = ("travel.md", "A day trip is paid up to 67 euros.")
@@ -521,6 +565,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
         webui.apply("knowledge", "handbook")
         content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
         assert "Bruna Sabatini" in content
+        deleted_users_files_are_gone(webui, deployment)
         embed_again = (
             f"sudo rm /srv/data/open-webui/embedded-with; {TOOL} apply-settings {SETTINGS}"
         )
@@ -596,12 +641,36 @@ def texts(admin: httpx.Client, base: str) -> dict[str, str]:
     }
 
 
-def test_a_document_that_cannot_be_read_is_named(webui: Webui, admin: httpx.Client) -> None:
-    webui.declare("knowledge", "handbook", knowledge(("broken.pdf", "not a PDF")), ("not a PDF",))
+def test_no_document_is_changed_if_one_cannot_be_read(webui: Webui, admin: httpx.Client) -> None:
+    """All faults are named at once, and an upload of a run that was killed is removed."""
+    webui.declare("knowledge", "handbook", knowledge(("hours.md", "We open.")), ("We open.",))
+    webui.apply("knowledge", "handbook")
+    bases = answer(admin.get("/api/v1/knowledge/"))["items"]
+    base = next(one["id"] for one in bases if one["name"] == "Handbook")
+    killed = json.dumps({"declared": "hours.md", "declared_for": base})
+    path = "/api/v1/files/?process_in_background=false"
+    answer(admin.post(path, files={"file": ("late.md", "Late")}, data={"metadata": killed}))
+    by_hand = json.dumps({"knowledge_id": base})
+    answer(admin.post(path, files={"file": ("hand.md", "By hand")}, data={"metadata": by_hand}))
+
+    new = {"broken.pdf": "not a PDF", "again.md": "By hand", "good.md": "G"}
+    new |= {"style.html": "<style></style>", "crlf.md": "1\r\n2", "lf.md": "1\n2"}
+    webui.declare("knowledge", "handbook", knowledge(*new.items()), tuple(new.values()))
     failed = webui.apply("knowledge", "handbook", fails=True)
-    assert "knowledge-handbook: the document broken.pdf cannot be read: " in failed
-    found = admin.get("/api/v1/files/search", params={"filename": "broken.pdf"})
-    assert found.status_code == 404, "the document that was sent is still there"
+    assert "knowledge-handbook: no document was changed: " in failed
+    assert "the document broken.pdf cannot be read: " in failed
+    assert "the document style.html has no text; a scan needs OCR first" in failed
+    assert "the document again.md has the same text as hand.md" in failed
+    assert "the document lf.md has the same text as crlf.md" in failed
+    assert texts(admin, base) == {"hours.md": "We open.", "hand.md": "By hand"}
+    for name in (*new, "late.md"):
+        found = admin.get("/api/v1/files/search", params={"filename": name})
+        assert found.status_code == 404, f"{name} was sent and is still there"
+
+    webui.declare("knowledge", "handbook", knowledge(("good.md", "G")), ("G",))
+    webui.apply("knowledge", "handbook")
+    assert texts(admin, base) == {"good.md": "G", "hand.md": "By hand"}
+    assert webui.drift() == []
 
 
 def test_settings_changed_by_hand_are_reported(webui: Webui, admin: httpx.Client) -> None:

@@ -423,6 +423,19 @@ def test_a_restricted_model_is_not_shown_to_everyone() -> None:
     assert "webui-cli show llama3.2:1b" in script.named("model-llama3.2-1b").inputs["stdin"]
 
 
+def test_ollama_is_queried_whether_a_model_that_users_see_answers() -> None:
+    script = deploy(
+        models=("llama3.2:1b", "x:1b", "y:1b"),
+        model_kinds={"x:1b": "embedding"},
+        model_access={"y:1b": Access(groups=("chat-only",))},
+    )
+    shown = str(script.named("model-llama3.2-1b").inputs["stdin"])
+    assert shown.index("check-chat llama3.2:1b") < shown.index("webui-cli show llama3.2:1b")
+    assert "check-chat y:1b" in script.named("model-y-1b").inputs["stdin"]
+    embeds = script.named("model-x-1b").inputs["stdin"]
+    assert "check-chat" not in embeds and "webui-cli show" not in embeds
+
+
 def test_two_models_are_downloaded_at_once() -> None:
     recorder = deploy(models=("a", "b", "c", "d"))
     assert recorder.named("model-b").dependencies == {"ollama", "machine-ready"}

@@ -28,6 +28,7 @@ class Ollama:
     models: dict[str, str] = field(default_factory=dict)
     pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    capabilities: list[str] | None = None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -58,6 +59,8 @@ class Ollama:
             if events[-1] == {"status": "success"}:
                 self.models[name] = "of the registry"
             return 200, events
+        if path == "/api/show":
+            return 200, [{"capabilities": self.capabilities} if self.capabilities else {}]
         if path == "/api/copy":
             self.models[body["destination"]] = self.models[body["source"]]
         if path == "/api/delete":
@@ -226,3 +229,21 @@ def test_says_that_ollama_does_not_answer(ollama: Ollama) -> None:
     done = ollama.pull("m:1b")
     assert done.returncode == 1
     assert "journalctl --unit ollama" in done.stderr
+
+
+def test_a_model_that_only_embeds_is_no_chat_model(ollama: Ollama) -> None:
+    ollama.capabilities = ["embedding"]
+    done = ollama.run("check-chat", "qwen3-embedding:0.6b")
+    assert done.returncode == 1
+    fix = "pulumi config set --path 'ollamazure:modelKinds[\"qwen3-embedding:0.6b\"]' embedding"
+    assert "qwen3-embedding:0.6b answers no questions, it only has: embedding." in done.stderr
+    assert fix in done.stderr
+    assert ("/api/show", {"model": "qwen3-embedding:0.6b"}) in ollama.asked
+
+
+@pytest.mark.parametrize("capabilities", [["completion", "tools"], ["completion"], None])
+def test_a_model_that_answers_is_a_chat_model(
+    ollama: Ollama, capabilities: list[str] | None
+) -> None:
+    ollama.capabilities = capabilities
+    assert ollama.run("check-chat", "llama3.2:1b").returncode == 0

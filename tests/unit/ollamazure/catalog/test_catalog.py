@@ -44,8 +44,10 @@ def test_an_alias_is_the_same_model() -> None:
 
 def test_models_either_chat_or_embed_and_an_unknown_one_chats() -> None:
     names = ("llama3.2:1b", "all-minilm:22m", "our-own:7b")
-    assert catalog.chat_models(names) == ("llama3.2:1b", "our-own:7b")
-    assert catalog.embedding_models(names) == ("all-minilm:22m",)
+    assert catalog.chat_models(names, {}) == ("llama3.2:1b", "our-own:7b")
+    kinds: dict[str, catalog.Kind] = {"our-own:7b": "embedding"}
+    assert catalog.chat_models(names, kinds) == ("llama3.2:1b",)
+    assert "all-minilm:22m" in catalog.embedding_models()
 
 
 @pytest.mark.parametrize(

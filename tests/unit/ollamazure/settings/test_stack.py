@@ -119,6 +119,18 @@ def test_embedding_models_are_not_chat_models() -> None:
     assert settings.chat_models == ("llama3.2:1b",)
 
 
+def test_a_model_of_a_declared_kind_only_serves_the_search() -> None:
+    name = "qwen3-embedding:0.6b"
+    settings = settings_of(
+        models=f'["{name}", "llama3.2:1b"]',
+        modelMemoryGiB=f'{{"{name}": 1.5}}',
+        modelKinds=f'{{"{name}": "embedding"}}',
+    )
+    assert settings.chat_models == ("llama3.2:1b",)
+    assert settings.new_chats_start_with == "llama3.2:1b"
+    assert settings.embedding_model == name
+
+
 def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Any]:
     for field in model.model_fields.values():
         inner = section_of(field)

@@ -171,7 +171,6 @@ def test_files_of_a_knowledge_base(project: Path) -> None:
     (project / "docs" / ".hidden").write_text("x")
     (project / "empty").mkdir()
     (project / "docs" / "leave" / "parents.md").write_text("Twelve weeks.\n")
-    (project / "docs" / "logo.png").write_bytes(b"\x89PNG\r\n")
     text = "knowledge:\n  - name: Handbook\n    files: [docs]\n"
     (base,) = settings_of(project, text).knowledge
     assert base.files == ("docs",)

@@ -343,3 +343,24 @@ def test_documents_longer_than_a_conversation_give_a_warning(
     found = [text for text in plan.warnings if "The knowledge base Guide has about" in text]
     assert len(found) == (0 if fix is None else 1)
     assert fix is None or found[0].endswith(fix)
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        {"defaultPermissions": '{"chat": {"file_upload": true}}'},
+        {"groups": '[{"name": "research", "permissions": {"chat": {"file_upload": true}}}]'},
+    ],
+)
+def test_the_preview_warns_about_attached_files_that_no_search_shortens(
+    granted: dict[str, str],
+) -> None:
+    found = [text for text in make_plan(settings(**granted)).warnings if "attach files" in text]
+    assert len(found) == 1 and "Of a longer file the model sees only the end" in found[0]
+    assert found[0].endswith(
+        "pulumi config set --path 'ollamazure:models[1]' nomic-embed-text:v1.5"
+    )
+    for search in ({"documentSearch": "image"}, {"models": '["llama3.2:1b", "all-minilm:22m"]'}):
+        plan = make_plan(settings(**granted, **search))
+        assert not any("attach files" in text for text in plan.warnings)
+    assert not any("attach files" in text for text in make_plan(settings()).warnings)

@@ -2,6 +2,7 @@
 """Pulls a model into the Ollama of this machine, or removes it.
 
     model.py pull NAME RECORD [ADDRESS]    from Ollama's registry, or from a mirror, http(s)://HOST:PORT
+    model.py check-chat NAME               fails if the model answers no questions
     model.py remove NAME
 
 Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["pull", name, record, *mirror]:
                 pull(name, Path(record), mirror[0] if mirror else None)
+            case ["check-chat", name]:
+                check_chat(name)
             case ["remove", name]:
                 remove(name)
             case _:
@@ -82,6 +85,18 @@ def fetch(name: str, mirror: str | None) -> None:
         call("/api/delete", {"model": source}, method="DELETE")
     if digest(name) is None:
         raise OllamaError(f"{name} was pulled, but Ollama does not list it.")
+
+
+def check_chat(name: str) -> None:
+    """Compares the model with Ollama's own answer about it, which lists what it can do."""
+    [model] = answers("/api/show", {"model": name})
+    can = model.get("capabilities") or ["completion"]
+    if "completion" not in can:
+        raise OllamaError(
+            f"{name} answers no questions, it only has: {', '.join(can)}. If it is for the search "
+            f"in documents, run: pulumi config set --path 'ollamazure:modelKinds[\"{name}\"]' "
+            "embedding. Otherwise remove it from `models`."
+        )
 
 
 def remove(name: str) -> None:

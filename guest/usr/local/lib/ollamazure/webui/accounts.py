@@ -58,8 +58,7 @@ class Users:
         wanted = self.wanted(declared)
         if wanted is None:
             if present is not None:
-                with explain_first_account():
-                    webui.delete(f"/api/v1/users/{present['id']}")
+                delete_account(webui, present["id"])
             return
         if present is None:
             self._create(webui, declared)
@@ -143,6 +142,25 @@ class Groups:
         group = find_group(webui, key)
         if group is not None:
             webui.delete(f"/api/v1/groups/id/{group['id']}/delete")
+
+
+def delete_account(webui: WebuiSession, user_id: str) -> None:
+    """Deletes an account and the files that its user uploaded, which Open WebUI would keep."""
+    suspend(webui, user_id)  # is refused for the first account, and ends all uploads
+    for file in list(webui.pages("/api/v1/files/", "items", content="false")):
+        if file["user_id"] == user_id:
+            delete_file(webui, file)
+    with explain_first_account():
+        webui.delete(f"/api/v1/users/{user_id}")
+
+
+def delete_file(webui: WebuiSession, file: Item) -> None:
+    """Deletes a file, its text, and its numbers for the search, alone and in knowledge bases."""
+    if file["hash"]:
+        # Open WebUI's own deletion leaves these: it names neither ids nor a filter (Chroma).
+        entries = {"collection_name": f"file-{file['id']}", "file_id": file["id"]}
+        webui.post("/api/v1/retrieval/delete", entries)
+    webui.delete(f"/api/v1/files/{file['id']}")
 
 
 def suspend(webui: WebuiSession, user_id: str) -> None:

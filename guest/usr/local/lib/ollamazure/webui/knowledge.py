@@ -12,6 +12,8 @@ from webui.items import Item, declared_files, only
 
 # Marks a document that this tool added; the value is its declared name.
 OURS = "declared"
+# Marks a document that was uploaded for a base; the value is the base's id.
+FOR_BASE = "declared_for"
 
 
 class KnowledgeBases:
@@ -82,10 +84,15 @@ def short(sha256: str) -> str:
     return sha256[:12]
 
 
+def files_of(webui: WebuiSession, base: Item) -> list[Item]:
+    """All files of the base, also those that were added by hand."""
+    return list(webui.pages(f"/api/v1/knowledge/{base['id']}/files", "items"))
+
+
 def our_files(webui: WebuiSession, base: Item, wanted: dict[str, str]) -> list[tuple[str, Item]]:
     """The names and files of the base that this tool added, or may have added."""
     found = []
-    for file in webui.pages(f"/api/v1/knowledge/{base['id']}/files", "items"):
+    for file in files_of(webui, base):
         meta = file["meta"]
         name = (meta.get("data") or {}).get(OURS)
         if name is None and wanted.get(file["filename"], "") == meta.get("file_hash"):
@@ -108,36 +115,74 @@ def read_text_of(content: Path) -> Path:
 
 
 def set_files(webui: WebuiSession, base: Item, wanted: dict[str, str], folder: Path) -> None:
-    """Sets the documents of a base to `wanted` (SHA-256 by name), with contents in `folder`."""
-    present = set()
-    # Removes old documents first: a new one may have the same text.
+    """Sets the documents of a base to `wanted` (SHA-256 by name), with contents in `folder`.
+
+    The base changes only after Open WebUI has read all new documents.
+
+    Raises:
+        WebuiError: Open WebUI cannot read some documents; it names all of them.
+    """
+    present, old = set(), []
     for name, file in our_files(webui, base, wanted):
         if name not in present and wanted.get(name) == content_of(file, folder):
             present.add(name)
         else:
-            remove_file(webui, base, file)
-    for name, sha256 in wanted.items():
-        if name not in present:
-            add_file(webui, base, name, folder / sha256)
+            old.append(file)
+    remove_uploads(webui, base)
+    new = [name for name in wanted if name not in present]
+    uploaded = {name: upload(webui, base, name, folder / wanted[name]) for name in new}
+    replaced = {file["id"] for file in old}
+    faults = faults_of(uploaded, [f for f in files_of(webui, base) if f["id"] not in replaced])
+    if faults:
+        remove_uploads(webui, base)
+        raise WebuiError(f"no document was changed: {'; '.join(faults)}")
+    # Removes old documents first: a new one may have the same text.
+    for file in old:
+        remove_file(webui, base, file)
+    for name, file in uploaded.items():
+        webui.post(f"/api/v1/knowledge/{base['id']}/file/add", {"file_id": file["id"]})
+        read_text_of(folder / wanted[name]).write_text(file["hash"])
     for content in folder.glob("*"):
         if content.stem not in wanted.values():
             content.unlink()
 
 
-def add_file(webui: WebuiSession, base: Item, name: str, content: Path) -> None:
-    """Adds a document and waits until Open WebUI has read and, if that is set, embedded it."""
+def upload(webui: WebuiSession, base: Item, name: str, content: Path) -> Item:
+    """The document after Open WebUI has read and, if that is set, embedded it for itself alone."""
     added = webui.upload(
         # Processed at once, so that the answer tells what failed.
         "/api/v1/files/?process_in_background=false",
         name,
         content.read_bytes(),
-        {"knowledge_id": base["id"], OURS: name},
+        {OURS: name, FOR_BASE: base["id"]},
     )
-    file = webui.get(f"/api/v1/files/{added['id']}")
-    if file["data"]["status"] != "completed":
-        webui.delete(f"/api/v1/files/{added['id']}")
-        raise WebuiError(f"the document {name} cannot be read: {file['data'].get('error')}")
-    read_text_of(content).write_text(file["hash"])
+    file: Item = webui.get(f"/api/v1/files/{added['id']}")
+    return file
+
+
+def remove_uploads(webui: WebuiSession, base: Item) -> None:
+    """Removes documents that were uploaded for the base and not added, also by an earlier run."""
+    added = {file["id"] for file in files_of(webui, base)}
+    for file in list(webui.pages("/api/v1/files/", "items", content="false")):
+        is_for_base = ((file["meta"] or {}).get("data") or {}).get(FOR_BASE) == base["id"]
+        if is_for_base and file["id"] not in added:
+            webui.delete(f"/api/v1/files/{file['id']}")
+
+
+def faults_of(uploaded: dict[str, Item], kept: list[Item]) -> list[str]:
+    """Why documents cannot be added to a base that has the documents `kept`."""
+    faults, names = [], {file["hash"]: file["filename"] for file in kept}
+    for name, file in uploaded.items():
+        data = file["data"] or {}
+        if data.get("status") != "completed":
+            faults.append(f"the document {name} cannot be read: {data.get('error')}")
+        elif not (data.get("content") or "").strip():
+            faults.append(f"the document {name} has no text; a scan needs OCR first")
+        elif file["hash"] in names:
+            faults.append(f"the document {name} has the same text as {names[file['hash']]}")
+        else:
+            names[file["hash"]] = name
+    return faults
 
 
 def remove_file(webui: WebuiSession, base: Item, file: Item) -> None:
