@@ -207,8 +207,8 @@ def test_only_a_full_disk_removes_what_was_downloaded(
         (models / "blobs" / name).touch()
     (models / "manifests/library").mkdir(parents=True)
     (models / "manifests/library/other").write_text('{"digest": "sha256:bb"}')
-    layers = [{"status": "pulling", "digest": f"sha256:{name}"} for name in ("aa", "ab", "bb")]
-    ollama.pulls = [[{"status": "pulling manifest"}, *layers, {"error": reason}]]
+    # Ollama may fail before it reports a layer.
+    ollama.pulls = [[{"status": "pulling manifest"}, {"error": reason}]]
 
     done = ollama.pull("m:1b")
 

@@ -132,13 +132,12 @@ def can_retry(error: OllamaError) -> bool:
 
 def download(source: str, *, insecure: bool) -> None:
     """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
-    printed, last, digests = 0.0, "", set()
+    printed, last = 0.0, ""
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
-        digests.add(event.get("digest", ""))
         if "error" in event:
             reason = str(event["error"])
             if NO_SPACE in reason:
-                discard(digests - {""})
+                discard_unfinished()
                 reason += (
                     "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
                 )
@@ -150,13 +149,17 @@ def download(source: str, *, insecure: bool) -> None:
             printed, last = time.monotonic(), line
 
 
-def discard(digests: set[str]) -> None:
-    """Delete the complete and the partial files of these digests, unless a model uses them."""
+def discard_unfinished() -> None:
+    """Delete the files that no model uses, complete or not, as Ollama does when it starts.
+
+    A pull that fails at once has reported none of its layers, so their names are not known here. A
+    pull that runs at the same time, on the same full disk, downloads again.
+    """
     manifests = [path.read_text() for path in MODELS.glob("manifests/**/*") if path.is_file()]
-    for digest in digests:
+    for file in MODELS.glob("blobs/sha256-*"):
+        digest = file.name.partition("-partial")[0].replace("-", ":")
         if not any(digest in manifest for manifest in manifests):
-            for file in MODELS.glob(f"blobs/{digest.replace(':', '-')}*"):
-                file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
 
 def progress(event: dict[str, Any]) -> str:
