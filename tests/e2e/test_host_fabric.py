@@ -264,7 +264,9 @@ def test_a_dead_helper_is_back_after_reconcile(host: Host) -> None:
     test_mirrors_are_reached_by_name(host)
 
 
-def test_disks_keep_their_content_over_restart_and_deallocation(host: Host) -> None:
+@pytest.fixture(scope="module")
+def kept_files(host: Host) -> None:
+    """A file on each disk: that of the system, the data disk and the temporary one."""
     host.run(
         "sudo mkfs.ext4 -q /dev/disk/azure/data/by-lun/0 && sudo mkdir -p /srv/data && "
         "echo UUID=$(sudo blkid -s UUID -o value /dev/disk/azure/data/by-lun/0) "
@@ -272,6 +274,10 @@ def test_disks_keep_their_content_over_restart_and_deallocation(host: Host) -> N
         "sudo systemctl daemon-reload && sudo mount /srv/data && "
         "sudo touch /srv/data/kept /root/kept /mnt/lost"
     )
+
+
+@pytest.mark.usefixtures("kept_files")
+def test_disks_keep_their_content_over_restart_and_deallocation(host: Host) -> None:
     boot = host.run(BOOT)
     host.power("restart")
     assert host.booted_since(boot)
@@ -363,6 +369,7 @@ def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
     host.reconcile()
 
 
+@pytest.mark.usefixtures("kept_files")
 @pytest.mark.long
 def test_after_the_host_rebooted_everything_is_made_again(host: Host) -> None:
     """What a reboot takes: namespaces, links, loop devices, rules, processes, /run."""
@@ -386,6 +393,7 @@ def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
     host.reconcile()
 
 
+@pytest.mark.usefixtures("kept_files")
 @pytest.mark.long
 @pytest.mark.parametrize("appears", ["root.partial", "console.log"])
 def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
