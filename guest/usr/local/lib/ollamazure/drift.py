@@ -120,7 +120,7 @@ def drift_of_unit(path: Path) -> Iterator[str]:
             yield f"{unit} is changed by {override}, which `systemctl revert {unit}` removes"
     if path.suffix == ".container" and path.exists():
         running = image_of(path.stem)
-        if f"Image={running}" not in path.read_text().splitlines():
+        if running != declared_image(path):
             yield f"{unit} runs the image {running}"
 
 
@@ -129,9 +129,15 @@ def drift_of_podman(path: Path) -> Iterator[str]:
     if path.suffix == ".network" and not succeeds(["podman", "network", "exists", path.stem]):
         yield f"the network {path.stem} is missing"
     if path.suffix == ".container":
-        [image] = re.findall(r"^Image=(.+)$", path.read_text(), re.MULTILINE) or [""]
+        image = declared_image(path)
         if not succeeds(["podman", "image", "exists", image]):
             yield f"the image {image} is missing"
+
+
+def declared_image(path: Path) -> str:
+    """The image in a container's file; empty if there is none."""
+    found = re.search(r"^Image=(.+)$", path.read_text(), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def unit_of(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from webui.admin import declared_admin
 from webui.client import WebuiSession, say
 from webui.errors import RefusedError, WebuiError
 from webui.items import Item, declared_files, only
+from webui.uploads import delete_upload, uploads
 
 PENDING = "pending"  # Open WebUI's role of an account without any rights
 
@@ -147,20 +148,11 @@ class Groups:
 def delete_account(webui: WebuiSession, user_id: str) -> None:
     """Deletes an account and the files that its user uploaded, which Open WebUI would keep."""
     suspend(webui, user_id)  # is refused for the first account, and ends all uploads
-    for file in list(webui.pages("/api/v1/files/", "items", content="false")):
+    for file in uploads(webui):
         if file["user_id"] == user_id:
-            delete_file(webui, file)
+            delete_upload(webui, file)
     with explain_first_account():
         webui.delete(f"/api/v1/users/{user_id}")
-
-
-def delete_file(webui: WebuiSession, file: Item) -> None:
-    """Deletes a file, its text, and its numbers for the search, alone and in knowledge bases."""
-    if file["hash"]:
-        # Open WebUI's own deletion leaves these: it names neither ids nor a filter (Chroma).
-        entries = {"collection_name": f"file-{file['id']}", "file_id": file["id"]}
-        webui.post("/api/v1/retrieval/delete", entries)
-    webui.delete(f"/api/v1/files/{file['id']}")
 
 
 def suspend(webui: WebuiSession, user_id: str) -> None:

@@ -9,6 +9,7 @@ from webui.access import grants, words_of_access, words_of_grants
 from webui.client import WebuiSession
 from webui.errors import WebuiError
 from webui.items import Item, declared_files, only
+from webui.uploads import delete_upload, uploads
 
 # Marks a document that this tool added; the value is its declared name.
 OURS = "declared"
@@ -163,10 +164,10 @@ def upload(webui: WebuiSession, base: Item, name: str, content: Path) -> Item:
 def remove_uploads(webui: WebuiSession, base: Item) -> None:
     """Removes documents that were uploaded for the base and not added, also by an earlier run."""
     added = {file["id"] for file in files_of(webui, base)}
-    for file in list(webui.pages("/api/v1/files/", "items", content="false")):
+    for file in uploads(webui):
         is_for_base = ((file["meta"] or {}).get("data") or {}).get(FOR_BASE) == base["id"]
         if is_for_base and file["id"] not in added:
-            webui.delete(f"/api/v1/files/{file['id']}")
+            delete_upload(webui, file)
 
 
 def faults_of(uploaded: dict[str, Item], kept: list[Item]) -> list[str]:
