@@ -20,7 +20,6 @@ from components.remote_command import (
 from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.types import model_id
 from ollamazure.sizing.plan import Sizing
 
 DOWNLOADS_AT_ONCE = 2
@@ -98,7 +97,7 @@ class Ollama(pulumi.ComponentResource):
         script = [f'{tool} pull {name} "$installed/model" {mirror}'.rstrip()]
         if model in args.settings.chat_models:
             script += [f"{tool} check-chat {name}"]
-        if is_for_everyone(model, args.settings):
+        if model in args.settings.models_for_everyone:
             script += [f"{TOOLS}/webui-cli show {name}"]
         return lanes.add(
             lambda before: run_on_machine(
@@ -112,12 +111,6 @@ class Ollama(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=before),
             )
         )
-
-
-def is_for_everyone(model: str, settings: Settings) -> bool:
-    """Whether every user may choose a model; no user chats with one that only embeds."""
-    restricted = {*map(model_id, settings.model_access), *settings.embedding_models}
-    return model not in restricted
 
 
 def install_command(settings: Settings, *, gpu: bool) -> str:

@@ -14,6 +14,7 @@ import typer
 from ollamazure.azure import bootstrap, preflight
 from ollamazure.azure.az import AzError
 from ollamazure.azure.github import GitHubError
+from ollamazure.names import stack_of_file
 from ollamazure.operate import drift, logs, ssh, status
 from ollamazure.operate.pulumi import (
     EMULATED,
@@ -40,10 +41,7 @@ app = typer.Typer(
 
 def stack_names() -> list[str]:
     """The stacks that the project has files for; the shell completes them."""
-    return sorted(
-        file.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        for file in PROJECT.glob("Pulumi.*.yaml")
-    )
+    return sorted(filter(None, (stack_of_file(file.name) for file in PROJECT.iterdir())))
 
 
 StackName = Annotated[

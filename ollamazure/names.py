@@ -32,11 +32,17 @@ def group_names(project: str, stack: str) -> GroupNames:
     return GroupNames(chat, f"{chat}-data")
 
 
+def state_group_name(project: str, stack: str) -> str:
+    """The resource group of a stack's state, which `bin/ollamazure bootstrap` creates."""
+    return f"{group_names(project, stack).chat}-state"
+
+
 def fault_of_stack_name(project: str, stack: str) -> str | None:
     """Why a stack cannot have this name; None if it can."""
     if not re.fullmatch(STACK_NAME, stack):
         return "it is not letters, digits, ., _ and - with no . or - first and no dot last"
-    longest = max(len(name) for name in (*group_names(project, stack), f"{project}-{stack}-state"))
+    names = (*group_names(project, stack), state_group_name(project, stack))
+    longest = max(map(len, names))
     if longest > LONGEST_GROUP_NAME:
         return (
             f"it is {longest - LONGEST_GROUP_NAME} characters too long: the name of a resource "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from ollamazure.names import GroupNames, group_names
+from ollamazure.names import GroupNames, group_names, state_group_name
 from ollamazure.settings.problems import NAMESPACE
 
 CONTAINER = KEY = "state"
@@ -38,7 +38,7 @@ class StateNames:
     @property
     def group(self) -> str:
         """The resource group of the state, the key and the identities."""
-        return f"{self.deployed_groups.chat}-state"
+        return state_group_name(NAMESPACE, self.stack)
 
     @property
     def deployed_groups(self) -> GroupNames:

@@ -81,20 +81,25 @@ def _kinds(settings: Settings) -> Iterator[Violation]:
     for name, kind in settings.model_kinds.items():
         model, path = catalog.models().get(name), ("modelKinds", name)
         if model and model.kind != kind:
-            reason = f"ollamazure/catalog/models.yaml has it as {model.kind}"
+            reason = f"{CATALOG} has it as {model.kind}"
             yield Violation(path, kind, reason, remove=path)
 
 
 def _nearest_model(name: str, known: Sequence[str]) -> str | None:
     """The model that an unknown name probably means: without a tag, the one that is `latest`."""
-    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    tags = _tags(name)
     latest = next((model.name for model in tags if model.latest), None)
     return latest or (tags[0].name if tags else did_you_mean(name, known))
 
 
+def _tags(name: str) -> tuple[catalog.Model, ...]:
+    """The models of the catalog that a name without a tag may mean."""
+    return catalog.tags_of(name) if name.endswith(":latest") else ()
+
+
 def _tags_to_choose_from(name: str) -> str | None:
     """Why a model of several sizes needs a tag, with those of the catalog; None for any other."""
-    tags = catalog.tags_of(name) if name.endswith(":latest") else ()
+    tags = _tags(name)
     if not tags:
         return None
     latest = next((f", and latest is {model.name}" for model in tags if model.latest), "")

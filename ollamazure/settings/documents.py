@@ -115,7 +115,7 @@ def faults_of_path(path: str) -> list[str]:
             return ["it is outside the project"]
         if not found.exists():
             return ["there is no such file or folder"]
-        if is_hidden(found):
+        if _is_hidden(found, team_file.PROJECT):
             return [HIDDEN]
         files = _files(found)
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
@@ -129,9 +129,9 @@ def faults_of_path(path: str) -> list[str]:
     ]
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether a resolved path of the project is a hidden file, or in a hidden folder."""
-    return any(part.startswith(".") for part in path.relative_to(team_file.PROJECT).parts)
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a path in a folder is a hidden file, or in a hidden folder of it."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _fault_of_file(file: Path, found: Path) -> str | None:
@@ -140,7 +140,7 @@ def _fault_of_file(file: Path, found: Path) -> str | None:
         target = file.resolve()  # of a link
         if not target.is_relative_to(team_file.PROJECT):
             return "is a link to a file outside the project"
-        if is_hidden(target):
+        if _is_hidden(target, team_file.PROJECT):
             return "is a link to a hidden file"
         if not file.is_file():
             return "is a link to a folder or to nothing, or no regular file"
@@ -245,8 +245,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(
         file
         for file in path.rglob("*")
-        if (file.is_symlink() or not file.is_dir())
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if (file.is_symlink() or not file.is_dir()) and not _is_hidden(file, path)
     )
 
 

@@ -349,12 +349,17 @@ class Settings(Section):
         return catalog.chat_models(self.models, self.model_kinds)
 
     @property
+    def models_for_everyone(self) -> tuple[str, ...]:
+        """The models that every user may choose; no user chats with one that only embeds."""
+        restricted = set(map(model_id, self.model_access))
+        return tuple(name for name in self.chat_models if name not in restricted)
+
+    @property
     def new_chats_start_with(self) -> str:
         """The model, or the id of the preset, that a new chat starts with."""
         named = self.default_model
         if named is None:
-            open_to_all = (name for name in self.chat_models if name not in self.model_access)
-            return next(open_to_all, self.chat_models[0])
+            return next(iter(self.models_for_everyone), self.chat_models[0])
         return named if any(preset.id == named for preset in self.presets) else model_id(named)
 
     @property
@@ -370,14 +375,19 @@ class Settings(Section):
         return next(iter(self.embedding_models), None)
 
     @property
+    def searches_documents(self) -> bool:
+        """Whether models get the passages that fit a question, and not whole documents."""
+        return self.document_search == "image" or self.embedding_model is not None
+
+    def grants(self, branch: str, name: str) -> bool:
+        """Whether any user has this permission of Open WebUI, such as chat.file_upload."""
+        granted = [self.default_permissions, *(group.permissions for group in self.groups)]
+        return any(permissions.get(branch, {}).get(name) for permissions in granted)
+
+    @property
     def web_access(self) -> bool:
         """Whether any user has a permission for which Open WebUI must reach the web."""
-        granted = [self.default_permissions, *(group.permissions for group in self.groups)]
-        return any(
-            permissions.get(branch, {}).get(name)
-            for permissions in granted
-            for branch, name in WEB_PERMISSIONS
-        )
+        return any(self.grants(*permission) for permission in WEB_PERMISSIONS)
 
     @property
     def public_name(self) -> str | None:

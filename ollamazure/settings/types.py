@@ -223,10 +223,14 @@ def _tag_name(value: str) -> str:
     return value
 
 
+def _is_port(digits: str) -> bool:
+    return 1 <= int(digits) <= HIGHEST_PORT
+
+
 def _with_possible_port(value: str) -> str:
     port = urlsplit(value if "://" in value else f"//{value}").netloc.partition(":")[2]
-    if port and not 0 < int(port) < 65536:
-        raise refusal("a port is a number from 1 to 65535")
+    if port and not _is_port(port):
+        raise refusal(f"a port is a number from 1 to {HIGHEST_PORT}")
     return value
 
 
@@ -269,10 +273,6 @@ def _ollama_version(value: str) -> str:
     return value
 
 
-# Of the whole numbers that settings have; ge and le of a field limit them.
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
 def _origin(value: str) -> str:
     """The origin in lower case, without the slash that a copied address ends with."""
     origin = value.strip().lower().removesuffix("/")
@@ -287,7 +287,7 @@ def _origin(value: str) -> str:
         raise refusal(reason)
     if match["wildcard"] and "." not in match["host"]:
         raise refusal("it stands for every name below a top-level domain; name the site's domain")
-    if match["port"] and not 1 <= int(match["port"]) <= HIGHEST_PORT:
+    if match["port"] and not _is_port(match["port"]):
         raise refusal(f"{match['port']} is not a port")
     return origin.removesuffix(":443")
 
@@ -353,6 +353,10 @@ ContainerRegistry = Annotated[
 ]
 CertificateAuthority = Annotated[str, AfterValidator(_certificate_authority)]
 
+# Numbers; ge and le of a field limit them.
+Whole = Annotated[int, BeforeValidator(_whole)]
+Gibibytes = Annotated[float, BeforeValidator(_decimal), Field(gt=0, le=1024)]
+
 # The certificate
 CountryCode = Annotated[
     str, matching(r"[A-Z]{2}", "it is not two capital letters"), AfterValidator(_country)
@@ -367,7 +371,6 @@ LongLine = Annotated[
 
 # Models and the chat
 ModelName = Annotated[str, AfterValidator(_model_name)]
-Gibibytes = Annotated[float, BeforeValidator(_decimal), Field(gt=0, le=1024)]
 Duration = Annotated[str, matching(r"-1|[0-9]+(ms|s|m|h)", "it is not a duration")]
 EmailAddress = Annotated[
     str,

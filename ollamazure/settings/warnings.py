@@ -124,7 +124,7 @@ def _without_default_model(settings: Settings) -> Iterator[str]:
     if settings.users and not without and not settings.sign_in:
         return
     who = ", ".join(without) or "users who are not declared"
-    open_to_all = [each for each in settings.chat_models if each not in settings.model_access]
+    open_to_all = settings.models_for_everyone
     fix = (
         command(("defaultModel",), open_to_all[0])
         if open_to_all
@@ -163,8 +163,7 @@ def _framed(settings: Settings) -> Iterator[str]:
 
 
 def _silent(settings: Settings) -> Iterator[str]:
-    granted = [settings.default_permissions, *(group.permissions for group in settings.groups)]
-    if not settings.microphone and any(each.get("chat", {}).get("stt") for each in granted):
+    if settings.grants("chat", "stt") and not settings.microphone:
         yield (
             "The permission chat.stt has no effect, because the microphone is off. To allow it: "
             f"{command(('microphone',), 'true')}"

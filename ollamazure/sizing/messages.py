@@ -155,7 +155,7 @@ def _slow_models(size: VmSize, settings: Settings) -> Iterable[str]:
 
 def _knowledge_too_long(settings: Settings, context_length: int) -> Iterable[str]:
     """Knowledge that no search shortens: the end of it would be cut off without a message."""
-    if settings.document_search == "image" or settings.embedding_model:
+    if settings.searches_documents:
         return
     for base in settings.knowledge:
         # Only its reader knows how much text a PDF or the like has.
@@ -171,10 +171,7 @@ def _knowledge_too_long(settings: Settings, context_length: int) -> Iterable[str
 
 def _attached_files_too_long(settings: Settings, context_length: int) -> Iterable[str]:
     """Users may attach files that no search shortens: Ollama drops their beginning silently."""
-    if settings.document_search == "image" or settings.embedding_model:
-        return
-    granted = [settings.default_permissions, *(group.permissions for group in settings.groups)]
-    if any(permissions.get("chat", {}).get("file_upload") for permissions in granted):
+    if settings.grants("chat", "file_upload") and not settings.searches_documents:
         yield (
             f"Users may attach files (chat.file_upload), and a conversation has {context_length} "
             f"tokens, about {context_length * BYTES_A_TOKEN // 1000} KB of text. Of a longer file "
