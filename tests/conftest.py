@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Fixtures that deploy a machine for many files. The files that use one run in one process, and
-# first, because they take longest.
+# Fixtures of the machine that many files share, in the order of use. All files that use them run in
+# one process, and first, because they take longest.
 MACHINES = ("deployment", "team")
 _ORDER = ("e2e", "engine", "unit")
 
 
 class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
-    """A file's tests run in one process; so do all files that share a machine."""
+    """A file's tests run in one process; so do all files that share the machine."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return machine_of(self.config.rootpath / file) or file
+        return "machine" if fixture_of_machine(self.config.rootpath / file) else file
 
 
 @cache
-def machine_of(file: Path) -> str | None:
-    """The machine that a file's tests and fixtures ask for, read from its text: the process that
+def fixture_of_machine(file: Path) -> str | None:
+    """The fixture of MACHINES that a file's tests and fixtures ask for, read from its text: the process that
     hands out the tests collects none, so it has no fixtures to look at."""
     names = {
         argument.arg
@@ -35,7 +35,7 @@ def machine_of(file: Path) -> str | None:
         if isinstance(node, ast.FunctionDef) and _is_run_by_pytest(node)
         for argument in node.args.args
     }
-    return next((machine for machine in MACHINES if machine in names), None)
+    return next((fixture for fixture in MACHINES if fixture in names), None)
 
 
 def _is_run_by_pytest(function: ast.FunctionDef) -> bool:
@@ -75,8 +75,8 @@ def _is_a_later_row(item: pytest.Item) -> bool:
 
 
 def _rank(item: pytest.Item) -> int:
-    if machine := machine_of(item.path):
-        return MACHINES.index(machine) - len(MACHINES)
+    if fixture := fixture_of_machine(item.path):
+        return MACHINES.index(fixture) - len(MACHINES)
     kind = _kind(item)
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 

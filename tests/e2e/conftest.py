@@ -1,4 +1,4 @@
-"""Machines that many tests share, made by the program and removed when the tests end."""
+"""The machine that many tests share, made by the program and removed when the tests end."""
 
 from __future__ import annotations
 
@@ -23,29 +23,23 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
     With OLLAMAZURE_E2E_HOME, the one that is deployed there already (for work on the tests).
     """
-    yield from _deployed(tmp_path_factory.mktemp("azure"), "OLLAMAZURE_E2E_HOME")
-
-
-@pytest.fixture(scope="session")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A second machine, on which the people of people.py are declared from the start.
-
-    With OLLAMAZURE_E2E_TEAM_HOME, the one that is deployed there already.
-    """
-    settings = {key: json.dumps(value) for key, value in TEAM.items()}
-    yield from _deployed(tmp_path_factory.mktemp("team"), "OLLAMAZURE_E2E_TEAM_HOME", **settings)
-
-
-def _deployed(folder: Path, variable: str, **settings: str) -> Iterator[Deployment]:
-    kept = os.environ.get(variable)
-    deployment = Deployment(Path(kept).resolve() if kept else folder / "emulator")
+    kept = os.environ.get("OLLAMAZURE_E2E_HOME")
+    folder = Path(kept).resolve() if kept else tmp_path_factory.mktemp("azure") / "emulator"
+    deployment = Deployment(folder)
     try:
-        if settings or not kept:
-            deployment.up(**settings)
+        if not kept:
+            deployment.up()
         yield deployment
     finally:
         if not kept:
             remove(deployment.home)
+
+
+@pytest.fixture(scope="session")
+def team(deployment: Deployment) -> Deployment:
+    """The same machine, from now on with the people of people.py."""
+    deployment.up(**{key: json.dumps(value) for key, value in TEAM.items()})
+    return deployment
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,9 @@ from emulator.host.places import Places
 from emulator.host.processes import Processes
 from emulator.instance import Instance
 
+# In `make test`, all tests of a deployed machine go through it.
+pytestmark = pytest.mark.long
+
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers"
 NETWORK, COMPUTE = f"{GROUP}/microsoft.network", f"{GROUP}/microsoft.compute"
 MACHINE = f"{COMPUTE}/virtualmachines/chat"

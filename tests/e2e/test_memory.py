@@ -144,6 +144,7 @@ def larger(folder: Path) -> tuple[Model, Path]:
     return catalog.models()[SMALL].model_copy(update=shape), file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parallel", [2, 1])
 @pytest.mark.parametrize("made", [small, larger])
 def test_the_estimate_is_never_below_the_peak_and_at_most_15_percent_above(

@@ -241,6 +241,7 @@ def test_only_its_owner_reads_a_chat(team: Deployment, tokens: dict[str, str]) -
         assert client.get(f"/api/v1/chats/{chat}").status_code in (401, 403, 404)
 
 
+@pytest.mark.long
 def test_a_second_up_changes_nothing(team: Deployment) -> None:
     team.pulumi("preview", "--expect-no-changes")
 

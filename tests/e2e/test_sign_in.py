@@ -23,7 +23,7 @@ MALLORY = "mallory@elsewhere.example"
 
 @pytest.fixture(scope="module")
 def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """Dex signs the users of the second machine in; it is the last that happens to that machine."""
+    """Dex signs the users in; it is the last that happens to the machine."""
     client = {
         "id": "team-chat",
         "secret": SECRET,
@@ -101,6 +101,7 @@ def test_who_is_vouched_for_gets_the_declared_role_and_group(team: Deployment, p
     assert drift == []
 
 
+@pytest.mark.long
 def test_another_domain_is_refused(team: Deployment, page: Page) -> None:
     page.goto(team.outputs["url"])
     page.get_by_role("button", name="Continue with SSO").click()

@@ -84,6 +84,7 @@ def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
     deployment.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
     deployment.up(keepData="true")
     disk = resource_id(deployment, DISK)
@@ -101,6 +102,7 @@ def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Depl
     assert has_the_chat(deployment)
 
 
+@pytest.mark.long
 def test_destroy_removes_all_but_an_adopted_disk(deployment: Deployment) -> None:
     disk = adopted_disk(deployment)
     deployment.pulumi("destroy", "--yes", "--skip-preview")

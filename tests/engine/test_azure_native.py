@@ -245,9 +245,13 @@ def test_what_exists_can_be_imported_but_not_created(stack: Stack) -> None:
     stack.run("preview", "--expect-no-changes")
 
 
-def test_what_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
+def test_a_property_that_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
     shown = stack.fail("preview", priority="Spot")
     assert "property 'priority' is unknown; known here: " in shown
+
+
+@pytest.mark.long
+def test_what_else_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
     shown = stack.fail("preview", balancer=True)
     assert "azure-native:network:LoadBalancer is not a resource type of the emulated Azure" in shown
     stack.run("config", "set", "azure-native:planet", "mars")

@@ -13,8 +13,8 @@ from tests.unit.ollamazure.review.record import CHANGES, Tree, deploy_copy, load
 
 pytestmark = pytest.mark.engine
 
-# One for each kind of row: a declaration, the cost, all commands, a policy.
-REPRESENTATIVE = ("user-changed", "resize-in-place", "reapply", "refused-by-a-policy")
+# A deployable change with its cost, and one that is refused.
+REPRESENTATIVE = ("resize-in-place", "refused-by-a-policy")
 RECORD = ".venv/bin/python -m tests.unit.ollamazure.review.record"
 
 

@@ -60,6 +60,11 @@ def test_across_classes_the_machine_is_replaced_and_its_disk_is_kept(stack: Stac
     assert names(steps, "replace") == {"vm"}
     assert names(steps, "update") >= COMMANDS
     assert not {"data-disk", "data-group", "public-ip", "nic"} & {step.name for step in steps}
+
+
+@pytest.mark.long
+def test_the_preview_explains_a_replaced_machine(stack: Stack) -> None:
+    stack.set("vmSize", "Standard_B2ms")
     assert (
         "The machine changes from Standard_B2s_v2 to Standard_B2ms. Azure cannot resize an "
         "existing machine between these sizes: it is deleted and created again, and the chat is "

@@ -47,6 +47,7 @@ def test_all_problems_are_reported_at_once_and_the_printed_commands_fix_them(
     stack.run("preview")
 
 
+@pytest.mark.long
 def test_a_missing_setting_comes_with_its_command(stack: Stack) -> None:
     stack.run("config", "rm", "ollamazure:sshClients")
     printed = stack.run("preview", code=PROGRAM_FAILED)
@@ -75,6 +76,7 @@ def test_a_secret_setting_is_neither_printed_nor_kept_in_plain_text(stack: Stack
     assert "hush" not in file.read_text()
 
 
+@pytest.mark.long
 def test_undeclared_values_reach_the_program_as_the_cli_stores_them(stack: Stack) -> None:
     """Lists and groups arrive as JSON, a whole list may be set as one text."""
     stack.run("config", "set", "ollamazure:models", '["smollm2:135m", "smollm2:360m"]')

@@ -43,6 +43,7 @@ def test_the_preview_updates_commands_and_touches_nothing_else(
     assert names(steps, "same") | names(steps, "update") >= {name(one) for one in before}
 
 
+@pytest.mark.long
 def test_the_comment_explains_every_update(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,8 @@ def configure(
 
 
 def _certificate(folder: Path) -> None:
-    making = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=test"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    making = ["openssl", "req", "-x509", "-nodes", *curve, "-subj", "/CN=test"]
     key, pem = folder / "key.pem", folder / "server.pem"
     subprocess.run(
         [*making, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True

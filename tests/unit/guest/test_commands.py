@@ -93,14 +93,16 @@ def scripts() -> dict[str, set[str]]:
     return {where: names - BUILTIN - functions for where, names in found.items()}
 
 
-SCRIPTS = scripts()
+@pytest.fixture(scope="module")
+def uses() -> list[tuple[str, str]]:
+    """Each place with a command that it uses."""
+    return [(where, name) for where, names in scripts().items() for name in names]
 
 
-@pytest.mark.parametrize("where", sorted(SCRIPTS))
-def test_each_command_has_a_package_that_is_installed(where: str) -> None:
+def test_each_command_has_a_package_that_is_installed(uses: list[tuple[str, str]]) -> None:
     image = (PROJECT / "emulator/artifacts/cloud-image-packages.txt").read_text().splitlines()
     installed = {*FIRST_BOOT["packages"], *image, *ESSENTIAL}
-    for name in SCRIPTS[where]:
+    for where, name in uses:
         if _is_ours(name):
             continue
         package = PACKAGES.get(name.rpartition("/")[2])
@@ -113,6 +115,6 @@ def _is_ours(name: str) -> bool:
     return name == "/usr/local/bin/ollama" or name.rpartition("/")[2] in OURS
 
 
-def test_the_list_of_packages_has_only_commands_that_are_used() -> None:
-    used = {name.rpartition("/")[2] for names in SCRIPTS.values() for name in names}
+def test_the_list_of_packages_has_only_commands_that_are_used(uses: list[tuple[str, str]]) -> None:
+    used = {name.rpartition("/")[2] for _, name in uses}
     assert set(PACKAGES) - used == set()

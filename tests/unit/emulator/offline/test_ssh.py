@@ -91,7 +91,7 @@ async def run(
 
 
 def pem(password: str | None = None) -> str:
-    return CLIENT_KEY.export_private_key("openssh", passphrase=password).decode()
+    return CLIENT_KEY.export_private_key("openssh", passphrase=password, rounds=1).decode()
 
 
 @pytest.mark.parametrize(
