@@ -27,7 +27,7 @@ class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base wit
 
 @cache
 def fixture_of_machine(file: Path) -> str | None:
-    """The fixture of MACHINES that a file's tests and fixtures ask for, read from its text: the process that
+    """The fixture of MACHINES that a file asks for, read from its text: the process that
     hands out the tests collects none, so it has no fixtures to look at."""
     names = {
         argument.arg
