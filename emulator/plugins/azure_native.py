@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -361,7 +360,4 @@ def _same_location(old: Any, new: Any) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--emulator"]:  # see install.emulated_azure_answers
-        print(Instance.open().home)
-    else:
-        serve(AzureNative)
+    serve(AzureNative)

@@ -109,19 +109,10 @@ def install(
 
 
 def emulated_azure_answers(instance: Instance) -> bool:
-    """Whether the only azure-native the engine can find is the emulator's, of this instance."""
+    """Whether the only azure-native that the engine can find is the emulator's."""
     plugins = instance.pulumi_home / "plugins"
     found = list(plugins.glob("resource-azure-native-v*/pulumi-resource-azure-native"))
-    if len(found) != 1:
-        return False
-    answer = subprocess.run(
-        [found[0], "--emulator"],
-        env=os.environ | {"OLLAMAZURE_EMULATOR": str(instance.home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() == str(instance.home)
+    return len(found) == 1 and _is_our_own(found[0])
 
 
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoice | None:

@@ -140,6 +140,7 @@ def test_a_killed_deployment_is_recovered(runner: Runner, stack: Stack) -> None:
     assert stack.preview() == []
 
 
+@pytest.mark.long
 def test_a_preview_on_azure_becomes_a_comment(runner: Runner, stack: Stack, tmp_path: Path) -> None:
     stack.set("models[1]", "smollm2:360m")
     preview = steps("preview-azure", "preview")["Preview"]

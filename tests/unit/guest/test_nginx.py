@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -97,6 +98,20 @@ def free_ports(count: int) -> list[int]:
 def site(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Site]:
     """The site; `indirect` parameters are values of nginx.conf that differ from those of a stack
     without settings."""
+    with served(root, tmp_path, **getattr(request, "param", {})) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def shared_site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site for tests that neither stop anything nor depend on earlier requests."""
+    with served(root, tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@contextmanager
+def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
+    """Nginx in front of a stand-in for Open WebUI; `values` are values of nginx.conf."""
     release = threading.Event()
     reached: list[str] = []
 
@@ -185,16 +200,16 @@ def site(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
     plain, secure = free_ports(2)
     nginx.configure(
         root,
-        tmp_path,
+        folder,
         upstream=f"127.0.0.1:{upstream.server_port}",
         http=plain,
         https=secure,
-        **getattr(request, "param", {}),
+        **values,
     )
-    command = nginx.command(root, tmp_path)
+    command = nginx.command(root, folder)
     # Without "daemon off" the command returns when the ports are open; what it leaves running would
     # hold a pipe open for ever.
-    with (tmp_path / "nginx.log").open("w") as log:
+    with (folder / "nginx.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     try:
         yield Site(plain, secure, upstream, release, reached)
@@ -312,14 +327,14 @@ EVERYBODY = set(SESSIONS)
     ],
 )
 def test_who_may_do_what_open_webui_does_not_ask_for(
-    site: Site, method: str, path: str, allowed: set[str]
+    shared_site: Site, method: str, path: str, allowed: set[str]
 ) -> None:
     passed = set()
     for name in SESSIONS:
-        site.reached.clear()
+        shared_site.reached.clear()
         headers = {"Authorization": f"Bearer {name}", "Accept-Encoding": "gzip"}
-        status, found, text = site.ask(path, method=method, body=b"{}", headers=headers)
-        if f"{method} {path}" in site.reached:
+        status, found, text = shared_site.ask(path, method=method, body=b"{}", headers=headers)
+        if f"{method} {path}" in shared_site.reached:
             assert (status, json.loads(text)["length"]) == (200, 2)
             passed.add(name)
         else:
@@ -354,14 +369,15 @@ def test_who_may_do_what_open_webui_does_not_ask_for(
         "/session",
     ],
 )
-def test_no_other_spelling_of_an_address_gets_past(site: Site, path: str) -> None:
+def test_no_other_spelling_of_an_address_gets_past(shared_site: Site, path: str) -> None:
     headers = {"Authorization": "Bearer reader"}
+    shared_site.reached.clear()
     for method in ("GET", "POST"):
-        site.ask(path, method=method, body=b"{}", headers=headers)
+        shared_site.ask(path, method=method, body=b"{}", headers=headers)
     refused = re.compile(
         r"POST /api/v1/(files|retrieval/process/\w+)/?|GET /api/v1/users/search/?|.*/session"
     )
-    assert [each for each in site.reached if refused.fullmatch(unquote(each))] == []
+    assert [each for each in shared_site.reached if refused.fullmatch(unquote(each))] == []
 
 
 def test_nothing_is_uploaded_without_a_session(site: Site) -> None:
