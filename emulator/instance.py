@@ -58,6 +58,12 @@ class Instance:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(home, hashlib.sha256(str(home).encode()).hexdigest()[:6], _claim(home))
 
+    @classmethod
+    def below(cls, folder: Path) -> list[Instance]:
+        """The instances of this host whose homes are below `folder`."""
+        homes = (Path(home) for home in _owners(_numbers()).values())
+        return [cls.open(home) for home in homes if home.is_relative_to(folder.resolve())]
+
     @property
     def prefix(self) -> str:
         """The prefix of the names of everything on the host."""
@@ -82,18 +88,23 @@ class Instance:
         (_numbers() / str(self.number)).unlink(missing_ok=True)
 
 
+def _owners(numbers: Path) -> dict[int, str]:
+    """The claimed numbers, with the instances' homes; a home that is gone frees its number."""
+    claimed = {
+        int(entry.name): entry.read_text()
+        for entry in numbers.glob("[0-9]*")
+        if entry.name.isdigit() and entry.is_file()
+    }
+    return {number: home for number, home in claimed.items() if home and Path(home).is_dir()}
+
+
 def _claim(home: Path) -> int:
     """Return the instance's number: its former one, else the lowest free one."""
     numbers = _numbers()
     numbers.mkdir(parents=True, exist_ok=True)
     with (numbers / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        owners: dict[int, str] = {}
-        for entry in numbers.iterdir():
-            if entry.name.isdigit() and entry.is_file():
-                owner = entry.read_text()
-                if owner and Path(owner).is_dir():
-                    owners[int(entry.name)] = owner
+        owners = _owners(numbers)
         for number, owner in owners.items():
             if owner == str(home):
                 return number

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import signal
 from functools import cache
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from emulator.host import teardown
+from emulator.instance import Instance
 
 # Fixtures of the machine that many files share, in the order of use. All files that use them run in
 # one process, and first, because they take longest.
@@ -48,6 +53,31 @@ def pytest_configure() -> None:
     """A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that
     they start and interrupt."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove what a process of the run that was killed has left on the host.
+
+    pytest-xdist kills them itself when the removal takes ten seconds after Ctrl-C.
+    """
+    config = session.config
+    if exitstatus == pytest.ExitCode.OK or hasattr(config, "workerinput"):
+        return
+    all_processes = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # noqa: SLF001
+    for instance in Instance.below(all_processes):
+        if teardown.verify_clean(instance):
+            _end_processes_of(instance)
+            teardown.remove(instance)
+
+
+def _end_processes_of(instance: Instance) -> None:
+    """End the Pulumi runs that would make its machines again."""
+    mark = f"OLLAMAZURE_EMULATOR={instance.home}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
