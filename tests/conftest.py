@@ -64,7 +64,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     if exitstatus == pytest.ExitCode.OK or hasattr(config, "workerinput"):
         return
-    all_processes = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # noqa: SLF001
+    all_processes = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
     for instance in Instance.below(all_processes):
         if teardown.verify_clean(instance):
             _end_processes_of(instance)

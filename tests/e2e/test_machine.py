@@ -106,6 +106,7 @@ def not_readable_on_the_machine(deployment: Deployment, secrets: list[str]) -> N
         assert secret not in processes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unit", ["open-webui", "nginx", "ollama"])
 def test_each_service_comes_back_after_a_restart(deployment: Deployment, unit: str) -> None:
     assert deployment.token

@@ -10,6 +10,7 @@ import json
 import secrets
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -539,31 +540,50 @@ def files_on_disk(deployment: Deployment) -> tuple[int, int, int]:
     return rows, uploads, numbers
 
 
+CARETAKER = "What is the caretaker in Nantes called?"
+
+
+@contextmanager
+def searched_by_a_model(deployment: Deployment) -> Iterator[None]:
+    """The stack with a model that embeds."""
+    up = ("up", "--yes", "--skip-preview")  # the administrator's session stays as it is
+    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
+    try:
+        deployment.pulumi(*up)
+        yield
+    finally:
+        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
+        deployment.pulumi(*up)
+
+
 def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
     """Read as a whole where nothing embeds, searched where a model does."""
     travel = ("travel.md", "A day trip is paid up to 67 euros.")
     token = who_asks_about(webui, deployment, "fay@example.org", HOURS, travel)
 
     # No user has listed the models yet.
-    content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    content, found = ask_brief(deployment, token, CARETAKER)
     assert "Odilon Marchetti" in content
     assert "embedding_config" not in found
     seen = models_of(deployment, token)
 
-    settings = f"sudo cat {SETTINGS}"
-    up = ("up", "--yes", "--skip-preview")  # the administrator's session stays as it is
-    deployment.pulumi("config", "set", "--path", "ollamazure:models[1]", "all-minilm:22m")
-    try:
-        deployment.pulumi(*up)
-        assert '"rag.embedding_model": "all-minilm:22m"' in deployment.ssh(settings).output
+    with searched_by_a_model(deployment):
+        declared = deployment.ssh(f"sudo cat {SETTINGS}").output
+        assert '"rag.embedding_model": "all-minilm:22m"' in declared
         assert models_of(deployment, token) == seen, "no user chats with a model that embeds"
-        content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        content, found = ask_brief(deployment, token, CARETAKER)
         assert "Odilon Marchetti" in content
         assert "all-minilm:22m" in found["embedding_config"]
+
+
+@pytest.mark.long
+def test_documents_change_where_a_model_embeds_them(webui: Webui, deployment: Deployment) -> None:
+    token = who_asks_about(webui, deployment, "fay@example.org", HOURS)
+    with searched_by_a_model(deployment):
         new = "The archive in Nantes opens at 11:20. Its caretaker is called Bruna Sabatini."
         webui.declare("knowledge", "handbook", knowledge(("hours.md", new)), (new,))
         webui.apply("knowledge", "handbook")
-        content, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        content, _ = ask_brief(deployment, token, CARETAKER)
         assert "Bruna Sabatini" in content
         deleted_users_files_are_gone(webui, deployment)
         embed_again = (
@@ -579,10 +599,7 @@ def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deploy
         )
         deployment.ssh(f"{until_it_answers}; {TOOL} apply-settings {SETTINGS}")
         assert webui.drift() == []
-    finally:
-        deployment.pulumi("config", "rm", "--path", "ollamazure:models[1]")
-        deployment.pulumi(*up)
-    _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    _, found = ask_brief(deployment, token, CARETAKER)
     assert "embedding_config" not in found
 
 
@@ -604,7 +621,7 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
         if not there:
             assert "sentence-transformers/all-MiniLM-L6-v2 is missing" in ran.output
             assert answer(admin.get("/api/v1/configs/export")) == before
-        _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+        _, found = ask_brief(deployment, token, CARETAKER)
         assert ("sentence-transformers" in found.get("embedding_config", "")) == there
     finally:
         deployment.pulumi("config", "rm", "ollamazure:documentSearch")
@@ -615,7 +632,7 @@ def test_the_search_by_the_images_own_model_is_refused_where_it_has_none(
             assert any(what.endswith("did not finish") for what in unfinished)
         deployment.up(reapply=secrets.token_hex(4))
     assert "open-webui-settings" not in by_resource(drift(deployment).output)
-    _, found = ask_brief(deployment, token, "What is the caretaker in Nantes called?")
+    _, found = ask_brief(deployment, token, CARETAKER)
     assert "embedding_config" not in found
 
 

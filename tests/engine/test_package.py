@@ -145,6 +145,7 @@ def test_the_example_is_deployed_and_has_the_chats_address(
     assert outputs["adminPassword"] not in consumer.stored()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("deployed")
 def test_a_second_preview_shows_nothing_and_leaves_no_process(consumer: Consumer) -> None:
     consumer.declare(RIGHT)

@@ -64,11 +64,16 @@ def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) ->
     assert "bob@example.com" not in shown
 
 
-def test_a_changed_prompt_is_one_update_that_shows_the_line(stack: Stack) -> None:
+def test_a_changed_prompt_is_one_update(stack: Stack) -> None:
     declare(stack, prompts=[{**SUM_UP, "content": "Sum up in two sentences:"}])
     steps = stack.preview()
     assert names(steps, "update") - {ROOT} == {"prompt-sum"}
     assert counted(steps)["create"] == counted(steps)["delete"] == 0
+
+
+@pytest.mark.long
+def test_a_changed_prompt_shows_the_line(stack: Stack) -> None:
+    declare(stack, prompts=[{**SUM_UP, "content": "Sum up in two sentences:"}])
     printed = stack.run("preview", "--diff")
     assert '+   "content": "Sum up in two sentences:"' in printed
     assert "users no longer has" not in printed

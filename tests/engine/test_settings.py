@@ -56,6 +56,7 @@ def test_a_missing_setting_comes_with_its_command(stack: Stack) -> None:
     assert "search the web for" in printed
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_fit_fails_at_preview(stack: Stack) -> None:
     stack.set("models[0]", "llama3.1:8b")
     printed = stack.run("preview", code=PROGRAM_FAILED)

@@ -300,6 +300,7 @@ pulumi.export("hostPublic", host.public_key_openssh)
 """
 
 
+@pytest.mark.long
 def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
     hours = 365 * 24
     first = _CERTIFICATE.replace("HOURS", str(hours)).replace("EARLY", "0")

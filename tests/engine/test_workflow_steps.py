@@ -89,6 +89,7 @@ def test_a_failed_deployment_leaves_nothing_open(runner: Runner, stack: Stack) -
     assert "vm" in names(stack.preview(), "update"), "only SSH was closed"
 
 
+@pytest.mark.long
 def test_invalid_settings_open_nothing(runner: Runner) -> None:
     runner.open_ssh()
     runner.run("pulumi config set ollamazure:vmSize Standard_None --stack local")
