@@ -37,7 +37,10 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 @pytest.fixture(scope="session")
 def team(deployment: Deployment) -> Deployment:
-    """The same machine, from now on with the people of people.py."""
+    """The same machine, from now on with the people of people.py.
+
+    In `make test-long`, test_survival.py has destroyed the stack: a new one adopts its data disk.
+    """
     deployment.up(**{key: json.dumps(value) for key, value in TEAM.items()})
     return deployment
 

@@ -259,7 +259,6 @@ def test_mirrors_are_reached_by_name(host: Host) -> None:
         assert host.run(fetch.format(name)) == "from the mirror"
 
 
-@pytest.mark.long
 def test_a_dead_helper_is_back_after_reconcile(host: Host) -> None:
     record = json.loads((Places(host.instance).state / "processes/mirrors-0.json").read_text())
     subprocess.run(["kill", "-9", str(record["pid"])], check=True)
@@ -301,7 +300,6 @@ def test_a_reboot_from_inside_and_a_crash_come_back(host: Host) -> None:
     assert wait_until(lambda: host.booted_since(boot), 60)
 
 
-@pytest.mark.long
 def test_a_power_off_from_inside_lasts(host: Host) -> None:
     log = Processes(Places(host.instance)).log(f"keeper-{NAME}")
     host.ssh("sudo poweroff")
@@ -318,7 +316,6 @@ def test_a_disk_grows_under_the_running_machine(host: Host) -> None:
     assert int(size) == 6 << 30
 
 
-@pytest.mark.long
 def test_a_late_disk_appears_when_it_comes_and_a_missing_one_never(
     host: Host, disk_faults: DiskFaults
 ) -> None:
@@ -358,7 +355,6 @@ def test_disks_are_detached_and_attached_while_it_runs(host: Host) -> None:
     assert host.run(BOOT) == boot
 
 
-@pytest.mark.long
 def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
     hardware = host.resources[MACHINE]["properties"]["hardwareProfile"]
     boot = host.run(BOOT)
@@ -373,7 +369,6 @@ def test_another_size_restarts_the_machine_with_its_limits(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("kept_files")
-@pytest.mark.long
 def test_after_the_host_rebooted_everything_is_made_again(host: Host) -> None:
     """What a reboot takes: namespaces, links, loop devices, rules, processes, /run."""
     host.run("sync")
@@ -384,7 +379,6 @@ def test_after_the_host_rebooted_everything_is_made_again(host: Host) -> None:
     assert not host.answers(3000)
 
 
-@pytest.mark.long
 def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
     """Its size is unknown; the rule still takes effect, and the machine stays."""
     broken = host.resources[MACHINE]["properties"]
@@ -397,7 +391,6 @@ def test_a_failed_machine_does_not_fail_the_rest(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("kept_files")
-@pytest.mark.long
 @pytest.mark.parametrize("appears", ["root.partial", "console.log"])
 def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     host: Host, appears: str
@@ -413,7 +406,6 @@ def test_another_identity_is_another_machine_even_when_its_creation_is_killed(
     host.run("sudo mount /dev/disk/azure/data/by-lun/0 /srv && ls /srv/kept")
 
 
-@pytest.mark.long
 def test_another_group_holds_the_same_names_and_addresses_side_by_side(host: Host) -> None:
     """As two stacks do, each with its network, its machine and its disk."""
     here = host.run(BOOT)

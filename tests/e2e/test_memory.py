@@ -26,6 +26,8 @@ from ollamazure.catalog import Model
 from ollamazure.sizing.memory import GIB, Load, need
 from tests.e2e import gguf
 
+pytestmark = pytest.mark.long
+
 SMALL = "smollm2:135m"
 LARGER = gguf.Shape(layers=4, embedding=2048, heads=32, kv_heads=8, feed_forward=8192, context=8192)
 MIB = 2**20
@@ -144,7 +146,6 @@ def larger(folder: Path) -> tuple[Model, Path]:
     return catalog.models()[SMALL].model_copy(update=shape), file
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("parallel", [2, 1])
 @pytest.mark.parametrize("made", [small, larger])
 def test_the_estimate_is_never_below_the_peak_and_at_most_15_percent_above(
@@ -161,7 +162,6 @@ def test_the_estimate_is_never_below_the_peak_and_at_most_15_percent_above(
             )
 
 
-@pytest.mark.long
 def test_former_conversations_are_kept_up_to_the_limit(bundle: Path, tmp_path: Path) -> None:
     limit = 32 * MIB  # a conversation of this test takes about half of it
     with serving(bundle, small_file(), tmp_path, LLAMA_ARG_CACHE_RAM="32") as server:

@@ -15,6 +15,8 @@ from emulator.host.places import Places
 from emulator.instance import Instance
 from tests.e2e.deployment import Deployment, boot, wait_until
 
+pytestmark = pytest.mark.long
+
 TITLE = "Kept since the first machine"
 VM = "azure-native:compute:VirtualMachine"
 DISK = "azure-native:compute:Disk"
@@ -45,7 +47,6 @@ def resource_id(deployment: Deployment, type_: str) -> str:
     return str(found)
 
 
-@pytest.mark.long
 def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
     deployment: Deployment,
 ) -> None:
@@ -65,7 +66,6 @@ def test_without_its_disk_nothing_starts_and_late_it_brings_everything_back(
         faults.clear()
 
 
-@pytest.mark.long
 def test_a_resized_machine_restarts_and_has_every_chat(deployment: Deployment) -> None:
     machine, before = deployment.ssh("cat /etc/machine-id").output, boot(deployment)
     deployment.up(vmSize="Standard_B4ms")
@@ -74,7 +74,6 @@ def test_a_resized_machine_restarts_and_has_every_chat(deployment: Deployment) -
     assert has_the_chat(deployment)
 
 
-@pytest.mark.long
 def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
     """Of another class, so that Azure cannot resize it in place."""
     before = deployment.ssh("cat /etc/machine-id").output
@@ -84,7 +83,6 @@ def test_a_replaced_vm_has_every_chat(deployment: Deployment) -> None:
     deployment.pulumi("preview", "--expect-no-changes")
 
 
-@pytest.mark.long
 def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Deployment) -> None:
     deployment.up(keepData="true")
     disk = resource_id(deployment, DISK)
@@ -102,7 +100,6 @@ def test_a_kept_disk_outlives_the_stack_and_a_new_one_adopts_it(deployment: Depl
     assert has_the_chat(deployment)
 
 
-@pytest.mark.long
 def test_destroy_removes_all_but_an_adopted_disk(deployment: Deployment) -> None:
     disk = adopted_disk(deployment)
     deployment.pulumi("destroy", "--yes", "--skip-preview")

@@ -63,6 +63,7 @@ def test_ssh_is_open_to_the_runner_for_the_deployment_only(runner: Runner, stack
     assert admitted(stack) == [*COMMITTED, f"{ADDRESS}/32"]
     runner.close_ssh()
     assert admitted(stack) == COMMITTED
+    assert stack.preview() == []
     assert runner.run("git status --porcelain") == tree
 
 
