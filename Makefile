@@ -11,6 +11,8 @@ instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
 # package settings stay in force.
 root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 pytest = $(root) $(python) -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --durations 20
+# A new clone starts with what the type checker has seen in the others.
+export MYPY_CACHE_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ollamazure/mypy
 about_root := Only root can create machines, file systems and firewall rules: sudo asks for your password.
 
 help: ## show this

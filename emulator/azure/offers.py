@@ -59,7 +59,7 @@ class Offers:
 @cache
 def offers() -> Offers:
     """All offers; sizes by lower-cased name, images by lower-cased URN."""
-    raw = yaml.safe_load((Path(__file__).parent / "offers.yaml").read_text())
+    raw = yaml.load((Path(__file__).parent / "offers.yaml").read_text(), yaml.CSafeLoader)
     sizes: dict[str, Size] = {}
     for family, entry in raw["families"].items():
         common = {name: value for name, value in entry.items() if name != "sizes"}

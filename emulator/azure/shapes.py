@@ -38,7 +38,7 @@ def resource_types() -> dict[str, ResourceType]:
     text = (Path(__file__).parent / "types.yaml").read_text()
     return {
         name.lower(): ResourceType(name, tuple(entry["apiVersions"]), entry["body"])
-        for name, entry in yaml.safe_load(text).items()
+        for name, entry in yaml.load(text, yaml.CSafeLoader).items()
     }
 
 

@@ -9,6 +9,7 @@ The exit codes are those of pulumi-language-python: 0; 32 when the error was rep
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -37,6 +38,9 @@ except ImportError:
 
 
 def main() -> int:
+    # A program ends within seconds: looking for garbage while an SDK defines thousands of classes
+    # takes longer than it is worth.
+    gc.disable()
     # The engine ends a run with SIGINT to the whole group: exit at once and print nothing.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     request = json.load(sys.stdin)

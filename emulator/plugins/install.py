@@ -2,7 +2,7 @@
 
 azure-native is always the emulator's own, and so is command in plan mode, where nothing may run.
 For the rest the official plugin is used if it is on PATH, beside the Pulumi CLI or in the user's
-own Pulumi folder, or if it can be downloaded; a download is tried once for an instance. Otherwise
+own Pulumi folder, or if it can be downloaded; one that failed is tried again after a day. Otherwise
 a stand-in of `emulator/offline` is used, if that folder is there.
 """
 
@@ -14,17 +14,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from emulator.instance import Instance, in_plan_mode
+from emulator.instance import Instance, cache_folder, in_plan_mode
 
 # Earlier versions wrote a longer line that starts like this; it must be found, too.
 _MARK = "# A stand-in of the emulated Azure"
 _DOWNLOAD_TIMEOUT = 60
+_DAY = 24 * 60 * 60
 _OFFLINE = "emulator.offline"
 _RESOURCE_PLUGINS = ("command", "tls", "random")
 
@@ -170,19 +172,31 @@ def _link(official: Path, place: Path) -> None:
 
 
 def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) -> None:
-    """Let the CLI download what is missing, once for each version in the life of an instance."""
-    noted = instance.home / "plugins-tried.json"
-    tried: list[str] = json.loads(noted.read_text()) if noted.exists() else []
+    """Let the CLI download what is missing, unless that failed for this user within a day."""
+    noted = cache_folder() / "plugins-not-downloaded.json"
+    failed: dict[str, float] = json.loads(noted.read_text()) if noted.exists() else {}
     wanted = [
-        plugin for plugin in plugins if plugin.folder not in tried and not _find_official(plugin)
+        plugin
+        for plugin in plugins
+        if time.time() - failed.get(plugin.folder, 0) > _DAY
+        and not _is_downloaded(instance, plugin)
+        and not _find_official(plugin)
     ]
     if not wanted:
         return
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda plugin: _download(instance, pulumi_cli, plugin), wanted))
+    missing = [plugin.folder for plugin in wanted if not _is_downloaded(instance, plugin)]
+    noted.parent.mkdir(parents=True, exist_ok=True)
     fresh = noted.with_name(f"{noted.name}.{os.getpid()}")
-    fresh.write_text(json.dumps([*tried, *(plugin.folder for plugin in wanted)]))
+    fresh.write_text(json.dumps(failed | dict.fromkeys(missing, time.time())))
     fresh.replace(noted)
+
+
+def _is_downloaded(instance: Instance, plugin: Plugin) -> bool:
+    """Whether the official plugin is there, or waits beside the recorder of plan mode."""
+    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
+    return (executable.exists() and not _is_our_own(executable)) or _aside(executable).exists()
 
 
 def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:

@@ -170,7 +170,9 @@ class WebuiPermissions(Record):
 
 
 def _read(name: str) -> Any:
-    return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    # Ten times as fast, where PyYAML was built with libyaml: every package on PyPI is.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((FOLDER / name).read_text(encoding="utf-8"), loader)  # noqa: S506
 
 
 @cache

@@ -10,7 +10,7 @@ import asyncio
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,15 @@ AUTHORITY = "/etc/ollamazure-test/authority.pem"
 
 
 @dataclass(frozen=True)
+class Person:
+    """An account of the provider."""
+
+    email: str
+    password: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Provider:
     """A provider that runs; `proxy` is the browser's way to it (SOCKS)."""
 
@@ -39,9 +48,9 @@ class Provider:
 
 @contextmanager
 def provider(
-    deployment: Deployment, folder: Path, client: dict[str, Any], people: dict[str, str]
+    deployment: Deployment, folder: Path, client: dict[str, Any], people: Iterable[Person]
 ) -> Iterator[Provider]:
-    """Dex with one client and people with passwords, by e-mail.
+    """Dex with one client and people with passwords; as others do, it refuses to be in a frame.
 
     Beside them it has its own test account: Kilgore Trout (kilgore@kilgore.trout) of the group
     `authors`, who is let in without a question.
@@ -69,7 +78,7 @@ def provider(
 
 
 def dex(
-    issuer: str, folder: Path, client: dict[str, Any], people: dict[str, str]
+    issuer: str, folder: Path, client: dict[str, Any], people: Iterable[Person]
 ) -> dict[str, Any]:
     """Dex's settings."""
     return {
@@ -79,6 +88,7 @@ def dex(
             "https": issuer.removeprefix("https://"),
             "tlsCert": str(folder / "cert.pem"),
             "tlsKey": str(folder / "key.pem"),
+            "headers": {"X-Frame-Options": "DENY"},
         },
         "oauth2": {"skipApprovalScreen": True},
         "staticClients": [{"name": "The chat", **client}],
@@ -86,12 +96,12 @@ def dex(
         "enablePasswordDB": True,
         "staticPasswords": [
             {
-                "email": email,
-                "username": email.partition("@")[0],
-                "userID": email,
-                "hash": bcrypt.hashpw(password.encode(), bcrypt.gensalt()).decode(),
+                "email": person.email,
+                "username": person.name,
+                "userID": person.email,
+                "hash": bcrypt.hashpw(person.password.encode(), bcrypt.gensalt()).decode(),
             }
-            for email, password in people.items()
+            for person in people
         ],
     }
 

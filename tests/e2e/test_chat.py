@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
 from tests.e2e.browser import ask, choose, sign_in, stop
@@ -74,5 +75,6 @@ def test_plain_http_is_sent_to_https(deployment: Deployment) -> None:
     assert answer.headers["location"] == f"{deployment.outputs['url']}/c/1?x=y"
 
 
+@pytest.mark.long
 def test_a_second_preview_shows_no_change(deployment: Deployment) -> None:
     deployment.pulumi("preview", "--expect-no-changes")

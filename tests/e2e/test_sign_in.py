@@ -11,14 +11,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.deployment import Deployment
-from tests.e2e.openid import Provider, provider
+from tests.e2e.openid import Person, Provider, provider
 from tests.e2e.people import TEAM
 from tests.e2e.test_machine import not_readable_on_the_machine, not_written_in_plain
 
 SECRET = secrets.token_urlsafe()
 PASSWORD = secrets.token_urlsafe()
 KILGORE = "kilgore@kilgore.trout"
-MALLORY = "mallory@elsewhere.example"
+MALLORY = Person("mallory@elsewhere.example", PASSWORD, "Mallory")
+# The name is in the provider's ID token, which becomes as large as with some hundred groups.
+LONG_NAME = Person("long.name@kilgore.trout", PASSWORD, "Long Name " + "x" * 24_000)
+PORTAL = "https://portal.example.com"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "secret": SECRET,
         "redirectURIs": [f"{team.outputs['url']}/oauth/oidc/callback"],
     }
-    with provider(team, tmp_path_factory.mktemp("dex"), client, {MALLORY: PASSWORD}) as dex:
+    with provider(team, tmp_path_factory.mktemp("dex"), client, [MALLORY, LONG_NAME]) as dex:
         declared: dict[str, Any] = {
             "groups": [*TEAM["groups"], {"name": "authors"}],
             "signIn": {
@@ -40,6 +43,7 @@ def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 "newAccounts": "user",
                 "groups": ["authors"],
             },
+            "frameOrigins": [PORTAL],
         }
         try:
             set_secret(team, SECRET)
@@ -67,6 +71,16 @@ def users(deployment: Deployment) -> dict[str, dict[str, Any]]:
     with deployment.client(deployment.token) as client:
         found = client.get("/api/v1/users/").json()["users"]
     return {user["email"]: user for user in found}
+
+
+def sign_in_with_password(page: Page, deployment: Deployment, person: Person) -> None:
+    """Sign in at the provider, as far as its form."""
+    page.goto(deployment.outputs["url"])
+    page.get_by_role("button", name="Continue with SSO").click()
+    page.get_by_text("Log in with Email").click()
+    page.locator("#login").fill(person.email)
+    page.locator("#password").fill(person.password)
+    page.locator("#submit-login").click()
 
 
 def sign_in_as_kilgore(page: Page, deployment: Deployment) -> None:
@@ -103,14 +117,37 @@ def test_who_is_vouched_for_gets_the_declared_role_and_group(team: Deployment, p
 
 @pytest.mark.long
 def test_another_domain_is_refused(team: Deployment, page: Page) -> None:
-    page.goto(team.outputs["url"])
-    page.get_by_role("button", name="Continue with SSO").click()
-    page.get_by_text("Log in with Email").click()
-    page.locator("#login").fill(MALLORY)
-    page.locator("#password").fill(PASSWORD)
-    page.locator("#submit-login").click()
+    sign_in_with_password(page, team, MALLORY)
     page.wait_for_url(f"{team.outputs['url']}/auth?error=*")
-    assert MALLORY not in users(team)
+    assert MALLORY.email not in users(team)
+
+
+@pytest.mark.long
+def test_a_large_id_token_signs_in(team: Deployment, page: Page) -> None:
+    sign_in_with_password(page, team, LONG_NAME)
+    expect(page.locator("#chat-input")).to_be_visible()
+    found = users(team)[LONG_NAME.email]
+    assert found["name"] == LONG_NAME.name
+    with team.client(team.token) as client:
+        client.delete(f"/api/v1/users/{found['id']}").raise_for_status()
+
+
+@pytest.mark.long
+def test_a_frame_takes_over_the_session_of_a_tab(team: Deployment, page: Page) -> None:
+    """docs/how-to/show-the-chat-in-a-frame.md describes it: no provider lets itself be framed."""
+    body = f'<iframe src="{team.outputs["url"]}" width=1000 height=700></iframe>'
+    page.context.route(
+        f"{PORTAL}/**", lambda route: route.fulfill(content_type="text/html", body=body)
+    )
+    page.goto(f"{PORTAL}/start")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name="Continue with SSO").click()
+    expect(frame.locator("body")).to_contain_text("refused to connect")
+
+    tab = page.context.new_page()
+    sign_in_as_kilgore(tab, team)
+    page.goto(f"{PORTAL}/start")
+    expect(frame.locator("#chat-input")).to_be_visible()
 
 
 def test_the_administrator_still_signs_in_with_a_password(team: Deployment, dex: Provider) -> None:

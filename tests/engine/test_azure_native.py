@@ -131,6 +131,7 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_refresh_changes_nothing_and_neither_does_a_preview(stack: Stack) -> None:
     outputs = stack.project.outputs()
     assert outputs["identity"] == stack.only(MACHINES)["properties"]["vmId"]
@@ -228,6 +229,7 @@ def test_a_refresh_sees_what_was_done_behind_pulumis_back(stack: Stack) -> None:
     assert stack.only(MACHINES)["properties"]["provisioningState"] == "Succeeded"
 
 
+@pytest.mark.long
 def test_destroy_leaves_nothing_and_meets_no_refusal(stack: Stack) -> None:
     stack.run("destroy", "--yes", "--skip-preview")
     assert stack.azure.store.read().resources == {}

@@ -64,6 +64,7 @@ def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) ->
     assert "bob@example.com" not in shown
 
 
+@pytest.mark.long
 def test_a_changed_prompt_is_one_update(stack: Stack) -> None:
     declare(stack, prompts=[{**SUM_UP, "content": "Sum up in two sentences:"}])
     steps = stack.preview()

@@ -44,7 +44,6 @@ def test_a_new_stack_passes_although_a_preview_knows_little(home: Path) -> None:
 def test_a_deployed_stack_passes_with_every_value_known(home: Path) -> None:
     stack = Stack(home, "local")
     assert passed(stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy"))
-    assert passed(stack.run("preview", "--policy-pack", "policy"))
 
 
 def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
@@ -101,6 +100,7 @@ def test_a_resource_that_breaks_a_policy_is_not_created(project: Project) -> Non
     assert "doors: the rule ollama opens port 11434 to everyone." in printed
     assert "group" in project.resources()
     assert "doors" not in project.resources()
+    assert not [command for command in processes_in(project.folder) if str(PACK) in command]
 
 
 def test_a_stack_as_a_whole_is_checked(project: Project) -> None:
@@ -110,8 +110,3 @@ def test_a_stack_as_a_whole_is_checked(project: Project) -> None:
     assert "generated-secrets-not-shown" not in previewed
     printed = project.run("up", "--yes", "--skip-preview", "--policy-pack", str(PACK)).failed().text
     assert "shown: the secret of admin is in `create`." in printed
-
-
-def test_no_policy_pack_outlives_its_run(project: Project) -> None:
-    project.run("preview", "--policy-pack", str(PACK))
-    assert not [command for command in processes_in(project.folder) if str(PACK) in command]

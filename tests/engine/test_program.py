@@ -54,6 +54,7 @@ def test_a_refresh_finds_nothing_and_the_preview_after_it_shows_nothing(stack: S
     assert stack.preview() == []
 
 
+@pytest.mark.long
 def test_a_new_model_is_one_new_resource_and_the_last_check(stack: Stack) -> None:
     stack.set("models[1]", "smollm2:360m")
     steps = stack.preview()

@@ -11,6 +11,8 @@ from emulator.instance import Instance
 from tests.engine.stack import Stack, names
 from tests.engine.test_program import COMMANDS
 
+pytestmark = pytest.mark.long  # test_recorded_changes.py has a change in place
+
 VM = "Microsoft.Compute/virtualMachines"
 
 
@@ -30,7 +32,6 @@ def test_within_a_class_the_machine_changes_in_place_and_nothing_else(stack: Sta
     assert [(step.op, step.name) for step in steps] == [("update", "vm")]
 
 
-@pytest.mark.long
 def test_the_preview_explains_the_change_and_its_cost(stack: Stack) -> None:
     stack.set("vmSize", "Standard_B2as_v2")
     printed = stack.run("preview")
@@ -43,7 +44,6 @@ def test_the_preview_explains_the_change_and_its_cost(stack: Stack) -> None:
     assert "USD a month" in before and "USD a month" in after and before != after
 
 
-@pytest.mark.long
 def test_a_size_that_auto_chose_is_named_with_the_command_to_keep_the_old(
     stack: Stack,
 ) -> None:
@@ -62,7 +62,6 @@ def test_across_classes_the_machine_is_replaced_and_its_disk_is_kept(stack: Stac
     assert not {"data-disk", "data-group", "public-ip", "nic"} & {step.name for step in steps}
 
 
-@pytest.mark.long
 def test_the_preview_explains_a_replaced_machine(stack: Stack) -> None:
     stack.set("vmSize", "Standard_B2ms")
     assert (
@@ -73,7 +72,6 @@ def test_the_preview_explains_a_replaced_machine(stack: Stack) -> None:
     ) in stack.run("preview")
 
 
-@pytest.mark.long
 def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:
     """The outputs still describe the machine that exists."""
     stack.set("vmSize", "Standard_B4as_v2")
@@ -83,7 +81,6 @@ def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:
     assert "from Standard_B2s_v2 to Standard_B4as_v2. It restarts" in stack.run("preview")
 
 
-@pytest.mark.long
 def test_a_machine_of_another_class_gets_the_old_machines_disk(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     (before,) = azure.list(VM)

@@ -229,6 +229,7 @@ local.Command("it", create="touch begun; exec sleep 600")
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_component_package_runs(tmp_path: Path, instance: Instance) -> None:
     program = """
 import pulumi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.unit
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user/.cache"))
     monkeypatch.delenv("OLLAMAZURE_PLAN", raising=False)
     # So that these tests hold without the folder as well.
     stand_in = property(lambda plugin: f"emulator.offline.{plugin.name}")
@@ -62,6 +64,23 @@ def test_stand_ins_where_nothing_official_can_be_had(instance: Instance, cli: Pa
     assert install(instance, cli) == choices
     assert {file: file.stat().st_mtime_ns for file in instance.pulumi_home.rglob("*")} == files
     assert Path(f"{cli}.asked").read_text() == asked
+
+
+def test_a_download_that_failed_is_tried_again_after_a_day(
+    instance: Instance, cli: Path, tmp_path: Path
+) -> None:
+    install(instance, cli)
+    asked = Path(f"{cli}.asked").read_text()
+    other = Instance.open(tmp_path / "other")
+    install(other, cli)
+    assert Path(f"{cli}.asked").read_text() == asked
+
+    noted = tmp_path / "user/.cache/ollamazure/plugins-not-downloaded.json"
+    before = {name: when - 25 * 60 * 60 for name, when in json.loads(noted.read_text()).items()}
+    noted.write_text(json.dumps(before))
+    install(other, cli)
+    assert len(Path(f"{cli}.asked").read_text()) == 2 * len(asked)
+    other.release()
 
 
 def test_an_official_plugin_on_the_path(
