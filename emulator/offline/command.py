@@ -21,8 +21,8 @@ from emulator.offline import ssh
 from emulator.offline.inputs import InputType, InvalidInputsError
 from emulator.offline.resources import PluginResource, StandIn
 from emulator.plugins.provider import FailedError, PluginRequest, serve, unique_id
-from emulator.plugins.recorder import CONNECTION_DEFAULTS
-from emulator.plugins.values import UNKNOWN, Properties, Secret, contains, reveal
+from emulator.plugins.recorder import CONNECTION_DEFAULTS, CONNECTION_SECRETS
+from emulator.plugins.values import UNKNOWN, Properties, Secret, reveal
 
 VERSION = "1.2.1"
 
@@ -46,9 +46,7 @@ _HOST: Mapping[str, InputType] = {
     "host": InputType("string", required=True),
     "port": InputType("number", default=CONNECTION_DEFAULTS["port"]),
     "user": InputType("string", default=CONNECTION_DEFAULTS["user"]),
-    "password": InputType("string"),
-    "privateKey": InputType("string"),
-    "privateKeyPassword": InputType("string"),
+    **{name: InputType("string", secret=True) for name in sorted(CONNECTION_SECRETS)},
     "agentSocketPath": InputType("string"),
     "hostKey": InputType("string"),
     "dialErrorLimit": InputType("integer", default=CONNECTION_DEFAULTS["dialErrorLimit"]),
@@ -106,16 +104,10 @@ class CommandResource(PluginResource):
         if problem:
             quoted = json.dumps(reveal(command), ensure_ascii=False)
             raise FailedError(f"{problem}: running {quoted}:\n{_end_of(output.both)}")
-        secret = any(
-            contains(value, Secret)
-            for name, value in state.items()
-            if name in self.inputs and name != "connection"
-        )
-        texts = {
+        return {
             stream: getattr(output, stream).decode(errors="replace").removesuffix("\n")
             for stream in _PREVIOUS
         }
-        return {stream: Secret(text) if secret else text for stream, text in texts.items()}
 
     @abstractmethod
     async def run(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.plugins.values import Properties, Secret, Unknown, reveal
+from emulator.plugins.values import Properties, Secret, Unknown
 
 
 class InvalidInputsError(Exception):
@@ -21,12 +21,17 @@ class InvalidInputsError(Exception):
 class InputType:
     """One input of a resource type, as its official schema has it.
 
-    `type` is string, number, integer, boolean, list, map, any, or the fields of a nested object.
+    Attributes:
+        type: string, number, integer, boolean, list, map, any, or the fields of a nested object.
+        default: written into the inputs where the program leaves it out.
+        assumed: holds where the program leaves it out, and is in the outputs alone.
+        secret: the engine encrypts it, also inside another secret.
     """
 
     type: str | Mapping[str, InputType]
     required: bool = False
     default: Any = None
+    assumed: Any = None
     replaces: bool = False
     secret: bool = False
 
@@ -95,8 +100,15 @@ def check_inputs(
             continue
         value, wrong = rule.check(f"{prefix}{name}", value)
         failures += wrong
-        checked[name] = Secret(reveal(value)) if rule.secret else value
+        hidden = rule.secret and not isinstance(value, Secret)
+        checked[name] = Secret(value) if hidden else value
     return checked, failures
+
+
+def complete(known: Mapping[str, InputType], inputs: Properties) -> Properties:
+    """The checked inputs, and what holds for those that the program has left out."""
+    assumed = {name: rule.assumed for name, rule in known.items() if rule.assumed is not None}
+    return assumed | inputs
 
 
 def comma_list(names: Iterable[str]) -> str:

@@ -35,24 +35,26 @@ class RandomText(GeneratedResource):
         "length": InputType("integer", required=True, replaces=True),
         "overrideSpecial": InputType("string", replaces=True),
         "number": InputType("boolean", replaces=True),
-        **{name: InputType("boolean", default=True, replaces=True) for name in _CLASSES},
+        **{name: InputType("boolean", assumed=True, replaces=True) for name in _CLASSES},
         **{
-            f"min{name.capitalize()}": InputType("integer", default=0, replaces=True)
+            f"min{name.capitalize()}": InputType("integer", assumed=0, replaces=True)
             for name in _CLASSES
         },
         **_KEEPERS,
     }
 
     def check(self, given: Properties) -> Properties:
-        # `number` is the former name of `numeric`.
-        if given.get("number") is not None and given.get("numeric") is None:
-            given = given | {"numeric": given["number"]}
         inputs = super().check(given)
         known = reveal(inputs)
         length, least = known["length"], sum(_minimum_counts(known).values())
         if isinstance(length, int) and length < max(least, 1):
             raise InvalidInputsError(("length", f"{length} is less than {max(least, 1)}"))
         return inputs
+
+    def complete(self, inputs: Properties) -> Properties:
+        # `number` is the former name of `numeric`.
+        digits = inputs.get("numeric", inputs.get("number", True))
+        return super().complete(inputs) | {"number": digits, "numeric": digits}
 
     def draw(self, inputs: Properties) -> str:
         classes = dict(self._CLASSES)
@@ -89,6 +91,7 @@ class RandomString(RandomText):
 
 class RandomPassword(RandomText):
     outputs: ClassVar[Mapping[str, bool]] = {"result": True, "bcryptHash": True}
+    schema_version = 3
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
         import bcrypt  # noqa: PLC0415 -- needed once in the life of a password

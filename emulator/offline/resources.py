@@ -8,6 +8,7 @@ it puts the name of a Python exception before each message.
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
@@ -16,7 +17,13 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from emulator.offline.inputs import InputType, InvalidInputsError, check_inputs, comma_list
+from emulator.offline.inputs import (
+    InputType,
+    InvalidInputsError,
+    check_inputs,
+    comma_list,
+    complete,
+)
 from emulator.plugins.differences import diff_response, find_differences
 from emulator.plugins.provider import (
     Context,
@@ -40,11 +47,15 @@ class PluginResource(ABC):
     inputs: ClassVar[Mapping[str, InputType]]
 
     def check(self, given: Properties) -> Properties:
-        """The inputs with their defaults filled in. Raises InvalidInputsError."""
+        """The inputs as the state keeps them. Raises InvalidInputsError."""
         checked, failures = check_inputs(self.inputs, given)
         if failures:
             raise InvalidInputsError(*failures)
         return checked
+
+    def complete(self, inputs: Properties) -> Properties:
+        """The inputs, and what holds for those that the program has left out."""
+        return complete(self.inputs, inputs)
 
     @abstractmethod
     def preview(self, inputs: Properties) -> Properties:
@@ -54,10 +65,11 @@ class PluginResource(ABC):
     async def create(self, request: PluginRequest, inputs: Properties) -> tuple[str, Properties]:
         """Create the resource; returns its id and outputs. Raises FailedError."""
 
+    @abstractmethod
     def preview_update(self, old: Properties, inputs: Properties) -> Properties:
         """The outputs of an update, as far as a preview can know them."""
-        return old | inputs
 
+    @abstractmethod
     async def update(
         self, request: PluginRequest, old: Properties, inputs: Properties
     ) -> Properties:
@@ -65,7 +77,6 @@ class PluginResource(ABC):
 
         Raises FailedError.
         """
-        return old | inputs
 
     async def delete(self, request: PluginRequest, old: Properties) -> None:  # noqa: B027
         """Delete the resource. Raises FailedError. What exists only in the state needs nothing."""
@@ -76,17 +87,34 @@ class GeneratedResource(PluginResource):
 
     outputs: ClassVar[Mapping[str, bool]]
     """The names of the computed outputs, and whether each is a secret."""
+    schema_version: ClassVar[int] = 0
+    """The version of its state in the Terraform provider that the official plugin is made of; a
+    state without it is migrated by the official plugin as one of version 0."""
 
     def preview(self, inputs: Properties) -> Properties:
-        return inputs | self._mark_secrets(dict.fromkeys(self.outputs, UNKNOWN))
+        return self.complete(inputs) | self._mark_secrets(dict.fromkeys(self.outputs, UNKNOWN))
+
+    def preview_update(self, old: Properties, inputs: Properties) -> Properties:
+        return old | self.complete(inputs)
 
     async def create(self, request: PluginRequest, inputs: Properties) -> tuple[str, Properties]:
-        identity, values = await asyncio.to_thread(self.generate, reveal(inputs))
-        return identity, inputs | self._mark_secrets(values)
+        whole = self.complete(inputs)
+        identity, values = await asyncio.to_thread(self.generate, reveal(whole))
+        outputs = whole | self._mark_secrets(values) | {"id": identity}
+        if self.schema_version:
+            outputs["__meta"] = json.dumps(
+                {"schema_version": str(self.schema_version)}, separators=(",", ":")
+            )
+        return identity, outputs
+
+    async def update(
+        self, request: PluginRequest, old: Properties, inputs: Properties
+    ) -> Properties:
+        return old | self.complete(inputs)
 
     @abstractmethod
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
-        """Compute the id and the outputs from plain inputs. Raises FailedError."""
+        """Compute the id and the outputs from plain, complete inputs. Raises FailedError."""
 
     def _mark_secrets(self, values: Properties) -> Properties:
         return {
@@ -131,7 +159,10 @@ class StandIn(PluginServicer):
         self, request: provider_pb2.DiffRequest, context: Context
     ) -> provider_pb2.DiffResponse:
         resource = await self._resource(request.urn, context)
-        old, new = reveal(decode_map(request.old_inputs)), reveal(decode_map(request.news))
+        old, new = (
+            resource.complete(reveal(decode_map(inputs)))
+            for inputs in (request.old_inputs, request.news)
+        )
         return diff_response(
             find_differences(old, new),
             lambda name: name in resource.inputs and resource.inputs[name].replaces,

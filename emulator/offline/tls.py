@@ -31,8 +31,8 @@ VERSION = "5.6.2"
 class PrivateKey(GeneratedResource):
     inputs: ClassVar[Mapping[str, InputType]] = {
         "algorithm": InputType("string", required=True, replaces=True),
-        "rsaBits": InputType("integer", default=2048, replaces=True),
-        "ecdsaCurve": InputType("string", default="P224", replaces=True),
+        "rsaBits": InputType("integer", assumed=2048, replaces=True),
+        "ecdsaCurve": InputType("string", assumed="P224", replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "privateKeyPem": True,
@@ -43,6 +43,7 @@ class PrivateKey(GeneratedResource):
         "publicKeyFingerprintMd5": False,
         "publicKeyFingerprintSha256": False,
     }
+    schema_version = 1
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
@@ -51,8 +52,8 @@ class PrivateKey(GeneratedResource):
             "ecdsaCurve": ("P224", "P256", "P384", "P521"),
         }
         for name, values in allowed.items():
-            value = reveal(inputs[name])
-            if value is not UNKNOWN and value not in values:
+            value = reveal(inputs.get(name))
+            if value is not None and value is not UNKNOWN and value not in values:
                 raise InvalidInputsError((name, f"{value!r} is not one of {', '.join(values)}"))
         return inputs
 
@@ -172,7 +173,7 @@ class SelfSignedCert(GeneratedResource):
         "privateKeyPem": InputType("string", required=True, replaces=True, secret=True),
         "allowedUses": InputType("list", required=True, replaces=True),
         "validityPeriodHours": InputType("integer", required=True, replaces=True),
-        "earlyRenewalHours": InputType("integer", default=0),
+        "earlyRenewalHours": InputType("integer", assumed=0),
         "subject": InputType(
             {
                 name: InputType("list" if name == "streetAddresses" else "string")
@@ -183,10 +184,10 @@ class SelfSignedCert(GeneratedResource):
         "dnsNames": InputType("list", replaces=True),
         "ipAddresses": InputType("list", replaces=True),
         "uris": InputType("list", replaces=True),
-        "isCaCertificate": InputType("boolean", default=False, replaces=True),
+        "isCaCertificate": InputType("boolean", assumed=False, replaces=True),
         "maxPathLength": InputType("integer", replaces=True),
-        "setSubjectKeyId": InputType("boolean", default=False, replaces=True),
-        "setAuthorityKeyId": InputType("boolean", default=False, replaces=True),
+        "setSubjectKeyId": InputType("boolean", assumed=False, replaces=True),
+        "setAuthorityKeyId": InputType("boolean", assumed=False, replaces=True),
     }
     outputs: ClassVar[Mapping[str, bool]] = {
         "certPem": False,

@@ -34,6 +34,8 @@ from emulator.plugins.values import (
 MASK = "[secret]"
 CONNECTION_DEFAULTS = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTimeout": 15}
 """What pulumi-command fills in where `connection` leaves it out."""
+CONNECTION_SECRETS = {"password", "privateKey", "privateKeyPassword"}
+"""What pulumi-command marks as secret inside `connection`, which is a secret itself."""
 
 _TOKENS = ("command:local:Command", "command:remote:Command")
 _OUTPUTS = ("stdout", "stderr")
@@ -54,7 +56,10 @@ class CommandRecorder(PluginServicer):
         inputs = decode_map(request.news)
         connection = reveal(inputs.get("connection"))
         if isinstance(connection, dict):
-            inputs["connection"] = Secret(CONNECTION_DEFAULTS | connection)
+            hidden = {
+                name: Secret(connection[name]) for name in CONNECTION_SECRETS & connection.keys()
+            }
+            inputs["connection"] = Secret(CONNECTION_DEFAULTS | connection | hidden)
         return provider_pb2.CheckResponse(inputs=encode_map(inputs))
 
     async def Diff(

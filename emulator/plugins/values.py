@@ -61,17 +61,6 @@ def reveal(value: Any) -> Any:
     return value
 
 
-def contains(value: Any, kind: type[Secret] | type[Unknown]) -> bool:
-    """Whether a secret, or an unknown value, is anywhere in this value."""
-    if isinstance(value, kind):
-        return True
-    if isinstance(value, Secret):
-        return contains(value.value, kind)
-    if isinstance(value, dict):
-        return any(contains(item, kind) for item in value.values())
-    return isinstance(value, list) and any(contains(item, kind) for item in value)
-
-
 def decode(value: struct_pb2.Value) -> Any:
     """Read a value from the wire."""
     kind = value.WhichOneof("kind")

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emulator.artifacts import paths
+from emulator.host import teardown
 from emulator.instance import Instance
+from emulator.plugins import install
 
 _MANIFEST = f"""\
 name: test
@@ -37,6 +40,18 @@ class Result:
     def failed(self) -> Result:
         assert self.code != 0, self.text
         return self
+
+
+@contextmanager
+def emulated_azure(home: Path, *, plan: bool = False) -> Iterator[Instance]:
+    """An emulated Azure with our own plugins, which is removed from the host afterwards."""
+    instance = Instance.open(home)
+    try:
+        install.install(instance, paths.pulumi(), official=False, plan=plan)
+        yield instance
+    finally:
+        teardown.remove(instance)
+        instance.release()
 
 
 class Project:

@@ -33,12 +33,6 @@ def test_one_line_end_is_taken_off() -> None:
     assert (outputs["stdout"], outputs["stderr"]) == ("a\n", "b")
 
 
-def test_output_is_secret_when_an_input_is() -> None:
-    assert create(create="cat", stdin=Secret("s"))["stdout"] == Secret("s")
-    assert create(create="echo $A", environment={"A": Secret("s")})["stdout"] == Secret("s")
-    assert create(create="cat", stdin="s")["stdout"] == "s"
-
-
 def test_an_update_runs_update_else_create_and_is_given_the_former_output() -> None:
     first = create(create="echo one")
     second = update(first, create="echo $PULUMI_COMMAND_STDOUT again")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.offline.inputs import InputType, check_inputs
+from emulator.offline.inputs import InputType, check_inputs, complete
 from emulator.plugins.values import UNKNOWN, Secret
 
 pytestmark = pytest.mark.unit
@@ -19,6 +19,7 @@ _KNOWN = {
         {"host": InputType("string", required=True), "port": InputType("number", default=22)}
     ),
     "flag": InputType("boolean"),
+    "lower": InputType("boolean", assumed=True),
 }
 
 
@@ -33,6 +34,20 @@ def test_defaults_and_secrecy_are_filled_in() -> None:
         "token": Secret("t"),
         "where": {"host": UNKNOWN, "port": 22},
     }
+
+
+def test_a_secret_stays_one_inside_another() -> None:
+    known = {"whole": InputType({"part": InputType("string", secret=True)}, secret=True)}
+    expected = {"whole": Secret({"part": Secret("p")})}
+    for given in ({"part": "p"}, Secret({"part": "p"}), Secret({"part": Secret("p")})):
+        assert check_inputs(known, {"whole": given}) == (expected, [])
+
+
+def test_what_is_assumed_is_no_input() -> None:
+    checked, _ = check_inputs(_KNOWN, {"name": "n"})
+    assert "lower" not in checked
+    assert complete(_KNOWN, checked)["lower"] is True
+    assert complete(_KNOWN, {"lower": False})["lower"] is False
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.unit
 def draw(kind: str, **inputs: Any) -> tuple[str, Properties]:
     name = f"random:index/{kind[0].lower()}{kind[1:]}:{kind}"
     generated = RESOURCES[name]
-    return generated.generate(generated.check(inputs))  # type: ignore[attr-defined, no-any-return]
+    checked = generated.complete(generated.check(inputs))
+    return generated.generate(checked)  # type: ignore[attr-defined, no-any-return]
 
 
 def test_a_password_has_the_characters_asked_for() -> None:
@@ -77,4 +78,8 @@ def test_bytes_and_uuids() -> None:
 
 def test_a_preview_tells_what_is_secret_and_nothing_else() -> None:
     previewed = RESOURCES["random:index/randomPassword:RandomPassword"].preview({"length": 3})
-    assert previewed == {"length": 3, "result": Secret(UNKNOWN), "bcryptHash": Secret(UNKNOWN)}
+    known = {name: value for name, value in previewed.items() if value != Secret(UNKNOWN)}
+    classes = ("lower", "upper", "numeric", "number", "special")
+    minima = ("minLower", "minUpper", "minNumeric", "minSpecial")
+    assert known == {"length": 3} | dict.fromkeys(classes, True) | dict.fromkeys(minima, 0)
+    assert previewed.keys() - known.keys() == {"result", "bcryptHash"}

@@ -19,13 +19,14 @@ pytestmark = pytest.mark.unit
 
 
 def key(**inputs: Any) -> Properties:
-    return PrivateKey().generate(PrivateKey().check(inputs))[1]
+    kind = PrivateKey()
+    return kind.generate(kind.complete(kind.check(inputs)))[1]
 
 
 def certificate(pem: str, **inputs: Any) -> x509.Certificate:
     asked = {"privateKeyPem": pem, "allowedUses": ["server_auth"], "validityPeriodHours": 1}
     kind = SelfSignedCert()
-    checked = kind.check(asked | inputs)
+    checked = kind.complete(kind.check(asked | inputs))
     checked["privateKeyPem"] = pem
     return x509.load_pem_x509_certificate(kind.generate(checked)[1]["certPem"].encode())
 
