@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         project.lay_out()
         recovery.repair_backend(instance)
         environment = pulumi_environment(instance)
-        install.install(instance, paths.pulumi())
+        for choice in install.install(instance, paths.pulumi()):
+            if choice.refused:
+                print(f"pulumi-local: {choice.refused}.", file=sys.stderr)
         pulumi = Pulumi(paths.pulumi(), project.folder, environment)
         stack = stack_of(arguments)
         if set(arguments) & _CALLS_AZURE and not install.emulated_azure_answers(instance):
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 pulumi.create_stack(stack, project)
             pulumi.set_placeholders(stack, project)
         if set(arguments) & _CHANGES_STATE:
+            remove_dead_instances()
             recovery.recover(instance, pulumi.run_quietly, stack)
     except (RefusalError, install.MissingPluginError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
@@ -93,6 +96,21 @@ def refuse_real_azure(environment: os._Environ[str] | dict[str, str]) -> None:
             f"Unset it (`env {' '.join(f'-u {name}' for name in found)} bin/pulumi-local …`), or "
             "use `pulumi` itself for the real Azure."
         )
+
+
+def remove_dead_instances() -> None:
+    """Remove what emulated Azures without a home have left on this host.
+
+    One of them may still have a firewall for the addresses that this instance was given.
+    """
+    if in_plan_mode() or os.geteuid() != 0:
+        return
+    from emulator.host import teardown  # noqa: PLC0415  takes longer than most commands
+
+    for dead in teardown.dead_instances():
+        left = ", ".join(teardown.verify_clean(dead))
+        teardown.remove(dead)
+        print(f"Removed what an emulated Azure that is gone had left: {left}.", flush=True)
 
 
 def pulumi_environment(instance: Instance) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Puts the plugins that the program needs into an instance's PULUMI_HOME.
 
 azure-native is always the emulator's own, and so is command in plan mode, where nothing may run.
-For the rest the official plugin is used if it is on PATH, beside the Pulumi CLI or in the user's
-own Pulumi folder, or if it can be downloaded; one that failed is tried again after a day. Otherwise
+For the rest the official plugin is used if it is on PATH with the version that the program needs,
+beside the Pulumi CLI or in the user's own Pulumi folder, or if it can be downloaded; a download
+that failed is tried again after a day. Otherwise
 a stand-in of `emulator/offline` is used, if that folder is there.
 """
 
@@ -16,12 +17,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from emulator.instance import Instance, cache_folder, in_plan_mode
+from emulator.plugins.versions import version_of
 
 # Earlier versions wrote a longer line that starts like this; it must be found, too.
 _MARK = "# A stand-in of the emulated Azure"
@@ -63,11 +65,12 @@ class Plugin:
 
 @dataclass(frozen=True)
 class PluginChoice:
-    """Which executable answers for a plugin, and why."""
+    """Which executable answers for a plugin, and why; `refused` is one that could not."""
 
     plugin: Plugin
     official: bool
     reason: str
+    refused: str = ""
 
     def __str__(self) -> str:
         source = "official" if self.official else "stand-in"
@@ -106,8 +109,12 @@ def install(
     _try_downloads(instance, pulumi_cli, [plugin for plugin in others if plugin.kind == "resource"])
     choices = {plugin: _choose(instance, pulumi_cli, plugin) for plugin in others}
     if missing := [plugin for plugin, choice in choices.items() if choice is None]:
-        raise MissingPluginError(_explain_missing(missing))
-    return written + [choice for choice in choices.values() if choice]
+        raise MissingPluginError(_explain_missing(instance, missing))
+    return written + [
+        replace(choice, refused=_refused_on_path(instance, plugin))
+        for plugin, choice in choices.items()
+        if choice
+    ]
 
 
 def emulated_azure_answers(instance: Instance) -> bool:
@@ -119,10 +126,10 @@ def emulated_azure_answers(instance: Instance) -> bool:
 
 def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoice | None:
     """Make the engine find the plugin; returns None when neither kind of it can be had."""
-    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
+    executable = _place(instance, plugin)
     if (pulumi_cli.resolve().parent / plugin.executable).exists():
         return PluginChoice(plugin, True, f"beside {pulumi_cli}")
-    if found := _find_official(plugin):
+    if found := _find_official(instance, plugin):
         _link(found, executable)
         return PluginChoice(plugin, True, f"found at {found}")
     if _is_our_own(executable) and _aside(executable).exists():
@@ -142,7 +149,7 @@ def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoic
     return _write_own(instance, plugin, plugin.stand_in, reason)
 
 
-def _explain_missing(missing: list[Plugin]) -> str:
+def _explain_missing(instance: Instance, missing: list[Plugin]) -> str:
     lines = ["Pulumi needs plugins that are neither installed here nor can be downloaded:"]
     for plugin in missing:
         lines.append(
@@ -151,15 +158,45 @@ def _explain_missing(missing: list[Plugin]) -> str:
             else f"  {plugin.executable} {plugin.version}: put it on PATH, or run"
             f" `pulumi plugin install resource {plugin.name} {plugin.version}`"
         )
+        if refused := _refused_on_path(instance, plugin):
+            lines.append(f"    {refused}")
     return "\n".join(lines)
 
 
-def _find_official(plugin: Plugin) -> Path | None:
+def _place(instance: Instance, plugin: Plugin) -> Path:
+    """Where the engine looks for a plugin's executable."""
+    return instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
+
+
+def _find_official(instance: Instance, plugin: Plugin) -> Path | None:
     """The official plugin if this machine already has it: on PATH, or in the user's own folder."""
-    if on_path := shutil.which(plugin.executable):
-        return Path(on_path)
+    on_path = _on_path(plugin)
+    if on_path and _has_the_version(on_path, plugin, _place(instance, plugin)):
+        return on_path
     kept = Path.home() / ".pulumi" / "plugins" / plugin.folder / plugin.executable
     return kept if os.access(kept, os.X_OK) else None
+
+
+def _on_path(plugin: Plugin) -> Path | None:
+    found = shutil.which(plugin.executable)
+    return Path(found) if found else None
+
+
+def _has_the_version(executable: Path, plugin: Plugin, place: Path) -> bool:
+    """Whether it reports the version of `plugin`; a link at `place` says that it did."""
+    linked = place.is_symlink() and place.readlink() == executable
+    if linked and place.lstat().st_mtime >= executable.stat().st_mtime:
+        return True
+    return version_of(executable, plugin.kind) == plugin.version
+
+
+def _refused_on_path(instance: Instance, plugin: Plugin) -> str:
+    """Why the executable on PATH is not used; empty if it is, or there is none."""
+    on_path = _on_path(plugin)
+    if on_path is None or _has_the_version(on_path, plugin, _place(instance, plugin)):
+        return ""
+    found = version_of(on_path, plugin.kind) or "no version that it reports"
+    return f"{on_path} is not used: it is {found}, and the program needs {plugin.version}"
 
 
 def _link(official: Path, place: Path) -> None:
@@ -180,7 +217,7 @@ def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) 
         for plugin in plugins
         if time.time() - failed.get(plugin.folder, 0) > _DAY
         and not _is_downloaded(instance, plugin)
-        and not _find_official(plugin)
+        and not _find_official(instance, plugin)
     ]
     if not wanted:
         return
@@ -221,7 +258,7 @@ def _write_own(instance: Instance, plugin: Plugin, module: str, reason: str) -> 
     script = "\n".join(
         ("#!/bin/sh", _MARK, f'exec {shlex.join([sys.executable, "-P", "-c", start])} "$@"', "")
     )
-    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
+    executable = _place(instance, plugin)
     if not _is_our_own(executable) or executable.read_text() != script:
         if executable.exists() and not executable.is_symlink() and not _is_our_own(executable):
             executable.replace(_aside(executable))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import shlex
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 
 from emulator.instance import PROJECT, Instance
 from emulator.plugins.install import MissingPluginError, Plugin, PluginChoice, install
+from emulator.plugins.versions import version_of
 
 pytestmark = pytest.mark.unit
 
@@ -40,6 +45,16 @@ def program(file: Path, script: str) -> Path:
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
     return file
+
+
+def plugin(file: Path, version: str) -> Path:
+    """A plugin that reports this version."""
+    start = (
+        "from emulator.plugins.provider import PluginServicer, serve; "
+        f"serve(lambda engine: PluginServicer({version!r}, engine))"
+    )
+    command = ["env", f"PYTHONPATH={PROJECT}", sys.executable, "-c", start]
+    return program(file, f'exec {shlex.join(command)} "$@"')
 
 
 def chosen(choices: list[PluginChoice]) -> dict[str, bool]:
@@ -87,7 +102,7 @@ def test_an_official_plugin_on_the_path(
     instance: Instance, cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(instance, cli)
-    official = program(tmp_path / "path" / "pulumi-resource-command", "echo official")
+    official = plugin(tmp_path / "path" / "pulumi-resource-command", "1.2.1")
     monkeypatch.setenv("PATH", f"{official.parent}:/usr/bin:/bin")
     assert chosen(install(instance, cli))["command"]
     installed = instance.pulumi_home / "plugins/resource-command-v1.2.1/pulumi-resource-command"
@@ -96,6 +111,36 @@ def test_an_official_plugin_on_the_path(
     official.unlink()
     assert not chosen(install(instance, cli))["command"]
     assert "emulator.offline.command" in installed.read_text()
+
+
+def test_what_is_no_version_of_the_program_on_the_path_is_not_used_and_named(
+    instance: Instance, cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "path"
+    plugin(folder / "pulumi-resource-tls", "4.11.0")
+    program(folder / "pulumi-resource-random", "echo official")
+    program(folder / "pulumi-resource-command", "echo 1; exec sleep 600")
+    program(folder / "pulumi-language-python", "exit 1")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    choices = install(instance, cli)
+    assert not any(chosen(choices).values())
+    refused = [choice.refused for choice in choices if choice.refused]
+    found = ["no version that it reports", "4.11.0", *["no version that it reports"] * 2]
+    names = ("resource-command", "resource-tls", "resource-random", "language-python")
+    for line, name, version in zip(refused, names, found, strict=True):
+        assert line.startswith(f"{folder}/pulumi-{name} is not used: it is {version}, and ")
+
+
+def test_a_plugin_on_the_path_that_is_upgraded_is_asked_again(
+    instance: Instance, cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = plugin(tmp_path / "path" / "pulumi-resource-tls", "5.6.2")
+    monkeypatch.setenv("PATH", f"{official.parent}:/usr/bin:/bin")
+    assert chosen(install(instance, cli))["tls"]
+    version_of.cache_clear()
+    plugin(official, "6.0.0")
+    os.utime(official, (later := time.time() + 1, later))
+    assert not chosen(install(instance, cli))["tls"]
 
 
 def test_a_plugin_that_the_user_has(instance: Instance, cli: Path, tmp_path: Path) -> None:
@@ -148,12 +193,12 @@ def test_azure_native_is_never_the_official_one(
 def test_in_plan_mode_commands_are_recorded_even_where_the_official_plugin_is(
     instance: Instance, cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    official = program(tmp_path / "path" / "pulumi-resource-command", "echo official")
+    official = plugin(tmp_path / "path" / "pulumi-resource-command", "1.2.1")
     monkeypatch.setenv("PATH", f"{official.parent}:/usr/bin:/bin")
     installed = instance.pulumi_home / "plugins/resource-command-v1.2.1/pulumi-resource-command"
     assert not chosen(install(instance, cli, plan=True))["command"]
     assert "emulator.plugins.recorder" in installed.read_text()
-    assert official.read_text().endswith("echo official\n")
+    assert official.read_text().startswith("#!/bin/sh\nexec ")
     assert chosen(install(instance, cli, plan=False))["command"]
     assert installed.resolve() == official
 
@@ -172,7 +217,8 @@ def test_without_stand_ins_what_is_missing_is_named_with_its_command(
 ) -> None:
     install(instance, cli)
     monkeypatch.setattr(Plugin, "stand_in", None)
-    official = program(tmp_path / "path" / "pulumi-resource-random", "echo official")
+    official = plugin(tmp_path / "path" / "pulumi-resource-random", "4.21.4")
+    other = program(official.with_name("pulumi-resource-tls"), "echo official")
     monkeypatch.setenv("PATH", f"{official.parent}:/usr/bin:/bin")
     with pytest.raises(MissingPluginError) as missing:
         install(instance, cli, official=False)
@@ -180,6 +226,7 @@ def test_without_stand_ins_what_is_missing_is_named_with_its_command(
     assert "run `pulumi plugin install resource command 1.2.1`" in text
     assert "pulumi-language-python 3.259.0: it comes with Pulumi; put it on PATH" in text
     assert "random" not in text
+    assert f"    {other} is not used: it is no version that it reports, and " in text
     # An executable that would start a missing module is removed.
     assert not list(instance.pulumi_home.glob("plugins/*/pulumi-resource-tls"))
 
