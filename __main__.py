@@ -1,19 +1,27 @@
 """One private chat on Azure: settings in, components, outputs out."""
 
+import signal
+
 import pulumi
 
 from components.chat import Chat, ChatArgs
 from components.outputs import former_outputs, outputs_of, size_in, users_in
+from ollamazure.names import group_names
 from ollamazure.settings.load import load
 from ollamazure.settings.warnings import removed_users_warning
 from ollamazure.sizing.plan import make_plan
-from ollamazure.sizing.resize import resize_warning
+from ollamazure.sizing.resize import refused_resize_warning, resize_warning
+
+# Pulumi interrupts the program when a resource fails: it ends without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 settings = load(pulumi.Config())
 plan = make_plan(settings)
 former = former_outputs()
+groups = group_names(pulumi.get_project(), pulumi.get_stack())
 changes = [
     resize_warning(size_in(former), plan.vm_size, settings),
+    refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
     removed_users_warning(users_in(former), settings),
 ]
 for warning in filter(None, [*changes, *plan.warnings]):

@@ -23,6 +23,7 @@ from components.remote_command import (
     run_on_machine,
 )
 from components.tags import Tags
+from ollamazure.names import VM
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.disks import OS_DISK_GIB
 from ollamazure.sizing.plan import Sizing
@@ -138,7 +139,7 @@ class Machine(pulumi.ComponentResource):
         # with unknown outputs, and then every command would preview as changed too.
         identity = compute.get_virtual_machine_output(
             resource_group_name=args.group.name,
-            vm_name="vm",
+            vm_name=VM,
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
         ).vm_id
         booting = Target(connection, identity, vm, reapply=args.settings.reapply)
@@ -221,11 +222,11 @@ class Machine(pulumi.ComponentResource):
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
     ) -> compute.VirtualMachine:
         tags = args.tags.of(
-            compute.get_virtual_machine, vm_name="vm", resource_group_name=args.group_name
+            compute.get_virtual_machine, vm_name=VM, resource_group_name=args.group_name
         )
         return compute.VirtualMachine(
             "vm",
-            vm_name="vm",
+            vm_name=VM,
             resource_group_name=args.group.name,
             location=args.settings.location,
             hardware_profile={"vm_size": args.plan.vm_size.name},

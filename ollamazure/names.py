@@ -9,6 +9,8 @@ from typing import NamedTuple
 # command would read a name with - at the start as an option. tools/post.py has the same pattern.
 STACK_NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 LONGEST_GROUP_NAME = 90
+VM = "vm"
+"""The machine in the stack's resource group."""
 # The tags that the program itself sets; the last one is on the machine only.
 TAGS = ("project", "stack", "machineClass")
 

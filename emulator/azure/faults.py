@@ -2,6 +2,8 @@
 
     python -m emulator.azure.faults add --type Microsoft.Compute/disks --code QuotaExceeded
     python -m emulator.azure.faults add --type Microsoft.Compute/virtualMachines --slow 60
+    python -m emulator.azure.faults add --type Microsoft.Compute/virtualMachines \
+        --operation resize --code OperationNotAllowed
     python -m emulator.azure.faults list
     python -m emulator.azure.faults clear
 
@@ -23,12 +25,15 @@ from pathlib import Path
 from emulator.azure.errors import AzureError
 from emulator.azure.names import ResourceId
 from emulator.azure.shapes import resource_type
+from emulator.azure.store import Body
 from emulator.instance import Instance
 
 
 @dataclass
 class Fault:
     """A fault for requests of `operation` on `type` whose name matches the pattern `name`.
+
+    The operation `resize` is a PUT with another size, of a machine that is not deallocated.
 
     `code` is one of `CODES`, or empty. `slow` is the operation's shortest duration in seconds.
     `times` is the number of requests that it still affects; 0 means all, -1 means none any more.
@@ -51,31 +56,31 @@ class Fault:
         )
 
 
-def _sku_not_available(id_: ResourceId, region: str) -> AzureError:
+def _sku_not_available(id_: ResourceId, body: Body) -> AzureError:
     return AzureError(
         "SkuNotAvailable",
         f"The requested size for resource '{id_}' is currently not available in location"
-        f" '{region}' zones '' for subscription '{id_.subscription}'. Please try another size or"
-        " deploy to a different location or zones. See https://aka.ms/azureskunotavailable for"
-        " details.",
+        f" '{body['location']}' zones '' for subscription '{id_.subscription}'. Please try another"
+        " size or deploy to a different location or zones. See"
+        " https://aka.ms/azureskunotavailable for details.",
         status=409,
     )
 
 
-def _quota_exceeded(id_: ResourceId, region: str) -> AzureError:
+def _quota_exceeded(id_: ResourceId, body: Body) -> AzureError:
     return AzureError(
         "QuotaExceeded",
         "Operation could not be completed as it results in exceeding approved Total Regional Cores"
-        f" quota. Additional details - Deployment Model: Resource Manager, Location: {region},"
-        " Current Limit: 0, Current Usage: 0, Additional Required: 2, (Minimum) New Limit Required:"
-        " 2. Submit a request for Quota increase at https://aka.ms/ProdportalCRP. Please read more"
-        " about quota limits at https://docs.microsoft.com/azure/azure-supportability/"
+        " quota. Additional details - Deployment Model: Resource Manager, Location:"
+        f" {body['location']}, Current Limit: 0, Current Usage: 0, Additional Required: 2,"
+        " (Minimum) New Limit Required: 2. Submit a request for Quota increase at"
+        " https://aka.ms/ProdportalCRP. Please read more about quota limits at https://docs.microsoft.com/azure/azure-supportability/"
         "regional-quota-requests",
         status=409,
     )
 
 
-def _allocation_failed(id_: ResourceId, region: str) -> AzureError:
+def _allocation_failed(id_: ResourceId, body: Body) -> AzureError:
     return AzureError(
         "AllocationFailed",
         "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
@@ -84,7 +89,7 @@ def _allocation_failed(id_: ResourceId, region: str) -> AzureError:
     )
 
 
-def _nic_reserved(id_: ResourceId, region: str) -> AzureError:
+def _nic_reserved(id_: ResourceId, body: Body) -> AzureError:
     return AzureError(
         "NicReservedForAnotherVm",
         f"Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide"
@@ -92,7 +97,7 @@ def _nic_reserved(id_: ResourceId, region: str) -> AzureError:
     )
 
 
-def _not_registered(id_: ResourceId, region: str) -> AzureError:
+def _not_registered(id_: ResourceId, body: Body) -> AzureError:
     namespace = id_.type.partition("/")[0]
     return AzureError(
         "MissingSubscriptionRegistration",
@@ -102,12 +107,24 @@ def _not_registered(id_: ResourceId, region: str) -> AzureError:
     )
 
 
-CODES: dict[str, Callable[[ResourceId, str], AzureError]] = {
+def _resize_not_allowed(id_: ResourceId, body: Body) -> AzureError:
+    size = body["properties"]["hardwareProfile"]["vmSize"]
+    return AzureError(
+        "OperationNotAllowed",
+        f"Unable to resize the VM '{id_.name}' because the requested size {size} is not available"
+        " in the current hardware cluster. To resize your VM, please deallocate it first.",
+        status=409,
+        target="vmSize",
+    )
+
+
+CODES: dict[str, Callable[[ResourceId, Body], AzureError]] = {
     "SkuNotAvailable": _sku_not_available,
     "QuotaExceeded": _quota_exceeded,
     "AllocationFailed": _allocation_failed,
     "NicReservedForAnotherVm": _nic_reserved,
     "MissingSubscriptionRegistration": _not_registered,
+    "OperationNotAllowed": _resize_not_allowed,
 }
 """The errors by code. Azure reports AllocationFailed only after it has accepted the request."""
 
@@ -168,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="add a fault, from now on")
     add.add_argument("--type", required=True, help="such as Microsoft.Compute/virtualMachines")
-    add.add_argument("--operation", choices=["put", "delete"], default="put")
+    add.add_argument("--operation", choices=["put", "delete", "resize"], default="put")
     add.add_argument("--name", default="*", help="resource name, or a pattern (default: *)")
     add.add_argument("--code", choices=sorted(CODES), default="")
     add.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
@@ -183,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options["type"] = resource_type(options["type"]).name
             except AzureError as error:
                 parser.error(error.message)
+            if options["code"] == "OperationNotAllowed" and options["operation"] != "resize":
+                parser.error("Azure answers OperationNotAllowed to --operation resize")
             faults.add(Fault(**options))
         case "clear":
             faults.clear()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import Any
 
 from emulator.azure.errors import AzureError
 from emulator.azure.kinds import (
@@ -77,12 +76,17 @@ def _complete_rule(group: ResourceId, rule: Body) -> None:
             f"{properties['priority']} Allowed range 100-4096.",
         )
     for side in ("source", "destination"):
-        _check_sides(rule, f"{side}PortRange", _check_port_range)
-        _check_sides(rule, f"{side}AddressPrefix", _check_rule_prefix)
+        _check_sides(rule, f"{side}PortRange", _check_port_range, _check_listed_port_range)
+        _check_sides(rule, f"{side}AddressPrefix", _check_rule_prefix, _check_listed_prefix)
         _check_overlaps(rule, f"{side}AddressPrefix")
 
 
-def _check_sides(rule: Body, name: str, check: Any) -> None:
+def _check_sides(
+    rule: Body,
+    name: str,
+    check: Callable[[str], None],
+    check_listed: Callable[[Body, str, str], None],
+) -> None:
     """Check that a side has either one value or a list, and fill in the empty list."""
     properties = rule["properties"]
     plural = f"{name}es" if name.endswith("x") else f"{name}s"
@@ -93,16 +97,18 @@ def _check_sides(rule: Body, name: str, check: Any) -> None:
             f"Security rule {rule['name']} must have exactly one of {name} and {plural}.",
             target=name,
         )
-    for value in many or [one]:
-        check(value, alone=not many)
+    for value in many:
+        check_listed(rule, f"{name[0].upper()}{name[1:]}", value)
+    if one is not None:
+        check(one)
     properties.setdefault(plural, [])
 
 
-def _check_port_range(text: str, alone: bool) -> None:
+def _check_port_range(text: str) -> None:
     low, _, high = text.partition("-")
     ports = [low, high or low]
     valid = all(re.fullmatch(r"\d{1,5}", each) and int(each) <= 65535 for each in ports)
-    if not (text == "*" and alone) and not (valid and int(ports[0]) <= int(ports[1])):
+    if text != "*" and not (valid and int(ports[0]) <= int(ports[1])):
         raise AzureError(
             "SecurityRuleInvalidPortRange",
             f"Security rule has invalid Port range. Value provided: {text}. Value should be an"
@@ -110,8 +116,29 @@ def _check_port_range(text: str, alone: bool) -> None:
         )
 
 
-def _check_rule_prefix(text: str, alone: bool) -> None:
-    if alone and (text == "*" or text in SERVICE_TAGS):
+def _check_listed_port_range(rule: Body, name: str, text: str) -> None:
+    if text == "*":
+        raise AzureError(
+            "SecurityRuleParameterContainsInvalidPortRanges",
+            f"Security rule parameter {name}s for rule with Id {rule['id']} contains invalid port"
+            " ranges. Invalid port range used: *.",
+        )
+    _check_port_range(text)
+
+
+def _check_listed_prefix(rule: Body, name: str, text: str) -> None:
+    if text == "*" or text in SERVICE_TAGS:
+        raise AzureError(
+            "SecurityRuleParameterContainsUnsupportedValue",
+            f"Security rule parameter {name} for rule with Id {rule['id']} cannot specify existing"
+            " VIRTUALNETWORK, INTERNET, AZURELOADBALANCER, '*' or system tags. Unsupported value"
+            f" used: {text}.",
+        )
+    _check_rule_prefix(text)
+
+
+def _check_rule_prefix(text: str) -> None:
+    if text == "*" or text in SERVICE_TAGS:
         return
     try:
         IPv4Network(text)

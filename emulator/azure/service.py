@@ -20,7 +20,7 @@ from emulator.azure.faults import CODES, LATE, Fault, Faults
 from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
-from emulator.azure.power import ACTIONS, power_state
+from emulator.azure.power import ACTIONS, DEALLOCATED, power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
 from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
@@ -54,7 +54,9 @@ class Azure:
             _check_idle(state, id_)
             old = state.resources.get(id_.key)
             complete = self._complete(state, id_, type_, body, old)
-            _raise_early(hit, id_, complete.get("location", ""))
+            if old and _is_resize(old, complete):
+                hit += self.faults.take("resize", id_)
+            _raise_early(hit, id_, complete)
             complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
             state.resources[id_.key] = complete
             return self._begin(state, "put", id_, hit)
@@ -72,7 +74,7 @@ class Azure:
                 return None
             _check_idle(state, id_)
             KINDS[type_.name].check_delete(state, id_, ())
-            _raise_early(hit, id_, body.get("location", ""))
+            _raise_early(hit, id_, body)
             body["properties"]["provisioningState"] = "Deleting"
             return self._begin(state, "delete", id_, hit)
 
@@ -186,8 +188,7 @@ class Azure:
             fault=slow.id if slow else "",
         )
         if late:
-            region = state.resources[id_.key].get("location", "")
-            operation.error = worker.error_record(CODES[late](id_, region))
+            operation.error = worker.error_record(CODES[late](id_, state.resources[id_.key]))
         state.operations[id_.key] = operation
         if self._instant and not hit:
             worker.finish(state, operation)
@@ -237,10 +238,16 @@ def _check_idle(state: StoredState, id_: ResourceId) -> None:
         )
 
 
-def _raise_early(hit: Sequence[Fault], id_: ResourceId, region: str) -> None:
+def _raise_early(hit: Sequence[Fault], id_: ResourceId, body: Body) -> None:
     for fault in hit:
         if fault.code and fault.code not in LATE:
-            raise CODES[fault.code](id_, region)
+            raise CODES[fault.code](id_, body)
+
+
+def _is_resize(old: Body, new: Body) -> bool:
+    """Whether a machine that holds hardware gets another size."""
+    sizes = [body["properties"].get("hardwareProfile") for body in (old, new)]
+    return sizes[0] != sizes[1] and power_state(old) != DEALLOCATED
 
 
 def without_nulls(value: Any) -> Any:

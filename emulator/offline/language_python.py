@@ -232,15 +232,19 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             yield language_pb2.RunPluginResponse(exitcode=running.wait())
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        self.end()
+        self.end(signal.SIGINT)
         return empty_pb2.Empty()
 
-    def end(self) -> None:
-        """End all running programs; their exit codes then count as a cancellation."""
+    def end(self, how: signal.Signals) -> None:
+        """End all running programs; their exit codes then count as a cancellation.
+
+        The official host interrupts them when a resource has failed, so a program that does not
+        handle that shows a traceback.
+        """
         with self._lock:
             self._cancelled = True
             for child in self._children:
-                child.terminate()
+                child.send_signal(how)
 
     @contextlib.contextmanager
     def _child(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -328,7 +332,7 @@ def main(arguments: Iterable[str]) -> NoReturn:
     engine = os.getppid()
     while not ended.wait(1) and os.getppid() == engine:
         pass
-    host.end()
+    host.end(signal.SIGTERM)
     # Threads may still wait for an engine that is gone; there is nothing to save.
     os._exit(0)
 

@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import runpy
-import signal
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +40,6 @@ def main() -> int:
     # A program ends within seconds: looking for garbage while an SDK defines thousands of classes
     # takes longer than it is worth.
     gc.disable()
-    # The engine ends a run with SIGINT to the whole group: exit at once and print nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     request = json.load(sys.stdin)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
@@ -69,21 +66,21 @@ def main() -> int:
 def _run(program: Path, threads: int) -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    with ThreadPoolExecutor(threads) as executor:
-        loop.set_default_executor(executor)
-        try:
-            loop.run_until_complete(run_in_stack(lambda: _run_path(program)))
-            return 0
-        except pulumi.RunError as error:
-            pulumi.log.error(str(error))
-            return 1
-        except Exception as error:
-            pulumi.log.error(
-                f"Program failed with an unhandled exception:\n{_traceback(error, program)}"
-            )
-            return ERROR_REPORTED
-        finally:
-            loop.close()
+    # Not in a `with`: an interrupted program would wait for threads that wait for the engine.
+    loop.set_default_executor(ThreadPoolExecutor(threads))
+    try:
+        loop.run_until_complete(run_in_stack(lambda: _run_path(program)))
+        return 0
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return 1
+    except Exception as error:
+        pulumi.log.error(
+            f"Program failed with an unhandled exception:\n{_traceback(error, program)}"
+        )
+        return ERROR_REPORTED
+    finally:
+        loop.close()
 
 
 def _run_path(program: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ollamazure.catalog import VmSize
+from ollamazure.names import VM
 from ollamazure.settings.problems import command
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.choice import holds_models
@@ -26,6 +27,20 @@ def resize_warning(former: VmSize | None, size: VmSize, settings: Settings) -> s
             "and the data disk with all chats and models are kept."
         )
     return " ".join([change, effect, *_because_of_auto(former, settings)])
+
+
+def refused_resize_warning(former: VmSize | None, size: VmSize, group: str) -> str | None:
+    """What to run if Azure refuses to resize the running machine in the resource group `group`.
+
+    Azure resizes in place where the hardware that the machine runs on has the new size.
+    """
+    if former is None or former == size or former.machine_class != size.machine_class:
+        return None
+    machine = f"--resource-group {group} --name {VM}"
+    return (
+        "If Azure refuses the new size with OperationNotAllowed, resize the machine while it is "
+        f"stopped: az vm deallocate {machine} && pulumi up && az vm start {machine}"
+    )
 
 
 def _because_of_auto(former: VmSize, settings: Settings) -> list[str]:

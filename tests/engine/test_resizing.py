@@ -81,6 +81,25 @@ def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:
     assert "from Standard_B2s_v2 to Standard_B4as_v2. It restarts" in stack.run("preview")
 
 
+def test_a_resize_that_needs_a_stopped_machine_says_what_to_run(stack: Stack) -> None:
+    azure = Azure(Instance.open(stack.home), NullFabric())
+    azure.faults.add(Fault(VM, operation="resize", code="OperationNotAllowed"))
+    stack.set("vmSize", "Standard_B2as_v2")
+    printed = stack.run("up", "--yes", "--skip-preview", code=1)
+    assert "not available in the current hardware cluster" in printed
+    assert "Traceback" not in printed
+    machine = "--resource-group ollamazure-local --name vm"
+    assert f"az vm deallocate {machine} && pulumi up && az vm start {machine}" in printed
+
+    (vm,) = azure.list(VM)
+    azure.wait(azure.action(vm["id"], "deallocate"))
+    stack.up()
+    azure.wait(azure.action(vm["id"], "start"))
+    azure.faults.clear()
+    assert stack.outputs()["vmSize"] == "Standard_B2as_v2"
+    assert stack.preview() == []
+
+
 def test_a_machine_of_another_class_gets_the_old_machines_disk(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     (before,) = azure.list(VM)

@@ -16,10 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_public_key
 from cryptography.x509.oid import NameOID
 
-from emulator.artifacts import paths
 from emulator.instance import Instance
-from emulator.plugins import install
-from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.pulumi_project import Project, emulated_azure, processes_in
 from tests.engine.sshd import HOST, Sshd
 
 pytestmark = pytest.mark.engine
@@ -27,10 +25,8 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    opened = Instance.open(tmp_path_factory.mktemp("instance"))
-    install.install(opened, paths.pulumi(), official=False)
-    yield opened
-    opened.release()
+    with emulated_azure(tmp_path_factory.mktemp("instance")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -206,6 +202,24 @@ def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) ->
     assert not processes_in(tested.folder)
 
 
+@pytest.mark.parametrize(
+    "first", ["", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"]
+)
+def test_a_failed_resource_interrupts_the_program(
+    tmp_path: Path, instance: Instance, first: str
+) -> None:
+    """As in the official host: a program that does not handle that shows a traceback."""
+    program = """
+import pulumi
+from pulumi_command import local
+failing = local.Command("it", create="echo why; exit 3")
+local.Command("next", create="true", opts=pulumi.ResourceOptions(depends_on=failing))
+"""
+    shown = project(tmp_path, instance, first + program).up().failed().text
+    assert 'exit status 3: running "echo why; exit 3":' in shown
+    assert ("KeyboardInterrupt" in shown) == (not first), shown
+
+
 @pytest.mark.long
 def test_a_killed_engine_leaves_no_process(tmp_path: Path, instance: Instance) -> None:
     program = """
@@ -374,6 +388,7 @@ def test_what_tls_and_random_refuse(
     assert expected in project(tmp_path, instance, imports + program).up().failed().text
 
 
+@pytest.mark.long
 def test_a_password_stays_until_a_keeper_changes(tmp_path: Path, instance: Instance) -> None:
     program = """
 import pulumi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import runpy
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def whole_program(stack: str, **changes: Any) -> Recorder:
     settings = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
     settings.setdefault("ollamazure:sshClients", ["192.0.2.1"])
     settings |= {f"ollamazure:{key}": value for key, value in changes.items()}
+    ctrl_c = signal.getsignal(signal.SIGINT)
     pulumi.runtime.set_all_config(
         {
             key: value if isinstance(value, str) else json.dumps(value)
@@ -165,6 +167,7 @@ def whole_program(stack: str, **changes: Any) -> Recorder:
             calls=CALLS,
         )
     finally:
+        signal.signal(signal.SIGINT, ctrl_c)
         pulumi.runtime.set_all_config({})
 
 

@@ -463,8 +463,8 @@ RULES: list[tuple[str, Try, str, str]] = [
             NSG,
             _rules(rule("a", 100, destinationPortRange=None, destinationPortRanges=["*", "80"])),
         ),
-        "SecurityRuleInvalidPortRange",
-        "Value provided: *.",
+        "SecurityRuleParameterContainsInvalidPortRanges",
+        "contains invalid port ranges. Invalid port range used: *.",
     ),
     (
         "rule-prefix",
@@ -478,8 +478,8 @@ RULES: list[tuple[str, Try, str, str]] = [
             NSG,
             _rules(rule("a", 100, sourceAddressPrefix=None, sourceAddressPrefixes=["Internet"])),
         ),
-        "SecurityRuleInvalidAddressPrefix",
-        "Value provided: Internet",
+        "SecurityRuleParameterContainsUnsupportedValue",
+        "'*' or system tags. Unsupported value used: Internet.",
     ),
     (
         "rule-prefixes-overlap",

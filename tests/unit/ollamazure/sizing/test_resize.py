@@ -6,7 +6,7 @@ import pytest
 
 from ollamazure import catalog
 from ollamazure.settings.load import parse
-from ollamazure.sizing.resize import resize_warning
+from ollamazure.sizing.resize import refused_resize_warning, resize_warning
 
 
 def warning(former: str | None, size: str, **given: str) -> str | None:
@@ -62,3 +62,15 @@ def test_the_warning_names_both_sizes_and_the_interruption(
 def test_the_warning_explains_a_size_that_auto_chose(models: str, words: str) -> None:
     text = warning("Standard_B2as_v2", "Standard_B4as_v2", vmSize="auto", models=models)
     assert text and text.endswith(words)
+
+
+def test_within_a_class_the_commands_after_a_refusal_are_printed() -> None:
+    sizes = catalog.vm_sizes()
+    small, large, other = (sizes[f"Standard_{name}"] for name in ("B2as_v2", "B4as_v2", "B2ms"))
+    assert refused_resize_warning(None, small, "chat-dev") is None
+    assert refused_resize_warning(small, small, "chat-dev") is None
+    assert refused_resize_warning(small, other, "chat-dev") is None
+    assert (refused_resize_warning(small, large, "chat-dev") or "").endswith(
+        ": az vm deallocate --resource-group chat-dev --name vm && pulumi up && "
+        "az vm start --resource-group chat-dev --name vm"
+    )
