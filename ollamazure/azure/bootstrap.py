@@ -6,9 +6,9 @@ that GitHub's jobs sign in as without a stored secret. One deploys; the other on
 previews and for the nightly drift check. docs/how-to/bootstrap-azure.md lists their roles, and
 docs/explanation/decisions/0016-permissions-of-the-workflows.md gives the reasons.
 
-Everything is printed before it is created. What exists stays as it is, so a bootstrap may run again
-at any time. It must run twice: the two resource groups of a deployment exist only after the first
-`pulumi up`, and Azure grants roles only on what exists.
+Everything is printed before it is created or changed. What exists is compared with what is wanted,
+so a bootstrap may run again at any time. It must run twice: the two resource groups of a deployment
+exist only after the first `pulumi up`, and Azure grants roles only on what exists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def bootstrap(
     subject_prefix: str | None = None,
     yes: bool = False,
 ) -> None:
-    """Create what is missing, and print the next steps.
+    """Create what is missing, set what differs, and print the next steps.
 
     Args:
         stack: its name.
@@ -59,14 +59,15 @@ def bootstrap(
     inventory = Inventory.query(az, names)
     steps = list(plan_bootstrap(names, inventory, prefix, _signed_in_person(account)))
     for step in steps:
-        print(f"{'exists' if step.done else 'create'}  {step.what}")
+        print(f"{step.state}  {step.what}")
     missing = [step for step in steps if not step.done]
     if missing:
-        question = f"Create {len(missing)} in subscription {account['name']}? (yes)"
+        question = f"Create or change these {len(missing)} in {account['name']}? (yes)"
         if not (yes or _confirm(question, "yes")):
-            raise BootstrapError("nothing was created.")
+            raise BootstrapError("nothing was changed.")
         for step in missing:
-            print(f"creating {step.what.strip()}", flush=True)
+            doing = "changing" if step.exists else "creating"
+            print(f"{doing} {step.what.strip()}", flush=True)
             run_step(az, names, step)
     print("\n".join(_next_steps(az, names, repository, account["tenantId"], inventory)))
 

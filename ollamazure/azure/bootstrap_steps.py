@@ -6,11 +6,12 @@ Every `az` command line was read by the parser of Azure CLI 2.91.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ollamazure.azure.az import AzureCli, run_az
-from ollamazure.azure.inventory import KEY_API, Inventory
+from ollamazure.azure.inventory import AZURE_AUDIENCE, GITHUB_ISSUER, KEY_API, Inventory
 from ollamazure.azure.state_names import (
     CONTAINER,
     KEY,
@@ -20,21 +21,36 @@ from ollamazure.azure.state_names import (
     WorkflowIdentity,
 )
 
-CREATE_ACCOUNT = """
-    storage account create --kind StorageV2 --sku Standard_LRS --https-only true
-    --min-tls-version TLS1_2 --allow-blob-public-access false --allow-shared-key-access false
-"""
-KEEP_VERSIONS = """
-    storage account blob-service-properties update --enable-versioning true
-    --enable-delete-retention true --delete-retention-days 30
-"""
-CREATE_VAULT = """
-    keyvault create --enable-rbac-authorization true
-    --enable-purge-protection true --retention-days 90
-"""
-TRUST_GITHUB = """
-    identity federated-credential create --issuer https://token.actions.githubusercontent.com
-    --audiences api://AzureADTokenExchange
+
+class AzureSetting(NamedTuple):
+    """A setting of something on Azure: the option that sets it, its value, and where it is shown.
+
+    `shown` is a path in the JSON that `az` prints, with dots.
+    """
+
+    option: str
+    value: bool | int | str
+    shown: str
+
+
+ACCOUNT = (
+    AzureSetting("--https-only", True, "enableHttpsTrafficOnly"),
+    AzureSetting("--min-tls-version", "TLS1_2", "minimumTlsVersion"),
+    AzureSetting("--allow-blob-public-access", False, "allowBlobPublicAccess"),
+    AzureSetting("--allow-shared-key-access", False, "allowSharedKeyAccess"),
+)
+VERSIONS = (
+    AzureSetting("--enable-versioning", True, "isVersioningEnabled"),
+    AzureSetting("--enable-delete-retention", True, "deleteRetentionPolicy.enabled"),
+    AzureSetting("--delete-retention-days", 30, "deleteRetentionPolicy.days"),
+)
+# Azure changes the days that a vault keeps deleted items never again.
+VAULT = (
+    AzureSetting("--enable-rbac-authorization", True, "properties.enableRbacAuthorization"),
+    AzureSetting("--enable-purge-protection", True, "properties.enablePurgeProtection"),
+)
+TRUST_GITHUB = f"""
+    identity federated-credential create --issuer {GITHUB_ISSUER} --audiences {AZURE_AUDIENCE}
 """
 KEY_PROPERTIES = {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}
 # What the printed steps call the last but one word of an ARM id.
@@ -59,11 +75,20 @@ class Assignee:
 
 @dataclass(frozen=True)
 class BootstrapStep:
-    """Something that must exist, or must be deleted, and the `az` commands for it."""
+    """Something that must exist, or must be deleted, and the `az` commands for it.
+
+    It `exists` without being `done` where someone has changed it, or an earlier run was cut off.
+    """
 
     what: str
     done: bool
     commands: tuple[tuple[str | ObjectId, ...], ...]
+    exists: bool = False
+
+    @property
+    def state(self) -> str:
+        """What a bootstrap does with it."""
+        return "exists" if self.done else "change" if self.exists else "create"
 
 
 def plan_bootstrap(
@@ -108,13 +133,31 @@ def _plan_storage(names: StateNames, inventory: Inventory) -> Iterator[Bootstrap
         names.group in inventory.groups,
         ((*group, *_tags(names)),),
     )
+    account = inventory.account
+    new = ("--kind", "StorageV2", "--sku", "Standard_LRS", *_new_in_group(names))
     yield BootstrapStep(
-        f"storage account {names.account}: nothing public, no account keys, versions kept 30 days",
-        names.account in inventory.accounts,
+        f"storage account {names.account}: nothing public, no account keys",
+        _has(account, ACCOUNT),
         (
-            (*_words(CREATE_ACCOUNT), "--name", names.account, *_new_in_group(names)),
-            (*_words(KEEP_VERSIONS), "--account-name", names.account, *_in_group(names)),
+            (
+                *("storage", "account", "update" if account else "create"),
+                *("--name", names.account, *_options(ACCOUNT)),
+                *(_in_group(names) if account else new),
+            ),
         ),
+        exists=bool(account),
+    )
+    keep_versions = _words("storage account blob-service-properties update")
+    yield BootstrapStep(
+        "  its blobs keep former versions and, for 30 days, what is deleted",
+        _has(inventory.blobs, VERSIONS),
+        (
+            (
+                *(*keep_versions, *_options(VERSIONS)),
+                *("--account-name", names.account, *_in_group(names)),
+            ),
+        ),
+        exists=bool(account),
     )
     container = ("--name", CONTAINER, "--storage-account", names.account)
     yield BootstrapStep(
@@ -133,10 +176,18 @@ def _plan_vault(names: StateNames, inventory: Inventory) -> Iterator[BootstrapSt
             (("keyvault", "recover", "--name", names.vault),),
         )
     else:
+        vault = inventory.vault
+        new = ("--retention-days", "90", *_new_in_group(names))
         yield BootstrapStep(
             f"key vault {names.vault}: rights by roles, deleted items kept 90 days",
-            names.vault in inventory.vaults,
-            ((*_words(CREATE_VAULT), "--name", names.vault, *_new_in_group(names)),),
+            _has(vault, VAULT),
+            (
+                (
+                    *("keyvault", "update" if vault else "create", "--name", names.vault),
+                    *(*_options(VAULT), *(_in_group(names) if vault else new)),
+                ),
+            ),
+            exists=bool(vault),
         )
     # Azure Resource Manager creates the first version of a key only: one that exists stays.
     key = ("--url", f"{names.key_scope}?{KEY_API}")
@@ -208,6 +259,27 @@ def plan_teardown(names: StateNames, inventory: Inventory) -> Iterator[Bootstrap
         False,
         (("group", "delete", "--name", names.group, "--yes"),),
     )
+
+
+def _options(settings: Iterable[AzureSetting]) -> tuple[str, ...]:
+    """The options that set them."""
+    return tuple(
+        word
+        for setting in settings
+        for word in (setting.option, json.dumps(setting.value).strip('"'))
+    )
+
+
+def _has(found: Mapping[str, Any], settings: Iterable[AzureSetting]) -> bool:
+    """Whether what Azure shows has these settings; an empty `found` does not exist."""
+
+    def value(path: str) -> object:
+        node: Any = found
+        for part in path.split("."):
+            node = (node or {}).get(part)
+        return node
+
+    return all(value(setting.shown) == setting.value for setting in settings)
 
 
 def _words(command: str) -> tuple[str, ...]:

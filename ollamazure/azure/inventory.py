@@ -10,6 +10,8 @@ from ollamazure.azure.az import AzureCli, run_az
 from ollamazure.azure.state_names import StateNames
 
 KEY_API = "api-version=2023-07-01"
+GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+AZURE_AUDIENCE = "api://AzureADTokenExchange"
 
 RoleAssignment = tuple[str, str, str]
 """The object id of the assignee, the role's name, the ARM id it is on in lower case."""
@@ -19,15 +21,26 @@ RoleAssignment = tuple[str, str, str]
 class Inventory:
     """What exists; all but the first three are empty while the state's resource group is missing.
 
-    `assignments` are the role assignments of the subscription, with their ARM ids.
+    Attributes:
+        groups: the names of the subscription's resource groups.
+        assignments: the role assignments of the subscription, with their ARM ids.
+        deleted_vaults: the names of the vaults that Azure keeps after their deletion.
+        account: the storage account as `az` shows it; empty if there is none.
+        blobs: how its blobs are kept.
+        containers: their names.
+        vault: the vault as `az` shows it; empty if there is none.
+        keys: the names of the keys in it.
+        principals: the object id of each managed identity.
+        credentials: the identity, environment and subject of each sign-in by GitHub.
     """
 
     groups: frozenset[str]
     assignments: Mapping[RoleAssignment, str]
     deleted_vaults: frozenset[str]
-    accounts: frozenset[str] = frozenset()
+    account: Mapping[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, Any] = field(default_factory=dict)
     containers: frozenset[str] = frozenset()
-    vaults: frozenset[str] = frozenset()
+    vault: Mapping[str, Any] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()
     principals: Mapping[str, str] = field(default_factory=dict)
     credentials: frozenset[tuple[str, str, str]] = frozenset()
@@ -45,18 +58,21 @@ class Inventory:
         if names.group not in groups:
             return cls(groups, assignments, deleted)
         here = ("--resource-group", names.group)
-        accounts = _names(az.run("storage", "account", "list", *here))
+        accounts = {one["name"]: one for one in az.run("storage", "account", "list", *here)}
+        account = accounts.get(names.account, {})
+        blobs = ("storage", "account", "blob-service-properties", "show")
         containers = ("storage", "container-rm", "list", "--storage-account", names.account, *here)
-        vaults = _names(az.run("keyvault", "list", *here))
+        has_vault = names.vault in _names(az.run("keyvault", "list", *here))
         principals = {one["name"]: one["principalId"] for one in az.run("identity", "list", *here)}
         return cls(
             groups,
             assignments,
             deleted,
-            accounts,
-            _names(az.run(*containers)) if names.account in accounts else frozenset(),
-            vaults,
-            _list_keys(names) if names.vault in vaults else frozenset(),
+            account,
+            az.run(*blobs, "--account-name", names.account, *here) if account else {},
+            _names(az.run(*containers)) if account else frozenset(),
+            az.run("keyvault", "show", "--name", names.vault, *here) if has_vault else {},
+            _list_keys(names) if has_vault else frozenset(),
             principals,
             frozenset(
                 credential for name in principals for credential in _credentials(az, name, here)
@@ -74,6 +90,11 @@ def _list_keys(names: StateNames) -> frozenset[str]:
 
 
 def _credentials(az: AzureCli, identity: str, here: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """The identity, environment and subject of each sign-in that an identity accepts."""
+    """The identity, environment and subject of each sign-in by GitHub that an identity accepts."""
     listed = az.run("identity", "federated-credential", "list", "--identity-name", identity, *here)
-    return [(identity, one["name"], one["subject"]) for one in listed]
+    by_github = (GITHUB_ISSUER, [AZURE_AUDIENCE])
+    return [
+        (identity, one["name"], one["subject"])
+        for one in listed
+        if (one["issuer"], one["audiences"]) == by_github
+    ]

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,10 +59,10 @@ class Azure(Program):
     def has_everything(self, *groups: str, subject: str = NUMBERED) -> None:
         """All that a first run creates, and these groups."""
         self.has(groups=(GROUP, *groups))
-        self.answer(f"storage account list {HERE} {ON}", [{"name": NAMES.account}])
+        self.has_storage()
         container = f"storage container-rm list --storage-account {NAMES.account} {HERE} {ON}"
         self.answer(container, [{"name": "state"}])
-        self.answer(f"keyvault list {HERE} {ON}", [{"name": NAMES.vault}])
+        self.has_vault()
         keys = f"rest --method get --url {NAMES.keys}?api-version=2023-07-01 --output json"
         self.answer(keys, {"value": [{"name": "state"}]})
         identities = [
@@ -75,8 +76,40 @@ class Azure(Program):
         ):
             self.answer(
                 f"identity federated-credential list --identity-name {name} {HERE} {ON}",
-                [{"name": one, "subject": f"{subject}:environment:{one}"} for one in environments],
+                [
+                    {
+                        "name": one,
+                        "subject": f"{subject}:environment:{one}",
+                        "issuer": "https://token.actions.githubusercontent.com",
+                        "audiences": ["api://AzureADTokenExchange"],
+                    }
+                    for one in environments
+                ],
             )
+
+    def has_storage(self, *, kept: bool = True, **changed: Any) -> None:
+        """The account; what someone `changed`, and whether its blobs are kept."""
+        account = {
+            "name": NAMES.account,
+            "enableHttpsTrafficOnly": True,
+            "minimumTlsVersion": "TLS1_2",
+            "allowBlobPublicAccess": False,
+            "allowSharedKeyAccess": False,
+        }
+        self.answer(f"storage account list {HERE} {ON}", [account | changed])
+        # Azure's own defaults, until they are set.
+        blobs = {
+            "isVersioningEnabled": kept or None,
+            "deleteRetentionPolicy": {"enabled": kept, "days": 30 if kept else None},
+        }
+        show = f"--account-name {NAMES.account} {HERE} {ON}"
+        self.answer(f"storage account blob-service-properties show {show}", blobs)
+
+    def has_vault(self, **changed: Any) -> None:
+        self.answer(f"keyvault list {HERE} {ON}", [{"name": NAMES.vault}])
+        properties = {"enableRbacAuthorization": True, "enablePurgeProtection": True} | changed
+        shown = {"name": NAMES.vault, "properties": properties}
+        self.answer(f"keyvault show --name {NAMES.vault} {HERE} {ON}", shown)
 
     def has_rights(self, *rights: tuple[str, str, str]) -> None:
         self.answer(
@@ -98,18 +131,23 @@ class Azure(Program):
         labels = "--tags project=ollamazure stack=dev"
         new = f"{HERE} --location francecentral {labels}"
         account, vault = NAMES.account, NAMES.vault
+        settings = (
+            "--https-only true --min-tls-version TLS1_2 --allow-blob-public-access false "
+            "--allow-shared-key-access false"
+        )
+        protected = "--enable-rbac-authorization true --enable-purge-protection true"
         key = {"properties": {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}}
         commands = [
             f"group create --name {GROUP} --location francecentral {labels}",
-            "storage account create --kind StorageV2 --sku Standard_LRS --https-only true "
-            "--min-tls-version TLS1_2 --allow-blob-public-access false "
-            f"--allow-shared-key-access false --name {account} {new}",
+            f"storage account create --name {account} {settings} --kind StorageV2 "
+            f"--sku Standard_LRS {new}",
+            f"storage account update --name {account} {settings} {HERE}",
             "storage account blob-service-properties update --enable-versioning true "
             "--enable-delete-retention true --delete-retention-days 30 "
             f"--account-name {account} {HERE}",
             f"storage container-rm create --name state --storage-account {account} {HERE}",
-            "keyvault create --enable-rbac-authorization true --enable-purge-protection true "
-            f"--retention-days 90 --name {vault} {new}",
+            f"keyvault create --name {vault} {protected} --retention-days 90 {new}",
+            f"keyvault update --name {vault} {protected} {HERE}",
             f"keyvault recover --name {vault}",
             f"identity create --name {DEPLOY} {new}",
             f"identity create --name {PREVIEW} {new}",
@@ -228,7 +266,7 @@ def test_a_first_run_creates_everything_in_order(bootstrapped: Run, azure: Azure
         "storage account create",
         "storage account blob-service-properties",
         "storage container-rm create",
-        "keyvault create --enable-rbac-authorization",
+        "keyvault create --name",
         "rest --method put",
         "identity create --name",
         "identity federated-credential create",
@@ -247,7 +285,7 @@ def test_the_second_run_changes_nothing(bootstrapped: Run, azure: Azure) -> None
 
     assert code == 0, printed
     assert azure.made() == []
-    assert "create " not in printed
+    assert "create " not in printed and "change " not in printed
 
 
 def test_after_the_first_deployment_the_identities_get_its_groups(
@@ -293,6 +331,43 @@ def test_a_run_completes_what_a_killed_one_left(bootstrapped: Run, azure: Azure)
 
     assert code == 0, printed
     assert len(azure.made()) == 3
+
+
+def test_what_an_interrupted_run_or_a_person_left_otherwise_is_set(
+    bootstrapped: Run, azure: Azure
+) -> None:
+    azure.has_everything()
+    azure.has_rights(*all_rights())
+    azure.has_storage(kept=False, allowSharedKeyAccess=None, minimumTlsVersion="TLS1_0")
+    azure.has_vault(enablePurgeProtection=None)
+    code, printed = bootstrapped()
+
+    assert code == 0, printed
+    assert [" ".join(command.split()[:3]) for command in azure.made()] == [
+        "storage account update",
+        "storage account blob-service-properties",
+        "keyvault update --name",
+    ]
+    assert printed.count("change  ") == 3
+    assert f"changing storage account {NAMES.account}: nothing public" in printed
+
+
+def test_another_issuer_is_not_githubs(bootstrapped: Run, azure: Azure) -> None:
+    azure.has_everything()
+    azure.has_rights(*all_rights())
+    other = {
+        "name": "dev",
+        "subject": f"{NUMBERED}:environment:dev",
+        "issuer": "https://tokens.elsewhere.example",
+        "audiences": ["api://AzureADTokenExchange"],
+    }
+    listed = f"identity federated-credential list --identity-name {DEPLOY} {HERE} {ON}"
+    azure.answer(listed, [other])
+    code, printed = bootstrapped()
+
+    assert code == 0, printed
+    (made,) = azure.made()
+    assert made.startswith("identity federated-credential create")
 
 
 def test_a_repository_that_now_has_numbers_gets_its_new_subject(
