@@ -35,6 +35,10 @@ def _numbers() -> Path:
     return Path("/run/ollamazure-emulator") if os.geteuid() == 0 else cache_folder() / "instances"
 
 
+PREFIX = "olz"
+"""Begins the names of everything that an instance has on the host; its id follows."""
+
+
 @dataclass(frozen=True)
 class Instance:
     """An emulated Azure, identified by its state folder.
@@ -56,7 +60,7 @@ class Instance:
         configured = os.environ.get("OLLAMAZURE_EMULATOR")
         home = (home or Path(configured or PROJECT / ".emulator")).resolve()
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return cls(home, hashlib.sha256(str(home).encode()).hexdigest()[:6], _claim(home))
+        return cls(home, _id_of(home), _claim(home))
 
     @classmethod
     def below(cls, folder: Path) -> list[Instance]:
@@ -64,10 +68,20 @@ class Instance:
         homes = (Path(home) for home in _owners(_numbers()).values())
         return [cls.open(home) for home in homes if home.is_relative_to(folder.resolve())]
 
+    @classmethod
+    def dead(cls, id_: str) -> Instance:
+        """An instance without a home, to find what it has left on the host."""
+        return cls(Path("/nonexistent"), id_, -1)
+
+    @staticmethod
+    def ids() -> set[str]:
+        """The ids of the instances of this host, whose homes exist."""
+        return {_id_of(Path(home)) for home in _owners(_numbers()).values()}
+
     @property
     def prefix(self) -> str:
         """The prefix of the names of everything on the host."""
-        return f"olz-{self.id}"
+        return f"{PREFIX}-{self.id}"
 
     @property
     def pulumi_home(self) -> Path:
@@ -86,6 +100,10 @@ class Instance:
     def release(self) -> None:
         """Free the instance's number. Call this when the instance is removed."""
         (_numbers() / str(self.number)).unlink(missing_ok=True)
+
+
+def _id_of(home: Path) -> str:
+    return hashlib.sha256(str(home).encode()).hexdigest()[:6]
 
 
 def _owners(numbers: Path) -> dict[int, str]:

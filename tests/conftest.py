@@ -20,6 +20,7 @@ from emulator.instance import Instance
 # one process, and first, because they take longest.
 MACHINES = ("deployment", "team")
 _ORDER = ("e2e", "engine", "unit")
+_DEAD_BEFORE = pytest.StashKey[list[Instance]]()
 
 
 class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
@@ -55,20 +56,31 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remove what a process of the run that was killed has left on the host.
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Note what others have left on this host: their runs fail for it."""
+    is_root = os.geteuid() == 0
+    session.config.stash[_DEAD_BEFORE] = teardown.dead_instances() if is_root else []
 
-    pytest-xdist kills them itself when the removal takes ten seconds after Ctrl-C.
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what the run has left on the host. A run that has left something fails.
+
+    A process of it that was killed leaves everything; pytest-xdist kills them itself when the
+    removal takes ten seconds after Ctrl-C.
     """
     config = session.config
-    if exitstatus == pytest.ExitCode.OK or hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or os.geteuid() != 0:
         return
     all_processes = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
-    for instance in Instance.below(all_processes):
-        if teardown.verify_clean(instance):
+    dead = [one for one in teardown.dead_instances() if one not in config.stash[_DEAD_BEFORE]]
+    for instance in (*Instance.below(all_processes), *dead):
+        if left := teardown.verify_clean(instance):
+            print(f"\nThe tests have left on this host: {', '.join(left)} ({instance.home}).")
             _end_processes_of(instance)
             teardown.remove(instance)
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        instance.release()
 
 
 def _end_processes_of(instance: Instance) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,12 @@ from pathlib import Path
 
 from emulator.azure.fabric import FabricError
 from emulator.host import disks
-from emulator.host.commands import remove_folder, run, succeeds, wait_until
+from emulator.host.commands import remove_folder, run, wait_until
 from emulator.host.namespace import CGROUP, Podman, remove_group
 from emulator.host.network import namespaces, remove_link, remove_namespace
 from emulator.host.places import Places
 from emulator.host.processes import MARK
-from emulator.instance import Instance
+from emulator.instance import PREFIX, Instance
 
 
 def remove(instance: Instance) -> None:
@@ -46,6 +47,14 @@ def remove(instance: Instance) -> None:
             f"Not all of the emulated Azure in {instance.home} could be removed: "
             f"{', '.join(left)}. Run the same command again; a reboot frees what is still in use.",
         )
+
+
+def dead_instances() -> list[Instance]:
+    """The instances whose homes no longer exist, but which have left something on this host."""
+    names = [*namespaces(), *_all_links(), *_tables(), *(group.name for group in _groups_of("*"))]
+    found = (re.match(rf"{PREFIX}-([0-9a-f]{{6}})(-|$)", name) for name in names)
+    ids = {match[1] for match in found if match}
+    return [Instance.dead(id_) for id_ in sorted(ids - Instance.ids())]
 
 
 def take_down(places: Places) -> None:
@@ -89,17 +98,29 @@ def _namespaces(places: Places) -> list[str]:
 
 
 def _links(places: Places) -> list[str]:
-    links = json.loads(run(["ip", "-j", "link", "show"]))
     prefix = f"{places.instance.prefix}-"
-    return [link["ifname"] for link in links if link["ifname"].startswith(prefix)]
+    return [name for name in _all_links() if name.startswith(prefix)]
+
+
+def _all_links() -> list[str]:
+    return [link["ifname"] for link in json.loads(run(["ip", "-j", "link", "show"]))]
 
 
 def _has_table(places: Places) -> bool:
-    return succeeds(["nft", "list", "table", "ip", places.host_table])
+    return places.host_table in _tables()
+
+
+def _tables() -> list[str]:
+    listed = json.loads(run(["nft", "-j", "list", "tables"]))["nftables"]
+    return [entry["table"]["name"] for entry in listed if "table" in entry]
 
 
 def _groups(places: Places) -> list[Path]:
-    return sorted(CGROUP.glob(f"*/{places.instance.prefix}-*"))
+    return _groups_of(places.instance.id)
+
+
+def _groups_of(id_: str) -> list[Path]:
+    return sorted(CGROUP.glob(f"*/{PREFIX}-{id_}-*"))
 
 
 def _mounts(places: Places) -> list[str]:

@@ -24,10 +24,11 @@ class Step:
 
 @dataclass
 class Stack:
-    """A stack of an emulated Azure in the folder `home`."""
+    """A stack of an emulated Azure in the folder `home`; without `plan`, with real machines."""
 
     home: Path
     name: str = "local"
+    plan: bool = True
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run bin/pulumi-local and return all that it prints.
@@ -40,7 +41,7 @@ class Stack:
             env={
                 **os.environ,
                 "OLLAMAZURE_EMULATOR": str(self.home),
-                "OLLAMAZURE_PLAN": "1",
+                "OLLAMAZURE_PLAN": "1" if self.plan else "",
                 "PULUMI_STACK": self.name,
             },
             stdout=subprocess.PIPE,

@@ -15,14 +15,13 @@ from typing import Any
 
 import pytest
 
-from emulator.artifacts import paths
 from emulator.azure.fabric import NullFabric
 from emulator.azure.faults import Fault
 from emulator.azure.service import Azure
+from emulator.host import teardown
 from emulator.instance import Instance
-from emulator.plugins import install
 from emulator.plugins.pending import resolve_pending
-from tests.engine.pulumi_project import Project, Result
+from tests.engine.pulumi_project import Project, Result, emulated_azure
 
 pytestmark = pytest.mark.engine
 
@@ -87,13 +86,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The deployed program; tests copy it."""
     folder = tmp_path_factory.mktemp("deployed") / "project"
     folder.mkdir()
-    instance = Instance.open(folder / "emulator")
-    install.install(instance, paths.pulumi(), official=False)
-    project = Project(folder, instance, PROGRAM)
-    project.environment["OLLAMAZURE_PLAN"] = "1"
-    project.up().ok()
-    yield project
-    instance.release()
+    with emulated_azure(folder / "emulator") as instance:
+        project = Project(folder, instance, PROGRAM)
+        project.environment["OLLAMAZURE_PLAN"] = "1"
+        project.up().ok()
+        yield project
 
 
 @pytest.fixture
@@ -112,6 +109,7 @@ def stack(deployed: Project, tmp_path: Path) -> Iterator[Stack]:
     yield one
     one.azure.faults.clear()
     until(lambda: not one.azure.store.read().pending())
+    teardown.remove(instance)
     instance.release()
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from emulator.artifacts import paths
-from emulator.instance import Instance
-from emulator.plugins import install
-from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.pulumi_project import Project, emulated_azure, processes_in
 from tests.engine.stack import PROJECT
 
 PACKAGE = PROJECT / "provider"
@@ -61,19 +59,18 @@ class Consumer(Project):
 
 
 @pytest.fixture(scope="module")
-def consumer(tmp_path_factory: pytest.TempPathFactory) -> Consumer:
+def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consumer]:
     folder = tmp_path_factory.mktemp("package")
-    instance = Instance.open(folder / "emulator")
-    install.install(instance, paths.pulumi(), official=False, plan=True)
     project = folder / "project"
     project.mkdir()
-    consumer = Consumer(project, instance, "")
-    consumer.environment["OLLAMAZURE_PLAN"] = "1"
-    with (project / "Pulumi.yaml").open("a") as manifest:
-        manifest.write(yaml.safe_dump({"packages": {"ollamazure": str(PACKAGE)}}))
-    for file in EXAMPLE.glob("*.md"):
-        (project / file.name).write_text(file.read_text())
-    return consumer
+    with emulated_azure(folder / "emulator", plan=True) as instance:
+        consumer = Consumer(project, instance, "")
+        consumer.environment["OLLAMAZURE_PLAN"] = "1"
+        with (project / "Pulumi.yaml").open("a") as manifest:
+            manifest.write(yaml.safe_dump({"packages": {"ollamazure": str(PACKAGE)}}))
+        for file in EXAMPLE.glob("*.md"):
+            (project / file.name).write_text(file.read_text())
+        yield consumer
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from emulator.artifacts import paths
-from emulator.instance import Instance
-from emulator.plugins import install
-from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.pulumi_project import Project, emulated_azure, processes_in
 from tests.engine.stack import PROJECT, Stack
 
 PACK = PROJECT / "policy"
@@ -85,12 +83,13 @@ local.Command("shown", create=pulumi.Output.concat("true ", password.result))
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    instance = Instance.open(tmp_path / "emulator")
-    install.install(instance, paths.pulumi(), official=False)
+def project(tmp_path: Path) -> Iterator[Project]:
     folder = tmp_path / "project"
     folder.mkdir()
-    return Project(folder, instance, PROGRAM)
+    with emulated_azure(tmp_path / "emulator", plan=True) as instance:
+        project = Project(folder, instance, PROGRAM)
+        project.environment["OLLAMAZURE_PLAN"] = "1"
+        yield project
 
 
 def test_a_resource_that_breaks_a_policy_is_not_created(project: Project) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.artifacts import paths
 from emulator.instance import Instance
-from emulator.plugins import install
-from tests.engine.pulumi_project import Project
+from tests.engine.pulumi_project import Project, emulated_azure
 
 pytestmark = pytest.mark.engine
 
@@ -32,10 +30,8 @@ pulumi.export("stdout", it.stdout)
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
-    opened = Instance.open(tmp_path / "instance")
-    install.install(opened, paths.pulumi(), official=False, plan=True)
-    yield opened
-    opened.release()
+    with emulated_azure(tmp_path / "instance", plan=True) as opened:
+        yield opened
 
 
 def test_plan_mode_records_and_runs_nothing(tmp_path: Path, instance: Instance) -> None:
