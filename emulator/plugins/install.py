@@ -132,6 +132,8 @@ def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoic
     if found := _find_official(instance, plugin):
         _link(found, executable)
         return PluginChoice(plugin, True, f"found at {found}")
+    if executable.is_symlink():
+        executable.unlink()  # to one that is gone, or is another version now
     if _is_our_own(executable) and _aside(executable).exists():
         _aside(executable).replace(executable)
     if not _is_our_own(executable):
@@ -232,8 +234,9 @@ def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) 
 
 def _is_downloaded(instance: Instance, plugin: Plugin) -> bool:
     """Whether the official plugin is there, or waits beside the recorder of plan mode."""
-    executable = instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
-    return (executable.exists() and not _is_our_own(executable)) or _aside(executable).exists()
+    executable = _place(instance, plugin)
+    official = executable.is_file() and not executable.is_symlink() and not _is_our_own(executable)
+    return official or _aside(executable).exists()
 
 
 def _download(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> None:
