@@ -19,21 +19,26 @@ from emulator.instance import Instance
 # Fixtures of the machine that many files share, in the order of use. All files that use them run in
 # one process, and first, because they take longest.
 MACHINES = ("deployment", "team")
+# The process of files that share something else.
+_PROCESSES = dict.fromkeys(MACHINES, "machine") | dict.fromkeys(
+    ("planned", "checked_up"), "planned"
+)
 _ORDER = ("e2e", "engine", "unit")
 _DEAD_BEFORE = pytest.StashKey[list[Instance]]()
 
 
-class _ByMachineOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
-    """A file's tests run in one process; so do all files that share the machine."""
+class _BySharedOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base without types
+    """A file's tests run in one process; so do all files that share a deployment."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "machine" if fixture_of_machine(self.config.rootpath / file) else file
+        shared = shared_fixture(self.config.rootpath / file)
+        return _PROCESSES[shared] if shared else file
 
 
 @cache
-def fixture_of_machine(file: Path) -> str | None:
-    """The fixture of MACHINES that a file asks for, read from its text: the process that
+def shared_fixture(file: Path) -> str | None:
+    """The fixture of _PROCESSES that a file asks for, read from its text: the process that
     hands out the tests collects none, so it has no fixtures to look at."""
     names = {
         argument.arg
@@ -41,7 +46,7 @@ def fixture_of_machine(file: Path) -> str | None:
         if isinstance(node, ast.FunctionDef) and _is_run_by_pytest(node)
         for argument in node.args.args
     }
-    return next((fixture for fixture in MACHINES if fixture in names), None)
+    return next((fixture for fixture in _PROCESSES if fixture in names), None)
 
 
 def _is_run_by_pytest(function: ast.FunctionDef) -> bool:
@@ -94,7 +99,7 @@ def _end_processes_of(instance: Instance) -> None:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Return the scheduler of a run with several processes."""
-    return _ByMachineOrFile(config, log)
+    return _BySharedOrFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,7 +122,7 @@ def _is_a_later_row(item: pytest.Item) -> bool:
 
 
 def _rank(item: pytest.Item) -> int:
-    if fixture := fixture_of_machine(item.path):
+    if (fixture := shared_fixture(item.path)) in MACHINES:
         return MACHINES.index(fixture) - len(MACHINES)
     kind = _kind(item)
     return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)

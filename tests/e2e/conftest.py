@@ -64,7 +64,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(ignore_https_errors=True, locale="en-US")
+    context = browser.new_context(ignore_https_errors=True, locale="en-US", reduced_motion="reduce")
     context.set_default_timeout(180_000)  # for a busy machine
     yield context.new_page()
     context.close()

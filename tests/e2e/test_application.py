@@ -370,9 +370,3 @@ def test_a_site_of_the_settings_shows_the_chat_in_a_frame(
     page.goto("https://elsewhere.example.com/portal")
     expect(chat.locator("body")).to_contain_text("refused to connect", timeout=60_000)
     expect(chat.locator("#chat-input")).to_have_count(0)
-
-
-def test_the_microphone_is_off(deployment: Deployment, page: Page) -> None:
-    page.goto(deployment.outputs["url"])
-    allowed = "document.featurePolicy.allowsFeature('microphone')"
-    assert page.evaluate(allowed) is False

@@ -78,3 +78,9 @@ def test_plain_http_is_sent_to_https(deployment: Deployment) -> None:
 @pytest.mark.long
 def test_a_second_preview_shows_no_change(deployment: Deployment) -> None:
     deployment.pulumi("preview", "--expect-no-changes")
+
+
+def test_the_microphone_is_off(deployment: Deployment, page: Page) -> None:
+    page.goto(deployment.outputs["url"])
+    allowed = "document.featurePolicy.allowsFeature('microphone')"
+    assert page.evaluate(allowed) is False

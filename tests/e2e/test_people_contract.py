@@ -557,16 +557,21 @@ def searched_by_a_model(deployment: Deployment) -> Iterator[None]:
 
 
 def test_a_question_is_answered_from_a_document(webui: Webui, deployment: Deployment) -> None:
-    """Read as a whole where nothing embeds, searched where a model does."""
-    travel = ("travel.md", "A day trip is paid up to 67 euros.")
-    token = who_asks_about(webui, deployment, "fay@example.org", HOURS, travel)
-
+    """It is read as a whole where nothing embeds."""
+    token = who_asks_about(webui, deployment, "fay@example.org", HOURS)
     # No user has listed the models yet.
     content, found = ask_brief(deployment, token, CARETAKER)
     assert "Odilon Marchetti" in content
     assert "embedding_config" not in found
-    seen = models_of(deployment, token)
 
+
+@pytest.mark.long
+def test_documents_are_searched_where_a_model_embeds_them(
+    webui: Webui, deployment: Deployment
+) -> None:
+    travel = ("travel.md", "A day trip is paid up to 67 euros.")
+    token = who_asks_about(webui, deployment, "fay@example.org", HOURS, travel)
+    seen = models_of(deployment, token)
     with searched_by_a_model(deployment):
         declared = deployment.ssh(f"sudo cat {SETTINGS}").output
         assert '"rag.embedding_model": "all-minilm:22m"' in declared

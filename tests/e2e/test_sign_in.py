@@ -60,6 +60,7 @@ def page(browser: Browser, dex: Provider) -> Iterator[Page]:
     context = browser.new_context(
         ignore_https_errors=True,
         locale="en-US",
+        reduced_motion="reduce",
         proxy={"server": dex.proxy, "bypass": "127.0.0.0/8"},
     )
     context.set_default_timeout(60_000)

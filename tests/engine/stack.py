@@ -60,6 +60,12 @@ class Stack:
         """`pulumi config set` of one setting, a path into it allowed."""
         self.run("config", "set", "--path", f"ollamazure:{key}", value)
 
+    def forget_settings(self) -> None:
+        """Set back all settings of all stacks of this emulated Azure."""
+        for file in (self.home / "settings").glob("*.yaml"):
+            kept = file.read_text().splitlines()
+            file.write_text("\n".join(line for line in kept if "encryptionsalt" in line))
+
     def preview(self, *arguments: str) -> list[Step]:
         """What `pulumi up` would do; without `--show-sames`, only what changes."""
         printed = self.run("preview", "--json", *self.with_documentation_address(), *arguments)

@@ -200,6 +200,7 @@ def test_what_the_provider_itself_replaces(
     assert {name for name, op in steps.items() if "replace" in op or "delete" in op} >= replaced
 
 
+@pytest.mark.long
 def test_a_refresh_sees_what_was_done_behind_pulumis_back(stack: Stack) -> None:
     def open_ssh(body: dict[str, Any]) -> None:
         rules = body["properties"]["securityRules"]
@@ -227,7 +228,6 @@ def test_a_refresh_sees_what_was_done_behind_pulumis_back(stack: Stack) -> None:
     assert stack.only(MACHINES)["properties"]["provisioningState"] == "Succeeded"
 
 
-@pytest.mark.long
 def test_destroy_leaves_nothing_and_meets_no_refusal(stack: Stack) -> None:
     stack.run("destroy", "--yes", "--skip-preview")
     assert stack.azure.store.read().resources == {}

@@ -10,6 +10,8 @@ import pytest
 
 from tests.engine.stack import Stack, counted, names
 
+pytestmark = pytest.mark.long  # test_upgrade.py has a team
+
 BOB = {"email": "bob@example.com", "name": "Bob", "groups": ["research"]}
 ALICE = {"email": "alice@example.com", "name": "Alice", "groups": ["research"]}
 COACH = {"id": "coach", "name": "Coach", "baseModel": "smollm2:135m"}
@@ -45,12 +47,10 @@ def declare(stack: Stack, **lists: object) -> None:
     stack.run("config", "set-all", *(part for pair in given for part in ("--plaintext", pair)))
 
 
-@pytest.mark.long
 def test_a_second_preview_shows_nothing(stack: Stack) -> None:
     assert stack.preview() == []
 
 
-@pytest.mark.long
 def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) -> None:
     declare(stack, users=[ALICE, BOB])
     steps = stack.preview()
@@ -64,7 +64,6 @@ def test_a_new_user_is_one_new_resource_with_address_and_groups(stack: Stack) ->
     assert "bob@example.com" not in shown
 
 
-@pytest.mark.long
 def test_a_changed_prompt_is_one_update(stack: Stack) -> None:
     declare(stack, prompts=[{**SUM_UP, "content": "Sum up in two sentences:"}])
     steps = stack.preview()
@@ -72,7 +71,6 @@ def test_a_changed_prompt_is_one_update(stack: Stack) -> None:
     assert counted(steps)["create"] == counted(steps)["delete"] == 0
 
 
-@pytest.mark.long
 def test_a_changed_prompt_shows_the_line(stack: Stack) -> None:
     declare(stack, prompts=[{**SUM_UP, "content": "Sum up in two sentences:"}])
     printed = stack.run("preview", "--diff")
@@ -80,7 +78,6 @@ def test_a_changed_prompt_shows_the_line(stack: Stack) -> None:
     assert "users no longer has" not in printed
 
 
-@pytest.mark.long
 def test_a_removed_user_is_one_delete(stack: Stack) -> None:
     declare(stack, users=[])
     steps = stack.preview()
@@ -88,13 +85,11 @@ def test_a_removed_user_is_one_delete(stack: Stack) -> None:
     assert names(steps, "update") <= {ROOT}
 
 
-@pytest.mark.long
 def test_the_deletion_of_an_account_is_announced(stack: Stack) -> None:
     declare(stack, users=[{**BOB, "state": "deleted"}])
     assert "has bob@example.com with state: deleted" in stack.run("preview")
 
 
-@pytest.mark.long
 def test_a_whole_team_previews(stack: Stack) -> None:
     """Fifty users, ten groups, twenty presets, thirty prompts."""
     declare(
@@ -122,7 +117,6 @@ def test_no_password_is_stored_in_plain(stack: Stack) -> None:
     assert "user-bob@example.com" in commands and password not in commands
 
 
-@pytest.mark.long
 def test_the_example_previews(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "emulator", "dev")
     stack.set("teamFile", "docs/how-to/team.yaml")

@@ -13,9 +13,11 @@ from tests.engine.stack import PROJECT, Stack
 PACK = PROJECT / "policy"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("policy") / "emulator"
+@pytest.fixture
+def home(planned: Stack) -> Iterator[Path]:
+    """An emulated Azure in which the stack `local` is deployed."""
+    yield planned.home
+    planned.forget_settings()
 
 
 def words(text: str) -> str:
@@ -39,9 +41,8 @@ def test_a_new_stack_passes_although_a_preview_knows_little(home: Path) -> None:
     assert "can't be known during preview" not in printed
 
 
-def test_a_deployed_stack_passes_with_every_value_known(home: Path) -> None:
-    stack = Stack(home, "local")
-    assert passed(stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy"))
+def test_a_deployed_stack_passes_with_every_value_known(checked_up: tuple[Stack, str]) -> None:
+    assert passed(checked_up[1])
 
 
 def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:

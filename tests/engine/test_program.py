@@ -32,21 +32,11 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The stack `local`, deployed once; tests may change settings and must set them back."""
-    stack = Stack(tmp_path_factory.mktemp("plan") / "emulator")
-    stack.up()
-    return stack
-
-
 @pytest.fixture
-def stack(deployed: Stack) -> Iterator[Stack]:
+def stack(planned: Stack) -> Iterator[Stack]:
     """The deployed stack, with the settings a test made forgotten afterwards."""
-    yield deployed
-    for file in (deployed.home / "settings").glob("*.yaml"):
-        kept = file.read_text()
-        file.write_text("\n".join(line for line in kept.splitlines() if "encryptionsalt" in line))
+    yield planned
+    planned.forget_settings()
 
 
 def test_a_refresh_finds_nothing_and_the_preview_after_it_shows_nothing(stack: Stack) -> None:
@@ -207,9 +197,9 @@ def test_credentials_of_the_real_azure_are_refused(
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["dev", "small", "team", "gpu", "prod"])
-def test_each_stack_previews(name: str, deployed: Stack) -> None:
+def test_each_stack_previews(name: str, stack: Stack) -> None:
     """Beside a deployed stack of the same emulated Azure, and holding to the policies."""
-    steps = Stack(deployed.home, name).preview("--policy-pack", "policy")
+    steps = Stack(stack.home, name).preview("--policy-pack", "policy")
     assert {step.op for step in steps} == {"create"}
     assert "vm" in names(steps, "create")
 
@@ -322,10 +312,13 @@ def test_tags_of_others_are_no_drift(stack: Stack, monkeypatch: pytest.MonkeyPat
     assert azure.values("costcenter") == [None]
 
 
-def test_destroy_leaves_nothing_in_azure(deployed: Stack) -> None:
-    azure = Azure(Instance.open(deployed.home), NullFabric())
+@pytest.mark.long
+def test_destroy_leaves_nothing_in_azure(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "emulator")
+    stack.up()
+    azure = Azure(Instance.open(stack.home), NullFabric())
     assert azure.list("Microsoft.Compute/virtualMachines")
-    deployed.run("destroy", "--yes", "--skip-preview")
+    stack.run("destroy", "--yes", "--skip-preview")
     for kind in (
         "Microsoft.Resources/resourceGroups",
         "Microsoft.Compute/virtualMachines",

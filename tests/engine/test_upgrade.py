@@ -58,6 +58,7 @@ def test_the_comment_explains_every_update(
     assert not any("not known" in row for row in rows)
 
 
+@pytest.mark.long
 def test_the_upgrade_keeps_every_id_key_and_password(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:

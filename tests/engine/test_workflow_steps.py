@@ -25,21 +25,17 @@ COMMITTED = ["198.51.100.1/32"]
 CLOSE = "Close SSH for all but the committed addresses"
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The stack `local`, deployed once."""
-    stack = Stack(tmp_path_factory.mktemp("deploy") / "emulator")
-    stack.up()
-    return stack
+@pytest.fixture
+def stack(planned: Stack) -> Stack:
+    """The stack `local`, deployed."""
+    return planned
 
 
 @pytest.fixture
 def runner(stack: Stack, tmp_path: Path) -> Iterator[Runner]:
     with GitHub() as github:
         yield Runner(tmp_path / "bin", stack.home, stack.name, github, plan=True)
-    for file in (stack.home / "settings").glob("*.yaml"):
-        kept = file.read_text()
-        file.write_text("\n".join(line for line in kept.splitlines() if "encryptionsalt" in line))
+    stack.forget_settings()
 
 
 def azure_of(stack: Stack) -> Azure:
@@ -56,7 +52,6 @@ def admitted(stack: Stack) -> list[str]:
 
 def test_ssh_is_open_to_the_runner_for_the_deployment_only(runner: Runner, stack: Stack) -> None:
     tree = runner.run("git status --porcelain")
-    runner.deploy("Refresh")
     runner.open_ssh()
     assert admitted(stack) == COMMITTED
     runner.deploy("Up")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from emulator.offline import command
 from emulator.offline.command import LocalCommandResource, RemoteCommandResource
 from emulator.offline.inputs import InvalidInputsError
 from emulator.plugins.provider import FailedError
@@ -82,11 +83,12 @@ def test_how_a_command_fails(inputs: dict[str, Any], message: str) -> None:
     assert message in str(failure.value)
 
 
-def test_of_a_very_long_output_the_end_is_shown() -> None:
+def test_of_a_very_long_output_the_end_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_SHOWN", 1000)
     with pytest.raises(FailedError) as failure:
-        create(create="head -c 20000000 /dev/zero | tr '\\0' x; echo the end; exit 1")
+        create(create="head -c 20000 /dev/zero | tr '\\0' x; echo the end; exit 1")
     assert str(failure.value).endswith("the end\n")
-    assert "[the first 18951432 bytes are left out]" in str(failure.value)
+    assert "[the first 19008 bytes are left out]" in str(failure.value)
 
 
 def test_a_cancelled_command_is_killed() -> None:

@@ -26,7 +26,7 @@ def draw(kind: str, **inputs: Any) -> tuple[str, Properties]:
 
 
 def test_a_password_has_the_characters_asked_for() -> None:
-    for _ in range(20):
+    for _ in range(5):
         identity, values = draw(
             "RandomPassword", length=12, minNumeric=4, minUpper=4, overrideSpecial="+", minSpecial=2
         )

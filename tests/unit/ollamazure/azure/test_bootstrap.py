@@ -288,6 +288,7 @@ def test_the_second_run_changes_nothing(bootstrapped: Run, azure: Azure) -> None
     assert "create " not in printed and "change " not in printed
 
 
+@pytest.mark.long
 def test_after_the_first_deployment_the_identities_get_its_groups(
     bootstrapped: Run, azure: Azure
 ) -> None:
@@ -309,6 +310,7 @@ def test_after_the_first_deployment_the_identities_get_its_groups(
     assert "Make the first deployment yourself" not in printed
 
 
+@pytest.mark.long
 def test_each_role_is_on_one_thing_of_the_stack(bootstrapped: Run, azure: Azure) -> None:
     azure.has(groups=(*DEPLOYED, "another-team"))
     bootstrapped()
@@ -324,6 +326,7 @@ def test_each_role_is_on_one_thing_of_the_stack(bootstrapped: Run, azure: Azure)
     }
 
 
+@pytest.mark.long
 def test_a_run_completes_what_a_killed_one_left(bootstrapped: Run, azure: Azure) -> None:
     azure.has_everything()
     azure.has_rights(*all_rights()[:-3])
@@ -352,6 +355,7 @@ def test_what_an_interrupted_run_or_a_person_left_otherwise_is_set(
     assert f"changing storage account {NAMES.account}: nothing public" in printed
 
 
+@pytest.mark.long
 def test_another_issuer_is_not_githubs(bootstrapped: Run, azure: Azure) -> None:
     azure.has_everything()
     azure.has_rights(*all_rights())
@@ -370,6 +374,7 @@ def test_another_issuer_is_not_githubs(bootstrapped: Run, azure: Azure) -> None:
     assert made.startswith("identity federated-credential create")
 
 
+@pytest.mark.long
 def test_a_repository_that_now_has_numbers_gets_its_new_subject(
     bootstrapped: Run, azure: Azure
 ) -> None:
@@ -382,6 +387,7 @@ def test_a_repository_that_now_has_numbers_gets_its_new_subject(
     assert all(f"--subject {NUMBERED}:environment:" in command for command in azure.made())
 
 
+@pytest.mark.long
 def test_an_older_repository_has_no_numbers(bootstrapped: Run, github: Program) -> None:
     github.answer("api repos/team/chat/actions/oidc/customization/sub", {"use_default": True})
     code, printed = bootstrapped()
@@ -390,6 +396,7 @@ def test_an_older_repository_has_no_numbers(bootstrapped: Run, github: Program) 
     assert "GitHub signs in to it as repo:team/chat:environment:dev\n" in printed
 
 
+@pytest.mark.long
 def test_a_repository_with_a_form_of_its_own_is_not_guessed(
     bootstrapped: Run, github: Program, azure: Azure
 ) -> None:
@@ -404,6 +411,7 @@ def test_a_repository_with_a_form_of_its_own_is_not_guessed(
     assert azure.made() == []
 
 
+@pytest.mark.long
 def test_without_gh_the_subject_can_be_given(
     bootstrapped: Run, github: Program, azure: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +424,7 @@ def test_without_gh_the_subject_can_be_given(
     assert code == 0, printed
 
 
+@pytest.mark.long
 def test_a_deleted_vault_comes_back(bootstrapped: Run, azure: Azure) -> None:
     azure.answer(f"keyvault list-deleted --resource-type vault {ON}", [{"name": NAMES.vault}])
     code, printed = bootstrapped()
@@ -434,6 +443,7 @@ def test_nothing_is_created_without_a_yes(run: Run, azure: Azure) -> None:
     assert azure.made() == []
 
 
+@pytest.mark.long
 def test_a_service_principal_gets_no_roles_of_a_person(bootstrapped: Run, azure: Azure) -> None:
     account = {"id": SUBSCRIPTION, "name": "Team", "tenantId": "tenant"}
     user = {"user": {"name": "app", "type": "servicePrincipal"}}
@@ -444,6 +454,7 @@ def test_a_service_principal_gets_no_roles_of_a_person(bootstrapped: Run, azure:
     assert "you may" not in printed
 
 
+@pytest.mark.long
 def test_the_next_steps_are_printed(bootstrapped: Run) -> None:
     _, printed = bootstrapped()
 
@@ -491,6 +502,7 @@ def test_no_teardown_while_the_deployment_needs_its_state(run: Run, azure: Azure
     assert azure.made() == []
 
 
+@pytest.mark.long
 def test_a_teardown_asks(run: Run, azure: Azure) -> None:
     azure.has_everything()
     code, printed = run("--teardown")
