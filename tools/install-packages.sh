@@ -7,7 +7,7 @@ build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python
 machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nftables openssh-client podman
     slirp4netns util-linux)
 checks=(git make python3-venv shellcheck)
-tests=(chromium openssh-server openssl)
+tests=(chromium-headless-shell openssh-server openssl)
 
 case "${1:-}" in
     up) wanted=("${build[@]}" "${machines[@]}") ;;

@@ -68,7 +68,7 @@ def main() -> int:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
+            executable_path="/usr/bin/chromium-headless-shell",
             args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
         )
         for name in names:

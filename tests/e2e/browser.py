@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Request, expect
 
 from tests.e2e.deployment import Deployment
 
 expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
+
+
+def is_blocked(request: Request) -> bool:
+    """Whether the answer says that the page must not be shown in this frame."""
+    return request.failure == "net::ERR_BLOCKED_BY_RESPONSE"
 
 
 def sign_in(page: Page, deployment: Deployment, email: str, password: str) -> None:

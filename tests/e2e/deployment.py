@@ -9,9 +9,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,44 @@ class Ran:
 
     code: int
     output: str
+
+
+class Shell:
+    """Runs commands over one SSH connection, and over a new one after that has ended.
+
+    It has a thread of its own: Playwright keeps a loop in the tests'.
+    """
+
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, asyncssh.SSHClientConnection]]):
+        self._connect = connect
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def run(self, command: str, stdin: str) -> asyncssh.SSHCompletedProcess:
+        """Raises OSError or asyncssh.Error if the machine is not reached."""
+        return asyncio.run_coroutine_threadsafe(self._run(command, stdin), self._loop).result()
+
+    def close(self) -> None:
+        """End the connection; the next command makes another."""
+        if self._connection:
+            self._loop.call_soon_threadsafe(self._connection.close)
+            self._connection = None
+
+    async def _run(self, command: str, stdin: str) -> asyncssh.SSHCompletedProcess:
+        # Without any input it ends at once; asyncssh would leave it open.
+        given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+        try:
+            process = await self._start(command, given)
+        except (OSError, asyncssh.Error):
+            self._connection = None  # it had ended unnoticed
+            process = await self._start(command, given)
+        return await process.wait()
+
+    async def _start(self, command: str, given: dict[str, Any]) -> asyncssh.SSHClientProcess[str]:
+        if self._connection is None:
+            self._connection = await self._connect()
+        return await self._connection.create_process(command, stderr=asyncssh.STDOUT, **given)
 
 
 @dataclass
@@ -81,6 +119,7 @@ class Deployment:
         """Read outputs and certificate again when they are next asked for."""
         for name in ("outputs", "tls", "token"):
             self.__dict__.pop(name, None)
+        self.shell.close()
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
@@ -163,20 +202,15 @@ class Deployment:
 
     def ssh(self, command: str, *, check: bool = True, stdin: str = "") -> Ran:
         """Run `command` on the machine as its administrator (with sudo where it says so)."""
-
-        async def run() -> asyncssh.SSHCompletedProcess:
-            async with await self.connect() as connection:
-                # Without any input it ends at once; asyncssh would leave it open.
-                given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
-                done = await connection.run(command, stderr=asyncssh.STDOUT, **given)
-            return done  # noqa: RET504  mypy takes a connection for one that may swallow errors
-
-        # In a thread of its own: Playwright keeps a loop in the test's.
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            done = thread.submit(asyncio.run, run()).result()
+        done = self.shell.run(command, stdin)
         output = str(done.stdout or "")
         assert not check or done.exit_status == 0, f"{command}\n{output}"
         return Ran(done.exit_status or 0, output)
+
+    @cached_property
+    def shell(self) -> Shell:
+        """All commands share one connection: a sign-in takes longer than most of them."""
+        return Shell(self.connect)
 
     async def connect(self) -> asyncssh.SSHClientConnection:
         """A connection to the machine as its administrator."""
@@ -187,6 +221,7 @@ class Deployment:
             known_hosts=None,
             agent_path=None,
             config=None,
+            keepalive_interval=5,
         )
 
     def connects(self, port: int, *, source: str = "127.0.0.1") -> bool:

@@ -127,6 +127,7 @@ def test_what_podman_pruned_is_named_and_brought_back(deployment: Deployment) ->
     assert deployment.ask("Say hello.")
 
 
+@pytest.mark.long
 def test_undeclared_items_are_no_drift(deployment: Deployment) -> None:
     models_of_a_new_user(deployment)
     copy = '{"source": "smollm2:135m", "destination": "mine"}'

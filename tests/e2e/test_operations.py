@@ -98,7 +98,7 @@ def test_a_dead_dns_of_the_containers_is_named_and_comes_back(
 
     wait_until(is_another, "another aardvark-dns")
     with deployment.client() as client:
-        assert client.get("/").status_code == 200
+        wait_until(lambda: client.get("/").status_code == 200, "the page")
     assert run(deployment, "status").code == 0
     assert started(deployment) == before
 

@@ -85,6 +85,7 @@ def own_temporary_folder(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OLLAMAZURE_EMULATOR", raising=False)
 
 
+@pytest.mark.long
 def test_the_comment_about_a_changed_setting(tree: Path) -> None:
     file = tree / "Pulumi.dev.yaml"
     file.write_text(file.read_text().replace("- llama3.2:1b", "- llama3.2:1b\n    - qwen3:0.6b"))

@@ -11,7 +11,7 @@ from emulator.instance import PROJECT
 
 pytestmark = pytest.mark.unit
 SCRIPT = PROJECT / "tools" / "install-packages.sh"
-TESTS_ONLY = {"chromium", "openssh-server", "openssl", "shellcheck"}
+TESTS_ONLY = {"chromium-headless-shell", "openssh-server", "openssl", "shellcheck"}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def everything(programs: Path) -> list[str]:
 
 def test_only_what_is_missing_is_installed(programs: Path) -> None:
     wanted = everything(programs)
-    assert {"podman", "mmdebstrap", "chromium"} < set(wanted)
+    assert {"podman", "mmdebstrap", "chromium-headless-shell"} < set(wanted)
     rest = "\n".join(package for package in wanted if package != "podman")
     done = install(programs, installed=rest, what="test")
     assert done.returncode == 0, done.stderr
