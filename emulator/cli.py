@@ -107,10 +107,8 @@ def remove_dead_instances() -> None:
         return
     from emulator.host import teardown  # noqa: PLC0415  takes longer than most commands
 
-    for dead in teardown.dead_instances():
-        left = ", ".join(teardown.verify_clean(dead))
-        teardown.remove(dead)
-        print(f"Removed what an emulated Azure that is gone had left: {left}.", flush=True)
+    if left := teardown.remove_dead():
+        print(f"Removed what emulated Azures that are gone had left: {', '.join(left)}", flush=True)
 
 
 def pulumi_environment(instance: Instance) -> dict[str, str]:

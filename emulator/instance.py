@@ -27,12 +27,16 @@ def in_plan_mode() -> bool:
     return os.environ.get("OLLAMAZURE_PLAN") == "1"
 
 
+RUN = Path("/run/ollamazure-emulator")
+"""What instances of root have on this host until it restarts."""
+
+
 def _numbers() -> Path:
     """The folder in which instances claim their numbers.
 
     Instances of other users than root are in plan mode and create nothing on the host.
     """
-    return Path("/run/ollamazure-emulator") if os.geteuid() == 0 else cache_folder() / "instances"
+    return RUN if os.geteuid() == 0 else cache_folder() / "instances"
 
 
 PREFIX = "olz"

@@ -19,7 +19,7 @@ from emulator.instance import Instance
 # Fixtures of the machine that many files share, in the order of use. All files that use them run in
 # one process, and first, because they take longest.
 MACHINES = ("deployment", "team")
-# The process of files that share something else.
+# The process for the files that ask for one of these fixtures.
 _PROCESSES = dict.fromkeys(MACHINES, "machine") | dict.fromkeys(
     ("planned", "checked_up"), "planned"
 )

@@ -98,10 +98,20 @@ def _check_sides(
             target=name,
         )
     for value in many:
-        check_listed(rule, f"{name[0].upper()}{name[1:]}", value)
+        check_listed(rule, _parameter(name), value)
     if one is not None:
         check(one)
     properties.setdefault(plural, [])
+
+
+def _parameter(name: str) -> str:
+    """A property's name as Azure's messages have it."""
+    return f"{name[0].upper()}{name[1:]}"
+
+
+def _is_tag(prefix: str) -> bool:
+    """Whether it stands for addresses without naming them."""
+    return prefix == "*" or prefix in SERVICE_TAGS
 
 
 def _check_port_range(text: str) -> None:
@@ -127,7 +137,7 @@ def _check_listed_port_range(rule: Body, name: str, text: str) -> None:
 
 
 def _check_listed_prefix(rule: Body, name: str, text: str) -> None:
-    if text == "*" or text in SERVICE_TAGS:
+    if _is_tag(text):
         raise AzureError(
             "SecurityRuleParameterContainsUnsupportedValue",
             f"Security rule parameter {name} for rule with Id {rule['id']} cannot specify existing"
@@ -138,7 +148,7 @@ def _check_listed_prefix(rule: Body, name: str, text: str) -> None:
 
 
 def _check_rule_prefix(text: str) -> None:
-    if text == "*" or text in SERVICE_TAGS:
+    if _is_tag(text):
         return
     try:
         IPv4Network(text)
@@ -155,7 +165,7 @@ def _check_overlaps(rule: Body, name: str) -> None:
         if one.overlaps(other):
             raise AzureError(
                 "OverlappingSubnetsNotPermittedInSecurityRule",
-                f"Security rule parameter {name[0].upper()}{name[1:]} for rule with Id {rule['id']}"
+                f"Security rule parameter {_parameter(name)} for rule with Id {rule['id']}"
                 f" contains overlapping subnets [{', '.join(pair)}], which is not permitted.",
             )
 

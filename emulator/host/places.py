@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.instance import Instance
+from emulator.instance import RUN, Instance
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Places:
     @property
     def run(self) -> Path:
         """Files that a reboot of the host removes; by this Podman notices the reboot."""
-        return Path("/run/ollamazure-emulator") / self.instance.id
+        return RUN / self.instance.id
 
     @property
     def host_table(self) -> str:

@@ -9,6 +9,7 @@ is found even after a run that was killed at any moment.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from emulator.host.namespace import CGROUP, Podman, remove_group
 from emulator.host.network import namespaces, remove_link, remove_namespace
 from emulator.host.places import Places
 from emulator.host.processes import MARK
-from emulator.instance import PREFIX, Instance
+from emulator.instance import PREFIX, RUN, Instance
 
 
 def remove(instance: Instance) -> None:
@@ -55,6 +56,20 @@ def dead_instances() -> list[Instance]:
     found = (re.match(rf"{PREFIX}-([0-9a-f]{{6}})(-|$)", name) for name in names)
     ids = {match[1] for match in found if match}
     return [Instance.dead(id_) for id_ in sorted(ids - Instance.ids())]
+
+
+def remove_dead() -> list[str]:
+    """Remove what dead instances have left; returns it in words. Raises FabricError.
+
+    Two processes that remove the same would fail, so the second waits.
+    """
+    with (RUN / "dead.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left = []
+        for instance in dead_instances():
+            left += verify_clean(instance)
+            remove(instance)
+        return left
 
 
 def take_down(places: Places) -> None:

@@ -3,8 +3,8 @@
 azure-native is always the emulator's own, and so is command in plan mode, where nothing may run.
 For the rest the official plugin is used if it is on PATH with the version that the program needs,
 beside the Pulumi CLI or in the user's own Pulumi folder, or if it can be downloaded; a download
-that failed is tried again after a day. Otherwise
-a stand-in of `emulator/offline` is used, if that folder is there.
+that failed is tried again after a day. Otherwise a stand-in of `emulator/offline` is used, if that
+folder is there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -64,8 +65,16 @@ class Plugin:
 
 
 @dataclass(frozen=True)
+class Official:
+    """An official plugin on this machine, if there is one; why another one on PATH is not it."""
+
+    executable: Path | None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
 class PluginChoice:
-    """Which executable answers for a plugin, and why; `refused` is one that could not."""
+    """Which executable answers for a plugin, and why; `refused` says why one on PATH does not."""
 
     plugin: Plugin
     official: bool
@@ -105,16 +114,20 @@ def install(
     written = [
         _write_own(instance, plugin, module, reason) for plugin, (module, reason) in own.items()
     ]
-    others = [plugin for plugin in needed if plugin not in own]
-    _try_downloads(instance, pulumi_cli, [plugin for plugin in others if plugin.kind == "resource"])
-    choices = {plugin: _choose(instance, pulumi_cli, plugin) for plugin in others}
+    official_ones = {
+        plugin: _find_official(instance, plugin) for plugin in needed if plugin not in own
+    }
+    lacking = [plugin for plugin, found in official_ones.items() if not found.executable]
+    _try_downloads(instance, pulumi_cli, [one for one in lacking if one.kind == "resource"])
+    choices = {
+        plugin: _choose(instance, pulumi_cli, plugin, found)
+        for plugin, found in official_ones.items()
+    }
     if missing := [plugin for plugin, choice in choices.items() if choice is None]:
-        raise MissingPluginError(_explain_missing(instance, missing))
-    return written + [
-        replace(choice, refused=_refused_on_path(instance, plugin))
-        for plugin, choice in choices.items()
-        if choice
-    ]
+        raise MissingPluginError(
+            _explain_missing({plugin: official_ones[plugin] for plugin in missing})
+        )
+    return written + [choice for choice in choices.values() if choice]
 
 
 def emulated_azure_answers(instance: Instance) -> bool:
@@ -124,21 +137,23 @@ def emulated_azure_answers(instance: Instance) -> bool:
     return len(found) == 1 and _is_our_own(found[0])
 
 
-def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoice | None:
+def _choose(
+    instance: Instance, pulumi_cli: Path, plugin: Plugin, found: Official
+) -> PluginChoice | None:
     """Make the engine find the plugin; returns None when neither kind of it can be had."""
     executable = _place(instance, plugin)
     if (pulumi_cli.resolve().parent / plugin.executable).exists():
-        return PluginChoice(plugin, True, f"beside {pulumi_cli}")
-    if found := _find_official(instance, plugin):
-        _link(found, executable)
-        return PluginChoice(plugin, True, f"found at {found}")
+        return PluginChoice(plugin, True, f"beside {pulumi_cli}", found.refused)
+    if found.executable:
+        _link(found.executable, executable)
+        return PluginChoice(plugin, True, f"found at {found.executable}", found.refused)
     if executable.is_symlink():
         executable.unlink()  # to one that is gone, or is another version now
     if _is_our_own(executable) and _aside(executable).exists():
         _aside(executable).replace(executable)
     if not _is_our_own(executable):
         if executable.exists():
-            return PluginChoice(plugin, True, "downloaded")
+            return PluginChoice(plugin, True, "downloaded", found.refused)
         shutil.rmtree(executable.parent, ignore_errors=True)
     if plugin.stand_in is None:
         shutil.rmtree(executable.parent, ignore_errors=True)
@@ -148,20 +163,20 @@ def _choose(instance: Instance, pulumi_cli: Path, plugin: Plugin) -> PluginChoic
         if plugin.kind == "language"
         else "the official one cannot be downloaded here"
     )
-    return _write_own(instance, plugin, plugin.stand_in, reason)
+    return replace(_write_own(instance, plugin, plugin.stand_in, reason), refused=found.refused)
 
 
-def _explain_missing(instance: Instance, missing: list[Plugin]) -> str:
+def _explain_missing(missing: Mapping[Plugin, Official]) -> str:
     lines = ["Pulumi needs plugins that are neither installed here nor can be downloaded:"]
-    for plugin in missing:
+    for plugin, found in missing.items():
         lines.append(
             f"  {plugin.executable} {plugin.version}: it comes with Pulumi; put it on PATH"
             if plugin.kind == "language"
             else f"  {plugin.executable} {plugin.version}: put it on PATH, or run"
             f" `pulumi plugin install resource {plugin.name} {plugin.version}`"
         )
-        if refused := _refused_on_path(instance, plugin):
-            lines.append(f"    {refused}")
+        if found.refused:
+            lines.append(f"    {found.refused}")
     return "\n".join(lines)
 
 
@@ -170,35 +185,28 @@ def _place(instance: Instance, plugin: Plugin) -> Path:
     return instance.pulumi_home / "plugins" / plugin.folder / plugin.executable
 
 
-def _find_official(instance: Instance, plugin: Plugin) -> Path | None:
+def _find_official(instance: Instance, plugin: Plugin) -> Official:
     """The official plugin if this machine already has it: on PATH, or in the user's own folder."""
-    on_path = _on_path(plugin)
-    if on_path and _has_the_version(on_path, plugin, _place(instance, plugin)):
-        return on_path
+    refused = ""
+    if name := shutil.which(plugin.executable):
+        on_path = Path(name)
+        if _is_linked(on_path, _place(instance, plugin)):
+            return Official(on_path)
+        found = version_of(on_path, plugin.kind)
+        if found == plugin.version:
+            return Official(on_path)
+        refused = (
+            f"{on_path} is not used: it is {found or 'no version that it reports'}, and the "
+            f"program needs {plugin.version}"
+        )
     kept = Path.home() / ".pulumi" / "plugins" / plugin.folder / plugin.executable
-    return kept if os.access(kept, os.X_OK) else None
+    return Official(kept if os.access(kept, os.X_OK) else None, refused)
 
 
-def _on_path(plugin: Plugin) -> Path | None:
-    found = shutil.which(plugin.executable)
-    return Path(found) if found else None
-
-
-def _has_the_version(executable: Path, plugin: Plugin, place: Path) -> bool:
-    """Whether it reports the version of `plugin`; a link at `place` says that it did."""
+def _is_linked(executable: Path, place: Path) -> bool:
+    """Whether an earlier run has linked it, as it is now: then its version was right."""
     linked = place.is_symlink() and place.readlink() == executable
-    if linked and place.lstat().st_mtime >= executable.stat().st_mtime:
-        return True
-    return version_of(executable, plugin.kind) == plugin.version
-
-
-def _refused_on_path(instance: Instance, plugin: Plugin) -> str:
-    """Why the executable on PATH is not used; empty if it is, or there is none."""
-    on_path = _on_path(plugin)
-    if on_path is None or _has_the_version(on_path, plugin, _place(instance, plugin)):
-        return ""
-    found = version_of(on_path, plugin.kind) or "no version that it reports"
-    return f"{on_path} is not used: it is {found}, and the program needs {plugin.version}"
+    return linked and place.lstat().st_mtime >= executable.stat().st_mtime
 
 
 def _link(official: Path, place: Path) -> None:
@@ -211,7 +219,7 @@ def _link(official: Path, place: Path) -> None:
 
 
 def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) -> None:
-    """Let the CLI download what is missing, unless that failed for this user within a day."""
+    """Let the CLI download these plugins, except those that failed for this user within a day."""
     noted = cache_folder() / "plugins-not-downloaded.json"
     failed: dict[str, float] = json.loads(noted.read_text()) if noted.exists() else {}
     wanted = [
@@ -219,7 +227,6 @@ def _try_downloads(instance: Instance, pulumi_cli: Path, plugins: list[Plugin]) 
         for plugin in plugins
         if time.time() - failed.get(plugin.folder, 0) > _DAY
         and not _is_downloaded(instance, plugin)
-        and not _find_official(instance, plugin)
     ]
     if not wanted:
         return

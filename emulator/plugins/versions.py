@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import grpc
@@ -16,7 +15,6 @@ _PATIENCE = 10
 """Seconds for the start, and for the answer."""
 
 
-@cache
 def version_of(executable: Path, kind: str) -> str | None:
     """The version that a plugin of this kind reports; None if it is no plugin.
 

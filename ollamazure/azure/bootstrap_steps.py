@@ -44,7 +44,9 @@ VERSIONS = (
     AzureSetting("--enable-delete-retention", True, "deleteRetentionPolicy.enabled"),
     AzureSetting("--delete-retention-days", 30, "deleteRetentionPolicy.days"),
 )
-# Azure changes the days that a vault keeps deleted items never again.
+# What Azure lets no one change later.
+KIND = "--kind StorageV2 --sku Standard_LRS"
+RETENTION = "--retention-days 90"
 VAULT = (
     AzureSetting("--enable-rbac-authorization", True, "properties.enableRbacAuthorization"),
     AzureSetting("--enable-purge-protection", True, "properties.enablePurgeProtection"),
@@ -133,31 +135,22 @@ def _plan_storage(names: StateNames, inventory: Inventory) -> Iterator[Bootstrap
         names.group in inventory.groups,
         ((*group, *_tags(names)),),
     )
-    account = inventory.account
-    new = ("--kind", "StorageV2", "--sku", "Standard_LRS", *_new_in_group(names))
+    named = ("--name", names.account, *_options(ACCOUNT))
+    update = (*_words("storage account update"), *named, *_in_group(names))
+    create = (*_words("storage account create"), *named, *_words(KIND), *_new_in_group(names))
+    exists = bool(inventory.account)
     yield BootstrapStep(
         f"storage account {names.account}: nothing public, no account keys",
-        _has(account, ACCOUNT),
-        (
-            (
-                *("storage", "account", "update" if account else "create"),
-                *("--name", names.account, *_options(ACCOUNT)),
-                *(_in_group(names) if account else new),
-            ),
-        ),
-        exists=bool(account),
+        _has(inventory.account, ACCOUNT),
+        (update if exists else create,),
+        exists,
     )
-    keep_versions = _words("storage account blob-service-properties update")
+    keep = (*_words("storage account blob-service-properties update"), *_options(VERSIONS))
     yield BootstrapStep(
         "  its blobs keep former versions and, for 30 days, what is deleted",
         _has(inventory.blobs, VERSIONS),
-        (
-            (
-                *(*keep_versions, *_options(VERSIONS)),
-                *("--account-name", names.account, *_in_group(names)),
-            ),
-        ),
-        exists=bool(account),
+        ((*keep, "--account-name", names.account, *_in_group(names)),),
+        exists,
     )
     container = ("--name", CONTAINER, "--storage-account", names.account)
     yield BootstrapStep(
@@ -176,18 +169,15 @@ def _plan_vault(names: StateNames, inventory: Inventory) -> Iterator[BootstrapSt
             (("keyvault", "recover", "--name", names.vault),),
         )
     else:
-        vault = inventory.vault
-        new = ("--retention-days", "90", *_new_in_group(names))
+        named = ("--name", names.vault, *_options(VAULT))
+        update = ("keyvault", "update", *named, *_in_group(names))
+        create = ("keyvault", "create", *named, *_words(RETENTION), *_new_in_group(names))
+        exists = bool(inventory.vault)
         yield BootstrapStep(
             f"key vault {names.vault}: rights by roles, deleted items kept 90 days",
-            _has(vault, VAULT),
-            (
-                (
-                    *("keyvault", "update" if vault else "create", "--name", names.vault),
-                    *(*_options(VAULT), *(_in_group(names) if vault else new)),
-                ),
-            ),
-            exists=bool(vault),
+            _has(inventory.vault, VAULT),
+            (update if exists else create,),
+            exists,
         )
     # Azure Resource Manager creates the first version of a key only: one that exists stays.
     key = ("--url", f"{names.key_scope}?{KEY_API}")

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import FilePayload, Page, Request, expect
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Request, expect
 
 from tests.e2e.deployment import Deployment
 
 expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
+
+
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A person's browser, without cookies; `options` are those of Playwright's new_context."""
+    return browser.new_context(
+        ignore_https_errors=True, locale="en-US", reduced_motion="reduce", **options
+    )
+
+
+def show_in_frame(page: Page, site: str, deployment: Deployment) -> None:
+    """Have each page of the site show the chat in a frame; no request leaves this machine."""
+    body = f'<iframe src="{deployment.outputs["url"]}" width=1000 height=700></iframe>'
+    page.route(f"{site}/**", lambda route: route.fulfill(content_type="text/html", body=body))
 
 
 def is_blocked(request: Request) -> bool:

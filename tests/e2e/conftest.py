@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from emulator.host import teardown
 from emulator.instance import Instance
+from tests.e2e.browser import new_context
 from tests.e2e.deployment import Deployment
 from tests.e2e.people import TEAM
 
@@ -64,7 +65,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(ignore_https_errors=True, locale="en-US", reduced_motion="reduce")
+    context = new_context(browser)
     context.set_default_timeout(180_000)  # for a busy machine
     yield context.new_page()
     context.close()

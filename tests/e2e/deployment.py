@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
 import httpx
@@ -24,6 +24,7 @@ from components.certificate import sha256_fingerprint
 from ollamazure.operate.connection import MachineConnection
 
 PROJECT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
 
 
 @dataclass
@@ -48,7 +49,16 @@ class Shell:
 
     def run(self, command: str, stdin: str) -> asyncssh.SSHCompletedProcess:
         """Raises OSError or asyncssh.Error if the machine is not reached."""
-        return asyncio.run_coroutine_threadsafe(self._run(command, stdin), self._loop).result()
+        # Without any input it ends at once; asyncssh would leave it open.
+        given: dict[str, Any] = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+        process: asyncssh.SSHClientProcess[str] = self.use(
+            lambda connection: connection.create_process(command, stderr=asyncssh.STDOUT, **given)
+        )
+        return self._result(process.wait())
+
+    def use(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
+        """The result of `work`, which begins something on the connection; the errors of `run`."""
+        return self._result(self._use(work))
 
     def close(self) -> None:
         """End the connection; the next command makes another."""
@@ -56,20 +66,20 @@ class Shell:
             self._loop.call_soon_threadsafe(self._connection.close)
             self._connection = None
 
-    async def _run(self, command: str, stdin: str) -> asyncssh.SSHCompletedProcess:
-        # Without any input it ends at once; asyncssh would leave it open.
-        given = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+    def _result(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _use(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
         try:
-            process = await self._start(command, given)
+            return await work(await self._connected())
         except (OSError, asyncssh.Error):
             self._connection = None  # it had ended unnoticed
-            process = await self._start(command, given)
-        return await process.wait()
+            return await work(await self._connected())
 
-    async def _start(self, command: str, given: dict[str, Any]) -> asyncssh.SSHClientProcess[str]:
+    async def _connected(self) -> asyncssh.SSHClientConnection:
         if self._connection is None:
             self._connection = await self._connect()
-        return await self._connection.create_process(command, stderr=asyncssh.STDOUT, **given)
+        return self._connection
 
 
 @dataclass

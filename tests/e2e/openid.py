@@ -6,23 +6,20 @@ browser through the machine.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import bcrypt
 
 from emulator.artifacts import paths
 from emulator.host.places import Numbers, Places
 from emulator.instance import Instance
-from tests.e2e.deployment import Deployment, wait_until
+from tests.e2e.deployment import Deployment, Shell, wait_until
 
 PORT = 5556
 TRUST = "/etc/containers/systemd/open-webui.container.d/authority.conf"
@@ -132,25 +129,9 @@ def router_of(deployment: Deployment) -> str:
 @contextmanager
 def tunnel(deployment: Deployment) -> Iterator[int]:
     """A SOCKS proxy on this host, at the port that is yielded, whose other end is the machine."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    connected = asyncio.run_coroutine_threadsafe(deployment.connect(), loop)
+    # Not the deployment's own connection: an `up` ends that.
+    shell = Shell(deployment.connect)
     try:
-        connection = connected.result(60)
-        listening = asyncio.run_coroutine_threadsafe(forward(connection), loop)
-        yield listening.result(60).get_port()
+        yield shell.use(lambda connection: connection.forward_socks("127.0.0.1", 0)).get_port()
     finally:
-        asyncio.run_coroutine_threadsafe(close(connected.result()), loop).result(60)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def forward(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHListener:
-    return await connection.forward_socks("127.0.0.1", 0)
-
-
-async def close(connection: asyncssh.SSHClientConnection) -> None:
-    connection.close()
-    await connection.wait_closed()
+        shell.close()

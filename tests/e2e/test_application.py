@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import is_blocked
+from tests.e2e.browser import is_blocked, show_in_frame
 from tests.e2e.deployment import Deployment, wait_until
 
 SERVICES = ("ollama", "open-webui", "nginx")
@@ -349,15 +349,8 @@ def framed(deployment: Deployment) -> Iterator[str]:
 def test_a_site_of_the_settings_shows_the_chat_in_a_frame(
     deployment: Deployment, framed: str, page: Page
 ) -> None:
-    url = deployment.outputs["url"]
     for site in (framed, "https://elsewhere.example.com"):
-        page.route(
-            f"{site}/**",
-            lambda route: route.fulfill(
-                content_type="text/html",
-                body=f'<iframe src="{url}" width=1000 height=700></iframe>',
-            ),
-        )
+        show_in_frame(page, site, deployment)
     page.goto(f"{framed}/portal")
     chat = page.frame_locator("iframe")
     chat.locator("input[type=email]").fill(deployment.outputs["adminEmail"])

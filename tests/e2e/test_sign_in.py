@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import is_blocked
+from tests.e2e.browser import is_blocked, new_context, show_in_frame
 from tests.e2e.deployment import Deployment
 from tests.e2e.openid import Person, Provider, provider
 from tests.e2e.people import TEAM
@@ -58,12 +58,8 @@ def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def page(browser: Browser, dex: Provider) -> Iterator[Page]:
     """A browser that reaches the provider, too."""
-    context = browser.new_context(
-        ignore_https_errors=True,
-        locale="en-US",
-        reduced_motion="reduce",
-        proxy={"server": dex.proxy, "bypass": "127.0.0.0/8"},
-    )
+    proxy = {"server": dex.proxy, "bypass": "127.0.0.0/8"}
+    context = new_context(browser, proxy=proxy)
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
@@ -137,10 +133,7 @@ def test_a_large_id_token_signs_in(team: Deployment, page: Page) -> None:
 @pytest.mark.long
 def test_no_single_sign_on_leads_into_a_frame(team: Deployment, page: Page) -> None:
     """As docs/how-to/show-the-chat-in-a-frame.md says: neither there nor by way of a tab."""
-    body = f'<iframe src="{team.outputs["url"]}" width=1000 height=700></iframe>'
-    page.context.route(
-        f"{PORTAL}/**", lambda route: route.fulfill(content_type="text/html", body=body)
-    )
+    show_in_frame(page, PORTAL, team)
     page.goto(f"{PORTAL}/start")
     frame = page.frame_locator("iframe")
     with page.expect_event("requestfailed", is_blocked):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.engine.stack import Stack
@@ -14,7 +16,9 @@ def checked_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stack, str]:
     return stack, stack.run("up", "--yes", "--skip-preview", "--policy-pack", "policy")
 
 
-@pytest.fixture(scope="session")
-def planned(checked_up: tuple[Stack, str]) -> Stack:
-    """That stack. Tests set back what they change."""
-    return checked_up[0]
+@pytest.fixture
+def planned(checked_up: tuple[Stack, str]) -> Iterator[Stack]:
+    """That stack. The settings that a test made are forgotten afterwards, those of others too."""
+    stack, _ = checked_up
+    yield stack
+    stack.forget_settings()

@@ -6,7 +6,10 @@ import getpass
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 HOST = "127.0.0.9"
 _OPENSSH = "/usr/sbin/sshd"
@@ -39,6 +42,17 @@ class Sshd:
             "AcceptEnv GIVEN_*\n"
         )
 
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The arguments of pulumi_command's ConnectionArgs."""
+        return {
+            "host": HOST,
+            "port": self.port,
+            "user": self.user,
+            "private_key": self.private_key,
+            "host_key": self.host_key,
+        }
+
     def start(self, wait: bool = True) -> None:
         Path("/run/sshd").mkdir(exist_ok=True)
         self._process = subprocess.Popen(
@@ -61,6 +75,18 @@ class Sshd:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         for child in children.read_text().split():
             subprocess.run(["kill", "-KILL", child], check=True)
+
+
+@contextmanager
+def running_sshd(folder: Path) -> Iterator[Sshd]:
+    """A server with its files in a new folder."""
+    folder.mkdir()
+    server = Sshd(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _free_port() -> int:

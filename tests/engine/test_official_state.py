@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.pulumi_project import Project, emulated_azure
-from tests.engine.sshd import HOST, Sshd
+from tests.engine.sshd import running_sshd
 
 OFFICIAL = json.loads(Path(__file__).with_name("official-plugins-state.json").read_text())
 SECRET = "4dabf18193072939515e22adb298388d"
@@ -68,23 +68,12 @@ local.Command(
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """PROGRAM, deployed by the stand-ins."""
     folder = tmp_path_factory.mktemp("official")
-    for name in ("sshd", "project"):
-        (folder / name).mkdir()
-    server = Sshd(folder / "sshd")
-    server.start()
-    connection = {
-        "host": HOST,
-        "port": server.port,
-        "user": server.user,
-        "private_key": server.private_key,
-        "host_key": server.host_key,
-    }
-    program = PROGRAM.replace("CONNECTION", repr(connection))
-    with emulated_azure(folder / "emulator") as instance:
+    (folder / "project").mkdir()
+    with emulated_azure(folder / "emulator") as instance, running_sshd(folder / "sshd") as server:
+        program = PROGRAM.replace("CONNECTION", repr(server.connection))
         tested = Project(folder / "project", instance, program)
         tested.up().ok()
         yield tested
-    server.stop()
 
 
 def shape(value: Any) -> Any:
@@ -97,10 +86,9 @@ def shape(value: Any) -> Any:
 
 
 def test_the_stand_ins_store_what_the_official_plugins_store(deployed: Project) -> None:
-    stored = {one["type"]: one for one in deployed.resources().values()}
-    by_name = deployed.resources()
+    stored = deployed.resources()
     for official in OFFICIAL["resources"]:
-        ours = by_name.get(official["name"]) or stored[official["type"]]
+        ours = stored[official["name"]]
         for part in ("inputs", "outputs"):
             assert shape(ours[part]) == shape(official[part]), (official["name"], part)
         assert ours.get("additionalSecretOutputs") == official["additionalSecretOutputs"]

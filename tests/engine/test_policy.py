@@ -13,13 +13,6 @@ from tests.engine.stack import PROJECT, Stack
 PACK = PROJECT / "policy"
 
 
-@pytest.fixture
-def home(planned: Stack) -> Iterator[Path]:
-    """An emulated Azure in which the stack `local` is deployed."""
-    yield planned.home
-    planned.forget_settings()
-
-
 def words(text: str) -> str:
     """The text without line breaks."""
     return " ".join(text.split())
@@ -31,9 +24,9 @@ def passed(printed: str) -> bool:
 
 
 @pytest.mark.long
-def test_a_new_stack_passes_although_a_preview_knows_little(home: Path) -> None:
+def test_a_new_stack_passes_although_a_preview_knows_little(planned: Stack) -> None:
     """tests/engine/test_program.py has the other stacks."""
-    stack = Stack(home, "dev")
+    stack = Stack(planned.home, "dev")
     stack.set("sshClients[0]", "0.0.0.0/0")
     printed = stack.run("preview", "--policy-pack", "policy")
     assert passed(printed)
@@ -45,8 +38,8 @@ def test_a_deployed_stack_passes_with_every_value_known(checked_up: tuple[Stack,
     assert passed(checked_up[1])
 
 
-def test_ssh_from_everywhere_ends_a_preview_of_production(home: Path) -> None:
-    stack = Stack(home, "prod")
+def test_ssh_from_everywhere_ends_a_preview_of_production(planned: Stack) -> None:
+    stack = Stack(planned.home, "prod")
     stack.set("sshClients[0]", "0.0.0.0/0")
     printed = stack.run("preview", "--policy-pack", "policy", code=1)
     assert "[mandatory] ssh-for-known-addresses" in words(printed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,10 +32,9 @@ COMMANDS = {
 
 
 @pytest.fixture
-def stack(planned: Stack) -> Iterator[Stack]:
-    """The deployed stack, with the settings a test made forgotten afterwards."""
-    yield planned
-    planned.forget_settings()
+def stack(planned: Stack) -> Stack:
+    """The stack `local`, deployed."""
+    return planned
 
 
 def test_a_refresh_finds_nothing_and_the_preview_after_it_shows_nothing(stack: Stack) -> None:

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from emulator.instance import Instance
 from tests.engine.pulumi_project import Project, emulated_azure, processes_in
-from tests.engine.sshd import HOST, Sshd
+from tests.engine.sshd import HOST, Sshd, running_sshd
 
 pytestmark = pytest.mark.engine
 
@@ -31,12 +31,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    folder = tmp_path / "sshd"
-    folder.mkdir()
-    server = Sshd(folder)
-    server.start()
-    yield server
-    server.stop()
+    with running_sshd(tmp_path / "sshd") as server:
+        yield server
 
 
 def project(folder: Path, instance: Instance, program: str) -> Project:
@@ -46,13 +42,7 @@ def project(folder: Path, instance: Instance, program: str) -> Project:
 
 def remote(sshd: Sshd, opts: str = "None", **inputs: Any) -> str:
     """A program with one remote command, `it`."""
-    connection = {
-        "host": HOST,
-        "port": sshd.port,
-        "user": sshd.user,
-        "private_key": sshd.private_key,
-        "host_key": sshd.host_key,
-    } | inputs.pop("connection", {})
+    connection = sshd.connection | inputs.pop("connection", {})
     return f"""
 import pulumi
 from pulumi_command import remote

@@ -35,7 +35,6 @@ def stack(planned: Stack) -> Stack:
 def runner(stack: Stack, tmp_path: Path) -> Iterator[Runner]:
     with GitHub() as github:
         yield Runner(tmp_path / "bin", stack.home, stack.name, github, plan=True)
-    stack.forget_settings()
 
 
 def azure_of(stack: Stack) -> Azure:
