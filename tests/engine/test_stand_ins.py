@@ -170,9 +170,13 @@ def test_dependencies_are_installed_into_a_new_environment(
 
 
 def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) -> None:
-    tested = project(
-        tmp_path, instance, "import time\nprint('it waits', flush=True)\ntime.sleep(600)"
-    )
+    program = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("it waits", flush=True)
+time.sleep(600)
+"""
+    tested = project(tmp_path, instance, program)
     running = subprocess.Popen(
         tested.command("preview"),
         cwd=tested.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -453,8 +454,10 @@ def test_no_question_is_in_a_log(site: Site, tmp_path: Path) -> None:
         ):
             wire.connect()
             wire.sock.sendall("\r\n".join([*lines, "", ""]).encode())
-            while wire.sock.recv(65536):
-                pass
+            # Nginx resets a connection that it closes before it has read everything.
+            with contextlib.suppress(ConnectionResetError):
+                while wire.sock.recv(65536):
+                    pass
             wire.close()
     site.stop_open_webui()
     assert site.ask(f"/last?q={QUESTION}")[0] == 503  # an error of Nginx itself
