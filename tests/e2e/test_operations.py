@@ -76,6 +76,7 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
     wait_until(lambda: deployment.connects(443), "Nginx is back")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signal_name", ["KILL", "STOP"])
 def test_a_dead_dns_of_the_containers_is_named_and_comes_back(
     deployment: Deployment, signal_name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import http.client
 import json
@@ -14,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -455,7 +454,7 @@ def test_no_question_is_in_a_log(site: Site, tmp_path: Path) -> None:
             wire.connect()
             wire.sock.sendall("\r\n".join([*lines, "", ""]).encode())
             # Nginx resets a connection that it closes before it has read everything.
-            with contextlib.suppress(ConnectionResetError):
+            with suppress(ConnectionResetError):
                 while wire.sock.recv(65536):
                     pass
             wire.close()
