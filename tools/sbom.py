@@ -35,8 +35,13 @@ CLASSIFIER = "License :: OSI Approved :: "
 
 def main(arguments: Sequence[str]) -> int:
     version = next(iter(arguments), "unreleased").removeprefix("v")
-    print(JsonV1Dot6(bill_of(version)).output_as_string(indent=2))
+    print(text_of(version))
     return 0
+
+
+def text_of(version: str) -> str:
+    """The bill of a version of the product as JSON."""
+    return JsonV1Dot6(bill_of(version)).output_as_string(indent=2)
 
 
 def bill_of(version: str) -> Bom:
@@ -94,14 +99,14 @@ def python_package(package: Distribution) -> Component:
 def licences_of(package: Distribution) -> Iterable[str]:
     """The licences that a package states: an SPDX expression, else its classifiers or its text."""
     metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
-        return [expression]
+    if "License-Expression" in metadata:
+        return [metadata["License-Expression"]]
     classifiers = [
         line.removeprefix(CLASSIFIER)
         for line in metadata.get_all("Classifier", [])
         if line.startswith(CLASSIFIER)
     ]
-    return classifiers or [line for line in metadata.get("License", "").splitlines()[:1] if line]
+    return classifiers or metadata.get_all("License", [])
 
 
 def release_on_github(name: str, pin: Bundle) -> Component:

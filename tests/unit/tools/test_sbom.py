@@ -16,7 +16,7 @@ from tools import sbom
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return sbom.JsonV1Dot6(sbom.bill_of("1.2.3")).output_as_string()
+    return sbom.text_of("1.2.3")
 
 
 @pytest.fixture(scope="module")
