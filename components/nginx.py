@@ -72,7 +72,12 @@ class Nginx(pulumi.ComponentResource):
             script=f"{TOOLS}/start-nginx {shlex.quote(args.image)}",
             files=[
                 File(f"{TOOLS}/start-nginx", "0755"),
-                File("/etc/containers/systemd/nginx.container", values={"image": args.image}),
+                # The former one stays in force until the image is there.
+                File(
+                    "/etc/containers/systemd/nginx.container",
+                    values={"image": args.image},
+                    suffix=".next",
+                ),
             ],
             fix="`journalctl --unit nginx` on the machine has details; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config, certificate]),

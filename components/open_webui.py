@@ -102,6 +102,7 @@ class OpenWebui(pulumi.ComponentResource):
                     "sign_in": settings.sign_in is not None,
                     "web_access": settings.web_access,
                 },
+                suffix=".next",  # the former one stays in force until the image is there
             ),
         ]
         if settings.sign_in:

@@ -8,12 +8,18 @@ from typing import Any
 
 import yaml
 
+from emulator.artifacts import paths, pins
+from emulator.artifacts.oci import digest_of
 from emulator.host.places import replace_text
-from emulator.instance import PROJECT, Instance
+from emulator.instance import PROJECT, Instance, in_plan_mode
 
 # Another backend encrypted with its own keys; this one cannot use them.
 _ENCRYPTION_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 SECRET_PLACEHOLDER = "placeholder-for-a-secret"  # noqa: S105
+_VERSIONS_OF_IMAGES = {
+    "ollamazure:webuiVersion": pins.CATALOG["open-webui"],
+    "ollamazure:nginxVersion": pins.CATALOG["nginx"],
+}
 
 
 class ScratchProject:
@@ -56,7 +62,7 @@ class ScratchProject:
         """Keep what a command such as `pulumi-local config set` wrote into the copy."""
         copy, source = self._load(stack)
         original = self._readable_settings(source)
-        before, after = original.get("config", {}), copy.get("config", {})
+        before, after = _with_digests(original["config"]), copy.get("config", {})
         kept: dict[str, Any] = {
             # The CLI writes numbers as text; that is not a change.
             "config": {
@@ -95,6 +101,7 @@ class ScratchProject:
             for key in kept.pop("removed", []):
                 settings["config"].pop(key, None)
             settings.update(kept)
+        settings["config"] = _with_digests(settings["config"])
         replace_text(copy_file, yaml.safe_dump(settings, sort_keys=False))
 
     def _load(self, stack: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,6 +119,20 @@ class ScratchProject:
             key: _without_secrets(value) for key, value in (settings.get("config") or {}).items()
         }
         return settings
+
+
+def _with_digests(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` with the digests of this machine's images, which are not those of the catalog.
+
+    In plan mode no image is pulled, and previews are the same whatever was built here.
+    """
+    pinned = dict(config)
+    for key, pin in {} if in_plan_mode() else _VERSIONS_OF_IMAGES.items():
+        tag = str(config.get(key, pin["tag"]))
+        manifest = paths.manifest(pin["repository"], tag)
+        if manifest.exists():
+            pinned[key] = f"{tag}@{digest_of(manifest.read_bytes())}"
+    return pinned
 
 
 def _without_secrets(value: Any) -> Any:

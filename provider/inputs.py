@@ -203,9 +203,9 @@ class ChatInputs(TypedDict):
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]
-    """Version of Open WebUI; its database cannot go back to an earlier version. Allowed: a release of github.com/open-webui/open-webui; for example v0.12.4."""
+    """Version of Open WebUI; its database cannot go back to an earlier version. Without a digest it has that of ollamazure/catalog/digests.yaml. Allowed: a release of github.com/open-webui/open-webui, with or without the digest of its image: v0.12.4@sha256:…; for example v0.12.4."""
     nginxVersion: NotRequired[str]
-    """Version of Nginx. Allowed: a tag of the official nginx image that is only a version; for example 1.30.3."""
+    """Version of Nginx. Without a digest it has that of ollamazure/catalog/digests.yaml. Allowed: a tag of the official nginx image that is only a version, with or without the digest of its image: 1.30.3@sha256:…; for example 1.30.3."""
     mirrors: NotRequired[MirrorsInput]
     """Mirrors of the public registries, for machines in a closed network. Allowed: a group of settings; for example {"containers": "https://mirrors.example.com:8443"}."""
     probeFrom: NotRequired[str]

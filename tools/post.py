@@ -1,4 +1,4 @@
-"""Posts the results of the workflows: comments on a pull request, and the issue about drift.
+"""Posts the results of the workflows: comments and issues, and a pull request with new digests.
 
 Code of a pull request, maybe from a fork, wrote these results. Here they are only data: the name of
 a stack, and a text whose mentions of users are disabled. GitHub, asked by branch and commit, names
@@ -24,8 +24,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 STACK_NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 LONGEST_NAME = 90
 BOT = "github-actions[bot]"
-DRIFT_TITLE = "What runs on Azure is not what was declared"
-DRIFT_MARKER = "<!-- ollamazure drift -->"
+TITLES = {
+    "drift": "What runs on Azure is not what was declared",
+    "audit": "A pinned Python package has a known vulnerability",
+}
+DIGESTS = "ollamazure/catalog/digests.yaml"
+BRANCH = "ollamazure-image-digests"
+ABOUT_DIGESTS = """\
+The registries serve other images than those that the catalog pins, or there is a digest for a
+version that had none. An image is usually built again for newer packages of its system. After the
+merge, the next `pulumi up` pulls what is new and restarts what runs from it.
+
+GitHub starts no checks for a pull request of a workflow: close it and open it again to start them.
+"""
 # GitHub accepts 65536 characters; each disabled mention is one character longer.
 MOST_CHARACTERS = 65_000
 
@@ -45,9 +56,9 @@ class GitHub:
         pages = self._call("--paginate", "--slurp", f"repos/{self.repository}/{path}")
         return [item for page in pages for item in page]
 
-    def send(self, method: str, path: str, body: Mapping[str, str]) -> None:
-        """Create or change something."""
-        self._call(
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """Create or change something; returns GitHub's answer."""
+        return self._call(
             "--method",
             method,
             f"repos/{self.repository}/{path}",
@@ -127,8 +138,13 @@ def post_comments(github: GitHub, folder: Path, head: str, sha: str) -> str:
     return f"Pull request {number}: {', '.join(texts)}."
 
 
-def post_drift(github: GitHub, folder: Path) -> str:
-    """Open the issue about drift, update it, or close it when nothing differs any more.
+def issue_marker(topic: str) -> str:
+    """The first line of the issue about a topic of TITLES, by which the next run finds it."""
+    return f"<!-- ollamazure {topic} -->"
+
+
+def post_issue(github: GitHub, folder: Path, topic: str) -> str:
+    """Open the issue about a topic, update it, or close it when nothing is found any more.
 
     Raises:
         PostError: the folder has no report.
@@ -140,19 +156,56 @@ def post_drift(github: GitHub, folder: Path) -> str:
     open_issues = [
         issue["number"]
         for issue in github.get("issues?state=open&per_page=100")
-        if issue["user"]["login"] == BOT and (issue["body"] or "").startswith(DRIFT_MARKER)
+        if issue["user"]["login"] == BOT and (issue["body"] or "").startswith(issue_marker(topic))
     ]
-    if "<!-- drift: found -->" in outcomes:
-        body = disable_mentions("\n\n".join([DRIFT_MARKER, *reports]))
+    if f"<!-- {topic}: found -->" in outcomes:
+        body = disable_mentions("\n\n".join([issue_marker(topic), *reports]))
         if open_issues:
             github.send("PATCH", f"issues/{open_issues[0]}", {"body": body})
             return f"Issue {open_issues[0]} is updated."
-        github.send("POST", "issues", {"title": DRIFT_TITLE, "body": body})
+        github.send("POST", "issues", {"title": TITLES[topic], "body": body})
         return "An issue is opened."
-    if open_issues and outcomes == {"<!-- drift: none -->"}:
+    if open_issues and outcomes == {f"<!-- {topic}: none -->"}:
         github.send("PATCH", f"issues/{open_issues[0]}", {"state": "closed"})
-        return f"Nothing differs any more; issue {open_issues[0]} is closed."
+        return f"Nothing is found any more; issue {open_issues[0]} is closed."
     return "Nothing to change."
+
+
+def post_digests(github: GitHub, folder: Path, commit: str) -> str:
+    """Open a pull request with the digests that were read, or update it.
+
+    Args:
+        folder: has the new digests.yaml.
+        commit: of the main branch; what is checked out.
+
+    Raises:
+        PostError: the file is not one of digests.
+    """
+    text = (folder / Path(DIGESTS).name).read_text(encoding="utf-8")
+    line = r"#.*|[a-z-]+:( \{\})?|  [\w.\'-]+: sha256:[0-9a-f]{64}"
+    if wrong := [one for one in text.splitlines() if not re.fullmatch(line, one)]:
+        raise PostError(f"this is no line of {DIGESTS}: {wrong[0]!r}")
+    if text == (PROJECT / DIGESTS).read_text(encoding="utf-8"):
+        return "The catalog has these digests; nothing to post."
+    owner = github.repository.partition("/")[0]
+    pulls = github.get(f"pulls?state=open&head={owner}:{BRANCH}")
+    body = f"{ABOUT_DIGESTS}\n```yaml\n{text}```\n"
+    if pulls and pulls[0]["body"] == body:
+        return f"Pull request {pulls[0]['number']} has these digests; nothing to post."
+    file = {"path": DIGESTS, "mode": "100644", "type": "blob", "content": text}
+    tree = github.send("POST", "git/trees", {"base_tree": commit, "tree": [file]})
+    title = "Catalog: digests of the container images"
+    made = {"message": title, "tree": tree["sha"], "parents": [commit]}
+    sha = github.send("POST", "git/commits", made)["sha"]
+    if github.get(f"git/matching-refs/heads/{BRANCH}"):
+        github.send("PATCH", f"git/refs/heads/{BRANCH}", {"sha": sha, "force": True})
+    else:
+        github.send("POST", "git/refs", {"ref": f"refs/heads/{BRANCH}", "sha": sha})
+    if pulls:
+        github.send("PATCH", f"pulls/{pulls[0]['number']}", {"body": body})
+        return f"Pull request {pulls[0]['number']} is updated."
+    github.send("POST", "pulls", {"title": title, "head": BRANCH, "base": "main", "body": body})
+    return "A pull request is opened."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,16 +214,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     on_pull_request = what.add_parser("comments", help="on a pull request, one for each stack")
     on_pull_request.add_argument("--head", required=True, help="owner:branch of the pull request")
     on_pull_request.add_argument("--sha", required=True, help="the commit that was previewed")
-    issue = what.add_parser("issue", help="the one about drift")
-    for parser_of_one in (on_pull_request, issue):
+    issue = what.add_parser("issue", help="the one about a topic")
+    issue.add_argument("--about", choices=TITLES, default="drift")
+    digests = what.add_parser("digests", help="a pull request with the images' digests")
+    digests.add_argument("--sha", required=True, help="the commit of main that is checked out")
+    for parser_of_one in (on_pull_request, issue, digests):
         parser_of_one.add_argument("--folder", required=True, type=Path, help="what to post")
     options = parser.parse_args(arguments)
     github = GitHub(os.environ["GITHUB_REPOSITORY"])
     try:
         if options.what == "comments":
             print(post_comments(github, options.folder, options.head, options.sha))
+        elif options.what == "digests":
+            print(post_digests(github, options.folder, options.sha))
         else:
-            print(post_drift(github, options.folder))
+            print(post_issue(github, options.folder, options.about))
     except PostError as error:
         print(f"post: {error}", file=sys.stderr)
         return 1

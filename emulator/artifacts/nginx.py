@@ -34,7 +34,8 @@ _SETTINGS = {
 
 
 def copy_official(work: Work, base: str) -> None:
-    registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=_PIN["digest"])
+    digest = pins.DIGESTS["nginx"].get(_TAG, "")
+    registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=digest)
 
 
 def build(work: Work) -> None:

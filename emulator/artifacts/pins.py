@@ -13,6 +13,9 @@ from emulator.instance import PROJECT
 CATALOG: dict[str, dict[str, Any]] = yaml.safe_load(
     (PROJECT / "ollamazure" / "catalog" / "versions.yaml").read_text()
 )
+DIGESTS: dict[str, dict[str, str]] = yaml.safe_load(
+    (PROJECT / "ollamazure" / "catalog" / "digests.yaml").read_text()
+)
 PULUMI: str = CATALOG["pulumi-cli"]["version"]
 OLLAMA: str = CATALOG["ollama"]["version"]
 

@@ -54,6 +54,22 @@ def pull(
     repository.put_manifest(tag, content, media_type)
 
 
+def digest_of_tag(base: str, name: str, tag: str) -> str:
+    """The digest of `name`:`tag` in the registry at `base` (a URL): of all platforms together.
+
+    Raises:
+        OfficialUnavailableError: the registry does not answer, or does not have the tag.
+    """
+    url = f"{base}/v2/{name}/manifests/{tag}"
+    accept = ", ".join((*_LISTS, OCI_MANIFEST, _DOCKER_MANIFEST))
+    try:
+        with httpx.Client(follow_redirects=True, timeout=CONNECT_SECONDS * 4) as client:
+            headers = {"Accept": accept, **_sign_in(client, url)}
+            return digest_of(client.get(url, headers=headers).raise_for_status().content)
+    except httpx.HTTPError as error:
+        raise OfficialUnavailableError(f"{url}: {error or type(error).__name__}") from error
+
+
 def _sign_in(client: httpx.Client, url: str) -> dict[str, str]:
     """The header of an anonymous session, if the registry requires one."""
     challenge = client.head(url).headers.get("WWW-Authenticate", "")

@@ -48,20 +48,20 @@ class ContainerImage(Pin):
     registry: str
     repository: str
     tag: str
-    digest: str
+    digests: Mapping[str, str]
 
-    def reference(self, *, tag: str | None = None) -> str:
-        """The image's full reference for Podman, with another tag if one is given.
+    def reference(self, version: str) -> str:
+        """The full reference for Podman of a version: `TAG`, or `TAG@DIGEST`.
 
-        The catalog's digest belongs to the catalog's tag, so another tag has no digest.
+        A tag alone gets the digest that the catalog has for it, if any.
         """
-        tag = tag or self.tag
-        digest = f"@{self.digest}" if self.digest and tag == self.tag else ""
-        return f"{self.registry}/{self.repository}:{tag}{digest}"
+        tag, _, own = version.partition("@")
+        digest = own or self.digests.get(tag)
+        return f"{self.registry}/{self.repository}:{tag}" + (f"@{digest}" if digest else "")
 
 
 class Versions(Record):
-    """ollamazure/catalog/versions.yaml."""
+    """ollamazure/catalog/versions.yaml, with digests.yaml."""
 
     pulumi_cli: Bundle = Field(alias="pulumi-cli")
     ollama: Bundle
@@ -177,8 +177,11 @@ def _read(name: str) -> Any:
 
 @cache
 def versions() -> Versions:
-    """Every pinned version."""
-    return Versions.model_validate(_read("versions.yaml"))
+    """Every pinned version, the container images with the digests of digests.yaml."""
+    pins = _read("versions.yaml")
+    for name, digests in _read("digests.yaml").items():
+        pins[name]["digests"] = digests
+    return Versions.model_validate(pins)
 
 
 @cache

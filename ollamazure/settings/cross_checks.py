@@ -347,7 +347,7 @@ def _undeclared(
 
 def permissions(settings: Settings) -> Iterator[Violation]:
     """Permissions that this version of Open WebUI does not have."""
-    if settings.webui_version != catalog.webui_permissions().version:
+    if settings.webui_release != catalog.webui_permissions().version:
         return  # their names may differ; warnings.py says that they were not checked
     yield from _permissions(("defaultPermissions",), settings.default_permissions)
     for index, group in enumerate(settings.groups):

@@ -189,14 +189,18 @@ class Settings(Section):
     )
     webui_version: WebuiVersion = setting(
         catalog.versions().open_webui.tag,
-        description="Version of Open WebUI; its database cannot go back to an earlier version.",
-        allowed="a release of github.com/open-webui/open-webui",
+        description="Version of Open WebUI; its database cannot go back to an earlier version. "
+        "Without a digest it has that of ollamazure/catalog/digests.yaml.",
+        allowed="a release of github.com/open-webui/open-webui, with or without the digest of its "
+        "image: v0.12.4@sha256:…",
         example=catalog.versions().open_webui.tag,
     )
     nginx_version: NginxVersion = setting(
         catalog.versions().nginx.tag,
-        description="Version of Nginx.",
-        allowed="a tag of the official nginx image that is only a version",
+        description="Version of Nginx. Without a digest it has that of "
+        "ollamazure/catalog/digests.yaml.",
+        allowed="a tag of the official nginx image that is only a version, with or without the "
+        "digest of its image: 1.30.3@sha256:…",
         example=catalog.versions().nginx.tag,
     )
     mirrors: Mirrors = setting(
@@ -400,14 +404,19 @@ class Settings(Section):
         return azure_name(self.dns_label, self.location) if self.dns_label else None
 
     @property
+    def webui_release(self) -> str:
+        """The version of Open WebUI, without the digest of its image."""
+        return self.webui_version.partition("@")[0]
+
+    @property
     def webui_image(self) -> str:
         """Open WebUI's image, without its mirror, which Podman's own settings name."""
-        return catalog.versions().open_webui.reference(tag=self.webui_version)
+        return catalog.versions().open_webui.reference(self.webui_version)
 
     @property
     def nginx_image(self) -> str:
         """Nginx's image, without its mirror, which Podman's own settings name."""
-        return catalog.versions().nginx.reference(tag=self.nginx_version)
+        return catalog.versions().nginx.reference(self.nginx_version)
 
 
 def azure_name(label: str, location: str) -> str:

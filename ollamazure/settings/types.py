@@ -46,6 +46,7 @@ COMMON_NAME_LIMIT = 64
 # Open WebUI hashes passwords with bcrypt, which reads no further.
 PASSWORD_LIMIT_BYTES = 72
 _RELEASE = r"[0-9]+\.[0-9]+\.[0-9]+"
+_DIGEST = r"(@sha256:[0-9a-f]{64})?"
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 HIGHEST_PORT = 65535
 # Azure's names for every address, in a security rule.
@@ -389,10 +390,10 @@ OllamaVersion = Annotated[
 WebuiVersion = Annotated[
     str,
     AfterValidator(lambda value: value if value.startswith("v") else f"v{value}"),
-    matching(rf"v{_RELEASE}", "it is not a version of Open WebUI"),
+    matching(rf"v{_RELEASE}{_DIGEST}", "it is not a version of Open WebUI"),
 ]
 NginxVersion = Annotated[
     str,
     BeforeValidator(_without_v),
-    matching(_RELEASE, "it is not a version of Nginx"),
+    matching(rf"{_RELEASE}{_DIGEST}", "it is not a version of Nginx"),
 ]

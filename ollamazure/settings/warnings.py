@@ -20,6 +20,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
+        *_by_tag(settings),
         *_without_effect(settings),
         *_without_default_model(settings),
         *_framed(settings),
@@ -144,12 +145,29 @@ def _granted(permissions: Permissions) -> Iterator[str]:
 def _unchecked(settings: Settings) -> Iterator[str]:
     version = catalog.webui_permissions().version
     named = settings.default_permissions or any(group.permissions for group in settings.groups)
-    if named and settings.webui_version != version:
+    if named and settings.webui_release != version:
         yield (
             "The names of permissions were not checked: "
             f"ollamazure/catalog/open-webui-permissions.yaml has those of Open WebUI {version}, "
-            f"and {NAMESPACE}:webuiVersion is {settings.webui_version}."
+            f"and {NAMESPACE}:webuiVersion is {settings.webui_release}."
         )
+
+
+def _by_tag(settings: Settings) -> Iterator[str]:
+    """Images that are pulled by a tag alone, for which a registry can serve other bytes any day."""
+    images = (
+        ("open-webui", "webuiVersion", settings.webui_image),
+        ("nginx", "nginxVersion", settings.nginx_image),
+    )
+    for name, key, image in images:
+        if "@" not in image:
+            tag = image.rpartition(":")[2]
+            yield (
+                f"{image} is pulled by its tag, because ollamazure/catalog/digests.yaml has no "
+                "digest for this version: another image with this tag would be run as well. To "
+                f"add the digest: `.venv/bin/python -m tools.digests {name}={tag}`, or state it: "
+                f"{command((key,), f'{tag}@sha256:<digest>')}."
+            )
 
 
 def _framed(settings: Settings) -> Iterator[str]:

@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Page, expect
 
+from ollamazure import catalog
 from tests.e2e.browser import is_blocked, show_in_frame
 from tests.e2e.deployment import Deployment, wait_until
 
@@ -253,19 +254,38 @@ def test_mirrors_by_https_are_verified(deployment: Deployment) -> None:
 def test_the_machine_keeps_the_present_image_and_the_one_before(deployment: Deployment) -> None:
     image = "docker.io/library/nginx"
     present = deployment.ssh("sudo podman inspect --format '{{.ImageName}}' nginx").output.strip()
-    _, _, version = present.rpartition(":")
+    assert present.startswith(f"{image}@sha256:")
     for former in ("1.28.0", "1.29.0"):
         deployment.ssh(f"sudo podman commit --quiet nginx {image}:{former}")
     deployment.up(nginxVersion="1.29.0")
     deployment.ssh(f"sudo podman rmi {present}")
 
-    deployment.up(nginxVersion=version)
+    deployment.up(nginxVersion=catalog.versions().nginx.tag)
 
     listed = deployment.ssh(
         f"sudo podman images --filter reference={image} --format '{{{{.Tag}}}}'"
     ).output
-    assert sorted(listed.split()) == ["1.29.0", version]
+    assert sorted(listed.split()) == ["1.29.0", "<none>"], "by its digest, so without a tag"
     assert deployment.ssh("sudo podman volume ls --quiet").output.split() == ["open-webui"]
+
+
+def test_an_image_with_another_digest_is_refused(deployment: Deployment) -> None:
+    """Nginx keeps its image, also when it starts again."""
+    unit, wrong = "/etc/containers/systemd/nginx.container", f"@sha256:{'0' * 64}"
+    deployment.ssh(f"sudo sed 's/@sha256:.*/{wrong}/' {unit} | sudo tee {unit}.next")
+    start = f"/usr/local/lib/ollamazure/start-nginx $(sed -n s/^Image=//p {unit}.next)"
+    try:
+        refused = deployment.ssh(f"sudo bash -c '{start}'", check=False)
+    finally:
+        deployment.ssh(f"sudo rm -f {unit}.next")
+    assert refused.code != 0
+    assert f"{wrong} cannot be pulled, so nginx keeps the image that it has" in refused.output
+    assert "Only an image with exactly this digest is run." in refused.output
+
+    again = f"/usr/local/lib/ollamazure/start-nginx $(sed -n s/^Image=//p {unit})"
+    deployment.ssh(f"sudo systemctl daemon-reload && sudo systemctl restart nginx && sudo {again}")
+    with deployment.client() as client:
+        assert client.get("/").is_success
 
 
 @pytest.mark.long

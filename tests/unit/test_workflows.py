@@ -32,6 +32,8 @@ MAY_WRITE = {
     ("deploy-stack", "up"): {"id-token": "write"},
     ("drift", "compare"): {"id-token": "write"},
     ("drift", "issue"): {"issues": "write"},
+    ("audit", "issue"): {"issues": "write"},
+    ("digests", "pull-request"): {"contents": "write", "pull-requests": "write"},
     ("recover", "recover"): {"id-token": "write"},
     ("release", "release"): {"contents": "write"},
 }

@@ -96,6 +96,19 @@ def test_a_command_without_a_manifest_is_drift(text: str | None, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("declared", "running"),
+    [
+        ("docker.io/library/nginx:1.30.3", "docker.io/library/nginx:1.30.3"),
+        ("docker.io/library/nginx:1.30.3@sha256:ab", "docker.io/library/nginx@sha256:ab"),
+        ("host:5000/nginx:1.30.3@sha256:ab", "host:5000/nginx@sha256:ab"),
+        ("host:5000/nginx@sha256:ab", "host:5000/nginx@sha256:ab"),
+    ],
+)
+def test_podman_names_an_image_with_a_digest_without_its_tag(declared: str, running: str) -> None:
+    assert drift.name_of_container(declared) == running
+
+
+@pytest.mark.parametrize(
     ("file", "unit"),
     [
         ("ollama.service", "ollama.service"),

@@ -16,6 +16,7 @@ from tests.unit.stand_in import Program
 from tools import post
 
 SHA = "a" * 40
+DRIFT_MARKER = post.issue_marker("drift")
 
 
 class GitHub(Program):
@@ -223,16 +224,16 @@ def test_drift_opens_an_issue(run: Run, github: GitHub) -> None:
 
     assert code == 0, printed
     ((method, path, body),) = github.sent()
-    assert (method, path, body["title"]) == ("POST", "issues", post.DRIFT_TITLE)
-    assert body["body"].startswith(post.DRIFT_MARKER)
+    assert (method, path, body["title"]) == ("POST", "issues", post.TITLES["drift"])
+    assert body["body"].startswith(DRIFT_MARKER)
     assert "## dev" in body["body"] and "## prod" in body["body"]
 
 
 def test_there_is_only_one_issue(run: Run, github: GitHub) -> None:
     github.list_of(
         "issues?state=open&per_page=100",
-        written(8, f"{post.DRIFT_MARKER}\n", login="mallory"),
-        written(9, f"{post.DRIFT_MARKER}\nolder"),
+        written(8, f"{DRIFT_MARKER}\n", login="mallory"),
+        written(9, f"{DRIFT_MARKER}\nolder"),
     )
     run("issue", report("found", "dev"))
 
@@ -250,11 +251,23 @@ def test_there_is_only_one_issue(run: Run, github: GitHub) -> None:
 def test_the_issue_is_closed_only_when_no_stack_differs(
     outcomes: tuple[str, str], sent: list[Any], run: Run, github: GitHub
 ) -> None:
-    github.list_of("issues?state=open&per_page=100", written(9, post.DRIFT_MARKER))
+    github.list_of("issues?state=open&per_page=100", written(9, DRIFT_MARKER))
     dev, prod = outcomes
     run("issue", report(dev, "dev") | report(prod, "prod"))
 
     assert github.sent() == sent
+
+
+def test_an_audit_has_an_issue_of_its_own(run: Run, github: GitHub) -> None:
+    github.list_of("issues?state=open&per_page=100", written(9, DRIFT_MARKER))
+    code, printed = run(
+        "issue", {"audit.md": "<!-- audit: found -->\n| a 1 |\n"}, "--about", "audit"
+    )
+
+    assert code == 0, printed
+    ((method, path, body),) = github.sent()
+    assert (method, path, body["title"]) == ("POST", "issues", post.TITLES["audit"])
+    assert body["body"].startswith(post.issue_marker("audit"))
 
 
 def test_without_a_report_the_issue_stays(run: Run) -> None:
@@ -262,3 +275,67 @@ def test_without_a_report_the_issue_stays(run: Run) -> None:
 
     assert code == 1
     assert "there is no report" in printed
+
+
+DIGESTS = f"# Digests.\nopen-webui: {{}}\nnginx:\n  1.30.3: sha256:{'0' * 64}\n"
+REF = f"git/refs/heads/{post.BRANCH}"
+
+
+@pytest.fixture
+def with_git(github: GitHub) -> GitHub:
+    """GitHub with a tree and a commit for what is sent."""
+    github.list_of(f"pulls?state=open&head=team:{post.BRANCH}")
+    github.list_of(f"git/matching-refs/heads/{post.BRANCH}")
+    for method, path, answer in (
+        ("POST", "git/trees", {"sha": "t"}),
+        ("POST", "git/commits", {"sha": "c"}),
+        ("POST", "git/refs", {}),
+        ("PATCH", REF, {}),
+        ("POST", "pulls", {}),
+        ("PATCH", "pulls/5", {}),
+    ):
+        github.answer(f"api --method {method} repos/team/chat/{path} --input -", answer)
+    return github
+
+
+def test_new_digests_become_a_pull_request(run: Run, with_git: GitHub) -> None:
+    code, printed = run("digests", {"digests.yaml": DIGESTS}, "--sha", SHA)
+
+    assert code == 0, printed
+    tree, commit, ref, pull_request = [(method, path) for method, path, _ in with_git.sent()]
+    assert (tree[1], commit[1]) == ("git/trees", "git/commits")
+    assert (ref, pull_request) == (("POST", "git/refs"), ("POST", "pulls"))
+    bodies: list[Any] = [body for _, _, body in with_git.sent()]
+    assert bodies[0]["tree"][0] | {"mode": ""} == {
+        "path": post.DIGESTS, "mode": "", "type": "blob", "content": DIGESTS,
+    }  # fmt: skip
+    assert (bodies[0]["base_tree"], bodies[1]["parents"], bodies[1]["tree"]) == (SHA, [SHA], "t")
+    assert bodies[2] == {"ref": f"refs/heads/{post.BRANCH}", "sha": "c"}
+    assert DIGESTS in bodies[3]["body"] and bodies[3]["base"] == "main"
+
+
+def test_a_pull_request_with_digests_is_updated(run: Run, with_git: GitHub) -> None:
+    with_git.list_of(f"git/matching-refs/heads/{post.BRANCH}", {"ref": "x"})
+    older = {"number": 5, "body": "older"}
+    with_git.list_of(f"pulls?state=open&head=team:{post.BRANCH}", older)
+    run("digests", {"digests.yaml": DIGESTS}, "--sha", SHA)
+
+    *_, (_, _, ref), (method, path, body) = with_git.sent()
+    assert ref == {"sha": "c", "force": True}
+    assert (method, path) == ("PATCH", "pulls/5")
+
+    with_git.log.unlink()
+    with_git.list_of(f"pulls?state=open&head=team:{post.BRANCH}", older | body)
+    assert "nothing to post" in run("digests", {}, "--sha", SHA)[1]
+    assert with_git.sent() == []
+
+
+def test_known_digests_are_nothing_to_post(run: Run, with_git: GitHub) -> None:
+    known = (post.PROJECT / post.DIGESTS).read_text()
+    code, printed = run("digests", {"digests.yaml": known}, "--sha", SHA)
+    assert (code, with_git.sent()) == (0, []) and "nothing to post" in printed
+
+
+def test_only_digests_become_a_pull_request(run: Run, with_git: GitHub) -> None:
+    code, printed = run("digests", {"digests.yaml": f"{DIGESTS}run: [evil]\n"}, "--sha", SHA)
+    assert (code, with_git.sent()) == (1, []) and "'run: [evil]'" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -118,10 +119,20 @@ def test_the_cli_and_the_python_sdk_are_of_one_release() -> None:
     assert f"pulumi=={catalog.versions().pulumi_cli.version}\n" in requirements
 
 
-def test_a_digest_belongs_to_the_catalogs_tag_alone() -> None:
-    image = catalog.versions().nginx.model_copy(update={"digest": "sha256:abc"})
-    assert image.reference() == f"docker.io/library/nginx:{image.tag}@sha256:abc"
-    assert image.reference(tag="1.31.0") == "docker.io/library/nginx:1.31.0"
+def test_a_version_of_an_image_has_its_own_digest() -> None:
+    digests = {"1.30.3": "sha256:abc", "1.31.0": "sha256:def"}
+    image = catalog.versions().nginx.model_copy(update={"digests": digests})
+    assert image.reference("1.30.3") == "docker.io/library/nginx:1.30.3@sha256:abc"
+    assert image.reference("1.31.0") == "docker.io/library/nginx:1.31.0@sha256:def"
+    assert image.reference("1.32.0") == "docker.io/library/nginx:1.32.0"
+    assert image.reference("1.30.3@sha256:123") == "docker.io/library/nginx:1.30.3@sha256:123"
+
+
+def test_the_digests_of_the_catalog_are_digests() -> None:
+    versions = catalog.versions()
+    for image in (versions.open_webui, versions.nginx):
+        for digest in image.digests.values():
+            assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
 
 
 def test_a_misspelt_key_of_the_catalog_is_an_error() -> None:

@@ -11,6 +11,8 @@ from ollamazure import catalog
 from ollamazure.operate.status import ChatStatus, span
 
 PINS = catalog.versions()
+WEBUI = f"ghcr.io/open-webui/open-webui:{PINS.open_webui.tag}"
+NGINX = f"docker.io/library/nginx:{PINS.nginx.tag}"
 NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 OUTPUTS = {
@@ -26,8 +28,12 @@ WELL: dict[str, Any] = {
     "data_disk": {"total": 64 * GIB, "free": 41 * GIB},
     "services": [
         {"name": "ollama", "state": "active", "version": PINS.ollama.version},
-        {"name": "open-webui", "state": "active", "version": PINS.open_webui.reference()},
-        {"name": "nginx", "state": "active", "version": PINS.nginx.reference()},
+        {
+            "name": "open-webui",
+            "state": "active",
+            "version": WEBUI,
+        },
+        {"name": "nginx", "state": "active", "version": NGINX},
     ],
     "container_dns": True,
     "models": ["llama3.2:1b", "smollm2:135m"],
@@ -51,8 +57,8 @@ def test_all_is_well_on_one_screen() -> None:
         "Memory       3.0 of 8.0 GiB free\n"
         "Data disk    41.0 of 64.0 GiB free\n"
         f"Ollama       runs, {PINS.ollama.version}\n"
-        f"Open WebUI   runs, {PINS.open_webui.reference()}\n"
-        f"Nginx        runs, {PINS.nginx.reference()}\n"
+        f"Open WebUI   runs, {WEBUI}\n"
+        f"Nginx        runs, {NGINX}\n"
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
         "Restart      not needed"

@@ -151,6 +151,21 @@ def test_many_differences_are_cut() -> None:
     assert len(sentences) == 9 and sentences[-1] == "The difference below shows 22 more."
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "meaning"),
+    [
+        ("x:1@sha256:a", "x:2@sha256:b", "Version 2 replaces 1. "),
+        ("x:1@sha256:a", "x:1@sha256:b", "Another digest pins its image. "),
+        ("x:1", "x:1@sha256:b", "Another digest pins its image. "),
+    ],
+)
+def test_a_digest_is_not_the_version(before: str, after: str, meaning: str) -> None:
+    unit = "/etc/containers/systemd/nginx.container"
+    old, new = (script({unit: f"Image={x}"}, f"start-nginx {x}") for x in (before, after))
+    (sentence,) = meanings(command("nginx", old, new))
+    assert sentence.startswith(meaning)
+
+
 def test_changing_the_common_head_of_all_scripts_does_not_interrupt_users() -> None:
     old = script({"/etc/containers/systemd/open-webui.container": "a"}, "start-open-webui x:v1")
     review = reviewed(command("open-webui", old, old.replace("umask 022", "umask 027")))

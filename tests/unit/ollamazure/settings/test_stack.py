@@ -31,6 +31,7 @@ SIGN_IN: dict[str, Any] = {
     "allowedDomains": ["example.com"],
 }
 SECRET = "a-secret-of-the-provider"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def settings_of(**given: str) -> Settings:
@@ -61,6 +62,7 @@ def test_no_text_of_the_settings_shows_a_password() -> None:
         ({"keepData": "true"}, "keep_data", True),
         ({"ollamaVersion": "v0.34.1"}, "ollama_version", "0.34.1"),
         ({"webuiVersion": "0.12.5"}, "webui_version", "v0.12.5"),
+        ({"nginxVersion": f"v1.30.9@{DIGEST}"}, "nginx_version", f"1.30.9@{DIGEST}"),
         ({"contextLength": "8192"}, "context_length", 8192),
         ({"contextLength": ""}, "context_length", None),
         ({"domain": ""}, "domain", None),
@@ -100,10 +102,17 @@ def test_versions_are_those_of_the_catalog_unless_set() -> None:
     pins = catalog.versions()
     settings = settings_of()
     assert settings.ollama_version == pins.ollama.version
-    assert settings.webui_image == "ghcr.io/open-webui/open-webui:" + pins.open_webui.tag
-    assert settings.nginx_image == "docker.io/library/nginx:" + pins.nginx.tag
+    assert settings.webui_image == pins.open_webui.reference(pins.open_webui.tag)
+    assert settings.nginx_image == pins.nginx.reference(pins.nginx.tag)
     mirrored = settings_of(mirrors='{"ollama": "http://mirrors.internal:8480/ollama/"}')
     assert mirrored.mirrors.ollama == "http://mirrors.internal:8480/ollama"
+
+
+def test_a_version_may_have_the_digest_of_its_image() -> None:
+    settings = settings_of(webuiVersion=f"v0.12.5@{DIGEST}", nginxVersion=f"1.30.3@{DIGEST}")
+    assert settings.webui_image == f"ghcr.io/open-webui/open-webui:v0.12.5@{DIGEST}"
+    assert settings.webui_release == "v0.12.5"
+    assert settings.nginx_image == f"docker.io/library/nginx:1.30.3@{DIGEST}"
 
 
 def test_the_chats_address_has_the_best_name_that_is_set() -> None:

@@ -16,13 +16,21 @@ from ollamazure.settings.warnings import removed_users_warning, warnings_of
 from ollamazure.settings.workspace import User
 from ollamazure.sizing.plan import make_plan
 
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
 
 def settings_of(**given: str) -> Settings:
     return parse({"sshClients": '["203.0.113.7"]', **given})
 
 
 def warnings(**given: str) -> list[str]:
-    return warnings_of(settings_of(**given))
+    """The warnings about settings that pin both images, unless they have other versions."""
+    pins = catalog.versions()
+    pinned = {
+        "webuiVersion": f"{pins.open_webui.tag}@{DIGEST}",
+        "nginxVersion": f"{pins.nginx.tag}@{DIGEST}",
+    }
+    return warnings_of(settings_of(**{**pinned, **given}))
 
 
 @pytest.mark.parametrize("clients", ["0.0.0.0/0", "203.0.113.7,0.0.0.0/1", "128.0.0.0/1"])
@@ -41,8 +49,17 @@ def test_chats_that_will_be_deleted() -> None:
 
 
 def test_permissions_of_another_version_are_not_checked() -> None:
-    (warning,) = warnings(defaultPermissions='{"chat": {"dream": true}}', webuiVersion="v0.13.0")
-    assert "were not checked" in warning and "v0.13.0" in warning
+    (warning,) = warnings(
+        defaultPermissions='{"chat": {"dream": true}}', webuiVersion=f"v0.13.0@{DIGEST}"
+    )
+    assert "were not checked" in warning and "webuiVersion is v0.13.0." in warning
+
+
+def test_an_image_without_a_digest_is_reported_with_the_command_that_adds_it() -> None:
+    (warning,) = warnings(nginxVersion="1.30.9")
+    assert warning.startswith("docker.io/library/nginx:1.30.9 is pulled by its tag, ")
+    assert "`.venv/bin/python -m tools.digests nginx=1.30.9`" in warning
+    assert "pulumi config set ollamazure:nginxVersion '1.30.9@sha256:<digest>'" in warning
 
 
 def test_permissions_for_features_that_are_off() -> None:

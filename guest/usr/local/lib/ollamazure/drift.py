@@ -120,7 +120,7 @@ def drift_of_unit(path: Path) -> Iterator[str]:
             yield f"{unit} is changed by {override}, which `systemctl revert {unit}` removes"
     if path.suffix == ".container" and path.exists():
         running = image_of(path.stem)
-        if running != declared_image(path):
+        if running != name_of_container(declared_image(path)):
             yield f"{unit} runs the image {running}"
 
 
@@ -136,8 +136,14 @@ def drift_of_podman(path: Path) -> Iterator[str]:
 
 def declared_image(path: Path) -> str:
     """The image in a container's file; empty if there is none."""
-    found = re.search(r"^Image=(.+)$", path.read_text(), re.MULTILINE)
+    text = path.read_text() if path.exists() else ""
+    found = re.search(r"^Image=(.+)$", text, re.MULTILINE)
     return found[1] if found else ""
+
+
+def name_of_container(image: str) -> str:
+    """How Podman names the image of a container: of TAG@DIGEST it keeps the digest alone."""
+    return re.sub(r":[^:@/]+@", "@", image)
 
 
 def unit_of(path: Path) -> str | None:

@@ -101,9 +101,9 @@ attend() {
     wait "$process"
 }
 
-# pull_image NAME IMAGE: pulls IMAGE for the container NAME unless this machine has it. So that the
-# data disk never holds more than two of them, it first removes all former images except the last one
-# that was ready.
+# pull_image NAME IMAGE: pulls IMAGE for the container NAME unless this machine has it; if IMAGE has a
+# digest, only the digest decides. So that the data disk never holds more than two of them, it first
+# removes all former images except the last one that was ready.
 pull_image() {
     local name=$1 image=$2
     if podman image exists "$image"; then
@@ -112,9 +112,17 @@ pull_image() {
     remove_former_images "$name" "$image"
     say "Pulling $image."
     podman pull --quiet --retry 5 "$image" >/dev/null &
-    attend $! say "  Still pulling." ||
-        fail "$image cannot be pulled; the reason from Podman is above."
+    attend $! say "  Still pulling." || fail_to_pull "$name" "$image"
     say "$image is pulled."
+}
+
+fail_to_pull() {
+    local name=$1 image=$2 fix="the reason from Podman is above."
+    if [[ $image = *@* ]]; then
+        fix="the reason from Podman is above. Only an image with exactly this digest is run. If your \
+mirror has another one that you trust, set its digest: TAG@sha256:… in webuiVersion or nginxVersion."
+    fi
+    fail "$image cannot be pulled, so $name keeps the image that it has: $fix"
 }
 
 remove_former_images() {
@@ -122,10 +130,20 @@ remove_former_images() {
     # Without a record, from an earlier version of this program, it is the image that runs.
     last=$(cat "$(record_of_image "$1")" 2>/dev/null ||
         podman inspect --format '{{.ImageName}}' "$1" 2>/dev/null) || return 0
-    podman images --filter dangling=false --filter "reference=${repository%:*}" \
-        --format '{{.Repository}}:{{.Tag}}' | while read -r image; do
-        [ "$image" = "${last%%@*}" ] || podman rmi "$image" >/dev/null || say "$image stays."
-    done
+    # By their ids: an image that was pulled by its digest has no tag.
+    last=$(podman image inspect --format '{{.Id}}' "$last" 2>/dev/null || true)
+    podman images --no-trunc --quiet --filter "reference=${repository%:*}" | sort --unique |
+        while read -r image; do
+            [ "${image#sha256:}" = "$last" ] || podman rmi "$image" >/dev/null || say "$image stays."
+        done
+}
+
+# use_next FILE: replaces FILE by FILE.next, if that exists. A file that does not change keeps its
+# time, which start_with compares.
+use_next() {
+    [ -e "$1.next" ] || return 0
+    ! cmp --silent "$1.next" "$1" || touch --reference "$1" "$1.next"
+    mv -f "$1.next" "$1"
 }
 
 # image_is_ready NAME IMAGE: records that the container NAME works with IMAGE.

@@ -12,7 +12,7 @@ from typing import Any
 
 import container_dns
 import model
-from drift import image_of, is_active, output_of, state_of
+from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
 
 DATA = Path("/srv/data")
 CERTIFICATE = "/etc/nginx/cert/server.pem"
@@ -37,7 +37,7 @@ def status() -> dict[str, Any]:
         "data_disk": data_disk(),
         "services": [
             service("ollama", ollama["version"]),
-            *(service(name, image_of(name) or None) for name in CONTAINERS),
+            *(service(name, version_of(name)) for name in CONTAINERS),
         ],
         "container_dns": container_dns.is_well(),
         "models": ollama["models"],
@@ -69,6 +69,13 @@ def data_disk() -> dict[str, int] | None:
 
 def service(name: str, version: str | None) -> dict[str, str | None]:
     return {"name": name, "state": state_of(f"{name}.service"), "version": version}
+
+
+def version_of(container: str) -> str | None:
+    """The image that a container runs, without its digest; None if it does not run."""
+    running = image_of(container)
+    declared = declared_image(UNITS[1] / f"{container}.container") if running else ""
+    return declared.partition("@")[0] if running == name_of_container(declared) else running or None
 
 
 def read_ollama() -> dict[str, Any]:
