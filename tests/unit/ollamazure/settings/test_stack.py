@@ -226,3 +226,18 @@ def test_a_permission_for_the_web_requires_the_web(
     group = {"name": "editors", "permissions": granted}
     assert settings_of(defaultPermissions=json.dumps(granted)).web_access is needed
     assert settings_of(groups=json.dumps([{"name": "others"}, group])).web_access is needed
+
+
+@pytest.mark.parametrize(
+    ("clients", "open_"),
+    [
+        (("0.0.0.0/0",), True),
+        (("203.0.113.7/32", "128.0.0.0/1"), True),
+        (("203.0.113.0/24", "10.0.0.0/8"), False),
+    ],
+)
+def test_whether_anyone_on_the_internet_reaches_the_chat(
+    clients: tuple[str, ...], open_: bool
+) -> None:
+    settings = Settings(ssh_clients=("203.0.113.7/32",), allowed_clients=clients)
+    assert settings.open_to_the_internet is open_
