@@ -226,6 +226,8 @@ def sign_in(settings: Settings) -> Iterator[Violation]:
     if declared.tenant and not settings.domain and not settings.dns_label:
         reason = "Microsoft Entra ID sends no user back to a bare address, set dnsLabel or domain"
         fix = command(("dnsLabel",), "our-team-chat")
+        if not settings.public_address:
+            fix = command(("domain",), "chat.example.com")
         yield Violation(("signIn", "tenant"), declared.tenant, reason, fix=fix)
     if declared.new_accounts == "none" and not declared.merge_by_email:
         path, reason = ("signIn", "newAccounts"), "without mergeByEmail no user could sign in"

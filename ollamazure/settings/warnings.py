@@ -81,7 +81,7 @@ def moved_warning(former: str | None, settings: Settings) -> str | None:
 
 def _open_to_everyone(settings: Settings) -> Iterator[str]:
     for index, client in enumerate(settings.ssh_clients):
-        if opens_to_everyone(client):
+        if settings.public_address and opens_to_everyone(client):
             fix = command(("sshClients", index), "203.0.113.7/32")
             yield (
                 f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "
