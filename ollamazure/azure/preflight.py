@@ -342,5 +342,6 @@ def _flatten(value: Any) -> Any:
         return [_flatten(each) for each in value]
     if not isinstance(value, dict):
         return value
-    flat = {key: _flatten(each) for key, each in value.items() if key != "properties"}
-    return {**flat, **_flatten(value.get("properties") or {})}
+    nested = value.get("properties") or {}
+    flat = {**{key: each for key, each in value.items() if key != "properties"}, **nested}
+    return {key: _flatten(each) for key, each in flat.items()}
