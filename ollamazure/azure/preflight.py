@@ -334,7 +334,8 @@ def _may_join(subnet_id: str) -> bool:
 def _read(resource_id: str) -> dict[str, Any]:
     """A resource of Microsoft.Network, its properties without nesting."""
     url = f"{resource_id}?api-version=2024-05-01"
-    return _flatten(run_az("rest", "--method", "get", "--url", url))
+    flat: dict[str, Any] = _flatten(run_az("rest", "--method", "get", "--url", url))
+    return flat
 
 
 def _flatten(value: Any) -> Any:

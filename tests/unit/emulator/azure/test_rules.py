@@ -155,11 +155,12 @@ def _nat_gateway(address: str) -> dict[str, Any]:
     }
 
 
-def _with_nat_gateway(cloud: Cloud) -> None:
+def _with_nat_gateway(cloud: Cloud) -> Cloud:
     cloud.put(f"{ADDRESSES}/gateway-1", _address())
     cloud.put(f"{NAT_GATEWAYS}/gateway-1", _nat_gateway("gateway-1"))
     reference = {"id": f"{NAT_GATEWAYS}/gateway-1"}
     cloud.put(f"{SUBNETS}/out", _subnet("10.0.9.0/24", natGateway=reference))
+    return cloud
 
 
 def _delegated_subnet(cloud: Cloud) -> None:
@@ -499,13 +500,13 @@ RULES: list[tuple[str, Try, str, str]] = [
     ),
     (
         "address-of-a-nat-gateway-in-use",
-        lambda c: (_with_nat_gateway(c), c.delete(f"{ADDRESSES}/gateway-1")),
+        lambda c: _with_nat_gateway(c).delete(f"{ADDRESSES}/gateway-1"),
         "PublicIPAddressCannotBeDeleted",
         f"since it is still allocated to resource {NAT_GATEWAYS}/gateway-1.",
     ),
     (
         "nat-gateway-in-use",
-        lambda c: (_with_nat_gateway(c), c.delete(f"{NAT_GATEWAYS}/gateway-1")),
+        lambda c: _with_nat_gateway(c).delete(f"{NAT_GATEWAYS}/gateway-1"),
         "InUseNatGatewayCannotBeDeleted",
         f"because it is in use by the following resources: {SUBNETS}/out.",
     ),

@@ -144,4 +144,4 @@ def test_what_may_work_is_a_warning() -> None:
 def test_a_private_machine_without_a_way_to_the_internet_is_a_warning(way: str) -> None:
     (warning,) = subnet_warnings(found(), settings(**PRIVATE))
     assert "no default outbound access" in warning
-    assert subnet_warnings(found(**{way: {"id": "/x"}}), settings(**PRIVATE)) == []
+    assert subnet_warnings(found(None, **{way: {"id": "/x"}}), settings(**PRIVATE)) == []
