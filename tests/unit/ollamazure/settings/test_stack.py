@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ollamazure import catalog
+from ollamazure.settings.groups import NetworkSettings
 from ollamazure.settings.load import parse
 from ollamazure.settings.schema import section_of
 from ollamazure.settings.stack import Settings
@@ -158,6 +159,9 @@ def test_every_setting_explains_itself_with_a_valid_example(
             del whole["issuer"]
         beside = {"signIn": json.dumps(whole), "signInSecret": SECRET, "domain": "chat.example.com"}
         beside |= {"groups": '[{"name": "research"}]'}
+    if path == ("network", "outbound"):
+        value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
+        beside = {"publicAddress": "false"}
     text = value if isinstance(value, str) else json.dumps(value)
     settings_of(**{path[0]: text, **beside})
 
