@@ -8,7 +8,7 @@ from components.chat import Chat, ChatArgs
 from components.outputs import former_outputs, outputs_of, size_in, users_in
 from ollamazure.names import group_names
 from ollamazure.settings.load import load
-from ollamazure.settings.warnings import removed_users_warning
+from ollamazure.settings.warnings import moved_warning, removed_users_warning
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
 
@@ -23,6 +23,7 @@ changes = [
     resize_warning(size_in(former), plan.vm_size, settings),
     refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
     removed_users_warning(users_in(former), settings),
+    moved_warning(former.get("subnetId"), settings) if former else None,
 ]
 for warning in filter(None, [*changes, *plan.warnings]):
     pulumi.log.warn(warning)

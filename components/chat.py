@@ -85,7 +85,7 @@ class Chat(pulumi.ComponentResource):
                 group=self.network.group,
                 group_name=args.groups.chat,
                 data_group_name=args.groups.data,
-                nic_id=self.network.nic.id,
+                nic=self.network.nic,
                 address=self.network.address,
                 tags=args.tags,
             ),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 import pulumi_tls as tls
-from pulumi_azure_native import compute, resources
+from pulumi_azure_native import compute, network, resources
 from pulumi_command.remote import ConnectionArgs
 
 from components.remote_command import (
@@ -40,6 +40,7 @@ FIRST_BOOT_FILES = {
     "/etc/sysctl.d/60-ollamazure.conf": "0644",
     "/etc/apt/apt.conf.d/20auto-upgrades": "0644",
 }
+ALLOWED_CLIENTS = "/etc/ollamazure/firewall.d/allowed-clients.nft"
 # The additional files of a size with a GPU.
 GPU_FIRST_BOOT_FILES = {
     "/etc/apt/sources.list.d/nvidia.sources": "0644",
@@ -78,8 +79,8 @@ class MachineArgs:
         group: the resource group of the VM.
         group_name: its name.
         data_group_name: the group of the data disk, made here unless a disk is adopted.
-        nic_id: ARM id of the network interface.
-        address: public IPv4 address, where SSH is reached.
+        nic: the network interface; a VM cannot move to another one.
+        address: the IPv4 address where SSH is reached.
         tags: of each resource.
     """
 
@@ -88,7 +89,7 @@ class MachineArgs:
     group: resources.ResourceGroup
     group_name: str
     data_group_name: str
-    nic_id: pulumi.Input[str]
+    nic: network.NetworkInterface
     address: pulumi.Input[str]
     tags: Tags
 
@@ -178,6 +179,8 @@ class Machine(pulumi.ComponentResource):
                 *machine_files(args.settings.mirrors),
                 # The first boot writes them too. Here a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
+                # Not part of the first boot, which no setting may change.
+                File(ALLOWED_CLIENTS, values={"clients": settings.allowed_clients}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
             ],
             timeout="40m",
@@ -235,7 +238,7 @@ class Machine(pulumi.ComponentResource):
             network_profile={
                 "network_interfaces": [
                     {
-                        "id": args.nic_id,
+                        "id": args.nic.id,
                         "primary": True,
                         "delete_option": compute.DeleteOptions.DETACH,
                     }
@@ -255,6 +258,7 @@ class Machine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 replace_on_changes=REPLACES,
+                replace_with=[args.nic],
                 delete_before_replace=True,
                 ignore_changes=SEEDS,
             ),

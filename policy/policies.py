@@ -126,6 +126,7 @@ _TAGGED = frozenset(
         "azure-native:network:NetworkSecurityGroup",
         "azure-native:network:VirtualNetwork",
         "azure-native:network:NetworkInterface",
+        "azure-native:network:NatGateway",
         *_ADDRESS,
         *_DISK,
         *_MACHINE,

@@ -13,6 +13,15 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 
+class NetworkSettingsInput(TypedDict):
+    """The network that the machine is in."""
+
+    subnetId: NotRequired[str]
+    """An existing subnet for the machine, instead of a network of the stack's own. Nothing of it is changed or deleted. Allowed: the ARM id of a subnet in the same subscription and region; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/company/subnets/chat."""
+    outbound: NotRequired[str]
+    """How a machine without a public address reaches the internet, from which it downloads models and updates. natGateway: through one of the stack's own; existing: as the subnet of network.subnetId already does. Allowed: natGateway or existing, and only if publicAddress is false; for example existing."""
+
+
 class CertificateInput(TypedDict):
     """The self-signed certificate: its subject, and how long it is valid."""
 
@@ -178,6 +187,12 @@ class ChatInputs(TypedDict):
     """Tokens of a conversation that a model sees, the same for all models. Unset: it follows from the machine's size. Allowed: 512 to the limit of every model in use; for example 4096."""
     sshClients: list[str]
     """Addresses that can reach the machine by SSH; `pulumi up` needs yours. Allowed: a list of IPv4 addresses or ranges; for example ["203.0.113.7/32"]."""
+    allowedClients: NotRequired[list[str]]
+    """Addresses that can reach the chat; 0.0.0.0/0 is everyone. Allowed: a list of IPv4 addresses or ranges; for example ["203.0.113.0/24"]."""
+    publicAddress: NotRequired[bool]
+    """Whether the machine has a public address. false: only its network, and networks that are connected to it, reach the chat and SSH. Allowed: true or false; for example true."""
+    network: NotRequired[NetworkSettingsInput]
+    """The network that the machine is in. Allowed: a group of settings; for example {"subnetId": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/company/subnets/chat"}."""
     vmAdminUsername: NotRequired[str]
     """User name of the machine's administrator, who signs in by SSH. Allowed: 1 to 32 lower-case letters, digits, - and _, and none of Azure's forbidden names; for example ollamazure."""
     adminEmail: NotRequired[str]

@@ -68,6 +68,8 @@ class PrivateChat(chat.Chat):
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]
     """The same estimate, in numbers."""
+    subnetId: pulumi.Output[str | None]
+    """The existing subnet that the machine is in; none in a network of its own."""
     readme: pulumi.Output[str]
     """The operator's page, in Markdown; it holds no secret."""
 

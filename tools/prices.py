@@ -44,9 +44,10 @@ source: {source}
 # Dollars an hour. Another region is estimated from eastus.
 hourly:
 {hourly}
-# Dollars a month for the address and the disks.
+# Dollars a month for the address, a NAT gateway and the disks.
 monthly:
   publicAddress: {address:g}
+  natGateway: {gateway:g}
   # Standard SSD by the largest size, in GiB, of each tier; operations cost extra.
   standardSsd: {{{disks}}}
 """
@@ -90,6 +91,7 @@ def fetch_prices(former: Prices, regions: Iterable[str], service: str) -> Prices
     monthly = former.monthly.model_copy(
         update={
             "public_address": address_price(service) or former.monthly.public_address,
+            "nat_gateway": gateway_price(service) or former.monthly.nat_gateway,
             "standard_ssd": {**former.monthly.standard_ssd, **disk_prices(service)},
         }
     )
@@ -137,10 +139,18 @@ def disk_prices(service: str) -> dict[int, float]:
 
 def address_price(service: str) -> float | None:
     """Dollars a month for a static public address."""
-    where = (
-        "serviceName eq 'Virtual Network' and meterName eq 'Standard IPv4 Static Public IP' "
-        f"and priceType eq 'Consumption' and armRegionName eq '{REFERENCE_REGION}'"
-    )
+    meter = "meterName eq 'Standard IPv4 Static Public IP'"
+    return _price_of_meter(f"serviceName eq 'Virtual Network' and {meter}", service)
+
+
+def gateway_price(service: str) -> float | None:
+    """Dollars a month for a NAT gateway, without the traffic."""
+    where = "serviceName eq 'NAT Gateway' and meterName eq 'Standard Gateway'"
+    return _price_of_meter(where, service)
+
+
+def _price_of_meter(meter: str, service: str) -> float | None:
+    where = f"{meter} and priceType eq 'Consumption' and armRegionName eq '{REFERENCE_REGION}'"
     hourly = [item["retailPrice"] for item in items(where, service)]
     return round(max(hourly) * HOURS_A_MONTH, 2) if hourly else None
 
@@ -178,6 +188,7 @@ def render(prices: Prices) -> str:
         source=prices.source,
         hourly=hourly,
         address=prices.monthly.public_address,
+        gateway=prices.monthly.nat_gateway,
         disks=", ".join(f"{gib}: {price:g}" for gib, price in prices.monthly.standard_ssd.items()),
     )
 
@@ -195,9 +206,10 @@ def changes(former: Prices, current: Prices) -> Iterator[str]:
     for gib, price in current.monthly.standard_ssd.items():
         if former.monthly.standard_ssd.get(gib) != price:
             yield f"disk of {gib} GiB: {former.monthly.standard_ssd.get(gib)} -> {price} a month"
-    if former.monthly.public_address != current.monthly.public_address:
-        before_address, now = former.monthly.public_address, current.monthly.public_address
-        yield f"public address: {before_address} -> {now} a month"
+    for name, attribute in (("public address", "public_address"), ("NAT gateway", "nat_gateway")):
+        earlier, now = getattr(former.monthly, attribute), getattr(current.monthly, attribute)
+        if earlier != now:
+            yield f"{name}: {earlier} -> {now} a month"
 
 
 if __name__ == "__main__":

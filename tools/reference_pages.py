@@ -229,6 +229,7 @@ def _sizes_table(prices: Prices) -> Iterator[str]:
 
 def _size_row(size: VmSize, prices: Prices) -> tuple[str, ...]:
     hourly = prices.hourly["eastus"][size.name]
+    in_eastus = Settings(ssh_clients=("203.0.113.7/32",), location="eastus")
     return (
         size.name + ("" if size.verified else MARK),
         size.series,
@@ -243,7 +244,7 @@ def _size_row(size: VmSize, prices: Prices) -> tuple[str, ...]:
         _yes(size.trusted_launch),
         str(size.retires or ""),
         f"{hourly:.4f}",
-        f"{monthly_cost(size, 'eastus', 64).amount:.0f}",
+        f"{monthly_cost(size, in_eastus).amount:.0f}",
     )
 
 

@@ -13,10 +13,11 @@ from emulator.azure.kinds import (
     keep,
     merge_defaults,
     new_guid,
+    refer,
     require_unchanged_zones,
     users_of,
 )
-from emulator.azure.names import ADDRESS, ResourceId, check_network_name
+from emulator.azure.names import ADDRESS, NAT_GATEWAY, ResourceId, check_network_name
 from emulator.azure.store import Body, StoredState
 
 
@@ -60,7 +61,21 @@ class PublicAddress(ResourceKind):
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         users = users_of(state, id_)
         if users:
-            body["properties"]["ipConfiguration"] = {"id": users[0]}
+            gateway = ResourceId.parse(users[0]).type == NAT_GATEWAY
+            body["properties"]["natGateway" if gateway else "ipConfiguration"] = {"id": users[0]}
+
+
+def check_public_address(request: PutRequest, part: str, reference: Body | None) -> None:
+    """Check that no other resource has the address. Raises PublicIPAddressInUse."""
+    address = refer(request, reference, ADDRESS)
+    if address is None:
+        return
+    for user in users_of(request.state, ResourceId.parse(address["id"]), {request.id.key}):
+        raise AzureError(
+            "PublicIPAddressInUse",
+            f"Resource {part} is referencing public IP address {address['id']} that is already"
+            f" allocated to resource {user}.",
+        )
 
 
 def _check_address(request: PutRequest) -> None:

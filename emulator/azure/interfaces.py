@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
+from emulator.azure.addresses import check_public_address
 from emulator.azure.errors import AzureError, not_emulated
 from emulator.azure.kinds import (
     PutRequest,
@@ -16,7 +17,7 @@ from emulator.azure.kinds import (
     refer,
     users_of,
 )
-from emulator.azure.names import ADDRESS, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
+from emulator.azure.names import SECURITY_GROUP, SUBNET, ResourceId, check_network_name
 from emulator.azure.networks import addresses_in_use, subnet_prefix
 from emulator.azure.store import Body, StoredState
 
@@ -81,7 +82,8 @@ def _complete_configuration(request: PutRequest, configuration: Body) -> None:
             f"Subnet reference is required for ipConfiguration {configuration['id']}.",
         )
     properties["subnet"] = {"id": properties["subnet"]["id"]}
-    _check_public_address(request, configuration["id"], properties.get("publicIPAddress"))
+    _check_subnet(request, subnet)
+    check_public_address(request, configuration["id"], properties.get("publicIPAddress"))
     if properties.get("privateIPAddressVersion") == "IPv6":
         raise not_emulated("An IPv6 address", "privateIPAddressVersion")
     merge_defaults(
@@ -96,15 +98,23 @@ def _complete_configuration(request: PutRequest, configuration: Body) -> None:
     properties["provisioningState"] = "Succeeded"
 
 
-def _check_public_address(request: PutRequest, part: str, reference: Body | None) -> None:
-    address = refer(request, reference, ADDRESS)
-    if address is None:
-        return
-    for user in users_of(request.state, ResourceId.parse(address["id"]), {request.id.key}):
+def _check_subnet(request: PutRequest, subnet: Body) -> None:
+    """Check that a machine may be in the subnet, and that an interface stays in its network."""
+    id_ = ResourceId.parse(subnet["id"])
+    delegations = subnet["properties"]["delegations"]
+    if delegations:
+        service = delegations[0]["properties"]["serviceName"]
         raise AzureError(
-            "PublicIPAddressInUse",
-            f"Resource {part} is referencing public IP address {address['id']} that is already"
-            f" allocated to resource {user}.",
+            "ResourceNotPermittedOnDelegatedSubnet",
+            f"Resource {request.id} is not permitted on subnet {id_}, which is delegated to"
+            f" {service}.",
+        )
+    former = (request.old_properties.get("ipConfigurations") or [{}])[0].get("properties")
+    if former and ResourceId.parse(former["subnet"]["id"]).parent.key != id_.parent.key:
+        raise AzureError(
+            "SubnetsNotInSameVnet",
+            f"Network interface {request.id} is in subnet {former['subnet']['id']}. Subnet {id_} is"
+            " not in the same virtual network, and an interface cannot leave its virtual network.",
         )
 
 

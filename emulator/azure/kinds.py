@@ -140,7 +140,8 @@ def refer(request: PutRequest, reference: Body | None, type_: str) -> Body | Non
     found = request.state.resources.get(target.key)
     if found is None or found["type"].lower() != type_.lower():
         raise _not_found(request, target)
-    if found.get("location", request.region) != request.region:
+    elsewhere = target.subscription.lower() != request.id.subscription.lower()
+    if elsewhere or found.get("location", request.region) != request.region:
         raise _not_found(request, target)
     return found
 

@@ -157,6 +157,7 @@ def _check_interface(request: PutRequest, size: Size) -> None:
         raise AzureError(
             "NicInUse", f"Network Interface {id_} is used by existing resource {user}."
         )
+    _check_network(request, found)
     if found["properties"]["enableAcceleratedNetworking"] and not size.accelerated_networking:
         compatible = sorted(
             each.name for each in offers().sizes.values() if each.accelerated_networking
@@ -166,6 +167,23 @@ def _check_interface(request: PutRequest, size: Size) -> None:
             f"VM {request.id} has size {size.name}, which is not compatible with enabling"
             f" accelerated networking on network interface(s) on the VM. Compatible VM sizes:"
             f" {', '.join(compatible)}.",
+        )
+
+
+def _check_network(request: PutRequest, interface: Body) -> None:
+    """Check that a machine stays in its virtual network. Raises SubnetsNotInSameVnet."""
+    profile = request.old_properties.get("networkProfile")
+    former = profile and request.state.resources.get(profile["networkInterfaces"][0]["id"].lower())
+    subnets = [
+        ResourceId.parse(each["properties"]["ipConfigurations"][0]["properties"]["subnet"]["id"])
+        for each in (former, interface)
+        if each
+    ]
+    if subnets[0].parent.key != subnets[-1].parent.key:
+        raise AzureError(
+            "SubnetsNotInSameVnet",
+            f"Subnet {subnets[-1]} is not in the same virtual network as subnet {subnets[0]} of"
+            f" virtual machine {request.id}.",
         )
 
 

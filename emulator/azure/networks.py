@@ -17,7 +17,14 @@ from emulator.azure.kinds import (
     refer,
     users_of,
 )
-from emulator.azure.names import INTERFACE, SECURITY_GROUP, SUBNET, ResourceId, check_network_name
+from emulator.azure.names import (
+    INTERFACE,
+    NAT_GATEWAY,
+    SECURITY_GROUP,
+    SUBNET,
+    ResourceId,
+    check_network_name,
+)
 from emulator.azure.store import Body, StoredState
 
 
@@ -168,6 +175,8 @@ class Subnet(ResourceKind):
         _check_overlap(request, prefix)
         _check_allocations(request, prefix)
         refer(request, request.properties.get("networkSecurityGroup"), SECURITY_GROUP)
+        refer(request, request.properties.get("natGateway"), NAT_GATEWAY)
+        _check_delegations(request)
         merge_defaults(
             request.properties,
             {
@@ -230,6 +239,20 @@ def _check_allocations(request: PutRequest, prefix: IPv4Network) -> None:
                 f"IpPrefix {subnet_prefix(request.old)} on Subnet {request.id.name} has active"
                 " allocations and cannot be deleted.",
             )
+
+
+def _check_delegations(request: PutRequest) -> None:
+    before, after = (
+        [each["properties"]["serviceName"] for each in properties.get("delegations") or []]
+        for properties in (request.old_properties, request.properties)
+    )
+    users = users_of(request.state, request.id)
+    if request.old and users and before != after:
+        raise AzureError(
+            "SubnetDelegationsCannotChangeWhenSubnetUsedByResource",
+            f"Delegations of subnet {request.id} cannot be changed from [{', '.join(before)}] to"
+            f" [{', '.join(after)}] because it is being used by the resource {users[0]}.",
+        )
 
 
 def addresses_in_use(state: StoredState, subnet: ResourceId) -> dict[IPv4Address, str]:

@@ -14,10 +14,12 @@ from emulator.azure.names import (
     GROUP,
     INTERFACE,
     MACHINE,
+    NAT_GATEWAY,
     NETWORK,
     SECURITY_GROUP,
     SUBNET,
 )
+from emulator.azure.nat_gateways import NatGateway
 from emulator.azure.networks import Subnet, VirtualNetwork
 from emulator.azure.security_groups import SecurityGroup
 
@@ -27,6 +29,7 @@ KINDS: dict[str, ResourceKind] = {
     SUBNET: Subnet(),
     SECURITY_GROUP: SecurityGroup(),
     ADDRESS: PublicAddress(),
+    NAT_GATEWAY: NatGateway(),
     INTERFACE: NetworkInterface(),
     DISK: Disk(),
     MACHINE: VirtualMachine(),

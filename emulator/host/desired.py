@@ -17,7 +17,8 @@ Resources = Mapping[str, Mapping[str, Any]]
 class DesiredInterface:
     """A network interface: its addresses and the security groups that guard it.
 
-    `guards` are the rule sets that a packet must pass, the subnet's first.
+    `guards` are the rule sets that a packet must pass, the subnet's first. `outbound` is whether it
+    has a way to the internet: a public address, a NAT gateway, or Azure's default for the subnet.
     """
 
     id: str
@@ -26,6 +27,7 @@ class DesiredInterface:
     gateway: str
     public_address: str | None
     guards: tuple[tuple[NsgRule, ...], ...]
+    outbound: bool = True
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _interface(
         for owner in (subnet["properties"], body["properties"])
         if owner.get("networkSecurityGroup")
     ]
-    public = ip.get("publicIPAddress")
+    public, of_subnet = ip.get("publicIPAddress"), subnet["properties"]
+    by_default = of_subnet.get("defaultOutboundAccess") is not False
     return DesiredInterface(
         id=arm_id,
         address=ip["privateIPAddress"],
@@ -165,6 +168,7 @@ def _interface(
         gateway=_gateway(subnet),
         public_address=resources[_reference(public)]["properties"]["ipAddress"] if public else None,
         guards=tuple(rules_of(group) for group in groups) or (NO_GROUP,),
+        outbound=bool(public or of_subnet.get("natGateway") or by_default),
     )
 
 

@@ -29,7 +29,7 @@ MIRROR_PORT = 8480
 _CLIENTS = "127.0.0.0/24"
 _CLIENTS_SEEN = "198.51.100.0/24"
 _EGRESS = "198.19.255.0/24"
-_EGRESS_NAME_SERVER = "198.19.255.3"
+EGRESS_NAME_SERVER = "198.19.255.3"
 _ROUTER_TABLE = "azure"
 
 
@@ -211,7 +211,7 @@ def router_ruleset(network: DesiredNetwork, links: dict[str, DesiredInterface]) 
         ],
     }
     chains["translate"] += [
-        f"ip daddr {AZURE_HOST} {protocol} dport 53 dnat to {_EGRESS_NAME_SERVER}"
+        f"ip daddr {AZURE_HOST} {protocol} dport 53 dnat to {EGRESS_NAME_SERVER}"
         for protocol in ("udp", "tcp")
     ]
     for link, interface in links.items():
@@ -227,6 +227,11 @@ def router_ruleset(network: DesiredNetwork, links: dict[str, DesiredInterface]) 
     for link, interface in links.items():
         chains["forward"].append(f'oifname "{link}" jump to_{link}')
         chains |= _guard_chains(f"to_{link}", interface, "Inbound", network.prefixes)
+    chains["forward"] += [
+        f'iifname "{link}" oifname "internet" drop'
+        for link, interface in links.items()
+        if not interface.outbound
+    ]
     chains["forward"] += [
         'oifname "nic*" accept',
         'iifname "nic*" oifname "internet" accept',

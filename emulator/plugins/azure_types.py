@@ -16,6 +16,7 @@ from emulator.azure.names import (
     GROUP,
     INTERFACE,
     MACHINE,
+    NAT_GATEWAY,
     NETWORK,
     SECURITY_GROUP,
     SUBNET,
@@ -219,6 +220,12 @@ TYPES: dict[str, NativeType] = {
             ("resourceGroupName", "publicIpAddressName"),
             (*_IN_NETWORK, "resourceGuid", "ipAddress", "ipConfiguration", "ipTags"),
             replaces=frozenset({"location", "publicIPAddressVersion", "sku"}),
+        ),
+        NativeType(
+            "azure-native:network:NatGateway",
+            NAT_GATEWAY,
+            ("resourceGroupName", "natGatewayName"),
+            (*_IN_NETWORK, "resourceGuid", "subnets"),
         ),
         NativeType(
             "azure-native:network:NetworkInterface",

@@ -107,7 +107,8 @@ def read_names(stack: str, folder: Path) -> StateNames:
             f"{error.filename} does not exist: create the stack's file first."
         ) from error
     account = run_az("account", "show", *file.subscription_arguments())
-    return StateNames(account["id"], stack, file.settings().location)
+    settings = file.settings()
+    return StateNames(account["id"], stack, settings.location, settings.network.subnet_id)
 
 
 def _signed_in_person(account: Mapping[str, Any]) -> str | None:

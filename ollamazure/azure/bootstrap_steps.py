@@ -56,7 +56,13 @@ TRUST_GITHUB = f"""
 """
 KEY_PROPERTIES = {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}
 # What the printed steps call the last but one word of an ARM id.
-SCOPES = {"containers": "the container", "keys": "the key", "resourceGroups": "the resource group"}
+SCOPES = {
+    "containers": "the container",
+    "keys": "the key",
+    "resourcegroups": "the resource group",
+    "subnets": "the subnet",
+    "virtualnetworks": "the virtual network",
+}
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,10 @@ def _plan_roles(
     for group in names.deployed_groups:
         if group in inventory.groups:
             yield _assign(it, identity.group_role, names.scope_of(group), inventory)
+    if names.subnet:
+        yield _assign(it, "Reader", names.subnet.rpartition("/subnets/")[0], inventory)
+        if identity.subnet_role:
+            yield _assign(it, identity.subnet_role, names.subnet, inventory)
 
 
 def _assign(assignee: Assignee, role: str, scope: str, inventory: Inventory) -> BootstrapStep:
@@ -226,7 +236,7 @@ def _assign(assignee: Assignee, role: str, scope: str, inventory: Inventory) -> 
     to = ("--assignee-object-id", id_, "--assignee-principal-type", assignee.type)
     type_, name = scope.split("/")[-2:]
     return BootstrapStep(
-        f"  {assignee.name} may act as {role} on {SCOPES[type_]} {name}",
+        f"  {assignee.name} may act as {role} on {SCOPES[type_.lower()]} {name}",
         (known, role, scope.lower()) in inventory.assignments,
         ((*_words("role assignment create"), "--role", role, "--scope", scope, *to),),
     )

@@ -10,8 +10,9 @@ Preflight changes nothing, so it sends no query to a provider that is not regist
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ from ollamazure.azure.region import Region, belongs_to
 from ollamazure.azure.stack_file import StackFile
 from ollamazure.settings.problems import SettingsError, command
 from ollamazure.settings.stack import Settings
+from ollamazure.settings.subnet import (
+    ExistingSubnet,
+    SubnetName,
+    subnet_violations,
+    subnet_warnings,
+)
 from ollamazure.sizing.plan import SizingError, make_plan
 
+JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
@@ -100,6 +108,9 @@ def check(stack: StackFile) -> Iterator[Finding]:
     if settings and settings.dns_label:
         checks = check_dns_label(az, stack, settings)
         yield from _guard("DNS label", checks, NETWORK in registered)
+    if settings and settings.network.subnet_id:
+        checks = check_subnet(az, stack, settings, settings.network.subnet_id)
+        yield from _guard("subnet", checks, NETWORK in registered)
 
 
 def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[Finding]]:
@@ -275,3 +286,63 @@ def check_dns_label(az: AzureCli, stack: StackFile, settings: Settings) -> Itera
                 "or none, and the address instead: pulumi config rm ollamazure:dnsLabel",
             ),
         )
+
+
+def check_subnet(
+    az: AzureCli, stack: StackFile, settings: Settings, subnet_id: str
+) -> Iterator[Finding]:
+    """An existing subnet can have the machine, and this account may put it there."""
+    name = SubnetName.of(subnet_id)
+    topic = f"subnet: {name.subnet} of {name.network}"
+    if name.subscription.lower() != az.subscription.lower():
+        yield Finding(
+            f"{topic} is in another subscription, and Azure requires the machine's own",
+            ("use another subnet, or pulumi config set azure-native:subscriptionId <its own>",),
+        )
+        return
+    subnet, vnet = _read(subnet_id), _read(subnet_id.rpartition("/subnets/")[0])
+    group = (subnet.get("networkSecurityGroup") or {}).get("id")
+    own = f"/subscriptions/{az.subscription}/resourceGroups/{stack.groups.chat}/".lower()
+    found = ExistingSubnet(subnet, vnet, _read(group) if group else None, own)
+    problems = subnet_violations(found, settings)
+    for problem in problems:
+        yield Finding(f"{topic}: {problem.reason}", (str(problem.fix),))
+    for warning in subnet_warnings(found, settings):
+        yield Finding(f"{topic}: {warning}")
+    if not _may_join(subnet_id):
+        role = f"--role 'Virtual Machine Contributor' --scope {subnet_id}"
+        yield Finding(
+            f"{topic}: this account lacks the right {JOIN}",
+            (f"have its owner run: az role assignment create --assignee <you> {role}",),
+        )
+    elif not problems:
+        yield Finding(f"{topic} can have the machine")
+
+
+def _may_join(subnet_id: str) -> bool:
+    """Whether this account may put machines into a subnet."""
+    query = "providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+    url = f"{subnet_id}/{query}"
+    granted = run_az("rest", "--method", "get", "--url", url)["value"]
+
+    def matches(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(JOIN.lower(), pattern.lower()) for pattern in patterns)
+
+    return any(matches(one["actions"]) and not matches(one["notActions"]) for one in granted)
+
+
+def _read(resource_id: str) -> dict[str, Any]:
+    """A resource of Microsoft.Network, its properties without nesting."""
+    url = f"{resource_id}?api-version=2024-05-01"
+    flat: dict[str, Any] = _flatten(run_az("rest", "--method", "get", "--url", url))
+    return flat
+
+
+def _flatten(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_flatten(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    nested = value.get("properties") or {}
+    flat = {**{key: each for key, each in value.items() if key != "properties"}, **nested}
+    return {key: _flatten(each) for key, each in flat.items()}

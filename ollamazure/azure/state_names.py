@@ -11,6 +11,8 @@ from ollamazure.settings.problems import NAMESPACE
 CONTAINER = KEY = "state"
 READ_STATE, WRITE_STATE = "Storage Blob Data Reader", "Storage Blob Data Contributor"
 USE_KEY = "Key Vault Crypto User"
+# On a subnet it only allows machines to join it (virtualNetworks/subnets/join/action).
+JOIN_SUBNET = "Virtual Machine Contributor"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class WorkflowIdentity:
     environments: tuple[str, ...]
     state_role: str
     group_role: str
+    subnet_role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,13 @@ class StateNames:
     """The names for one stack in one subscription, the same at every run.
 
     The storage account and the vault need names that are unique in all of Azure: they contain a
-    digest of subscription and stack.
+    digest of subscription and stack. `subnet` is the ARM id of an existing subnet, if there is one.
     """
 
     subscription: str
     stack: str
     location: str
+    subnet: str | None = None
 
     @property
     def group(self) -> str:
@@ -63,7 +67,7 @@ class StateNames:
         name, stack = self.deployed_groups.chat.replace(".", "_"), self.stack
         reading = (f"{stack}-preview", f"{stack}-drift")
         return (
-            WorkflowIdentity(f"{name}-deploy", (stack,), WRITE_STATE, "Contributor"),
+            WorkflowIdentity(f"{name}-deploy", (stack,), WRITE_STATE, "Contributor", JOIN_SUBNET),
             WorkflowIdentity(f"{name}-preview", reading, READ_STATE, "Reader"),
         )
 

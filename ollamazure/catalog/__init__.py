@@ -146,6 +146,7 @@ class MonthlyPrices(Record):
     """What is paid in addition to the machine, in dollars a month."""
 
     public_address: float
+    nat_gateway: float
     standard_ssd: dict[int, float]
 
 

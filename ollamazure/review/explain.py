@@ -18,8 +18,9 @@ from ollamazure.review.rules import Effect
 from ollamazure.settings.types import opens_to_everyone
 
 _PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
-# The chat's own ports: everyone may reach them.
-_PUBLIC_PORTS = ("80", "443")
+# The chat's own ports: everyone may reach them, unless allowedClients names addresses.
+_CHAT = "443"
+_PUBLIC_PORTS = ("80", _CHAT)
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,17 @@ def _explain_port(port: str, before: set[str], after: set[str]) -> Iterator[Sent
             ("**", name, " opens to everyone on the internet.**"),
             alarm="A port opens to everyone on the internet.",
         )
+    elif any(map(opens_to_everyone, opened)) and before:
+        yield Sentence(
+            ("**", name, " opens to everyone on the internet.**"),
+            alarm="The chat opens to everyone on the internet.",
+        )
     elif opened:
         yield Sentence((name, " opens to ", *_list_clients(opened), "."))
     if closed:
-        yield Sentence((name, " closes to ", *_list_clients(closed), "."))
+        # Whether these are addresses of users is not known here.
+        effect: Effect | None = "unknown" if port == _CHAT else None
+        yield Sentence((name, " closes to ", *_list_clients(closed), "."), effect)
 
 
 def _list_clients(clients: set[str]) -> Text:
@@ -112,6 +120,8 @@ def _read_open_ports(state: ResourceState | None) -> dict[str, set[str]] | None:
     """The clients that each port admits; None if a rule is of another kind."""
     clients_of: dict[str, set[str]] = {}
     for rule in (state.inputs.get("securityRules") if state else None) or ():
+        if _refuses_everything_else(rule):
+            continue
         if (rule.get("direction"), rule.get("access")) != ("Inbound", "Allow"):
             return None
         ports = rule.get("destinationPortRanges") or [rule.get("destinationPortRange")]
@@ -119,6 +129,12 @@ def _read_open_ports(state: ResourceState | None) -> dict[str, set[str]] | None:
         for port in ports:
             clients_of.setdefault(str(port), set()).update(map(str, clients))
     return clients_of
+
+
+def _refuses_everything_else(rule: Mapping[str, Any]) -> bool:
+    """Whether it is the last possible rule and opens nothing (components/network.py)."""
+    what = (rule.get("access"), rule.get("priority"), rule.get("sourceAddressPrefix"))
+    return what == ("Deny", 4096, "*") and rule.get("destinationPortRange") == "*"
 
 
 def explain_settings(difference: Difference) -> Iterator[Sentence]:

@@ -35,8 +35,9 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, certificate, dns_label, tags, passwords, sign_in, sign_in_secret,
-        unique_names, references, accesses, permissions, presets, default_model, files,
+        models, context_length, network, certificate, dns_label, tags, passwords, sign_in,
+        sign_in_secret, unique_names, references, accesses, permissions, presets, default_model,
+        files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -125,6 +126,33 @@ def context_length(settings: Settings) -> Iterator[Violation]:
             yield Violation(("contextLength",), length, reason, limit, rests_on=rests_on)
 
 
+def network(settings: Settings) -> Iterator[Violation]:
+    """A machine without a way to the internet or with two, and a label without an address."""
+    path, outbound = ("network", "outbound"), settings.network.outbound
+    rests_on = (("publicAddress",), ("network", "subnetId"))
+    if settings.public_address:
+        if outbound:
+            reason = "publicAddress is true, and the public address is the way to the internet"
+            yield Violation(path, outbound, reason, remove=path, rests_on=rests_on[:1])
+        return
+    if settings.dns_label:
+        reason = "publicAddress is false, and Azure gives a name to public addresses only"
+        label = ("dnsLabel",)
+        yield Violation(label, settings.dns_label, reason, remove=label, rests_on=rests_on[:1])
+    own = settings.network.subnet_id is None
+    possible = "natGateway" if own else "existing"
+    if outbound is None:
+        reason = "publicAddress is false, so the machine needs another way to the internet"
+        yield Violation(path, None, reason, possible, rests_on=rests_on)
+    elif outbound != possible:
+        reason = (
+            "a network of the stack's own has no other way to the internet"
+            if own
+            else "a NAT gateway belongs to a subnet, and network.subnetId is never changed"
+        )
+        yield Violation(path, outbound, reason, possible, rests_on=rests_on)
+
+
 def certificate(settings: Settings) -> Iterator[Violation]:
     """A certificate that expires before its renewal."""
     days, validity = settings.certificate.renew_after_days, settings.certificate.validity_days
@@ -198,6 +226,8 @@ def sign_in(settings: Settings) -> Iterator[Violation]:
     if declared.tenant and not settings.domain and not settings.dns_label:
         reason = "Microsoft Entra ID sends no user back to a bare address, set dnsLabel or domain"
         fix = command(("dnsLabel",), "our-team-chat")
+        if not settings.public_address:
+            fix = command(("domain",), "chat.example.com")
         yield Violation(("signIn", "tenant"), declared.tenant, reason, fix=fix)
     if declared.new_accounts == "none" and not declared.merge_by_email:
         path, reason = ("signIn", "newAccounts"), "without mergeByEmail no user could sign in"

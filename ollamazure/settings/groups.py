@@ -1,8 +1,8 @@
-"""Small groups of settings: the certificate, mirrors, and tuning by hand."""
+"""Small groups of settings: the network, the certificate, mirrors, and tuning by hand."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from ollamazure.settings.types import (
     Line,
     LongLine,
     ModelRegistry,
+    SubnetId,
     WebAddress,
     Whole,
 )
@@ -30,6 +31,27 @@ EXAMPLE_AUTHORITY = (
     "GRCYRRICms+U2n5iyt8qf12ZlWvHfV+lrp2ec0k0zg0=\n"
     "-----END CERTIFICATE-----\n"
 )
+
+
+class NetworkSettings(Section):
+    """The network that the machine is in."""
+
+    subnet_id: SubnetId | None = setting(
+        None,
+        description="An existing subnet for the machine, instead of a network of the stack's own. "
+        "Nothing of it is changed or deleted.",
+        allowed="the ARM id of a subnet in the same subscription and region",
+        example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
+        "/providers/Microsoft.Network/virtualNetworks/company/subnets/chat",
+    )
+    outbound: Literal["natGateway", "existing"] | None = setting(
+        None,
+        description="How a machine without a public address reaches the internet, from which it "
+        "downloads models and updates. natGateway: through one of the stack's own; existing: as "
+        "the subnet of network.subnetId already does.",
+        allowed="natGateway or existing, and only if publicAddress is false",
+        example="existing",
+    )
 
 
 class CertificateSettings(Section):

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
-from ollamazure.settings.groups import CertificateSettings, Mirrors, Tuning
+from ollamazure.settings.groups import CertificateSettings, Mirrors, NetworkSettings, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
     Client,
@@ -36,6 +36,7 @@ from ollamazure.settings.types import (
     WebuiVersion,
     Whole,
     model_id,
+    opens_to_everyone,
 )
 from ollamazure.settings.workspace import (
     Access,
@@ -112,6 +113,28 @@ class Settings(Section):
             "Your address is the public IPv4 address of the network that you deploy from: search "
             'the web for "what is my IP address".',
         ),
+    )
+    allowed_clients: Annotated[tuple[Client, ...], Field(min_length=1, max_length=1000)] = setting(
+        ("0.0.0.0/0",),
+        description="Addresses that can reach the chat; 0.0.0.0/0 is everyone.",
+        allowed="a list of IPv4 addresses or ranges",
+        example=["203.0.113.0/24"],
+    )
+    public_address: bool = setting(
+        True,
+        description="Whether the machine has a public address. false: only its network, and "
+        "networks that are connected to it, reach the chat and SSH.",
+        allowed="true or false",
+        example=True,
+    )
+    network: NetworkSettings = setting(
+        NetworkSettings(),
+        description="The network that the machine is in.",
+        allowed="a group of settings",
+        example={
+            "subnetId": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
+            "/providers/Microsoft.Network/virtualNetworks/company/subnets/chat"
+        },
     )
     vm_admin_username: UserName = setting(
         "ollamazure",
@@ -392,6 +415,11 @@ class Settings(Section):
     def web_access(self) -> bool:
         """Whether any user has a permission for which Open WebUI must reach the web."""
         return any(self.grants(*permission) for permission in WEB_PERMISSIONS)
+
+    @property
+    def open_to_the_internet(self) -> bool:
+        """Whether anyone on the internet can reach the chat."""
+        return self.public_address and any(map(opens_to_everyone, self.allowed_clients))
 
     @property
     def public_name(self) -> str | None:

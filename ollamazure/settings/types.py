@@ -51,6 +51,11 @@ _WHOLE = r"-?(0|[1-9][0-9]*)"
 HIGHEST_PORT = 65535
 # Azure's names for every address, in a security rule.
 EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
+# Azure's services use the subnets of these names, and accept no machine in them.
+RESERVED_SUBNETS = _words(
+    "azurebastionsubnet azurefirewallmanagementsubnet azurefirewallsubnet gatewaysubnet "
+    "routeserversubnet"
+)
 # Prefix lengths of the widest ranges that one organisation can have, by IP version.
 WIDEST_RANGE = {4: 8, 6: 16}
 
@@ -103,6 +108,12 @@ def _client(value: str) -> str:
     if network.version != 4:
         raise refusal("the machine has an IPv4 address only, so no IPv6 client reaches it")
     return str(network)
+
+
+def _subnet(value: str) -> str:
+    if value.rpartition("/")[2].lower() in RESERVED_SUBNETS:
+        raise refusal("Azure reserves a subnet of this name for its own gateways")
+    return value
 
 
 def opens_to_everyone(prefix: str) -> bool:
@@ -317,6 +328,16 @@ DiskId = Annotated[
         r"/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.Compute/disks/[\w.-]{1,80}",
         "it is not the ARM id of a managed disk",
     ),
+]
+SubnetId = Annotated[
+    str,
+    matching(
+        r"(?i)/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        r"/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.Network/virtualNetworks/[\w.-]{2,64}"
+        r"/subnets/[\w.-]{1,80}",
+        "it is not the ARM id of a subnet",
+    ),
+    AfterValidator(_subnet),
 ]
 TagName = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_tag_name)]
 TagValue = Annotated[str, BeforeValidator(_text_of), StringConstraints(max_length=256)]

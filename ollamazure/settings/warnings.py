@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from ipaddress import IPv4Network
 
 from ollamazure import catalog
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
+from ollamazure.settings.subnet import network_of
 from ollamazure.settings.types import opens_to_everyone
 from ollamazure.settings.workspace import Permissions, membership
 
@@ -17,6 +19,7 @@ def warnings_of(settings: Settings) -> list[str]:
     """The warnings about valid settings."""
     return [
         *_open_to_everyone(settings),
+        *_out_of_reach(settings),
         *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
@@ -58,14 +61,46 @@ def removed_users_warning(former: Collection[str], settings: Settings) -> str | 
     )
 
 
+def moved_warning(former: str | None, settings: Settings) -> str | None:
+    """The warning about a machine that changes its virtual network; None if it stays.
+
+    Args:
+        former: network.subnetId at the last `pulumi up`.
+        settings: the present ones.
+    """
+    subnet = settings.network.subnet_id
+    if network_of(former or "") == network_of(subnet or ""):
+        return None
+    place = f"the virtual network of {subnet}" if subnet else "a virtual network of the stack's own"
+    kept = "The public address and the" if settings.public_address else "The"
+    return (
+        f"The machine moves to {place}, and Azure moves no existing machine to another network: it "
+        f"is deleted and created again, and the chat is unavailable for about ten minutes. {kept} "
+        "data disk with all chats and models are kept, and the private address changes."
+    )
+
+
 def _open_to_everyone(settings: Settings) -> Iterator[str]:
     for index, client in enumerate(settings.ssh_clients):
-        if opens_to_everyone(client):
+        if settings.public_address and opens_to_everyone(client):
             fix = command(("sshClients", index), "203.0.113.7/32")
             yield (
                 f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "
                 f"internet. To close it: {fix} with your address."
             )
+
+
+def _out_of_reach(settings: Settings) -> Iterator[str]:
+    """A final check by an operator whose computer the chat refuses."""
+    chat = [IPv4Network(client) for client in settings.allowed_clients]
+    operators = map(IPv4Network, settings.ssh_clients)
+    reached = any(operator.overlaps(client) for operator in operators for client in chat)
+    if settings.probe_from == "operator" and not reached:
+        yield (
+            f"{NAMESPACE}:allowedClients has no address of sshClients, so your computer cannot "
+            "reach the chat, and the final check of `pulumi up` fails. To let the machine check: "
+            f"{command(('probeFrom',), 'machine')}."
+        )
 
 
 def _by_https(settings: Settings) -> Iterator[str]:

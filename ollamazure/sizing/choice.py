@@ -94,7 +94,7 @@ def cheapest_that_fit(settings: Settings, *, gpu: bool = False, count: int = 3) 
     """
 
     def price(size: VmSize) -> float:
-        return monthly_cost(size, settings.location, settings.data_disk_gib).amount
+        return monthly_cost(size, settings).amount
 
     fitting = [
         size

@@ -7,6 +7,7 @@ from datetime import date
 
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
+from ollamazure.settings.stack import Settings
 from ollamazure.sizing.disks import OS_DISK_GIB
 
 HOURS_A_MONTH = 730  # as in Azure's own calculator
@@ -14,7 +15,7 @@ HOURS_A_MONTH = 730  # as in Azure's own calculator
 
 @dataclass(frozen=True)
 class MonthlyCost:
-    """An estimate for machine, disks and public address, without tax and traffic.
+    """An estimate for machine, disks and network, without tax and traffic.
 
     Attributes:
         amount: of `currency` a month.
@@ -45,20 +46,31 @@ class MonthlyCost:
         return f"pay as you go, prices of {self.region} as of {self.as_of}{trust}"
 
 
-def monthly_cost(size: VmSize, location: str, data_disk_gib: int) -> MonthlyCost:
-    """An estimate for machine, OS disk, data disk and public address.
+def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
+    """An estimate for machine, OS disk, data disk, public address and NAT gateway.
 
     A region without prices of its own is estimated with those of eastus.
     """
-    prices = catalog.prices()
+    prices, location = catalog.prices(), settings.location
     region = location if size.name in prices.hourly.get(location, {}) else "eastus"
     amount = (
         prices.hourly[region][size.name] * HOURS_A_MONTH
         + disk_price(OS_DISK_GIB)
-        + disk_price(data_disk_gib)
-        + prices.monthly.public_address
+        + disk_price(settings.data_disk_gib)
+        + network_price(settings)
     )
     return MonthlyCost(amount, prices.currency, region, prices.date, prices.verified)
+
+
+def network_price(settings: Settings) -> float:
+    """Dollars a month for the public address, or for a NAT gateway with its address.
+
+    Azure also bills each GB that passes through a NAT gateway.
+    """
+    prices = catalog.prices().monthly
+    if settings.network.outbound == "natGateway":
+        return prices.nat_gateway + prices.public_address
+    return prices.public_address if settings.public_address else 0
 
 
 def disk_price(gib: int) -> float:

@@ -105,14 +105,14 @@ def _sizes_that_fit(settings: Settings, sizes: Sequence[VmSize]) -> str:
     if not sizes:
         return "   Fix:      choose a smaller model or a shorter context; no size fits"
     offers = "\n             ".join(_offer(size, settings) for size in sizes)
-    basis = monthly_cost(sizes[0], settings.location, settings.data_disk_gib).basis
+    basis = monthly_cost(sizes[0], settings).basis
     fix = command(("vmSize",), sizes[0].name)
     return f"   Fits:     {offers}\n             ({basis})\n   Fix:      {fix}"
 
 
 def _offer(size: VmSize, settings: Settings) -> str:
     gpu = f", GPU {size.gpu.memory_gib:g} GiB" if size.gpu else ""
-    cost = monthly_cost(size, settings.location, settings.data_disk_gib)
+    cost = monthly_cost(size, settings)
     return f"{size.name} ({size.vcpus} vCPU, {size.memory_gib:g} GiB{gpu}), {cost.short}"
 
 

@@ -85,6 +85,6 @@ def make_plan(settings: Settings, today: date | None = None) -> Sizing:
         background_generation=gpu if generation is None else generation,
         gpu=gpu,
         memory_need_gib=machine_need(settings, load) + models_need(settings, load),
-        monthly_cost=monthly_cost(size, settings.location, settings.data_disk_gib),
+        monthly_cost=monthly_cost(size, settings),
         warnings=tuple(messages.warnings(size, settings, load, today or date.today())),
     )

@@ -38,6 +38,19 @@ def test_only_listed_clients_reach_ssh(deployment: Deployment) -> None:
     assert deployment.connects(443, source="127.0.0.9")
 
 
+def test_the_machines_own_firewall_admits_allowed_clients_only(deployment: Deployment) -> None:
+    """Podman's translation of the port keeps the address of the client."""
+    clients = "inet ollamazure allowed_clients"
+    only = f"sudo nft flush set {clients} && sudo nft add element {clients} '{{ 198.51.100.1 }}'"
+    deployment.ssh(only)
+    try:
+        assert deployment.connects(443, source="127.0.0.1")
+        assert not deployment.connects(443, source="127.0.0.9")
+    finally:
+        deployment.ssh("sudo systemctl restart ollamazure-firewall")  # as at each start
+    assert deployment.connects(443, source="127.0.0.9")
+
+
 def test_ollama_answers_open_webui_root_and_itself_and_no_one_else(deployment: Deployment) -> None:
     probe = "curl -sS --max-time 5 http://127.0.0.1:11434/api/version"
     assert "version" in deployment.ssh(f"sudo {probe}").output

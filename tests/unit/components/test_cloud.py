@@ -18,15 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from components.network import Network, NetworkArgs
 from components.tags import Tags
+from ollamazure.settings.groups import NetworkSettings
 from ollamazure.settings.load import SECRETS
+from ollamazure.settings.problems import SettingsError
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
-def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), label: str | None = None) -> Any:
-    settings = Settings(ssh_clients=ssh_clients, dns_label=label)
+def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), **others: Any) -> Any:
+    settings = Settings(ssh_clients=ssh_clients, **others)
     return Network("network", NetworkArgs("chat", settings, tags=Tags({"team": "research"})))
 
 
@@ -83,6 +85,22 @@ def test_ranges_for_ssh_that_overlap_are_one_range(
     assert [rule["sourceAddressPrefixes"] for rule in rules if rule["name"] == "ssh"] == [prefixes]
 
 
+def test_only_allowed_clients_reach_the_chat() -> None:
+    clients = ("203.0.113.7/32", "203.0.113.0/24", "10.1.0.0/16")
+    recorded = record(lambda: network(allowed_clients=clients), calls=CALLS)
+    for rule in recorded.named("nsg").inputs["securityRules"][:2]:
+        assert rule["sourceAddressPrefixes"] == ["203.0.113.0/24", "10.1.0.0/16"]
+        assert "sourceAddressPrefix" not in rule
+
+
+def test_the_machines_own_firewall_admits_the_same_clients() -> None:
+    ready = whole_program("dev", allowedClients=["203.0.113.0/24", "10.1.2.3"]).named(
+        "machine-ready"
+    )
+    elements = "allowed_clients { 203.0.113.0/24, 10.1.2.3/32 }"
+    assert f"add element inet ollamazure {elements}\n" in ready.inputs["stdin"]
+
+
 def test_the_subnet_has_the_security_group_and_no_default_outbound_access(
     recorded: Recorder,
 ) -> None:
@@ -99,7 +117,7 @@ def test_the_public_address_stays_the_same(recorded: Recorder) -> None:
 
 
 def test_a_dns_label_is_requested_from_azure() -> None:
-    recorded = record(lambda: network(label="our-chat"), calls=CALLS)
+    recorded = record(lambda: network(dns_label="our-chat"), calls=CALLS)
     assert recorded.named("public-ip").inputs["dnsSettings"] == {"domainNameLabel": "our-chat"}
 
 
@@ -108,6 +126,78 @@ def test_the_machine_has_the_guides_address(recorded: Recorder) -> None:
     assert configuration["privateIPAddress"] == "10.0.0.4"
     assert configuration["privateIPAllocationMethod"] == "Static"
     assert configuration["publicIPAddress"] == {"id": "public-ip-id"}
+
+
+SUBNET_ID = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
+    "/providers/Microsoft.Network/virtualNetworks/company/subnets/chat"
+)
+COMPANY: Mapping[str, Mapping[str, Any]] = {
+    **CALLS,
+    "azure-native:authorization:getClientConfig": {
+        "clientId": "c",
+        "objectId": "o",
+        "subscriptionId": "00000000-0000-0000-0000-000000000000",
+        "tenantId": "t",
+    },
+    "azure-native:network:getSubnet": {"name": "chat", "addressPrefix": "10.5.1.0/24"},
+    "azure-native:network:getVirtualNetwork": {
+        "name": "company",
+        "location": "francecentral",
+        "addressSpace": {"addressPrefixes": ["10.5.0.0/16"]},
+    },
+    "azure-native:network:getNetworkInterface": {
+        "ipConfigurations": [{"privateIPAddress": "10.5.1.4"}]
+    },
+}
+
+
+def test_an_existing_subnet_gets_nothing_but_an_interface() -> None:
+    recorded = record(lambda: network(network=NetworkSettings(subnet_id=SUBNET_ID)), calls=COMPANY)
+    assert recorded.of("azure-native:network:VirtualNetwork") == []
+    nic = recorded.named("nic").inputs
+    (configuration,) = nic["ipConfigurations"]
+    assert configuration["subnet"] == {"id": SUBNET_ID}
+    assert configuration["privateIPAllocationMethod"] == "Dynamic"
+    assert "privateIPAddress" not in configuration
+    # The rules are on the interface, because the subnet's security group is not the stack's.
+    assert nic["networkSecurityGroup"] == {"id": "nsg-id"}
+    last = recorded.named("nsg").inputs["securityRules"][-1]
+    assert (last["access"], last["priority"], last["destinationPortRange"]) == ("Deny", 4096, "*")
+    assert recorded.named("nic").delete_before_replace
+
+
+@pytest.mark.parametrize(
+    ("function", "changes", "reason"),
+    [
+        ("network:getSubnet", {"delegations": [{"name": "x"}]}, "it is delegated to x"),
+        ("authorization:getClientConfig", {"subscriptionId": "another"}, "is another"),
+    ],
+)
+def test_a_subnet_that_does_not_fit_is_refused_before_anything_is_created(
+    function: str, changes: Mapping[str, Any], reason: str
+) -> None:
+    token = f"azure-native:{function}"
+    calls = {**COMPANY, token: {**COMPANY[token], **changes}}
+    with pytest.raises(SettingsError, match=reason):
+        record(lambda: network(network=NetworkSettings(subnet_id=SUBNET_ID)), calls=calls)
+
+
+def test_a_private_machine_in_a_network_of_its_own_has_a_nat_gateway() -> None:
+    recorded = record(
+        lambda: network(public_address=False, network=NetworkSettings(outbound="natGateway")),
+        calls=COMPANY,
+    )
+    (subnet,) = recorded.named("vnet").inputs["subnets"]
+    assert subnet["natGateway"] == {"id": "nat-gateway-id"}
+    assert subnet["defaultOutboundAccess"] is False
+    gateway = recorded.named("nat-gateway").inputs
+    assert gateway["publicIpAddresses"] == [{"id": "nat-gateway-ip-id"}]
+    assert gateway["tags"] == {"team": "research"}
+    (configuration,) = recorded.named("nic").inputs["ipConfigurations"]
+    assert "publicIPAddress" not in configuration
+    addresses = recorded.of("azure-native:network:PublicIPAddress")
+    assert [address.name for address in addresses] == ["nat-gateway-ip"]
 
 
 def key_pair() -> Mapping[str, str]:

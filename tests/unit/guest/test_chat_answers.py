@@ -291,6 +291,7 @@ def test_names_tcp(ask: Asks) -> None:
         port = listener.getsockname()[1]
     done = ask(f"https://127.0.0.1:{port}", "00")
     assert f"TCP: 127.0.0.1 port {port} cannot be reached" in done.stderr
+    assert "Is your address in ollamazure:allowedClients" in done.stderr
     assert "probeFrom machine" in done.stderr
 
 

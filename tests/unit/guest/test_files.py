@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -150,3 +151,23 @@ def test_declared_settings_are_json() -> None:
     value = {"config": {"a": False, "b": "<'\"&>"}}
     text = remote_command.render_file("/etc/ollamazure/open-webui.json", declared=value)
     assert json.loads(text) == value
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nft asks the kernel, which takes root")
+def test_the_firewall_admits_no_client_but_those_that_are_allowed(tmp_path: Path) -> None:
+    """Before the file of the setting exists, as at the first boot, it admits no client."""
+    firewall = remote_command.render_file("/etc/ollamazure/firewall.nft")
+    loaded = tmp_path / "firewall.nft"
+    loaded.write_text(firewall.replace("/etc/ollamazure/firewall.d", str(tmp_path / "parts")))
+    listed = "nft list set inet ollamazure allowed_clients"
+    load = ("unshare", "--net", "sh", "-c", f"nft -f {loaded} && nft -f {loaded} && {listed}")
+    empty = run(*load)
+    assert (empty.returncode, "elements" in empty.stdout) == (0, False), empty.stderr
+
+    clients = ("203.0.113.0/24", "203.0.113.7/32", "10.1.2.3/32")
+    part = "/etc/ollamazure/firewall.d/allowed-clients.nft"
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/allowed-clients.nft").write_text(
+        remote_command.render_file(part, clients=clients)
+    )
+    assert "elements = { 10.1.2.3, 203.0.113.0/24 }" in run(*load).stdout

@@ -38,6 +38,7 @@ DISKS = [
     {"meterName": "E6 LRS Disk", "retailPrice": 5.0},
     {"meterName": "E6 LRS Disk Operations", "retailPrice": 0.002},
 ]
+GATEWAY = [{"meterName": "Standard Gateway", "retailPrice": 0.05}]
 ADDRESS = [{"meterName": "Standard IPv4 Static Public IP", "retailPrice": 0.005}]
 
 
@@ -69,6 +70,8 @@ def matching(where: str) -> list[Any]:
     if "Virtual Machines" in where:
         asked = re.findall(r"armSkuName eq '(\w+)'", where)
         return [entry for entry in MACHINES.get(region, []) if entry["armSkuName"] in asked]
+    if "NAT Gateway" in where:
+        return GATEWAY
     return DISKS if "Managed Disks" in where else ADDRESS
 
 
@@ -95,6 +98,7 @@ def test_prices_are_taken_from_the_list_and_changes_are_printed(
     assert written.hourly["francecentral"] == {"Standard_B2ms": 0.1}
     assert written.monthly.standard_ssd[64] == 5.0
     assert written.monthly.public_address == pytest.approx(3.65)
+    assert written.monthly.nat_gateway == pytest.approx(36.5)
     former = catalog.prices().hourly["eastus"]
     assert written.hourly["eastus"].keys() == former.keys(), "prices that the list lacks are kept"
     printed = capsys.readouterr().out.splitlines()

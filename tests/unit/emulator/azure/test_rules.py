@@ -25,6 +25,7 @@ from tests.unit.emulator.azure.cloud import (
     IP,
     MACHINE,
     MACHINES,
+    NAT_GATEWAYS,
     NET,
     NETWORKS,
     NIC,
@@ -141,6 +142,55 @@ def _many_addresses(cloud: Cloud) -> None:
                 other, "properties.dnsSettings", None
             )
     cloud.put(f"{ADDRESSES}/new", _address())
+
+
+DELEGATIONS = [{"name": "web", "properties": {"serviceName": "Microsoft.Web/serverFarms"}}]
+
+
+def _nat_gateway(address: str) -> dict[str, Any]:
+    return {
+        "location": "francecentral",
+        "sku": {"name": "Standard"},
+        "properties": {"publicIpAddresses": [{"id": f"{ADDRESSES}/{address}"}]},
+    }
+
+
+def _with_nat_gateway(cloud: Cloud) -> Cloud:
+    cloud.put(f"{ADDRESSES}/gateway-1", _address())
+    cloud.put(f"{NAT_GATEWAYS}/gateway-1", _nat_gateway("gateway-1"))
+    reference = {"id": f"{NAT_GATEWAYS}/gateway-1"}
+    cloud.put(f"{SUBNETS}/out", _subnet("10.0.9.0/24", natGateway=reference))
+    return cloud
+
+
+def _delegated_subnet(cloud: Cloud) -> None:
+    cloud.put(f"{SUBNETS}/web", _subnet("10.0.9.0/24", delegations=DELEGATIONS))
+    cloud.put(f"{INTERFACES}/new", interface(subnet={"id": f"{SUBNETS}/web"}))
+
+
+def _other_network(cloud: Cloud) -> str:
+    cloud.put(f"{NETWORKS}/other", _network("10.9.0.0/16"))
+    subnet = f"{NETWORKS}/other/subnets/default"
+    cloud.put(subnet, _subnet("10.9.0.0/24"))
+    return subnet
+
+
+def _to_another_network(cloud: Cloud) -> None:
+    cloud.put(NIC, interface(subnet={"id": _other_network(cloud)}))
+
+
+def _machine_to_another_network(cloud: Cloud) -> None:
+    cloud.put(f"{INTERFACES}/other", interface(subnet={"id": _other_network(cloud)}))
+    cloud.change(VM, "properties.networkProfile.networkInterfaces", [{"id": f"{INTERFACES}/other"}])
+
+
+def _subnet_of_another_subscription(cloud: Cloud) -> None:
+    elsewhere = GROUP.replace("00000000-0000", "11111111-0000", 1)
+    network = f"{elsewhere}/providers/Microsoft.Network/virtualNetworks/net"
+    cloud.put(elsewhere, {"location": "francecentral"})
+    cloud.put(network, _network("10.9.0.0/16"))
+    cloud.put(f"{network}/subnets/default", _subnet("10.9.0.0/24"))
+    cloud.put(f"{INTERFACES}/new", interface(subnet={"id": f"{network}/subnets/default"}))
 
 
 def _os_disk(cloud: Cloud) -> str:
@@ -420,6 +470,46 @@ RULES: list[tuple[str, Try, str, str]] = [
         "InUseSubnetCannotBeDeleted",
         "Subnet default is in use",
     ),
+    (
+        "subnet-with-unknown-nat-gateway",
+        lambda c: c.put(
+            f"{SUBNETS}/new", _subnet("10.0.9.0/24", natGateway={"id": f"{NAT_GATEWAYS}/none"})
+        ),
+        "InvalidResourceReference",
+        f"Resource {NAT_GATEWAYS}/none referenced by resource {SUBNETS}/new was not found.",
+    ),
+    (
+        "subnet-delegations-fixed-while-in-use",
+        lambda c: c.put(SUBNET, _subnet("10.0.0.0/24", delegations=DELEGATIONS)),
+        "SubnetDelegationsCannotChangeWhenSubnetUsedByResource",
+        f"cannot be changed from [] to [Microsoft.Web/serverFarms] because it is being used by the"
+        f" resource {NIC}/ipConfigurations/main",
+    ),
+    # NAT gateways
+    (
+        "nat-gateway-needs-a-sku",
+        lambda c: c.put(f"{NAT_GATEWAYS}/new", {"location": "francecentral"}),
+        "InvalidRequestContent",
+        "'sku' is required",
+    ),
+    (
+        "nat-gateway-address-in-use",
+        lambda c: c.put(f"{NAT_GATEWAYS}/new", _nat_gateway("ip")),
+        "PublicIPAddressInUse",
+        f"already allocated to resource {NIC}/ipConfigurations/main.",
+    ),
+    (
+        "address-of-a-nat-gateway-in-use",
+        lambda c: _with_nat_gateway(c).delete(f"{ADDRESSES}/gateway-1"),
+        "PublicIPAddressCannotBeDeleted",
+        f"since it is still allocated to resource {NAT_GATEWAYS}/gateway-1.",
+    ),
+    (
+        "nat-gateway-in-use",
+        lambda c: _with_nat_gateway(c).delete(f"{NAT_GATEWAYS}/gateway-1"),
+        "InUseNatGatewayCannotBeDeleted",
+        f"because it is in use by the following resources: {SUBNETS}/out.",
+    ),
     # Network security groups
     (
         "rule-priority",
@@ -600,6 +690,24 @@ RULES: list[tuple[str, Try, str, str]] = [
         "Cannot create more than 250 public IP addresses for this subscription in this region.",
     ),
     # Network interfaces
+    (
+        "interface-in-a-delegated-subnet",
+        _delegated_subnet,
+        "ResourceNotPermittedOnDelegatedSubnet",
+        f"is not permitted on subnet {SUBNETS}/web, which is delegated to Microsoft.Web/server",
+    ),
+    (
+        "interface-in-another-subscription",
+        _subnet_of_another_subscription,
+        "InvalidResourceReference",
+        f"referenced by resource {INTERFACES}/new was not found.",
+    ),
+    (
+        "interface-leaves-its-network",
+        _to_another_network,
+        "SubnetsNotInSameVnet",
+        "an interface cannot leave its virtual network",
+    ),
     (
         "interface-without-configuration",
         lambda c: c.put(f"{INTERFACES}/new", {"location": "francecentral"}),
@@ -972,6 +1080,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "it is not in the same zone as the VM",
     ),
     # Virtual machines: what cannot change
+    (
+        "machine-leaves-its-network",
+        _machine_to_another_network,
+        "SubnetsNotInSameVnet",
+        f"is not in the same virtual network as subnet {SUBNETS}/default",
+    ),
     *(
         (
             f"fixed-{target}",

@@ -114,3 +114,23 @@ def test_machines_of_one_name_in_two_groups_are_different_machines() -> None:
     resources[machine.replace("/rg/", "/other/")] = resources[machine]
     names = {each.name for each in Desired.read(resources).machines}
     assert names == {"rg.chat", "other.chat"}
+
+
+def test_a_private_interface_reaches_the_internet_only_in_the_ways_of_its_subnet() -> None:
+    public = bodies()
+    subnet = public[f"{NETWORK}/virtualnetworks/vnet"]["properties"]["subnets"][0]["properties"]
+    subnet["defaultOutboundAccess"] = False
+    assert outbound(public)
+    private = public
+    nic = private[f"{NETWORK}/networkinterfaces/nic"]["properties"]
+    del nic["ipConfigurations"][0]["properties"]["publicIPAddress"]
+    assert not outbound(private)
+    subnet["natGateway"] = {"id": f"{NETWORK}/natGateways/gateway"}
+    assert outbound(private)
+    del subnet["natGateway"], subnet["defaultOutboundAccess"]
+    assert outbound(private)
+
+
+def outbound(resources: dict[str, Any]) -> bool:
+    (network,) = Desired.read(resources).networks
+    return network.interfaces[0].outbound

@@ -34,6 +34,9 @@ GUARDED = interface(
 NETWORK = DesiredNetwork(
     "vnet", ("10.0.0.0/16",), ("10.0.0.1",), (GUARDED, interface("other", "10.0.0.5"))
 )
+CLOSED_IN = DesiredNetwork(
+    "vnet", ("10.0.0.0/16",), ("10.0.0.1",), (interface("nic", "10.0.0.4", outbound=False),)
+)
 LINKS = dict(zip(("nic0", "nic1"), NETWORK.interfaces, strict=True))
 
 
@@ -42,6 +45,7 @@ LINKS = dict(zip(("nic0", "nic1"), NETWORK.interfaces, strict=True))
     "ruleset",
     [
         router_ruleset(NETWORK, LINKS),
+        router_ruleset(CLOSED_IN, {"nic0": CLOSED_IN.interfaces[0]}),
         router_ruleset(DesiredNetwork("bare", ("10.0.0.0/16",), (), ()), {}),
         host_ruleset("olz-000000", "127.20.7.0/24", {"127.20.7.4": "198.18.7.4"}, ["olz-v0"]),
         host_ruleset("olz-000000", "127.20.7.0/24", {}, []),

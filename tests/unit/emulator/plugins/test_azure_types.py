@@ -35,6 +35,7 @@ FILES = {
     "azure-native:network:Subnet": "network.subnet",
     "azure-native:network:NetworkSecurityGroup": "network.network_security_group",
     "azure-native:network:PublicIPAddress": "network.public_ip_address",
+    "azure-native:network:NatGateway": "network.nat_gateway",
     "azure-native:network:NetworkInterface": "network.network_interface",
     "azure-native:compute:Disk": "compute.disk",
     "azure-native:compute:VirtualMachine": "compute.virtual_machine",

@@ -31,6 +31,17 @@ DEPLOY, PREVIEW = "ollamazure-dev-deploy", "ollamazure-dev-preview"
 DEPLOYED = ("ollamazure-dev", "ollamazure-dev-data")
 
 
+VNET = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/network/providers/Microsoft.Network"
+    "/virtualNetworks/company"
+)
+RIGHTS_ON_THE_SUBNET = [
+    ("principal-0", "Reader", VNET),
+    ("principal-0", "Virtual Machine Contributor", f"{VNET}/subnets/chat"),
+    ("principal-1", "Reader", VNET),
+]
+
+
 class Azure(Program):
     """A subscription in which nothing of the stack exists, until a test changes that."""
 
@@ -166,7 +177,7 @@ class Azure(Program):
                     f"--audiences api://AzureADTokenExchange --identity-name {identity} {HERE} "
                     f"--name {environment} --subject {prefix}:environment:{environment}"
                 )
-        for principal, role, scope in all_rights(*DEPLOYED):
+        for principal, role, scope in (*all_rights(*DEPLOYED), *RIGHTS_ON_THE_SUBNET):
             kind = "User" if principal == "ada" else "ServicePrincipal"
             commands.append(
                 f"role assignment create --role '{role}' --scope {scope} "
@@ -517,3 +528,19 @@ def test_a_teardown_of_nothing_is_an_error(run: Run, azure: Azure) -> None:
 
     assert code == 1
     assert "nothing to delete" in printed
+
+
+def test_the_identities_get_their_roles_on_an_existing_subnet(
+    bootstrapped: Run, azure: Azure, tmp_path: Path
+) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    config = yaml.safe_load(file.read_text())["config"]
+    config["ollamazure:network"] = {"subnetId": f"{VNET}/subnets/chat"}
+    file.write_text(yaml.safe_dump({"config": config}))
+
+    code, printed = bootstrapped()
+
+    assert code == 0, printed
+    granted = [command for command in azure.made() if "Microsoft.Network" in command]
+    assert len(granted) == len(RIGHTS_ON_THE_SUBNET)
+    assert "it may act as Virtual Machine Contributor on the subnet chat" in printed

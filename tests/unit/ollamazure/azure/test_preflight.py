@@ -431,3 +431,58 @@ def test_without_an_address_the_fix_is_one_command(look: Look, azure: Azure) -> 
     assert "pulumi config set --path 'ollamazure:sshClients[0]'" in printed
     assert "My IP address" in printed
     assert azure.calls(), "the rest is checked"
+
+
+SUBNET = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/network/providers/Microsoft.Network"
+    "/virtualNetworks/company/subnets/chat"
+)
+
+
+def existing_subnet(azure: Azure, *actions: str, **properties: Any) -> dict[str, str]:
+    """A subnet in which this account has these rights; the setting that names it."""
+    vnet = {
+        "location": REGION,
+        "properties": {"addressSpace": {"addressPrefixes": ["10.5.0.0/16"]}},
+    }
+    subnet = {"name": "chat", "properties": {"addressPrefix": "10.5.1.0/24", **properties}}
+    rights = {"value": [{"actions": list(actions), "notActions": []}]}
+    for path, answer in (
+        (f"{SUBNET}?api-version=2024-05-01", subnet),
+        (f"{SUBNET.rpartition('/subnets/')[0]}?api-version=2024-05-01", vnet),
+        (f"{SUBNET}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01", rights),
+    ):
+        azure.answer(f"rest --method get --url {path} --output json", answer)
+    return {"subnetId": SUBNET}
+
+
+@pytest.mark.parametrize("action", ["*", "microsoft.network/virtualnetworks/subnets/join/action"])
+def test_an_existing_subnet(look: Look, azure: Azure, action: str) -> None:
+    code, printed = look(ollamazure__network=existing_subnet(azure, "*/read", action))
+
+    assert code == 0, printed
+    assert "subnet: chat of company can have the machine" in printed
+
+
+def test_an_existing_subnet_that_does_not_fit(look: Look, azure: Azure) -> None:
+    delegation = {"name": "web", "properties": {"serviceName": "Microsoft.Web/serverFarms"}}
+    code, printed = look(ollamazure__network=existing_subnet(azure, "*", delegations=[delegation]))
+
+    assert code == 1
+    assert "PROBLEM  subnet: chat of company: it is delegated to Microsoft.Web/serverF" in printed
+
+
+def test_an_existing_subnet_without_the_right_to_join_it(look: Look, azure: Azure) -> None:
+    code, printed = look(ollamazure__network=existing_subnet(azure, "*/read"))
+
+    assert code == 1
+    assert "lacks the right Microsoft.Network/virtualNetworks/subnets/join/action" in printed
+    assert f"--role 'Virtual Machine Contributor' --scope {SUBNET}" in printed
+
+
+def test_a_subnet_of_another_subscription(look: Look) -> None:
+    other = SUBNET.replace(SUBSCRIPTION, "99999999-2222-3333-4444-555555555555")
+    code, printed = look(ollamazure__network={"subnetId": other})
+
+    assert code == 1
+    assert "is in another subscription" in printed

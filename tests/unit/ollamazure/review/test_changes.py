@@ -59,6 +59,24 @@ def test_https_for_everyone_is_no_alarm() -> None:
     assert not reviewed(opened).changes[0].alarms
 
 
+def test_a_chat_that_opens_to_everyone_is_in_the_headline() -> None:
+    opened = firewall([rule("443", "203.0.113.0/24")], [rule("443", "*")])
+    assert meanings(opened) == [
+        "HTTPS (443) opens to everyone on the internet.",
+        "HTTPS (443) closes to 203.0.113.0/24.",
+    ]
+    assert "The chat opens to everyone" in comment.format_review("dev", reviewed(opened))
+
+
+def test_a_chat_that_closes_may_shut_users_out() -> None:
+    closed = firewall([rule("443", "*")], [rule("443", "203.0.113.0/24")])
+    assert meanings(closed) == [
+        "HTTPS (443) opens to 203.0.113.0/24.",
+        "HTTPS (443) closes to everyone.",
+    ]
+    assert reviewed(closed).effect == "unknown"
+
+
 def test_a_port_that_closes() -> None:
     closed = firewall([rule("22", "203.0.113.7/32"), rule("443", "*")], [rule("443", "*")])
     assert meanings(closed) == ["SSH (22) closes to 203.0.113.7/32."]
@@ -68,6 +86,17 @@ def test_a_rule_of_another_kind_is_not_guessed() -> None:
     review = reviewed(firewall([], [rule("22", "*", access="Deny")]))
     assert "cannot explain" in plain(review.changes[0].meaning[0])
     assert review.effect == "unknown"
+
+
+def test_the_rule_that_refuses_everything_else_needs_no_explanation() -> None:
+    last = {
+        "direction": "Inbound",
+        "access": "Deny",
+        "priority": 4096,
+        "sourceAddressPrefix": "*",
+        "destinationPortRange": "*",
+    }
+    assert meanings(firewall([], [rule("443", "*"), last])) == ["HTTPS (443) opens to everyone."]
 
 
 def test_shrinking_the_disk_fails() -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ollamazure import catalog
+from ollamazure.settings.groups import NetworkSettings
 from ollamazure.settings.load import parse
 from ollamazure.settings.schema import section_of
 from ollamazure.settings.stack import Settings
@@ -167,6 +168,9 @@ def test_every_setting_explains_itself_with_a_valid_example(
             del whole["issuer"]
         beside = {"signIn": json.dumps(whole), "signInSecret": SECRET, "domain": "chat.example.com"}
         beside |= {"groups": '[{"name": "research"}]'}
+    if path == ("network", "outbound"):
+        value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
+        beside = {"publicAddress": "false"}
     text = value if isinstance(value, str) else json.dumps(value)
     settings_of(**{path[0]: text, **beside})
 
@@ -235,3 +239,18 @@ def test_a_permission_for_the_web_requires_the_web(
     group = {"name": "editors", "permissions": granted}
     assert settings_of(defaultPermissions=json.dumps(granted)).web_access is needed
     assert settings_of(groups=json.dumps([{"name": "others"}, group])).web_access is needed
+
+
+@pytest.mark.parametrize(
+    ("clients", "open_"),
+    [
+        (("0.0.0.0/0",), True),
+        (("203.0.113.7/32", "128.0.0.0/1"), True),
+        (("203.0.113.0/24", "10.0.0.0/8"), False),
+    ],
+)
+def test_whether_anyone_on_the_internet_reaches_the_chat(
+    clients: tuple[str, ...], open_: bool
+) -> None:
+    settings = Settings(ssh_clients=("203.0.113.7/32",), allowed_clients=clients)
+    assert settings.open_to_the_internet is open_

@@ -12,7 +12,7 @@ from ollamazure import catalog
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.warnings import removed_users_warning, warnings_of
+from ollamazure.settings.warnings import moved_warning, removed_users_warning, warnings_of
 from ollamazure.settings.workspace import User
 from ollamazure.sizing.plan import make_plan
 
@@ -39,6 +39,38 @@ def test_an_ssh_port_that_is_open_to_everyone(clients: str) -> None:
     index = clients.count(",")
     assert "open to the whole internet" in warning
     assert f"pulumi config set --path 'ollamazure:sshClients[{index}]' 203.0.113.7/32" in warning
+
+
+def test_an_operator_who_cannot_reach_the_chat() -> None:
+    (warning,) = warnings(allowedClients='["198.51.100.0/24"]')
+    assert "pulumi config set ollamazure:probeFrom machine" in warning
+    assert warnings(allowedClients='["203.0.113.0/24"]') == []
+    assert warnings(allowedClients='["198.51.100.0/24"]', probeFrom="machine") == []
+
+
+SUBNETS = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
+    "/providers/Microsoft.Network/virtualNetworks/company/subnets"
+)
+
+
+@pytest.mark.parametrize(
+    ("former", "subnet", "moves"),
+    [
+        (None, None, False),
+        (None, f"{SUBNETS}/chat", True),
+        (f"{SUBNETS}/chat", None, True),
+        (f"{SUBNETS}/chat".upper(), f"{SUBNETS}/other", False),
+        (f"{SUBNETS.replace('company', 'lab')}/chat", f"{SUBNETS}/chat", True),
+    ],
+)
+def test_a_machine_that_changes_its_network(
+    former: str | None, subnet: str | None, moves: bool
+) -> None:
+    given = {"network": json.dumps({"subnetId": subnet})} if subnet else {}
+    warning = moved_warning(former, settings_of(**given))
+    assert bool(warning) is moves
+    assert not warning or "data disk with all chats and models are kept" in warning
 
 
 def test_chats_that_will_be_deleted() -> None:

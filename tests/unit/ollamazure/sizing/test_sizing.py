@@ -32,7 +32,9 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
         source="made up",
         hourly={"eastus": {s.name: (s.vcpus * 4 + s.memory_gib) / 200 for s in sizes}},
         monthly=MonthlyPrices(
-            public_address=3.65, standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)}
+            public_address=3.65,
+            nat_gateway=32.85,
+            standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)},
         ),
     )
     monkeypatch.setattr(catalog, "prices", lambda: made_up)

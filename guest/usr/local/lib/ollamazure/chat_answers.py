@@ -141,8 +141,8 @@ class AnswerProbe:
             raise HopError(
                 "TCP",
                 f"{address} port {self.port} cannot be reached: {error}.",
-                "Check that this network allows HTTPS; if it does not, run "
-                "`pulumi config set ollamazure:probeFrom machine`.",
+                "Is your address in ollamazure:allowedClients, and does your network allow HTTPS? "
+                "If not, let the machine ask: `pulumi config set ollamazure:probeFrom machine`.",
             ) from error
 
 
