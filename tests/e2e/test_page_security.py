@@ -15,7 +15,8 @@ from tests.e2e.deployment import Deployment
 # What a model may answer: a page with scripts, diagrams, charts, formulas.
 ANSWER = """\
 ```html
-<h1 id="here">Not yet</h1><script>document.querySelector("#here").textContent = eval("'Done'")</script>
+<h1 id="here">Not yet</h1>
+<script>document.querySelector("#here").textContent = eval("'Done'")</script>
 ```
 
 ```mermaid

@@ -667,6 +667,7 @@ def test_limits_sign_ins_of_one_address_to_any_account(site: Site) -> None:
         "60",
     )
     assert json.loads(text)["detail"].startswith("Too many sign-ins from this address.")
+    assert "content-security-policy" in headers
     assert site.ask("/")[0] == 200
     assert site.sign_in("alice@example.com", "right", "127.0.0.2") == 200
 
