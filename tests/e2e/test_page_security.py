@@ -126,7 +126,7 @@ def administer(page: Page, deployment: Deployment) -> None:
     ):
         page.goto(deployment.outputs["url"] + path)
         page.get_by_role("button", name="User menu").first.wait_for()
-        page.wait_for_load_state("networkidle")
+        page.locator("#splash-screen").wait_for(state="detached")
 
 
 @pytest.mark.parametrize(
