@@ -34,6 +34,8 @@ class NginxArgs:
         azure_name: another name that leads to `server_name`.
         microphone: whether pages may use the microphone.
         frame_origins: sites that may show the chat in a frame, `https://…`.
+        trusted_certificate: whether browsers trust the certificate without more ado, so that they
+            may insist on HTTPS from then on.
         certificate: PEM.
         private_key: PEM, secret.
     """
@@ -46,6 +48,7 @@ class NginxArgs:
     azure_name: str | None = None
     microphone: bool = False
     frame_origins: Sequence[str] = ()
+    trusted_certificate: bool = False
 
 
 class Nginx(pulumi.ComponentResource):
@@ -103,6 +106,7 @@ class Nginx(pulumi.ComponentResource):
                         "azure_name": args.azure_name,
                         "microphone": args.microphone,
                         "frame_origins": args.frame_origins,
+                        "trusted_certificate": args.trusted_certificate,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
                     },
                 ),

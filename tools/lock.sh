@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 direct=$(mktemp)
 trap 'rm -f "$direct"' EXIT
-grep -h == requirements.txt requirements-dev.txt >"$direct"
+grep -h == requirements*.txt >"$direct"
 {
     echo "# The packages that those in requirements*.txt need. Written by tools/lock.sh."
     .venv/bin/python -m pip freeze | grep -viFx -f "$direct"

@@ -19,7 +19,7 @@ find_python() {
 }
 
 python=$(find_python)
-key=$({ cat requirements.txt requirements-dev.txt constraints.txt; echo "$python"; "$python" --version; } |
+key=$({ cat requirements*.txt constraints.txt; echo "$python"; "$python" --version; } |
     sha256sum | cut -c1-16)
 shared=${XDG_CACHE_HOME:-$HOME/.cache}/ollamazure/venv/$key
 mkdir -p "$shared"
@@ -32,6 +32,8 @@ if [ ! -e "$shared/.complete" ]; then
     sed -s '/^-e /d; /^-r /d; /^-c /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
     "$shared/bin/pip" install --quiet --disable-pip-version-check \
         --constraint constraints.txt --requirement "$shared/pinned.txt"
+    "$shared/bin/pip" install --quiet --disable-pip-version-check \
+        --no-deps --requirement requirements-no-deps.txt
 fi
 touch "$shared/.complete"
 

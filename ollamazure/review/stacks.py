@@ -31,6 +31,7 @@ OUTSIDE = (
     "Makefile",
     "pyproject.toml",
     "requirements-dev.txt",
+    "requirements-no-deps.txt",
     "bin/*",
     "docs/*",
     "emulator/*",

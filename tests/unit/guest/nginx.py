@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,19 @@ def configure(
     upstream: str = "127.0.0.1:1",
     http: int = 80,
     https: int = 443,
+    instead: Mapping[str, str] | None = None,
     **values: Any,
 ) -> str:
     """Write the machine's configuration for `folder`, to be run by the Nginx of the image's tree
-    `root`; returns its text as on the machine."""
+    `root`; returns its text as on the machine. `instead` replaces parts of it, such as a limit that
+    a test cannot wait for."""
     defaults = {
         "server_name": "127.0.0.1",
         "azure_name": None,
         "upload_limit_mb": 100,
         "microphone": False,
         "frame_origins": (),
+        "trusted_certificate": False,
     }
     text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
     _certificate(folder)
@@ -53,6 +57,7 @@ def configure(
         "listen 80 ": f"listen 127.0.0.1:{http} ",
         "listen 443 ": f"listen 127.0.0.1:{https} ",
         "http://open-webui:8080": f"http://{upstream}",
+        **(instead or {}),
     }.items():
         assert there in text, there
         text = text.replace(there, here)
@@ -65,10 +70,22 @@ def configure(
 
 
 def _certificate(folder: Path) -> None:
+    """server.pem, for 127.0.0.1, and authority.pem, of which browsers trust it."""
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    making = ["openssl", "req", "-x509", "-nodes", *curve, "-subj", "/CN=test"]
-    key, pem = folder / "key.pem", folder / "server.pem"
-    subprocess.run(
-        [*making, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True
-    )
-    pem.write_text(pem.read_text() + key.read_text())
+    making = ["openssl", "req", "-x509", "-nodes", "-days", "365", *curve]
+    authority = ["-subj", "/CN=authority", "-addext", "keyUsage=critical,keyCertSign"]
+    _run(folder, [*making, *authority, "-keyout", "authority.key", "-out", "authority.pem"])
+    signed = [*making, "-CA", "authority.pem", "-CAkey", "authority.key", "-subj", "/CN=test"]
+    for extension in (
+        "subjectAltName=IP:127.0.0.1",
+        "basicConstraints=critical,CA:FALSE",
+        "extendedKeyUsage=serverAuth",
+    ):
+        signed += ["-addext", extension]
+    _run(folder, [*signed, "-keyout", "key.pem", "-out", "server.pem"])
+    pem = folder / "server.pem"
+    pem.write_text(pem.read_text() + (folder / "key.pem").read_text())
+
+
+def _run(folder: Path, command: list[str]) -> None:
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)

@@ -8,7 +8,9 @@ import json
 import re
 import socket
 import ssl
+import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +49,7 @@ def root() -> Path:
 
 @dataclass
 class Site:
+    folder: Path
     plain: int
     secure: int
     upstream: ThreadingHTTPServer
@@ -76,6 +79,18 @@ class Site:
             "127.0.0.1", self.secure, context=context, timeout=30, source_address=(source, 0)
         )
 
+    def open(
+        self, *, tls: bool = True, handshake: bool = True, http2: bool = False, port: int = 0
+    ) -> socket.socket:
+        """A connection for what no library sends."""
+        default = self.secure if tls or not handshake else self.plain
+        wire = socket.create_connection(("127.0.0.1", port or default), timeout=30)
+        if not (tls and handshake):
+            return wire
+        context = ssl._create_unverified_context()  # noqa: S323  a certificate made just now
+        context.set_alpn_protocols(["h2"] if http2 else ["http/1.1"])
+        return context.wrap_socket(wire)
+
     def sign_in(self, email: str, password: str, source: str = "127.0.0.1") -> int:
         """The status. The right password is "right"."""
         body = json.dumps({"email": email, "password": password}).encode()
@@ -84,6 +99,38 @@ class Site:
     def stop_open_webui(self) -> None:
         self.upstream.shutdown()
         self.upstream.server_close()
+
+
+def answer_to(wire: socket.socket, request: bytes) -> bytes:
+    """Everything that Nginx sends until it ends the connection."""
+    wire.sendall(request)
+    received = b""
+    # Nginx resets a connection that it closes before it has read everything.
+    with contextlib.suppress(ConnectionResetError):
+        while piece := wire.recv(65536):
+            received += piece
+    wire.close()
+    return received
+
+
+def until(wire: socket.socket, awaited: bytes) -> bytes:
+    wire.settimeout(30)
+    received = b""
+    while awaited not in received:
+        piece = wire.recv(65536)
+        assert piece, received
+        received += piece
+    return received
+
+
+def http2_frame(kind: int, flags: int, payload: bytes, stream: int = 1) -> bytes:
+    return struct.pack(">IBI", len(payload) << 8 | kind, flags, stream) + payload
+
+
+def http2_start(flags: int, headers: bytes = b"\x82\x87\x84") -> bytes:
+    """A connection with one request, GET / by HTTPS; flag 4 is the end of its headers."""
+    settings = http2_frame(4, 0, b"", stream=0)
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + http2_frame(1, flags, headers)
 
 
 def free_ports(count: int) -> list[int]:
@@ -142,6 +189,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
             self.send_header("Transfer-Encoding", "chunked")
             if self.path.startswith("/oauth/"):
                 self.send_header("Set-Cookie", "session=s; Path=/; SameSite=lax; Secure")
+                self.send_header("Set-Cookie", "token=t; Path=/")
                 self.send_header("Set-Cookie", f"large={'x' * 30_000}")
             self.end_headers()
             if self.path == "/stream":
@@ -212,7 +260,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
     with (folder / "nginx.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     try:
-        yield Site(plain, secure, upstream, release, reached)
+        yield Site(folder, plain, secure, upstream, release, reached)
     finally:
         release.set()
         subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
@@ -227,9 +275,14 @@ def test_accepts_its_configuration(root: Path, tmp_path: Path) -> None:
         [*nginx.command(root, tmp_path), "-t", "-q"], capture_output=True, text=True, check=False
     )
     assert tested.returncode == 0, tested.stderr
-    # With it, browsers would let no user past a self-signed certificate.
-    assert "add_header Strict-Transport-Security" not in text
-    assert "worker_connections 1024;" in text
+    # An office of a hundred users behind one address, each of whom loads a page, fits.
+    numbers = {
+        name: int(re.search(rf"{name} (?:requests )?(\d+);", text)[1])  # type: ignore[index]
+        for name in ("http2_max_concurrent_streams", "limit_conn", "worker_connections")
+    }
+    assert 100 * numbers["http2_max_concurrent_streams"] <= numbers["limit_conn"]
+    # A request has a connection of its client and one to Open WebUI.
+    assert 2 * numbers["limit_conn"] <= numbers["worker_connections"]
 
 
 def test_sends_plain_http_to_https(site: Site) -> None:
@@ -550,6 +603,9 @@ def test_a_right_sign_in_answers_as_open_webui_does(site: Site) -> None:
     assert (answer.status, json.loads(answer.read())) == (200, {"token": "t"})
     cookies = answer.headers.get_all("Set-Cookie")
     assert [each.partition("=")[0] for each in cookies or []] == ["token", "second"]
+    for cookie in cookies or []:
+        flags = [each.strip().lower() for each in cookie.split(";")[1:]]
+        assert {"secure", "httponly", "samesite=lax"} <= {*flags}
 
 
 @pytest.mark.parametrize(
@@ -610,6 +666,7 @@ def test_limits_sign_ins_of_one_address_to_any_account(site: Site) -> None:
         "60",
     )
     assert json.loads(text)["detail"].startswith("Too many sign-ins from this address.")
+    assert "content-security-policy" in headers
     assert site.ask("/")[0] == 200
     assert site.sign_in("alice@example.com", "right", "127.0.0.2") == 200
 
@@ -672,11 +729,30 @@ def test_the_status_is_on_that_page_alone(site: Site, tmp_path: Path) -> None:
         assert "Open WebUI is starting." not in site.ask(path)[2]
 
 
-def test_no_site_frames_the_chat_and_no_page_uses_the_microphone(site: Site) -> None:
-    for path in ("/", "/fails"):
+def test_every_answer_has_the_headers_that_protect_a_page(site: Site) -> None:
+    for path in ("/", "/fails", SIGN_IN, "/permission"):
         headers = site.ask(path)[1]
+        policy = directives(headers)
+        assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == ["'self'"]
+        assert policy["frame-ancestors"] == ["'self'"]
+        assert policy["object-src"] == ["'none'"]
+        # No other site, so that no page sends anything to one.
+        known = {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
+        assert {each for sources in policy.values() for each in sources} <= {
+            *known,
+            "wss://127.0.0.1",
+        }
+        assert "microphone=()" in headers["permissions-policy"]
         assert headers["x-frame-options"] == "SAMEORIGIN"
-        assert headers["permissions-policy"] == "microphone=()"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def directives(headers: dict[str, str]) -> dict[str, list[str]]:
+    parts = [each.split() for each in headers["content-security-policy"].split(";")]
+    return {name: sources for name, *sources in parts}
 
 
 ORIGINS = ("https://portal.example.com", "https://*.teams.example.com")
@@ -687,14 +763,214 @@ def test_the_sites_of_the_settings_frame_the_chat(site: Site) -> None:
     for path in ("/", "/fails"):
         headers = site.ask(path)[1]
         assert "x-frame-options" not in headers
-        assert headers["content-security-policy"] == f"frame-ancestors 'self' {' '.join(ORIGINS)}"
-        assert "permissions-policy" not in headers
+        assert directives(headers)["frame-ancestors"] == ["'self'", *ORIGINS]
+        assert "microphone" not in headers["permissions-policy"]
     for method, path in (("POST", SIGN_IN), ("GET", "/oauth/oidc/callback")):
         wire = site.connect()
         wire.request(method, path, FORM)
         cookies = wire.getresponse().headers.get_all("Set-Cookie") or []
-        assert len(cookies) == 2
+        assert len(cookies) >= 2
         for cookie in cookies:
             flags = [each.strip().lower() for each in cookie.split(";")[1:]]
             assert flags.count("samesite=none") == flags.count("secure") == 1
             assert "samesite=lax" not in flags
+
+
+def test_scripts_read_no_cookie_but_the_token_that_the_page_looks_for(site: Site) -> None:
+    wire = site.connect()
+    wire.request("GET", "/oauth/oidc/callback")
+    flags = {
+        cookie.partition("=")[0]: {each.strip().lower() for each in cookie.split(";")[1:]}
+        for cookie in wire.getresponse().headers.get_all("Set-Cookie") or []
+    }
+    assert all({"secure", "samesite=lax"} <= each for each in flags.values())
+    assert {name for name, each in flags.items() if "httponly" in each} == {"session", "large"}
+    assert "token" in flags
+
+
+def test_tls_is_as_in_mozillas_intermediate_profile(shared_site: Site) -> None:
+    scan = [sys.executable, "-m", "sslyze", "--mozilla_config", "intermediate"]
+    authority = shared_site.folder / "authority.pem"
+    done = subprocess.run(
+        [*scan, "--certinfo_ca_file", authority, f"127.0.0.1:{shared_site.secure}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK - Compliant" in done.stdout
+
+
+@pytest.mark.parametrize("site", [{"trusted_certificate": True}], indirect=True)
+def test_only_a_trusted_certificate_makes_browsers_insist_on_https(
+    site: Site, shared_site: Site
+) -> None:
+    assert site.ask("/")[1]["strict-transport-security"] == "max-age=63072000"
+    assert "strict-transport-security" not in shared_site.ask("/")[1]
+    assert b"Strict-Transport" not in answer_to(site.open(tls=False), b"GET / HTTP/1.0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Upgrade: websocket\r\nOrigin: https://127.0.0.1", 101),
+        ("Upgrade: WebSocket\r\nOrigin: https://127.0.0.1", 101),
+        ("Upgrade: websocket", 101),
+        ("Upgrade: websocket\r\nOrigin: https://elsewhere.example", 403),
+        ("Upgrade: websocket\r\nOrigin: https://127.0.0.1.elsewhere.example", 403),
+        ("Upgrade: websocket\r\nOrigin: http://127.0.0.1", 403),
+        ("Upgrade: websocket\r\nOrigin: null", 403),
+        ("Upgrade: h2c", 200),  # not passed on, so there is nothing to change to
+    ],
+)
+def test_pages_of_other_sites_open_no_websocket(
+    shared_site: Site, headers: str, status: int
+) -> None:
+    start = "GET /ws/socket.io/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+    wire = shared_site.open()
+    wire.sendall(f"{start}{headers}\r\n\r\n".encode())
+    assert wire.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+    wire.close()
+
+
+TIMES = ("client_header_timeout", "keepalive_timeout", "client_body_timeout")
+SLOW = {f"{name} 30s": f"{name} 3s" for name in TIMES}
+HEAD = b"Host: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("site", [{"instead": SLOW}], indirect=True)
+def test_slow_requests_end_and_slow_uploads_answers_and_websockets_do_not(site: Site) -> None:
+    """With a tenth of the times of the machine."""
+    stream = site.connect()
+    stream.request("GET", "/stream")
+    websocket = site.open()
+    websocket.sendall(
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    )
+    assert websocket.recv(1000).startswith(b"HTTP/1.1 101")
+    upload = site.open()
+    upload.sendall(b"POST /upload HTTP/1.1\r\n" + HEAD)
+    sent = 0
+
+    # Each of them sends what is given here, piece after piece, until Nginx ends it.
+    slow = {
+        "headers": (site.open(), b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+        "headers without TLS": (site.open(tls=False), b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+        "nothing": (site.open(), b"", b""),
+        "no TLS handshake": (site.open(handshake=False), b"", b""),
+        "HTTP/2 headers": (site.open(http2=True), http2_start(0), http2_frame(9, 0, b"")),
+        "a body that stalls": (site.open(), b"POST / HTTP/1.1\r\n" + HEAD + b"x", b""),
+    }
+    for wire, first, _ in slow.values():
+        wire.sendall(first)
+    end = time.monotonic() + 60
+    while slow:
+        assert time.monotonic() < end, f"still open: {[*slow]}"
+        upload.sendall(b"x" * 1000)
+        sent += 1000
+        for name, (wire, _, more) in [*slow.items()]:
+            if ended(wire, more):
+                del slow[name]
+
+    upload.sendall(b"x" * (1_000_000 - sent))
+    assert b'"length": 1000000' in until(upload, b"}")
+    websocket.sendall(b"ping")
+    assert until(websocket, b"echo:ping")
+    site.release.set()
+    assert stream.getresponse().read() == b"firstsecond"
+
+
+def ended(wire: socket.socket, more: bytes) -> bool:
+    """Whether Nginx has ended the connection, to which the client goes on sending."""
+    wire.settimeout(0.05)
+    try:
+        wire.sendall(more)
+        while wire.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:  # it was reset
+        pass
+    wire.close()
+    return True
+
+
+LIMITS = {"limit_conn requests 4000": "limit_conn requests 3"}
+LIMITS |= {"limit_conn websockets 500": "limit_conn websockets 2"}
+
+
+@pytest.mark.parametrize("site", [{"instead": LIMITS}], indirect=True)
+def test_one_address_has_a_limit_and_the_others_go_on(site: Site) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    websockets = [site.connect() for _ in range(2)]
+    for each in websockets:
+        each.request("GET", "/ws", headers=upgrade)
+        assert each.getresponse().status == 101
+    assert site.ask("/ws", headers=upgrade)[0] == 429
+    streams = [site.connect() for _ in range(1)]
+    for each in streams:
+        each.request("GET", "/stream")
+        assert each.getresponse().read(5) == b"first"
+    status, headers, text = site.ask("/")
+    assert (status, headers["content-type"]) == (429, "application/json")
+    assert json.loads(text)["detail"] == "Too many requests at the same time from this address."
+    assert site.ask("/", source="127.0.0.2")[0] == 200
+
+
+def test_headers_and_bodies_have_a_size(shared_site: Site) -> None:
+    for headers, status in {
+        "X: " + "x" * 33_000: b"400",
+        "\r\n".join(f"X{number}: {'x' * 30_000}" for number in range(5)): b"400",
+        f"Content-Length: {101 * 2**20}": b"413",
+    }.items():
+        request = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n\r\n"
+        assert answer_to(shared_site.open(), request.encode()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "host", "plain", "secure"),
+    [
+        ("GET / HTTP/1.1", "Host: 127.0.0.1", 301, 200),
+        ("GET / HTTP/1.0", "Host: 127.0.0.1", 301, 200),
+        ("GET / HTTP/1.0", "", 301, 421),
+        ("GET / HTTP/1.1", "", 400, 400),
+        ("GET / HTTP/1.1", "Host: 127.0.0.1\r\nHost: 127.0.0.1", 400, 400),
+        ("GET / HTTP/1.1", "Host: elsewhere.example", 301, 421),
+        ("TRACE / HTTP/1.1", "Host: 127.0.0.1", 405, 405),
+        ("CONNECT a:1 HTTP/1.1", "Host: 127.0.0.1", 40, 40),
+        ("GET / HTTP/9.9", "Host: 127.0.0.1", 505, 505),
+        ("G\0T / HTTP/1.1", "Host: 127.0.0.1", 400, 400),
+        (f"GET /{'x' * 33_000} HTTP/1.1", "Host: 127.0.0.1", 414, 414),
+        ("GET /fails HTTP/1.1", "Host: 127.0.0.1", 301, 502),
+    ],
+)
+def test_no_answer_has_a_version(
+    shared_site: Site, request_line: str, host: str, plain: int, secure: int
+) -> None:
+    lines = [request_line, *([host] if host else []), "Connection: close", "", ""]
+    request = "\r\n".join(lines)
+    answers = [
+        (answer_to(shared_site.open(tls=False), request.encode()), plain),
+        (answer_to(shared_site.open(), request.encode()), secure),
+        # Without TLS on the port for it.
+        # Without TLS on the port for it: 400, or the same as with it.
+        (answer_to(shared_site.open(tls=False, port=shared_site.secure), request.encode()), ""),
+    ]
+    for answer, status in answers:
+        assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:500]
+        assert not VERSION.search(answer), answer[:500]
+
+
+VERSION = re.compile(rb"nginx/|openssl|uvicorn|python|Server: (?!nginx\r)", re.IGNORECASE)
+
+
+def test_no_answer_to_malformed_http2_has_a_version(shared_site: Site) -> None:
+    for malformed in (
+        http2_start(4) + http2_frame(0, 0, b"x" * 17_000),
+        http2_start(4) + http2_frame(1, 4, b"\xff" * 50),
+        http2_start(4, b"\x82\x87\x84\x41\x01" + b"x"),
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ):
+        answer = answer_to(shared_site.open(http2=True), malformed + http2_frame(7, 0, bytes(8)))
+        assert not VERSION.search(answer), answer

@@ -26,8 +26,8 @@ def environments(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / Path(found).name).symlink_to(found)
     (tmp_path / "clone" / "tools").mkdir(parents=True)
-    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
-        shutil.copy(PROJECT / name, tmp_path / "clone")
+    for path in (*PROJECT.glob("requirements*.txt"), PROJECT / "constraints.txt"):
+        shutil.copy(path, tmp_path / "clone")
     shutil.copy(PROJECT / "tools" / "make-venv.sh", tmp_path / "clone" / "tools")
     return folder
 
