@@ -92,7 +92,9 @@ class Chat(pulumi.ComponentResource):
             child,
         )
         self.certificate = Certificate(
-            "certificate", CertificateArgs(host, subject=settings.certificate), child
+            "certificate",
+            CertificateArgs(host, settings.certificate, authority=f"{args.groups.chat} authority"),
+            child,
         )
         self.admin_password = self._admin_password(args)
 
@@ -144,6 +146,7 @@ class Chat(pulumi.ComponentResource):
                 target,
                 settings,
                 url=self.url,
+                trust=self.certificate.trust,
                 certificate_fingerprint=self.certificate.fingerprint,
                 application=[ollama, webui, nginx],
                 presets=workspace.presets,

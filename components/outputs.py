@@ -41,6 +41,8 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     return {
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
+        "caCertificate": chat.certificate.authority,
+        "certificateTrust": chat.certificate.trust,
         "adminPassword": chat.admin_password,
         "initialPasswords": chat.initial_passwords,
         "sshPrivateKey": chat.machine.private_key,

@@ -14,8 +14,10 @@ import pulumi
 
 
 class CertificateInput(TypedDict):
-    """The self-signed certificate: its subject, and how long it is valid."""
+    """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
+    mode: NotRequired[str]
+    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once. Allowed: selfSigned; for example selfSigned."""
     country: NotRequired[str]
     """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals: GB, not UK; for example FR."""
     province: NotRequired[str]
@@ -25,7 +27,7 @@ class CertificateInput(TypedDict):
     organization: NotRequired[str]
     """Organization in the certificate's subject. Allowed: 1 to 64 characters; for example Company."""
     validityDays: NotRequired[int]
-    """Days that a new certificate is valid. Allowed: 2 to 825 days (browsers refuse longer ones); for example 365."""
+    """Days that a new certificate is valid; it never is for more than 397. Allowed: 2 to 825 days, of which more than 397 count as 397 (browsers refuse longer ones); for example 365."""
     renewAfterDays: NotRequired[int]
     """Days after which the next `pulumi up` creates a new certificate. Allowed: at least 1 day and fewer than certificate.validityDays; for example 300."""
 
@@ -193,7 +195,7 @@ class ChatInputs(TypedDict):
     dnsLabel: NotRequired[str]
     """First part of a name that Azure gives for free: our-team-chat.francecentral.cloudapp.azure.com. Allowed: 3 to 63 lower-case letters, digits and -, not yet taken in the region; for example our-team-chat."""
     certificate: NotRequired[CertificateInput]
-    """The self-signed certificate. Allowed: a group of settings; for example {"organization": "Company"}."""
+    """The certificate that browsers see. Allowed: a group of settings; for example {"organization": "Company"}."""
     dataDiskGiB: NotRequired[int]
     """Size of the data disk, which holds chats, models and images; it only grows. Allowed: 4 to 4095 GiB; for example 64."""
     dataDiskId: NotRequired[str]

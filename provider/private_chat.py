@@ -38,6 +38,15 @@ class CostInNumbers(TypedDict):
     """Whether the prices were read from Azure's own price list."""
 
 
+class Trust(TypedDict):
+    """What a client checks the chat's certificate with."""
+
+    system: bool
+    """Whether with the authorities that the client's system trusts."""
+    authorities: str
+    """Further authorities, in PEM; may be empty."""
+
+
 class PrivateChat(chat.Chat):
     """A private chat for a team: Ollama, Open WebUI and Nginx on one Azure machine, over HTTPS.
 
@@ -60,6 +69,10 @@ class PrivateChat(chat.Chat):
     """The machine's own public key."""
     certificateFingerprint: pulumi.Output[str]
     """SHA-256 of the self-signed certificate."""
+    caCertificate: pulumi.Output[str]
+    """The certificate of the stack's authority, which devices can trust, in PEM."""
+    certificateTrust: pulumi.Output[Trust]
+    """What a client checks the chat's certificate with."""
     models: pulumi.Output[list[str]]
     """The models that are installed."""
     vmSize: pulumi.Output[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,10 @@ from ollamazure.settings.types import (
     Whole,
 )
 
+# What browsers and systems accept of a certificate for a server.
+VALIDITY_LIMIT_DAYS = 397
+CertificateMode = Literal["selfSigned"]
+
 # An authority without a key; its certificate is only an example of the form.
 EXAMPLE_AUTHORITY = (
     "-----BEGIN CERTIFICATE-----\n"
@@ -33,8 +37,15 @@ EXAMPLE_AUTHORITY = (
 
 
 class CertificateSettings(Section):
-    """The self-signed certificate: its subject, and how long it is valid."""
+    """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
+    mode: CertificateMode = setting(
+        "selfSigned",
+        description="Where the certificate comes from. selfSigned: from an authority of the stack, "
+        "which each device has to trust once.",
+        allowed="selfSigned",
+        example="selfSigned",
+    )
     country: CountryCode = setting(
         "FR",
         description="Country in the certificate's subject.",
@@ -61,8 +72,8 @@ class CertificateSettings(Section):
     )
     validity_days: Annotated[Whole, Field(ge=2, le=825)] = setting(
         365,
-        description="Days that a new certificate is valid.",
-        allowed="2 to 825 days (browsers refuse longer ones)",
+        description="Days that a new certificate is valid; it never is for more than 397.",
+        allowed="2 to 825 days, of which more than 397 count as 397 (browsers refuse longer ones)",
         example=365,
     )
     renew_after_days: Annotated[Whole, Field(ge=1)] = setting(
@@ -71,6 +82,16 @@ class CertificateSettings(Section):
         allowed="at least 1 day and fewer than certificate.validityDays",
         example=300,
     )
+
+    @property
+    def valid_days(self) -> int:
+        """Days that the certificate is valid: earlier versions allowed more than browsers do."""
+        return min(self.validity_days, VALIDITY_LIMIT_DAYS)
+
+    @property
+    def used_days(self) -> int:
+        """Days after which a certificate is replaced; its key is after renew_after_days."""
+        return min(self.renew_after_days, VALIDITY_LIMIT_DAYS - 1)
 
 
 class Mirrors(Section):

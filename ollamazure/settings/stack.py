@@ -158,7 +158,7 @@ class Settings(Section):
     )
     certificate: CertificateSettings = setting(
         CertificateSettings(),
-        description="The self-signed certificate.",
+        description="The certificate that browsers see.",
         allowed="a group of settings",
         example={"organization": "Company"},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ollamazure import catalog
+from ollamazure.settings.groups import VALIDITY_LIMIT_DAYS
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import opens_to_everyone
@@ -17,6 +18,7 @@ def warnings_of(settings: Settings) -> list[str]:
     """The warnings about valid settings."""
     return [
         *_open_to_everyone(settings),
+        *_shortened(settings),
         *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
@@ -65,6 +67,25 @@ def _open_to_everyone(settings: Settings) -> Iterator[str]:
                 f"{NAMESPACE}:sshClients holds {client}: the SSH port is open to the whole "
                 f"internet. To close it: {fix} with your address."
             )
+
+
+def _shortened(settings: Settings) -> Iterator[str]:
+    """Before, certificates could be valid for longer than browsers accept."""
+    days = settings.certificate.validity_days
+    if days > VALIDITY_LIMIT_DAYS:
+        path = ("certificate", "validityDays")
+        limit = str(VALIDITY_LIMIT_DAYS)
+        yield (
+            f"{NAMESPACE}:certificate.validityDays is {days}, and browsers refuse certificates for "
+            f"more than {limit} days: the certificate is valid for {limit}. To accept that without "
+            f"this warning: {command(path, limit)}"
+            + (
+                f" && {command(('certificate', 'renewAfterDays'), '300')}"
+                if settings.certificate.renew_after_days >= VALIDITY_LIMIT_DAYS
+                else ""
+            )
+            + "."
+        )
 
 
 def _by_https(settings: Settings) -> Iterator[str]:

@@ -19,7 +19,7 @@ from components.certificate import (
     renewal_period,
     sha256_fingerprint,
 )
-from ollamazure.settings.stack import Settings
+from ollamazure.settings.groups import CertificateSettings
 from tests.unit.components.recorder import Recorder, record
 from tests.unit.components.test_cloud import OUTPUTS
 
@@ -40,15 +40,41 @@ def test_the_certificate_is_renewed_before_it_ends(made_on: int) -> None:
 
 
 def test_the_next_period_replaces_key_and_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def registered_on(day: datetime.date) -> Recorder:
-        monkeypatch.setattr(certificate, "today", lambda: day)
-        args = CertificateArgs("192.0.2.1", Settings(ssh_clients=("192.0.2.7",)).certificate)
-        return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
-
     for offset, period in ((0, 0), (299, 0), (300, 1)):
-        registered = registered_on(EPOCH + datetime.timedelta(days=offset))
+        monkeypatch.setattr(
+            certificate, "today", lambda day=EPOCH + datetime.timedelta(days=offset): day
+        )
+        registered = registered_for("192.0.2.1")
         assert registered.named("certificate-key").replacement_trigger == period
         assert registered.named("certificate").replacement_trigger == period
+
+
+def test_the_authority_signs_leaves_only_and_stays_for_ten_years() -> None:
+    registered = registered_for("chat.example.com")
+    made = registered.named("certificate-authority").inputs
+    assert (made["isCaCertificate"], made["maxPathLength"]) == (True, 0)
+    assert made["allowedUses"] == ["cert_signing", "crl_signing"]
+    assert made["validityPeriodHours"] >= 10 * 365 * 24
+    assert made["subject"]["commonName"] == "chat-dev authority"
+    for name in ("certificate-authority", "certificate-authority-key"):
+        assert registered.named(name).replacement_trigger is None
+    leaf = registered.named("certificate").inputs
+    assert leaf["caCertPem"] == OUTPUTS["certificate-authority"]["certPem"]
+    assert registered.named("certificate").secrets == {"caPrivateKeyPem"}
+
+
+def test_a_validity_of_earlier_versions_is_shortened_and_keeps_the_key() -> None:
+    former = CertificateSettings(validity_days=825, renew_after_days=824)
+    registered = registered_for("192.0.2.1", former)
+    assert registered.named("certificate").inputs["validityPeriodHours"] == 397 * 24
+    today = certificate.today()
+    assert registered.named("certificate").replacement_trigger == renewal_period(today, 396)
+    assert registered.named("certificate-key").replacement_trigger == renewal_period(today, 824)
+
+
+def registered_for(host: str, subject: CertificateSettings | None = None) -> Recorder:
+    args = CertificateArgs(host, subject or CertificateSettings(), authority="chat-dev authority")
+    return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
 
 
 def test_the_fingerprint_is_the_one_browsers_show() -> None:

@@ -56,7 +56,13 @@ def deploy(**given: Any) -> Recorder:
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
-                target, settings, "https://chat", "AB:CD", application=[], presets=workspace.presets
+                target,
+                settings,
+                "https://chat",
+                {"system": True, "authorities": ""},
+                "AB:CD",
+                application=[],
+                presets=workspace.presets,
             ),
         )
 
