@@ -43,6 +43,7 @@ class AnswerCheckArgs:
         trust: what the certificate is checked with, as `Certificate` has it.
         certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons;
             None if it is not known.
+        address: the machine's public one, if the name in `url` may not lead to it yet.
         application: the components that make up the chat.
         presets: the commands that set up the presets.
     """
@@ -54,6 +55,7 @@ class AnswerCheckArgs:
     certificate_fingerprint: pulumi.Input[str] | None
     application: Sequence[Ollama | OpenWebui | Nginx]
     presets: Sequence[RemoteCommand] = ()
+    address: pulumi.Input[str] | None = None
 
     @property
     def parts(self) -> list[Ollama | OpenWebui | Nginx | RemoteCommand]:
@@ -128,6 +130,8 @@ def _questions(args: AnswerCheckArgs) -> dict[str, pulumi.Input[Any]]:
         "url": args.url,
         "trust": args.trust,
         "fingerprint": args.certificate_fingerprint,
+        # A first certificate needs a chat to which the name leads, and need not have it yet.
+        "address": args.address if args.settings.certificate.mode == "letsEncrypt" else None,
         "models": list(args.settings.chat_models),
         "presets": [preset.id for preset in args.settings.presets],
     }

@@ -1,6 +1,7 @@
-"""The self-signed certificate and the stack's authority that signs it.
+"""The certificate that Nginx shows, or at first shows: self-signed or from the settings.
 
-`pulumi up` renews the certificate before it expires. Devices trust the authority, which stays.
+An authority of the stack signs the self-signed one, and `pulumi up` renews it before it expires.
+Devices trust the authority, which stays. With Let's Encrypt, the machine replaces it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import pulumi
 import pulumi_tls as tls
 
-from ollamazure.settings.groups import CertificateSettings
+from ollamazure.settings import provided_certificate as provided
+from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import COMMON_NAME_LIMIT
 
 RSA_BITS = 2048
@@ -30,39 +33,59 @@ class CertificateArgs:
 
     Attributes:
         host: the address or domain in the URL; common name and subject alternative name.
-        subject: the other parts of its name, and how long it is valid and used.
+        settings: the stack's: where the certificate comes from, and the rest of its name.
         authority: the authority's name, by which users find it on their devices.
     """
 
     host: pulumi.Input[str]
-    subject: CertificateSettings
+    settings: Settings
     authority: str
 
 
 class Certificate(pulumi.ComponentResource):
-    """A certificate with its key, signed by an authority of the stack.
+    """A certificate with its key.
 
     Attributes:
-        certificate: PEM.
+        certificate: PEM; with its chain if the settings have it.
         private_key: PEM, secret.
-        authority: the authority's certificate, PEM; its key is used here only.
-        trust: what a client checks the certificate with: `authorities` (PEM), and whether also with
-            the authorities of its `system`.
+        authority: the certificate of the stack's authority, PEM, whose key is used here only; None
+            if the certificate is from the settings.
+        trust: what a client checks the certificate in force with: `authorities` (PEM), and whether
+            also with the authorities of its `system`.
         fingerprint: SHA-256 of the certificate's DER form in the notation of browsers, colon-
-            separated upper-case hexadecimal.
+            separated upper-case hexadecimal; None if the machine replaces the certificate.
     """
 
     certificate: pulumi.Output[str]
     private_key: pulumi.Output[str]
-    authority: pulumi.Output[str]
+    authority: pulumi.Output[str] | None
     trust: pulumi.Output[dict[str, Any]]
-    fingerprint: pulumi.Output[str]
+    fingerprint: pulumi.Output[str] | None
 
     def __init__(
         self, name: str, args: CertificateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:Certificate", name, None, opts)
-        subject = args.subject
+        mode = args.settings.certificate.mode
+        if mode == "provided":
+            self._provide(args)
+        else:
+            self._sign(args)
+        self.fingerprint = (
+            None if mode == "letsEncrypt" else self.certificate.apply(sha256_fingerprint)
+        )
+        self.register_outputs({"fingerprint": self.fingerprint})
+
+    def _provide(self, args: CertificateArgs) -> None:
+        text = provided.chain_text(args.settings).strip() + "\n"
+        host = pulumi.Output.from_input(args.host)
+        self.certificate = host.apply(lambda known: _checked_for(text, known))
+        self.private_key = pulumi.Output.secret(provided.key_text(args.settings))
+        self.authority = None
+        self.trust = _trust([text])
+
+    def _sign(self, args: CertificateArgs) -> None:
+        subject = args.settings.certificate
         authority_key = tls.PrivateKey(
             "certificate-authority-key",
             algorithm="ECDSA",
@@ -91,9 +114,9 @@ class Certificate(pulumi.ComponentResource):
         self.certificate = certificate.cert_pem
         self.private_key = pulumi.Output.secret(key.private_key_pem)
         self.authority = authority.cert_pem
-        self.trust = pulumi.Output.from_input({"system": False, "authorities": authority.cert_pem})
-        self.fingerprint = certificate.cert_pem.apply(sha256_fingerprint)
-        self.register_outputs({"fingerprint": self.fingerprint})
+        issued = subject.mode == "letsEncrypt"
+        others = [subject.acme_authority or ""] if issued else []
+        self.trust = _trust([authority.cert_pem, *others], system=issued)
 
     def _renewed(self, after_days: int) -> pulumi.ResourceOptions:
         period = renewal_period(today(), after_days)
@@ -109,14 +132,14 @@ class Certificate(pulumi.ComponentResource):
             max_path_length=0,
             subject={
                 "common_name": args.authority[:COMMON_NAME_LIMIT],
-                "organization": args.subject.organization,
+                "organization": args.settings.certificate.organization,
             },
             # Another name would be another authority, which no device trusts yet.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["subject"]),
         )
 
     def _request(self, args: CertificateArgs, key: tls.PrivateKey) -> tls.CertRequest:
-        host, subject = pulumi.Output.from_input(args.host), args.subject
+        host, subject = pulumi.Output.from_input(args.host), args.settings.certificate
         return tls.CertRequest(
             "certificate-request",
             private_key_pem=key.private_key_pem,
@@ -131,6 +154,23 @@ class Certificate(pulumi.ComponentResource):
             ip_addresses=host.apply(lambda known: [known] if _is_address(known) else []),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _trust(authorities: Sequence[pulumi.Input[str]], *, system: bool = False) -> Any:
+    return pulumi.Output.from_input(
+        {"system": system, "authorities": pulumi.Output.concat(*authorities)}
+    )
+
+
+def _checked_for(chain: str, host: str) -> str:
+    """The chain, if it is for the host: a preview may not know the address yet."""
+    [leaf, *_] = provided.parse_chain(chain)
+    if not provided.covers(leaf, host):
+        raise pulumi.RunError(
+            f"ollamazure:certificate.chain is for {', '.join(provided.names_of(leaf))}, not for "
+            f"{host}: set ollamazure:domain to a name that it is for, or use another certificate."
+        )
+    return chain
 
 
 def today() -> date:
@@ -148,7 +188,9 @@ def renewal_period(day: date, renew_after_days: int) -> int:
 
 
 def sha256_fingerprint(pem: str) -> str:
-    """SHA-256 of the DER form of one PEM certificate, as `AB:CD:…`."""
+    """SHA-256 of the DER form of the first certificate in PEM, as `AB:CD:…`."""
+    end = "-----END CERTIFICATE-----\n"
+    pem = pem.partition(end)[0] + end
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest().upper()
     return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
 

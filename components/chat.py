@@ -93,7 +93,7 @@ class Chat(pulumi.ComponentResource):
         )
         self.certificate = Certificate(
             "certificate",
-            CertificateArgs(host, settings.certificate, authority=f"{args.groups.chat} authority"),
+            CertificateArgs(host, settings, authority=f"{args.groups.chat} authority"),
             child,
         )
         self.admin_password = self._admin_password(args)
@@ -120,6 +120,8 @@ class Chat(pulumi.ComponentResource):
                 target,
                 image=settings.nginx_image,
                 server_name=host,
+                address=self.network.address,
+                certificate_settings=settings.certificate,
                 certificate=self.certificate.certificate,
                 private_key=self.certificate.private_key,
                 azure_name=settings.azure_name if settings.domain else None,
@@ -148,6 +150,7 @@ class Chat(pulumi.ComponentResource):
                 url=self.url,
                 trust=self.certificate.trust,
                 certificate_fingerprint=self.certificate.fingerprint,
+                address=self.network.address,
                 application=[ollama, webui, nginx],
                 presets=workspace.presets,
             ),

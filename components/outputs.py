@@ -34,6 +34,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         **shown,
         "stack": pulumi.get_stack(),
         "location": settings.location,
+        "certificateMode": settings.certificate.mode,
         "keepData": settings.keep_data,
         "hasUsers": bool(settings.users),
         "redirectUri": pulumi.Output.concat(chat.url, CALLBACK) if settings.sign_in else None,

@@ -17,7 +17,19 @@ class CertificateInput(TypedDict):
     """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
     mode: NotRequired[str]
-    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once. Allowed: selfSigned; for example selfSigned."""
+    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once; letsEncrypt: the machine requests one that browsers trust, which accepts the terms of the ACME authority; provided: from these settings. Allowed: selfSigned, letsEncrypt or provided; for example letsEncrypt."""
+    email: NotRequired[str]
+    """E-mail that the ACME authority may write to. Unset: none. Allowed: an e-mail address; only letsEncrypt uses it; for example admin@example.com."""
+    acmeDirectory: NotRequired[str]
+    """Directory of the ACME authority that letsEncrypt requests the certificate from. Allowed: an https:// address; for example https://acme.example.com/directory."""
+    acmeAuthority: NotRequired[str]
+    """The authorities of an ACME directory that is not public: of its own HTTPS, and of the certificates that it issues. Allowed: the certificates of one or more authorities in PEM, without a key; for example -----BEGIN CERTIFICATE----- …."""
+    chain: NotRequired[str]
+    """The certificate of mode provided, first the server's, then each signer. Allowed: certificates in PEM, without a key, and only if chainFile is unset; for example -----BEGIN CERTIFICATE----- …."""
+    chainFile: NotRequired[str]
+    """A file with the certificate of mode provided, instead of chain. Allowed: a path; a relative one starts in the project's folder; for example secrets/chain.pem."""
+    keyFile: NotRequired[str]
+    """A file with the key of mode provided, instead of certificateKey. Never commit it. Allowed: a path; a relative one starts in the project's folder; for example secrets/key.pem."""
     country: NotRequired[str]
     """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals: GB, not UK; for example FR."""
     province: NotRequired[str]
@@ -196,6 +208,8 @@ class ChatInputs(TypedDict):
     """First part of a name that Azure gives for free: our-team-chat.francecentral.cloudapp.azure.com. Allowed: 3 to 63 lower-case letters, digits and -, not yet taken in the region; for example our-team-chat."""
     certificate: NotRequired[CertificateInput]
     """The certificate that browsers see. Allowed: a group of settings; for example {"organization": "Company"}."""
+    certificateKey: NotRequired[str]
+    """The private key of certificate.chain. Allowed: an unencrypted key in PEM, set with --secret; only certificate.mode provided uses it; for example -----BEGIN PRIVATE KEY-----."""
     dataDiskGiB: NotRequired[int]
     """Size of the data disk, which holds chats, models and images; it only grows. Allowed: 4 to 4095 GiB; for example 64."""
     dataDiskId: NotRequired[str]

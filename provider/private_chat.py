@@ -67,10 +67,11 @@ class PrivateChat(chat.Chat):
     """The operator's private key, in OpenSSH's format; secret."""
     hostKey: pulumi.Output[str]
     """The machine's own public key."""
-    certificateFingerprint: pulumi.Output[str]
-    """SHA-256 of the self-signed certificate."""
-    caCertificate: pulumi.Output[str]
-    """The certificate of the stack's authority, which devices can trust, in PEM."""
+    certificateFingerprint: pulumi.Output[str | None]
+    """SHA-256 of the certificate; none with Let's Encrypt."""
+    caCertificate: pulumi.Output[str | None]
+    """The certificate of the stack's authority, which devices can trust, in PEM; none if the
+    settings provide the certificate."""
     certificateTrust: pulumi.Output[Trust]
     """What a client checks the chat's certificate with."""
     models: pulumi.Output[list[str]]

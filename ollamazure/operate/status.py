@@ -147,7 +147,11 @@ class ChatStatus:
         if ends is None:
             yield "The certificate cannot be read."
         elif ends < self.now:
-            yield f"The certificate expired on {ends:%Y-%m-%d}: `pulumi up` creates a new one."
+            own = "caCertificate" in self.outputs
+            fix = "`pulumi up` creates a new one" if own else "replace it in the settings"
+            yield f"The certificate expired on {ends:%Y-%m-%d}: {fix}."
+        if acme := self.facts.get("acme"):  # a machine of an earlier version has none
+            yield f"{acme['problem']} {acme['fix']}"
 
     def render(self) -> str:
         """The screen."""

@@ -9,10 +9,12 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
+    AcmeDirectory,
     CertificateAuthority,
     ContainerRegistry,
     CountryCode,
     Duration,
+    EmailAddress,
     Line,
     LongLine,
     ModelRegistry,
@@ -22,7 +24,8 @@ from ollamazure.settings.types import (
 
 # What browsers and systems accept of a certificate for a server.
 VALIDITY_LIMIT_DAYS = 397
-CertificateMode = Literal["selfSigned"]
+CertificateMode = Literal["selfSigned", "letsEncrypt", "provided"]
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 # An authority without a key; its certificate is only an example of the form.
 EXAMPLE_AUTHORITY = (
@@ -42,9 +45,51 @@ class CertificateSettings(Section):
     mode: CertificateMode = setting(
         "selfSigned",
         description="Where the certificate comes from. selfSigned: from an authority of the stack, "
-        "which each device has to trust once.",
-        allowed="selfSigned",
-        example="selfSigned",
+        "which each device has to trust once; letsEncrypt: the machine requests one that browsers "
+        "trust, which accepts the terms of the ACME authority; provided: from these settings.",
+        allowed="selfSigned, letsEncrypt or provided",
+        example="letsEncrypt",
+    )
+    email: EmailAddress | None = setting(
+        None,
+        description="E-mail that the ACME authority may write to. Unset: none.",
+        allowed="an e-mail address; only letsEncrypt uses it",
+        example="admin@example.com",
+    )
+    acme_directory: AcmeDirectory = setting(
+        LETS_ENCRYPT,
+        description="Directory of the ACME authority that letsEncrypt requests the certificate "
+        "from.",
+        allowed="an https:// address",
+        example="https://acme.example.com/directory",
+    )
+    acme_authority: CertificateAuthority | None = setting(
+        None,
+        description="The authorities of an ACME directory that is not public: of its own HTTPS, "
+        "and of the certificates that it issues.",
+        allowed="the certificates of one or more authorities in PEM, without a key",
+        example=EXAMPLE_AUTHORITY,
+        fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
+    )
+    chain: str | None = setting(
+        None,
+        description="The certificate of mode provided, first the server's, then each signer.",
+        allowed="certificates in PEM, without a key, and only if chainFile is unset",
+        example=EXAMPLE_AUTHORITY,
+        fill_in=('"$(cat chain.pem)"', "chain.pem is the certificate with its chain in PEM."),
+    )
+    chain_file: str | None = setting(
+        None,
+        description="A file with the certificate of mode provided, instead of chain.",
+        allowed="a path; a relative one starts in the project's folder",
+        example="secrets/chain.pem",
+    )
+    key_file: str | None = setting(
+        None,
+        description="A file with the key of mode provided, instead of certificateKey. Never commit "
+        "it.",
+        allowed="a path; a relative one starts in the project's folder",
+        example="secrets/key.pem",
     )
     country: CountryCode = setting(
         "FR",

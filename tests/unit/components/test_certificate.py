@@ -20,6 +20,7 @@ from components.certificate import (
     sha256_fingerprint,
 )
 from ollamazure.settings.groups import CertificateSettings
+from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 from tests.unit.components.test_cloud import OUTPUTS
 
@@ -73,7 +74,8 @@ def test_a_validity_of_earlier_versions_is_shortened_and_keeps_the_key() -> None
 
 
 def registered_for(host: str, subject: CertificateSettings | None = None) -> Recorder:
-    args = CertificateArgs(host, subject or CertificateSettings(), authority="chat-dev authority")
+    settings = Settings(ssh_clients=("192.0.2.7",), certificate=subject or CertificateSettings())
+    args = CertificateArgs(host, settings, authority="chat-dev authority")
     return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
 
 

@@ -15,6 +15,7 @@ NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 OUTPUTS = {
     "url": "https://chat.example",
+    "caCertificate": "PEM",
     "vmSize": "Standard_B2ms",
     "models": ["llama3.2:1b", "smollm2:135m"],
 }
@@ -66,6 +67,10 @@ def test_all_is_well_on_one_screen() -> None:
         ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
         ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate expired on 2027-01-31"),
+        (
+            {"acme": {"problem": "There is no certificate yet: port 80.", "fix": "Open it."}},
+            "There is no certificate yet: port 80. Open it.",
+        ),
         ({"container_dns": False}, "The DNS of the containers (aardvark-dns) does not answer"),
         ({"certificate_ends": None}, "The certificate cannot be read."),
         (

@@ -4,7 +4,7 @@
     chat_answers.py    with JSON on standard input:
         {"url": "https://…", "trust": {"system": false, "authorities": "PEM"},
          "fingerprint": "AB:CD:…", "models": ["…"], "presets": ["…"],
-         "machine": {"address": "…", …}, "connect": "ADDRESS"}
+         "machine": {"address": "…", …}, "connect": "ADDRESS", "address": "ADDRESS"}
 
 The certificate must be for the name in `url` and lead to an authority of `trust`: one of its own,
 or, with `system`, of this computer. If its SHA-256 fingerprint is known, it must have it.
@@ -12,7 +12,8 @@ or, with `system`, of this computer. If its SHA-256 fingerprint is known, it mus
 The questions need no user's password: the machine's tools make a session for each, which lasts for
 ten minutes. From an operator's computer, it comes over the SSH connection to `machine` (the fields
 of MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
-`connect` is another address for the connection to `url`: its own.
+`connect` is another address for the connection to `url`: its own. `address` is the public one, if
+the name in `url` need not lead to it yet.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class AnswerProbe:
     tls: ssl.SSLContext
     fingerprint: str | None
     connect: str | None
+    address: str | None
 
     @classmethod
     def of(cls, task: dict[str, Any]) -> AnswerProbe:
@@ -77,7 +79,8 @@ class AnswerProbe:
         fingerprint = task.get("fingerprint")
         plain = fingerprint.replace(":", "").lower() if fingerprint else None
         tls = trusting(task["trust"])
-        return cls(parts.hostname, parts.port or 443, tls, plain, task.get("connect"))
+        others = task.get("connect"), task.get("address")
+        return cls(parts.hostname, parts.port or 443, tls, plain, *others)
 
     def get(self, path: str, token: str | None = None) -> tuple[int, Any]:
         """The status and the answer: decoded JSON, or the text."""
@@ -140,14 +143,35 @@ class AnswerProbe:
     def _address(self) -> str:
         name = self.connect or self.host
         try:
-            found = socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)
+            found = addresses_of(name)
         except OSError as error:
+            if self.address and not self.connect:
+                return self.address
             raise HopError(
                 "DNS",
                 f"{name} has no address: {error}.",
                 "Set its DNS record to the machine's public address, or wait until DNS has it.",
             ) from error
-        return str(found[0][4][0])
+        if self.address and not self.connect and self.address not in found:
+            return self.address
+        return found[0]
+
+    def warning(self) -> str | None:
+        """That the questions do not go where the name leads; None if they do."""
+        if self.connect or not self.address:
+            return None
+        try:
+            found = addresses_of(self.host)
+        except OSError:
+            found = []
+        if self.address in found:
+            return None
+        leads = f"leads to {', '.join(found)}, not to" if found else "does not yet lead to"
+        return (
+            f"Warning: {self.host} {leads} the machine, so users do not reach the chat, and its "
+            f"certificate cannot be issued. Set the DNS record to {self.address}. The questions "
+            "went to that address."
+        )
 
     def _tcp(self, address: str) -> socket.socket:
         try:
@@ -159,6 +183,12 @@ class AnswerProbe:
                 "Check that this network allows HTTPS; if it does not, run "
                 "`pulumi config set ollamazure:probeFrom machine`.",
             ) from error
+
+
+def addresses_of(name: str) -> list[str]:
+    """The addresses of a name. Raises OSError if it has none."""
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(address[4][0]) for address in found]
 
 
 def trusting(trust: dict[str, Any]) -> ssl.SSLContext:
@@ -187,6 +217,8 @@ def main() -> int:
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
+    if warning := chat.warning():
+        print(warning)
     if task.get("connect"):
         print("The machine itself asked the questions: access over the internet was not tested.")
     return 0
