@@ -141,7 +141,7 @@ class Deployment:
     @property
     def address(self) -> str:
         """The stand-in for the public address, in 127.0.0.0/8."""
-        return str(self.outputs["url"]).removeprefix("https://")
+        return str(self.outputs["sshCommand"]).rpartition("@")[2]
 
     @cached_property
     def tls(self) -> ssl.SSLContext:

@@ -131,7 +131,13 @@ class Machine:
         return self.capsys.readouterr().out
 
     def shown(self) -> bytes:
-        """The certificate that a client sees."""
+        """The certificate that clients see; during a reload, as soon as all see the same."""
+        seen = [self._shown() for _ in range(5)]
+        while len({*seen[-5:]}) > 1:
+            seen.append(self._shown())
+        return seen[-1]
+
+    def _shown(self) -> bytes:
         context = ssl._create_unverified_context()  # noqa: S323  it is compared below
         with (
             socket.create_connection(("127.0.0.1", self.https), 10) as plain,
@@ -148,7 +154,7 @@ class Machine:
     def shows_another_than(self, certificate: bytes) -> bool:
         """Whether Nginx shows another certificate, as soon as its reload is complete."""
         for _ in range(200):
-            if self.shown() != certificate:
+            if self._shown() != certificate:
                 return True
             time.sleep(0.05)
         return False

@@ -37,7 +37,7 @@ SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 INSTALL = ["/usr/local/lib/ollamazure/configure-nginx", "cert/server.pem"]
 STOP = ["systemctl", "disable", "--quiet", "--now", "ollamazure-acme.timer"]
 RENEW_BELOW = 1 / 3  # of its validity is left
-REQUEST_WITHIN = 300  # seconds
+REQUEST_WITHIN = 540  # seconds, less than the timeout of ollamazure-acme.service
 # Minutes to wait after the first, second, … failure. Let's Encrypt allows five an hour.
 PAUSES = (15, 30, 60, 120, 240, 480, 1440)
 AGAIN = "sudo /usr/local/lib/ollamazure/acme_client.py now"
@@ -177,8 +177,8 @@ def request(settings: Settings) -> Failure | None:
         if settings.email
         else ["--register-unsafely-without-email"]
     )
-    command = [
-        *("certbot", "certonly", "--non-interactive", "--agree-tos", *contact),
+    command = ["certbot", "certonly", "--non-interactive", "--agree-tos", *contact]
+    command += [
         *("--webroot", "--webroot-path", str(WEBROOT), "--preferred-challenges", "http"),
         *("--server", settings.directory, "--cert-name", settings.name, "--domain", settings.name),
         # When to renew is decided above.
