@@ -130,7 +130,7 @@ class Nginx(pulumi.ComponentResource):
         else:
             files = [File(CERTIFICATE, "0600", suffix=".next", key="pem")]
             # Without its settings, a timer that still runs changes nothing.
-            script = f"rm -f {ACME_SETTINGS}\n{CONFIGURE} cert/server.pem"
+            script = f"rm -f {ACME_SETTINGS} {SELF_SIGNED}\n{CONFIGURE} cert/server.pem"
         return run_on_machine(
             "nginx-certificate",
             args.target,

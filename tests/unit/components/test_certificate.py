@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import ssl
 
 import pytest
@@ -19,10 +20,11 @@ from components.certificate import (
     renewal_period,
     sha256_fingerprint,
 )
-from ollamazure.settings.groups import CertificateSettings
+from ollamazure.settings.groups import LETS_ENCRYPT, CertificateSettings
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
-from tests.unit.components.test_cloud import OUTPUTS
+from tests.unit.components.test_cloud import OUTPUTS, whole_program
+from tests.unit.ollamazure.settings.test_provided_certificate import LEAF, MIDDLE, NAME
 
 
 def test_the_period_changes_every_renew_after_days_and_never_in_between() -> None:
@@ -71,6 +73,37 @@ def test_a_validity_of_earlier_versions_is_shortened_and_keeps_the_key() -> None
     today = certificate.today()
     assert registered.named("certificate").replacement_trigger == renewal_period(today, 396)
     assert registered.named("certificate-key").replacement_trigger == renewal_period(today, 824)
+
+
+def test_with_lets_encrypt_the_machine_replaces_the_certificate() -> None:
+    registered = whole_program("local", domain=NAME, certificate={"mode": "letsEncrypt"})
+    install = registered.named("nginx-certificate").inputs
+    assert "/etc/nginx/cert/self-signed.pem" in install["stdin"]
+    assert "/etc/nginx/cert/server.pem" not in install["stdin"]
+    acme = registered.named("acme")
+    assert f"{LETS_ENCRYPT} issues {NAME}" in acme.inputs["stdin"]
+    assert acme.inputs["delete"].startswith("sudo install")
+    assert "nginx" in acme.dependencies
+    question = json.loads(registered.named("chat-answers").inputs["stdin"])
+    assert question["trust"]["system"] and question["fingerprint"] is None
+    assert question["trust"]["authorities"] == OUTPUTS["certificate-authority"]["certPem"]
+    assert question["address"]
+
+
+def test_a_provided_certificate_needs_no_authority() -> None:
+    chain = LEAF.pem + MIDDLE.pem
+    certificate = {"mode": "provided", "chain": chain}
+    registered = whole_program(
+        "local", domain=NAME, certificate=certificate, certificateKey=LEAF.key_pem
+    )
+    assert [it.name for it in registered.resources if it.name.startswith("certificate-")] == []
+    install = registered.named("nginx-certificate")
+    assert "stdin" in install.secrets
+    assert LEAF.key_pem.splitlines()[1] in install.inputs["stdin"]
+    question = json.loads(registered.named("chat-answers").inputs["stdin"])
+    assert question["trust"] == {"system": False, "authorities": chain}
+    shown = LEAF.certificate.fingerprint(hashes.SHA256())
+    assert bytes.fromhex(question["fingerprint"].replace(":", "")) == shown
 
 
 def registered_for(host: str, subject: CertificateSettings | None = None) -> Recorder:

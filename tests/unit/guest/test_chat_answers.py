@@ -345,3 +345,13 @@ def test_refuses_what_no_authority_signed_for_this_name(
     assert f"TLS: {host}:{server.port} has another certificate than the chat: " in done.stderr
     assert expected in done.stderr
     assert server.seen == []
+
+
+@pytest.mark.parametrize("host", ["chat.invalid", "127.0.0.1"])
+def test_a_name_that_does_not_lead_to_the_machine_yet(ask: Asks, server: Server, host: str) -> None:
+    trust = {"system": True, "authorities": server.certificate}
+    url = f"https://{host}:{server.port}"
+    done = ask(url, server.fingerprint, trust=trust, address="127.0.0.1")
+    assert done.code == 0, done.stderr
+    warned = "Warning: chat.invalid does not yet lead to the machine" in done.stdout
+    assert warned == (host == "chat.invalid")

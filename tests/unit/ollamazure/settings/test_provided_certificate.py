@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
@@ -46,7 +47,6 @@ class Signer:
     ) -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        usage = x509.ExtendedKeyUsageOID
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.name)
@@ -62,7 +62,7 @@ class Signer:
                 x509.SubjectAlternativeName(list(map(_general, names))), False
             )
         if not authority:
-            purpose = usage.CLIENT_AUTH if client else usage.SERVER_AUTH
+            purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
         signer = by.key if by else self.key
         digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
