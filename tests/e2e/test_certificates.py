@@ -31,7 +31,23 @@ WEBSOCKET = """
 def chromium(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a Chromium that trusts what the profile of its user trusts."""
     (tmp_path / ".pki/nssdb").mkdir(parents=True)
-    yield {**os.environ, "HOME": str(tmp_path)}
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    # Before Chromium creates the database, which would then ask for a password.
+    certutil(environment, "-N", "--empty-password")
+    yield environment
+
+
+def certutil(environment: dict[str, str], *arguments: str) -> None:
+    database = f"sql:{environment['HOME']}/.pki/nssdb"
+    command = ["certutil", "-d", database, *arguments]
+    subprocess.run(
+        command,
+        check=True,
+        env=environment,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
 
 
 def test_chromium_trusts_the_authority(deployment: Deployment, chromium: dict[str, str]) -> None:
@@ -39,9 +55,7 @@ def test_chromium_trusts_the_authority(deployment: Deployment, chromium: dict[st
         open_chat(deployment, chromium)
     authority = Path(chromium["HOME"]) / "authority.crt"
     authority.write_text(deployment.outputs["caCertificate"])
-    database = ["certutil", "-d", f"sql:{chromium['HOME']}/.pki/nssdb"]
-    for command in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "chat", "-i", authority]):
-        subprocess.run([*database, *command], check=True, env=chromium)
+    certutil(chromium, "-A", "-t", "C,,", "-n", "chat", "-i", str(authority))
     assert open_chat(deployment, chromium).startswith("0{")
 
 

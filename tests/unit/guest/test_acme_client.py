@@ -302,7 +302,7 @@ def test_an_account_that_was_deactivated_keeps_the_certificate(
     machine.run("up")
     assert machine.shows_another_than(machine.own)
     issued = machine.shown()
-    settings = acme_client.Settings(**json.loads(acme_client.SETTINGS.read_text()))
+    settings = acme_client.AcmeSettings(**json.loads(acme_client.SETTINGS.read_text()))
     accounts = settings.home / "accounts"
     shutil.copytree(accounts, machine.folder / "accounts", symlinks=True)
     folders = ["--config-dir", str(settings.home), "--work-dir", str(acme_client.HOME / "work")]
@@ -343,7 +343,7 @@ def test_a_private_authority_that_is_not_trusted(machine: Machine, authority: Au
     ],
 )
 def test_a_rate_limit_lasts_as_long_as_the_authority_says(words: str, until: bool) -> None:
-    settings = acme_client.Settings(NAME, "192.0.2.1", "https://acme.test/dir", None, None)
+    settings = acme_client.AcmeSettings(NAME, "192.0.2.1", "https://acme.test/dir", None, None)
     log = f"acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: {words}"
     failure = acme_client.failure_of("An unexpected error occurred:", log, settings)
     assert "the authority issues no more for now" in failure.reason

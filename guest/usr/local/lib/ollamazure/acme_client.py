@@ -44,7 +44,7 @@ AGAIN = "sudo /usr/local/lib/ollamazure/acme_client.py now"
 
 
 @dataclass(frozen=True)
-class Settings:
+class AcmeSettings:
     """What /etc/ollamazure/acme.json has."""
 
     name: str
@@ -107,7 +107,7 @@ def main(arguments: list[str]) -> int:
         return subprocess.run(STOP, check=False).returncode
     if not SETTINGS.exists():
         return 0
-    settings = Settings(**json.loads(SETTINGS.read_text()))
+    settings = AcmeSettings(**json.loads(SETTINGS.read_text()))
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     if action == "new-account":
         shutil.rmtree(settings.home / "accounts", ignore_errors=True)
@@ -119,7 +119,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def is_due(settings: Settings, action: str) -> bool:
+def is_due(settings: AcmeSettings, action: str) -> bool:
     """Whether to request a certificate: not with a good one, and not in a pause."""
     if action in ("now", "new-account"):
         return True
@@ -129,7 +129,7 @@ def is_due(settings: Settings, action: str) -> bool:
     return state.settings != settings.digest or time.time() >= state.next
 
 
-def is_good(settings: Settings) -> bool:
+def is_good(settings: AcmeSettings) -> bool:
     """Whether the authority's certificate is for the name and need not be renewed."""
     validity = validity_of(settings.issued / "fullchain.pem", settings.name)
     if validity is None:
@@ -154,7 +154,7 @@ def validity_of(file: Path, name: str) -> tuple[float, float] | None:
     return starts, ends
 
 
-def look_after(settings: Settings) -> None:
+def look_after(settings: AcmeSettings) -> None:
     """Request a certificate, and record how it went."""
     former = State.read()
     failure = request(settings)
@@ -169,7 +169,7 @@ def look_after(settings: Settings) -> None:
     State(settings.digest, failures, again, failure.reason, failure.fix).write()
 
 
-def request(settings: Settings) -> Failure | None:
+def request(settings: AcmeSettings) -> Failure | None:
     """Have certbot request a certificate; returns why it failed."""
     settings.home.mkdir(mode=0o700, exist_ok=True)
     contact = (
@@ -208,7 +208,7 @@ def request(settings: Settings) -> Failure | None:
     return failure_of(done.stdout + done.stderr, details, settings)
 
 
-def trusted(settings: Settings) -> str:
+def trusted(settings: AcmeSettings) -> str:
     """The file with the authorities that the ACME directory's own certificate may be from."""
     if not settings.authority:
         return str(SYSTEM_AUTHORITIES)
@@ -217,7 +217,7 @@ def trusted(settings: Settings) -> str:
     return str(both)
 
 
-def failure_of(output: str, log: str, settings: Settings) -> Failure:
+def failure_of(output: str, log: str, settings: AcmeSettings) -> Failure:
     """The reason why certbot failed, from its output and its log, and the fix."""
     challenge = re.search(r"^\s*Type:\s*(\w+)\s*\n\s*Detail:\s*(.+)$", output, re.MULTILINE)
     if challenge:
@@ -250,12 +250,12 @@ def failure_of(output: str, log: str, settings: Settings) -> Failure:
         return Failure(
             f"{settings.directory} cannot be reached ({last_line(output)})",
             "It is tried again by itself. If it lasts, check certificate.acmeDirectory, "
-            "certificate.acmeAuthority and the way out of the machine's network.",
+            "certificate.acmeAuthority and what the network of the machine lets out.",
         )
     return Failure(detail, f"The log is in {HOME}/log. To try again at once: `{AGAIN}`.")
 
 
-def challenge_failure(kind: str, detail: str, settings: Settings) -> Failure:
+def challenge_failure(kind: str, detail: str, settings: AcmeSettings) -> Failure:
     """Why the authority did not find the answer on port 80."""
     found = addresses_of(settings.name)
     again = f"Then, to try again at once: `{AGAIN}`."
@@ -299,7 +299,7 @@ def last_line(output: str) -> str:
     return lines[-1][:300] if lines else "certbot gave no reason"
 
 
-def install(settings: Settings) -> None:
+def install(settings: AcmeSettings) -> None:
     """Give Nginx the authority's certificate; without one, keep what it has or the stack's own."""
     chain, key = (settings.issued / f"{part}.pem" for part in ("fullchain", "privkey"))
     own = CERTIFICATES / "self-signed.pem"
@@ -317,7 +317,7 @@ def install(settings: Settings) -> None:
     subprocess.run(INSTALL, check=True)
 
 
-def keeps_present(own: Path, settings: Settings) -> bool:
+def keeps_present(own: Path, settings: AcmeSettings) -> bool:
     """Whether Nginx has a valid certificate for the name that is not the stack's own."""
     present = CERTIFICATES / "server.pem"
     return is_valid(present, settings.name) and issuer_of(present) != issuer_of(own)
@@ -332,14 +332,14 @@ def issuer_of(certificate: Path) -> str:
     return output_of(["openssl", "x509", "-in", str(certificate), "-noout", "-issuer"])
 
 
-def report(settings: Settings) -> None:
+def report(settings: AcmeSettings) -> None:
     """Print why the certificate is not, or no longer, the authority's."""
     failure = present_failure(settings)
     if failure:
         print(f"Warning: {failure['problem']} {failure['fix']}")
 
 
-def present_failure(settings: Settings) -> dict[str, Any] | None:
+def present_failure(settings: AcmeSettings) -> dict[str, Any] | None:
     """The last failure in words, until a request succeeds."""
     state = State.read()
     if not state.reason:
@@ -355,7 +355,7 @@ def status() -> dict[str, Any] | None:
     """For status.py: the last failure; None if there is none or another mode is set."""
     if not SETTINGS.exists():
         return None
-    return present_failure(Settings(**json.loads(SETTINGS.read_text())))
+    return present_failure(AcmeSettings(**json.loads(SETTINGS.read_text())))
 
 
 def output_of(command: list[str]) -> str:
