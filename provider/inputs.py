@@ -17,7 +17,7 @@ class CertificateInput(TypedDict):
     """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
     mode: NotRequired[str]
-    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once; letsEncrypt: the machine requests one that browsers trust, which accepts the terms of the ACME authority; provided: from these settings. Allowed: selfSigned, letsEncrypt or provided; for example letsEncrypt."""
+    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once; letsEncrypt: the machine requests one that browsers trust, which accepts the terms of the ACME authority; provided: from these settings. Allowed: selfSigned, letsEncrypt or provided; for example selfSigned."""
     email: NotRequired[str]
     """E-mail that the ACME authority may write to. Unset: none. Allowed: an e-mail address; only letsEncrypt uses it; for example admin@example.com."""
     acmeDirectory: NotRequired[str]

@@ -48,7 +48,7 @@ class CertificateSettings(Section):
         "which each device has to trust once; letsEncrypt: the machine requests one that browsers "
         "trust, which accepts the terms of the ACME authority; provided: from these settings.",
         allowed="selfSigned, letsEncrypt or provided",
-        example="letsEncrypt",
+        example="selfSigned",
     )
     email: EmailAddress | None = setting(
         None,

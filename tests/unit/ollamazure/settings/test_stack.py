@@ -34,7 +34,7 @@ SECRET = "a-secret-of-the-provider"
 
 
 def settings_of(**given: str) -> Settings:
-    return parse({**BASE, **given}, frozenset({"adminPassword", "signInSecret"}))
+    return parse({**BASE, **given}, frozenset({"adminPassword", "certificateKey", "signInSecret"}))
 
 
 def test_no_text_of_the_settings_shows_a_password() -> None:
