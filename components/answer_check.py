@@ -40,7 +40,10 @@ class AnswerCheckArgs:
         target: the machine.
         settings: the stack's. Each of its chat models and presets is asked.
         url: the address users open, `https://…`.
-        certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons.
+        trust: what the certificate is checked with, as `Certificate` has it.
+        certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons;
+            None if it is not known.
+        address: the machine's public one, if the name in `url` may not lead to it yet.
         application: the components that make up the chat.
         presets: the commands that set up the presets.
     """
@@ -48,9 +51,11 @@ class AnswerCheckArgs:
     target: Target
     settings: Settings
     url: pulumi.Input[str]
-    certificate_fingerprint: pulumi.Input[str]
+    trust: pulumi.Input[dict[str, Any]]
+    certificate_fingerprint: pulumi.Input[str] | None
     application: Sequence[Ollama | OpenWebui | Nginx]
     presets: Sequence[RemoteCommand] = ()
+    address: pulumi.Input[str] | None = None
 
     @property
     def parts(self) -> list[Ollama | OpenWebui | Nginx | RemoteCommand]:
@@ -123,7 +128,10 @@ def _questioner() -> Path:
 def _questions(args: AnswerCheckArgs) -> dict[str, pulumi.Input[Any]]:
     return {
         "url": args.url,
+        "trust": args.trust,
         "fingerprint": args.certificate_fingerprint,
+        # A first certificate needs a chat to which the name leads, and need not have it yet.
+        "address": args.address if args.settings.certificate.mode == "letsEncrypt" else None,
         "models": list(args.settings.chat_models),
         "presets": [preset.id for preset in args.settings.presets],
     }

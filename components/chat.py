@@ -92,7 +92,9 @@ class Chat(pulumi.ComponentResource):
             child,
         )
         self.certificate = Certificate(
-            "certificate", CertificateArgs(host, subject=settings.certificate), child
+            "certificate",
+            CertificateArgs(host, settings, authority=f"{args.groups.chat} authority"),
+            child,
         )
         self.admin_password = self._admin_password(args)
 
@@ -118,6 +120,8 @@ class Chat(pulumi.ComponentResource):
                 target,
                 image=settings.nginx_image,
                 server_name=host,
+                address=self.network.address,
+                certificate_settings=settings.certificate,
                 certificate=self.certificate.certificate,
                 private_key=self.certificate.private_key,
                 azure_name=settings.azure_name if settings.domain else None,
@@ -144,7 +148,9 @@ class Chat(pulumi.ComponentResource):
                 target,
                 settings,
                 url=self.url,
+                trust=self.certificate.trust,
                 certificate_fingerprint=self.certificate.fingerprint,
+                address=self.network.address,
                 application=[ollama, webui, nginx],
                 presets=workspace.presets,
             ),

@@ -10,8 +10,15 @@ import pulumi
 
 from components.open_webui import UPLOAD_LIMIT_MB
 from components.remote_command import TOOLS, File, RemoteCommand, Target, digest_of, run_on_machine
+from ollamazure.settings.groups import CertificateSettings
 
 CERTIFICATE = "/etc/nginx/cert/server.pem"
+# What Nginx shows until the ACME authority has issued a certificate.
+SELF_SIGNED = "/etc/nginx/cert/self-signed.pem"
+ACME = f"{TOOLS}/acme_client.py"
+ACME_SETTINGS = "/etc/ollamazure/acme.json"
+ACME_AUTHORITY = "/etc/ollamazure/acme-ca.pem"
+ACME_UNITS = tuple(f"/etc/systemd/system/ollamazure-acme.{kind}" for kind in ("service", "timer"))
 CONFIGURE = f"{TOOLS}/configure-nginx"
 # What nginx.conf uses: pages and scripts.
 NGINX_FILES = (
@@ -34,10 +41,10 @@ class NginxArgs:
         azure_name: another name that leads to `server_name`.
         microphone: whether pages may use the microphone.
         frame_origins: sites that may show the chat in a frame, `https://…`.
-        trusted_certificate: whether browsers trust the certificate without more ado, so that they
-            may insist on HTTPS from then on.
-        certificate: PEM.
+        certificate: PEM; with Let's Encrypt, the one until it has issued another.
         private_key: PEM, secret.
+        certificate_settings: where the certificate comes from.
+        address: the machine's public address.
     """
 
     target: Target
@@ -45,10 +52,11 @@ class NginxArgs:
     server_name: pulumi.Input[str]
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
+    certificate_settings: CertificateSettings = CertificateSettings()  # noqa: RUF009  frozen
+    address: pulumi.Input[str] = ""
     azure_name: str | None = None
     microphone: bool = False
     frame_origins: Sequence[str] = ()
-    trusted_certificate: bool = False
 
 
 class Nginx(pulumi.ComponentResource):
@@ -85,7 +93,10 @@ class Nginx(pulumi.ComponentResource):
             fix="`journalctl --unit nginx` on the machine has details; `pulumi up` tries again.",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config, certificate]),
         )
-        self.digest = digest_of([config, certificate, self.service])
+        steps = [config, certificate, self.service]
+        if args.certificate_settings.mode == "letsEncrypt":
+            steps.append(self._acme(args))
+        self.digest = digest_of(steps)
         self.register_outputs({})
 
     def _config(self, args: NginxArgs) -> RemoteCommand:
@@ -106,8 +117,9 @@ class Nginx(pulumi.ComponentResource):
                         "azure_name": args.azure_name,
                         "microphone": args.microphone,
                         "frame_origins": args.frame_origins,
-                        "trusted_certificate": args.trusted_certificate,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
+                        "acme": args.certificate_settings.mode == "letsEncrypt",
+                        "trusted_certificate": args.certificate_settings.mode != "selfSigned",
                     },
                 ),
             ],
@@ -115,13 +127,59 @@ class Nginx(pulumi.ComponentResource):
         )
 
     def _certificate(self, args: NginxArgs, config: RemoteCommand) -> RemoteCommand:
+        # One file for both, so that Nginx never reads a certificate with another one's key.
+        pem = pulumi.Output.concat(args.certificate, "\n", args.private_key)
+        if args.certificate_settings.mode == "letsEncrypt":
+            files = [*self._acme_settings(args), File(SELF_SIGNED, "0600", key="pem")]
+            script = f"{ACME} install"
+        else:
+            files = [File(CERTIFICATE, "0600", suffix=".next", key="pem")]
+            # Without its settings, a timer that still runs changes nothing.
+            script = f"rm -f {ACME_SETTINGS} {SELF_SIGNED}\n{CONFIGURE} cert/server.pem"
         return run_on_machine(
             "nginx-certificate",
             args.target,
             purpose="install the certificate",
-            script=f"{CONFIGURE} cert/server.pem",
-            # One file for both, so that Nginx never reads a certificate with another one's key.
-            files=[File(CERTIFICATE, "0600", suffix=".next", key="pem")],
-            secrets={"pem": pulumi.Output.concat(args.certificate, "\n", args.private_key)},
+            script=script,
+            files=files,
+            secrets={"pem": pem},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[config]),
+        )
+
+    def _acme_settings(self, args: NginxArgs) -> list[File]:
+        certificate = args.certificate_settings
+        authority = certificate.acme_authority
+        settings = {
+            "name": args.server_name,
+            "address": args.address,
+            "directory": certificate.acme_directory,
+            "email": certificate.email,
+            "authority": ACME_AUTHORITY if authority else None,
+        }
+        files = [File(ACME_SETTINGS, values={"settings": settings})]
+        if authority:
+            files.append(File(ACME_AUTHORITY, content=authority.encode()))
+        return files
+
+    def _acme(self, args: NginxArgs) -> RemoteCommand:
+        """The timer that requests and renews the certificate, and the first request.
+
+        A certificate that is not issued is no failure: the chat keeps the one that it has.
+        """
+        certificate = args.certificate_settings
+        return run_on_machine(
+            "acme",
+            args.target,
+            purpose="request the certificate",
+            script=pulumi.Output.concat(
+                f"# {certificate.acme_directory} issues ",
+                args.server_name,
+                f"\n{TOOLS}/start-acme\n",
+            ),
+            files=[
+                File(f"{TOOLS}/start-acme", "0755"),
+                *(File(unit) for unit in ACME_UNITS),
+            ],
+            delete=f"{ACME} stop",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )

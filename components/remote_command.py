@@ -218,6 +218,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/model.py", "0755"),
         File(f"{TOOLS}/drift.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
+        File(f"{TOOLS}/acme_client.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
         File(f"{TOOLS}/container_dns.py", "0755"),
         File("/etc/systemd/system/ollamazure-container-dns.service"),

@@ -23,8 +23,22 @@ class NetworkSettingsInput(TypedDict):
 
 
 class CertificateInput(TypedDict):
-    """The self-signed certificate: its subject, and how long it is valid."""
+    """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
+    mode: NotRequired[str]
+    """Where the certificate comes from. selfSigned: from an authority of the stack, which each device has to trust once; letsEncrypt: the machine requests one that browsers trust, which accepts the terms of the ACME authority; provided: from these settings. Allowed: selfSigned, letsEncrypt or provided; for example selfSigned."""
+    email: NotRequired[str]
+    """E-mail that the ACME authority may write to. Unset: none. Allowed: an e-mail address; only letsEncrypt uses it; for example admin@example.com."""
+    acmeDirectory: NotRequired[str]
+    """Directory of the ACME authority that letsEncrypt requests the certificate from. Allowed: an https:// address; for example https://acme.example.com/directory."""
+    acmeAuthority: NotRequired[str]
+    """The authorities of an ACME directory that is not public: of its own HTTPS, and of the certificates that it issues. Allowed: the certificates of one or more authorities in PEM, without a key; for example -----BEGIN CERTIFICATE----- …."""
+    chain: NotRequired[str]
+    """The certificate of mode provided, first the server's, then each signer. Allowed: certificates in PEM, without a key, and only if chainFile is unset; for example -----BEGIN CERTIFICATE----- …."""
+    chainFile: NotRequired[str]
+    """A file with the certificate of mode provided, instead of chain. Allowed: a path; a relative one starts in the project's folder; for example secrets/chain.pem."""
+    keyFile: NotRequired[str]
+    """A file with the key of mode provided, instead of certificateKey. Never commit it. Allowed: a path; a relative one starts in the project's folder; for example secrets/key.pem."""
     country: NotRequired[str]
     """Country in the certificate's subject. Allowed: a country's two-letter code (ISO 3166), in capitals: GB, not UK; for example FR."""
     province: NotRequired[str]
@@ -34,7 +48,7 @@ class CertificateInput(TypedDict):
     organization: NotRequired[str]
     """Organization in the certificate's subject. Allowed: 1 to 64 characters; for example Company."""
     validityDays: NotRequired[int]
-    """Days that a new certificate is valid. Allowed: 2 to 825 days (browsers refuse longer ones); for example 365."""
+    """Days that a new certificate is valid; it never is for more than 397. Allowed: 2 to 825 days, of which more than 397 count as 397 (browsers refuse longer ones); for example 365."""
     renewAfterDays: NotRequired[int]
     """Days after which the next `pulumi up` creates a new certificate. Allowed: at least 1 day and fewer than certificate.validityDays; for example 300."""
 
@@ -208,7 +222,9 @@ class ChatInputs(TypedDict):
     dnsLabel: NotRequired[str]
     """First part of a name that Azure gives for free: our-team-chat.francecentral.cloudapp.azure.com. Allowed: 3 to 63 lower-case letters, digits and -, not yet taken in the region; for example our-team-chat."""
     certificate: NotRequired[CertificateInput]
-    """The self-signed certificate. Allowed: a group of settings; for example {"organization": "Company"}."""
+    """The certificate that browsers see. Allowed: a group of settings; for example {"organization": "Company"}."""
+    certificateKey: NotRequired[str]
+    """The private key of certificate.chain. Allowed: an unencrypted key in PEM, set with --secret; only certificate.mode provided uses it; for example -----BEGIN PRIVATE KEY-----."""
     dataDiskGiB: NotRequired[int]
     """Size of the data disk, which holds chats, models and images; it only grows. Allowed: 4 to 4095 GiB; for example 64."""
     dataDiskId: NotRequired[str]

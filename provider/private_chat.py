@@ -38,6 +38,15 @@ class CostInNumbers(TypedDict):
     """Whether the prices were read from Azure's own price list."""
 
 
+class Trust(TypedDict):
+    """What a client checks the chat's certificate with."""
+
+    system: bool
+    """Whether with the authorities that the client's system trusts."""
+    authorities: str
+    """Further authorities, in PEM; may be empty."""
+
+
 class PrivateChat(chat.Chat):
     """A private chat for a team: Ollama, Open WebUI and Nginx on one Azure machine, over HTTPS.
 
@@ -58,8 +67,13 @@ class PrivateChat(chat.Chat):
     """The operator's private key, in OpenSSH's format; secret."""
     hostKey: pulumi.Output[str]
     """The machine's own public key."""
-    certificateFingerprint: pulumi.Output[str]
-    """SHA-256 of the self-signed certificate."""
+    certificateFingerprint: pulumi.Output[str | None]
+    """SHA-256 of the certificate; none with Let's Encrypt."""
+    caCertificate: pulumi.Output[str | None]
+    """The certificate of the stack's authority, which devices can trust, in PEM; none if the
+    settings provide the certificate."""
+    certificateTrust: pulumi.Output[Trust]
+    """What a client checks the chat's certificate with."""
     models: pulumi.Output[list[str]]
     """The models that are installed."""
     vmSize: pulumi.Output[str]

@@ -1,4 +1,4 @@
-"""A stand-in for pulumi-tls 5.6.2: PrivateKey and SelfSignedCert.
+"""A stand-in for pulumi-tls 5.6.2: keys, certificate requests and certificates.
 
 Nearly every input replaces. The official plugin may renew a certificate by itself within its early
 renewal hours (its issue 39); this one never does.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -168,57 +168,107 @@ _SUBJECT: Mapping[str, str] = {
 }
 
 
+_PRIVATE_KEY = InputType("string", required=True, replaces=True, secret=True)
+# What a certificate is for: the holder's name, and its other names.
+_HOLDER: Mapping[str, InputType] = {
+    "subject": InputType(
+        {name: InputType("list" if name == "streetAddresses" else "string") for name in _SUBJECT},
+        replaces=True,
+    ),
+    "dnsNames": InputType("list", replaces=True),
+    "ipAddresses": InputType("list", replaces=True),
+    "uris": InputType("list", replaces=True),
+}
+# What the signer decides.
+_SIGNED: Mapping[str, InputType] = {
+    "allowedUses": InputType("list", required=True, replaces=True),
+    "validityPeriodHours": InputType("integer", required=True, replaces=True),
+    "earlyRenewalHours": InputType("integer", assumed=0),
+    "isCaCertificate": InputType("boolean", assumed=False, replaces=True),
+    "maxPathLength": InputType("integer", replaces=True),
+    "setSubjectKeyId": InputType("boolean", assumed=False, replaces=True),
+}
+_CERTIFICATE: Mapping[str, bool] = {
+    "certPem": False,
+    "readyForRenewal": False,
+    "validityStartTime": False,
+    "validityEndTime": False,
+}
+
+
+class CertRequest(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {"privateKeyPem": _PRIVATE_KEY, **_HOLDER}
+    outputs: ClassVar[Mapping[str, bool]] = {"certRequestPem": False, "keyAlgorithm": False}
+
+    def check(self, given: Properties) -> Properties:
+        inputs = super().check(given)
+        _refuse(_wrong_addresses(reveal(inputs)))
+        return inputs
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        return _request(inputs)
+
+
 class SelfSignedCert(GeneratedResource):
     inputs: ClassVar[Mapping[str, InputType]] = {
-        "privateKeyPem": InputType("string", required=True, replaces=True, secret=True),
-        "allowedUses": InputType("list", required=True, replaces=True),
-        "validityPeriodHours": InputType("integer", required=True, replaces=True),
-        "earlyRenewalHours": InputType("integer", assumed=0),
-        "subject": InputType(
-            {
-                name: InputType("list" if name == "streetAddresses" else "string")
-                for name in _SUBJECT
-            },
-            replaces=True,
-        ),
-        "dnsNames": InputType("list", replaces=True),
-        "ipAddresses": InputType("list", replaces=True),
-        "uris": InputType("list", replaces=True),
-        "isCaCertificate": InputType("boolean", assumed=False, replaces=True),
-        "maxPathLength": InputType("integer", replaces=True),
-        "setSubjectKeyId": InputType("boolean", assumed=False, replaces=True),
+        "privateKeyPem": _PRIVATE_KEY,
+        **_HOLDER,
+        **_SIGNED,
         "setAuthorityKeyId": InputType("boolean", assumed=False, replaces=True),
     }
-    outputs: ClassVar[Mapping[str, bool]] = {
-        "certPem": False,
-        "keyAlgorithm": False,
-        "readyForRenewal": False,
-        "validityStartTime": False,
-        "validityEndTime": False,
-    }
+    outputs: ClassVar[Mapping[str, bool]] = {**_CERTIFICATE, "keyAlgorithm": False}
 
     def check(self, given: Properties) -> Properties:
         inputs = super().check(given)
         known = reveal(inputs)
-        wrong = [
-            (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
-            for index, use in enumerate(_known_values(known["allowedUses"]))
-            if use not in _KEY_USAGES and use not in _EXTENDED_USAGES
-        ]
-        wrong += [
-            (f"ipAddresses[{index}]", f"{address!r} is not an IP address")
-            for index, address in enumerate(_known_values(known.get("ipAddresses")))
-            if not _is_address(address)
-        ]
-        hours = known["validityPeriodHours"]
-        if isinstance(hours, int) and hours < 0:
-            wrong.append(("validityPeriodHours", f"{hours} is less than 0"))
-        if wrong:
-            raise InvalidInputsError(*wrong)
+        _refuse([*_wrong_uses(known), *_wrong_addresses(known)])
         return inputs
 
     def generate(self, inputs: Properties) -> tuple[str, Properties]:
-        return _sign(inputs)
+        return _sign_itself(inputs)
+
+
+class LocallySignedCert(GeneratedResource):
+    inputs: ClassVar[Mapping[str, InputType]] = {
+        "certRequestPem": InputType("string", required=True, replaces=True),
+        "caCertPem": InputType("string", required=True, replaces=True),
+        "caPrivateKeyPem": _PRIVATE_KEY,
+        **_SIGNED,
+    }
+    outputs: ClassVar[Mapping[str, bool]] = {**_CERTIFICATE, "caKeyAlgorithm": False}
+
+    def check(self, given: Properties) -> Properties:
+        inputs = super().check(given)
+        _refuse(_wrong_uses(reveal(inputs)))
+        return inputs
+
+    def generate(self, inputs: Properties) -> tuple[str, Properties]:
+        return _sign_request(inputs)
+
+
+def _refuse(wrong: list[tuple[str, str]]) -> None:
+    if wrong:
+        raise InvalidInputsError(*wrong)
+
+
+def _wrong_uses(known: Properties) -> list[tuple[str, str]]:
+    wrong = [
+        (f"allowedUses[{index}]", f"{use!r} is not a key usage that is known")
+        for index, use in enumerate(_known_values(known["allowedUses"]))
+        if use not in _KEY_USAGES and use not in _EXTENDED_USAGES
+    ]
+    hours = known["validityPeriodHours"]
+    if isinstance(hours, int) and hours < 0:
+        wrong.append(("validityPeriodHours", f"{hours} is less than 0"))
+    return wrong
+
+
+def _wrong_addresses(known: Properties) -> list[tuple[str, str]]:
+    return [
+        (f"ipAddresses[{index}]", f"{address!r} is not an IP address")
+        for index, address in enumerate(_known_values(known.get("ipAddresses")))
+        if not _is_address(address)
+    ]
 
 
 def _known_values(values: Any) -> list[Any]:
@@ -234,37 +284,120 @@ def _is_address(value: str) -> bool:
     return True
 
 
-def _sign(inputs: Properties) -> tuple[str, Properties]:
-    from cryptography import x509  # noqa: PLC0415
+def _load_key(inputs: Properties, name: str) -> Any:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
 
     try:
-        key: Any = serialization.load_pem_private_key(inputs["privateKeyPem"].encode(), None)
+        return serialization.load_pem_private_key(inputs[name].encode(), None)
     except (ValueError, TypeError):
-        raise FailedError("privateKeyPem: not an unencrypted private key in PEM") from None
+        raise FailedError(f"{name}: not an unencrypted private key in PEM") from None
+
+
+def _algorithm(key: Any) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
+    algorithms = {rsa.RSAPrivateKey: "RSA", ec.EllipticCurvePrivateKey: "ECDSA"}
+    return next((name for kind, name in algorithms.items() if isinstance(key, kind)), "ED25519")
+
+
+def _request(inputs: Properties) -> tuple[str, Properties]:
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    key = _load_key(inputs, "privateKeyPem")
+    builder = x509.CertificateSigningRequestBuilder(_name(inputs.get("subject", {})))
+    if alternatives := _alternatives(inputs):
+        builder = builder.add_extension(alternatives, False)
+    request = builder.sign(key, _digest(key))
+    der = request.public_bytes(serialization.Encoding.DER)
+    identity = hashlib.sha1(der).hexdigest()  # noqa: S324 -- a name, as the official plugin's
+    return identity, {
+        "certRequestPem": request.public_bytes(serialization.Encoding.PEM).decode(),
+        "keyAlgorithm": _algorithm(key),
+    }
+
+
+def _sign_itself(inputs: Properties) -> tuple[str, Properties]:
+    from cryptography import x509  # noqa: PLC0415
+
+    key = _load_key(inputs, "privateKeyPem")
+    name = _name(inputs.get("subject", {}))
+    extensions = _extensions(inputs, key.public_key())
+    if inputs["setAuthorityKeyId"]:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        extensions.append((identifier, False))
+    if alternatives := _alternatives(inputs):
+        extensions.append((alternatives, False))
+    identity, values = _sign(
+        inputs, name=name, issuer=name, public=key.public_key(), key=key, extensions=extensions
+    )
+    return identity, values | {"keyAlgorithm": _algorithm(key)}
+
+
+def _sign_request(inputs: Properties) -> tuple[str, Properties]:
+    from cryptography import x509  # noqa: PLC0415
+
+    key = _load_key(inputs, "caPrivateKeyPem")
+    request = _parse(inputs, "certRequestPem", x509.load_pem_x509_csr)
+    authority = _parse(inputs, "caCertPem", x509.load_pem_x509_certificate)
+    if authority.public_key() != key.public_key():
+        raise FailedError("caPrivateKeyPem: not the key of caCertPem")
+    extensions = _extensions(inputs, request.public_key())
+    # As Go does: it names the issuer's key if the issuer's certificate has an identifier.
+    for held in authority.extensions:
+        if isinstance(held.value, x509.SubjectKeyIdentifier):
+            identifier = x509.AuthorityKeyIdentifier(held.value.digest, None, None)
+            extensions.append((identifier, False))
+    for held in request.extensions:
+        if isinstance(held.value, x509.SubjectAlternativeName):
+            extensions.append((held.value, False))
+    identity, values = _sign(
+        inputs,
+        name=request.subject,
+        issuer=authority.subject,
+        public=request.public_key(),
+        key=key,
+        extensions=extensions,
+    )
+    return identity, values | {"caKeyAlgorithm": _algorithm(key)}
+
+
+def _parse(inputs: Properties, name: str, load: Callable[[bytes], Any]) -> Any:
+    try:
+        return load(inputs[name].encode())
+    except ValueError:
+        raise FailedError(f"{name}: not what it has to be, in PEM") from None
+
+
+def _sign(  # noqa: PLR0913  what a certificate is made of
+    inputs: Properties,
+    *,
+    name: x509.Name,
+    issuer: x509.Name,
+    public: Any,
+    key: Any,
+    extensions: list[tuple[x509.ExtensionType, bool]],
+) -> tuple[str, Properties]:
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
     start = datetime.now(UTC).replace(microsecond=0)
     end = start + timedelta(hours=inputs["validityPeriodHours"])
-    name = _name(inputs.get("subject", {}))
     serial = x509.random_serial_number()
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
+        .issuer_name(issuer)
+        .public_key(public)
         .serial_number(serial)
         .not_valid_before(start)
         .not_valid_after(end)
     )
-    for extension, critical in _extensions(inputs, key):
+    for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     signed = builder.sign(key, _digest(key))
-    algorithms = {rsa.RSAPrivateKey: "RSA", ec.EllipticCurvePrivateKey: "ECDSA"}
     return str(serial), {
         "certPem": signed.public_bytes(serialization.Encoding.PEM).decode(),
-        "keyAlgorithm": next(
-            (name for kind, name in algorithms.items() if isinstance(key, kind)), "ED25519"
-        ),
         "readyForRenewal": False,
         "validityStartTime": start.isoformat().replace("+00:00", "Z"),
         "validityEndTime": end.isoformat().replace("+00:00", "Z"),
@@ -282,8 +415,8 @@ def _name(subject: Properties) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _extensions(inputs: Properties, key: Any) -> list[tuple[x509.ExtensionType, bool]]:
-    """The extensions of the certificate, each with whether it is critical."""
+def _extensions(inputs: Properties, public: Any) -> list[tuple[x509.ExtensionType, bool]]:
+    """The extensions that the signer decides, each with whether it is critical."""
     from cryptography import x509  # noqa: PLC0415
 
     uses = inputs["allowedUses"]
@@ -298,17 +431,20 @@ def _extensions(inputs: Properties, key: Any) -> list[tuple[x509.ExtensionType, 
     length = inputs.get("maxPathLength") if authority else None
     found.append((x509.BasicConstraints(ca=authority, path_length=length), True))
     if authority or inputs["setSubjectKeyId"]:
-        found.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
-    if inputs["setAuthorityKeyId"]:
-        found.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
-    alternatives: list[x509.GeneralName] = [
+        found.append((x509.SubjectKeyIdentifier.from_public_key(public), False))
+    return found
+
+
+def _alternatives(inputs: Properties) -> x509.SubjectAlternativeName | None:
+    """The other names of the holder; None if there are none."""
+    from cryptography import x509  # noqa: PLC0415
+
+    names: list[x509.GeneralName] = [
         *(x509.DNSName(name) for name in inputs.get("dnsNames", [])),
         *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in inputs.get("ipAddresses", [])),
         *(x509.UniformResourceIdentifier(uri) for uri in inputs.get("uris", [])),
     ]
-    if alternatives:
-        found.append((x509.SubjectAlternativeName(alternatives), False))
-    return found
+    return x509.SubjectAlternativeName(names) if names else None
 
 
 def _digest(key: Any) -> Any:
@@ -325,7 +461,9 @@ def _digest(key: Any) -> Any:
 
 RESOURCES: Mapping[str, PluginResource] = {
     "tls:index/privateKey:PrivateKey": PrivateKey(),
+    "tls:index/certRequest:CertRequest": CertRequest(),
     "tls:index/selfSignedCert:SelfSignedCert": SelfSignedCert(),
+    "tls:index/locallySignedCert:LocallySignedCert": LocallySignedCert(),
 }
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import OperateError, read_outputs
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/status.py"
-NEEDED = ("url", "certificateFingerprint", "models", "vmSize")
+NEEDED = ("url", "certificateTrust", "models", "vmSize")
 URL_TIMEOUT_SECONDS = 10
 LEAST_FREE = 0.05  # of the data disk: room for the next chats
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
@@ -31,7 +31,9 @@ def run(stack: str, pulumi: str) -> int:
         OperateError: the machine cannot be queried.
     """
     outputs = read_outputs(stack, pulumi, *NEEDED)
-    url_problem = check_url(outputs["url"], outputs["certificateFingerprint"])
+    url_problem = check_url(
+        outputs["url"], outputs["certificateTrust"], outputs.get("certificateFingerprint")
+    )
     try:
         facts = asyncio.run(MachineConnection.from_outputs(outputs).query(PROGRAM))
     except OperateError as error:
@@ -42,27 +44,44 @@ def run(stack: str, pulumi: str) -> int:
     return 1 if status.problems() else 0
 
 
-def check_url(url: str, fingerprint: str) -> str | None:
-    """What is wrong with the chat at `url`; None when it answers with the pinned certificate."""
-    host = urlsplit(url).hostname or ""
-    # The certificate may be self-signed, so its fingerprint is compared before anything is sent.
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+def check_url(url: str, trust: Mapping[str, Any], fingerprint: str | None) -> str | None:
+    """What is wrong with the chat at `url`; None when it answers with a certificate of its own.
+
+    Args:
+        url: the chat's, https.
+        trust: the stack's output certificateTrust.
+        fingerprint: SHA-256 of the certificate with colons; None if it is not known.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
     try:
         with (
-            socket.create_connection((host, 443), URL_TIMEOUT_SECONDS) as raw,
-            context.wrap_socket(raw, server_hostname=host) as channel,
+            socket.create_connection((host, port), URL_TIMEOUT_SECONDS) as raw,
+            _trusting(trust).wrap_socket(raw, server_hostname=host) as channel,
         ):
             shown = hashlib.sha256(channel.getpeercert(binary_form=True) or b"").digest()
-            if shown.hex(":").upper() != fingerprint.upper():
-                return "shows another certificate than the one that `pulumi up` created"
+            if fingerprint and shown.hex(":").upper() != fingerprint.upper():
+                return "shows another certificate than the one that `pulumi up` installed"
             connection = http.client.HTTPConnection(host)
             connection.sock = channel
             connection.request("GET", "/health")
             status = connection.getresponse().status
+    except ssl.SSLCertVerificationError as error:
+        return f"shows another certificate than its own: {error.verify_message}"
     except (OSError, http.client.HTTPException) as error:
         return f"does not answer: {error}"
     return None if status == http.client.OK else f"answers with the HTTP status {status}"
+
+
+def _trusting(trust: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS as the answer check has it (guest/usr/local/lib/ollamazure/chat_answers.py)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if trust["system"]:
+        context.load_default_certs()
+    if trust["authorities"]:
+        context.load_verify_locations(cadata=trust["authorities"])
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,11 @@ class ChatStatus:
         if ends is None:
             yield "The certificate cannot be read."
         elif ends < self.now:
-            yield f"The certificate expired on {ends:%Y-%m-%d}: `pulumi up` creates a new one."
+            own = "caCertificate" in self.outputs
+            fix = "`pulumi up` creates a new one" if own else "replace it in the settings"
+            yield f"The certificate expired on {ends:%Y-%m-%d}: {fix}."
+        if acme := self.facts.get("acme"):  # a machine of an earlier version has none
+            yield f"{acme['problem']} {acme['fix']}"
 
     def render(self) -> str:
         """The screen."""

@@ -8,11 +8,13 @@ that, each finding names in `rests_on` the other values that it follows from.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from ollamazure import catalog
 from ollamazure.names import TAGS
+from ollamazure.settings import provided_certificate as provided
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
@@ -35,9 +37,9 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, network, certificate, dns_label, tags, passwords, sign_in,
-        sign_in_secret, unique_names, references, accesses, permissions, presets, default_model,
-        files,
+        models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
+        tags, passwords, sign_in, sign_in_secret, unique_names, references, accesses, permissions,
+        presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -162,6 +164,93 @@ def certificate(settings: Settings) -> Iterator[Violation]:
         rests_on = (("certificate", "validityDays"),)
         path = ("certificate", "renewAfterDays")
         yield Violation(path, days, reason, instead, rests_on=rests_on)
+
+
+MODE = ("certificate", "mode")
+NAMES: tuple[tuple[str | int | None, ...], ...] = (("domain",), ("dnsLabel",))
+
+
+def lets_encrypt(settings: Settings) -> Iterator[Violation]:
+    """Let's Encrypt without a name."""
+    mode = settings.certificate.mode
+    if mode == "letsEncrypt" and not settings.public_name:
+        reason = "it issues certificates for names, and neither domain nor dnsLabel is set"
+        fix = command(("domain",), "chat.example.com")
+        yield Violation(MODE, mode, reason, fix=fix, rests_on=NAMES)
+
+
+def closed_to_lets_encrypt(
+    settings: Settings, setting: SettingPath, why: str
+) -> Iterator[Violation]:
+    """Let's Encrypt with a chat that the internet cannot reach on port 80.
+
+    Args:
+        settings: the stack's.
+        setting: the one that closes the chat.
+        why: how it does, the rest of a sentence after "because".
+    """
+    mode = settings.certificate.mode
+    if mode == "letsEncrypt":
+        reason = (
+            f"the authority has to reach port 80 from the internet, and cannot, because {why}; "
+            "mode provided needs nothing from outside: certificate.chain and certificateKey"
+        )
+        yield Violation(MODE, mode, reason, "provided", rests_on=(setting,))
+
+
+def provided_certificate(settings: Settings) -> Iterator[Violation]:
+    """A certificate of the settings that is missing, or that a server for the name cannot use."""
+    if settings.certificate.mode != "provided":
+        return
+    certificate = settings.certificate
+    chain_at = ("certificate", "chainFile" if certificate.chain_file else "chain")
+    key_at = ("certificate", "keyFile") if certificate.key_file else ("certificateKey",)
+    rests_on = (MODE, ("certificate",), ("certificateKey",), *NAMES)
+    chain = None
+    if certificate.chain and certificate.chain_file:
+        reason = "chain is set as well"
+        yield Violation(chain_at, certificate.chain_file, reason, remove=chain_at)
+    elif not certificate.chain and not certificate.chain_file:
+        reason = "certificate.mode is provided, and chainFile is not set either"
+        yield Violation(chain_at, None, reason)
+    else:
+        given = certificate.chain_file or certificate.chain
+        try:
+            chain = provided.parse_chain(provided.chain_text(settings))
+            faults = [*provided.faults_of_chain(chain, settings.public_name, datetime.now(UTC))]
+        except provided.UnusableError as error:
+            faults = [str(error)]
+        if faults:
+            fix = "use another certificate, or fix its file" if certificate.chain_file else None
+            yield Violation(chain_at, given, "; ".join(faults), fix=fix, rests_on=rests_on)
+    yield from _provided_key(settings, key_at, chain, rests_on)
+
+
+def _provided_key(
+    settings: Settings,
+    path: SettingPath,
+    chain: Sequence[Any] | None,
+    rests_on: tuple[tuple[str | int | None, ...], ...],
+) -> Iterator[Violation]:
+    file, fix = (
+        settings.certificate.key_file,
+        "pulumi config set --secret ollamazure:certificateKey < key.pem",
+    )
+    if settings.certificate_key and file:
+        yield Violation(path, file, "certificateKey is set as well", remove=path)
+    elif not settings.certificate_key and not file:
+        reason = "certificate.mode is provided, and certificate.keyFile is not set either"
+        yield Violation(path, None, reason, fix=fix)
+    else:
+        try:
+            key = provided.parse_key(provided.key_text(settings))
+            fault = provided.fault_of_key(key, chain[0]) if chain else None
+        except provided.UnusableError as error:
+            fault = str(error)
+        if fault:
+            given = file or settings.certificate_key
+            fix = "use the key of the certificate, or fix its file" if file else fix
+            yield Violation(path, given, fault, fix=fix, rests_on=rests_on)
 
 
 def dns_label(settings: Settings) -> Iterator[Violation]:

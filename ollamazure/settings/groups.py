@@ -9,10 +9,12 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
+    AcmeDirectory,
     CertificateAuthority,
     ContainerRegistry,
     CountryCode,
     Duration,
+    EmailAddress,
     Line,
     LongLine,
     ModelRegistry,
@@ -20,6 +22,11 @@ from ollamazure.settings.types import (
     WebAddress,
     Whole,
 )
+
+# What browsers and systems accept of a certificate for a server.
+VALIDITY_LIMIT_DAYS = 397
+CertificateMode = Literal["selfSigned", "letsEncrypt", "provided"]
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 # An authority without a key; its certificate is only an example of the form.
 EXAMPLE_AUTHORITY = (
@@ -55,8 +62,57 @@ class NetworkSettings(Section):
 
 
 class CertificateSettings(Section):
-    """The self-signed certificate: its subject, and how long it is valid."""
+    """The certificate: where it comes from; of the self-signed one, subject and validity."""
 
+    mode: CertificateMode = setting(
+        "selfSigned",
+        description="Where the certificate comes from. selfSigned: from an authority of the stack, "
+        "which each device has to trust once; letsEncrypt: the machine requests one that browsers "
+        "trust, which accepts the terms of the ACME authority; provided: from these settings.",
+        allowed="selfSigned, letsEncrypt or provided",
+        example="selfSigned",
+    )
+    email: EmailAddress | None = setting(
+        None,
+        description="E-mail that the ACME authority may write to. Unset: none.",
+        allowed="an e-mail address; only letsEncrypt uses it",
+        example="admin@example.com",
+    )
+    acme_directory: AcmeDirectory = setting(
+        LETS_ENCRYPT,
+        description="Directory of the ACME authority that letsEncrypt requests the certificate "
+        "from.",
+        allowed="an https:// address",
+        example="https://acme.example.com/directory",
+    )
+    acme_authority: CertificateAuthority | None = setting(
+        None,
+        description="The authorities of an ACME directory that is not public: of its own HTTPS, "
+        "and of the certificates that it issues.",
+        allowed="the certificates of one or more authorities in PEM, without a key",
+        example=EXAMPLE_AUTHORITY,
+        fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
+    )
+    chain: str | None = setting(
+        None,
+        description="The certificate of mode provided, first the server's, then each signer.",
+        allowed="certificates in PEM, without a key, and only if chainFile is unset",
+        example=EXAMPLE_AUTHORITY,
+        fill_in=('"$(cat chain.pem)"', "chain.pem is the certificate with its chain in PEM."),
+    )
+    chain_file: str | None = setting(
+        None,
+        description="A file with the certificate of mode provided, instead of chain.",
+        allowed="a path; a relative one starts in the project's folder",
+        example="secrets/chain.pem",
+    )
+    key_file: str | None = setting(
+        None,
+        description="A file with the key of mode provided, instead of certificateKey. Never commit "
+        "it.",
+        allowed="a path; a relative one starts in the project's folder",
+        example="secrets/key.pem",
+    )
     country: CountryCode = setting(
         "FR",
         description="Country in the certificate's subject.",
@@ -83,8 +139,8 @@ class CertificateSettings(Section):
     )
     validity_days: Annotated[Whole, Field(ge=2, le=825)] = setting(
         365,
-        description="Days that a new certificate is valid.",
-        allowed="2 to 825 days (browsers refuse longer ones)",
+        description="Days that a new certificate is valid; it never is for more than 397.",
+        allowed="2 to 825 days, of which more than 397 count as 397 (browsers refuse longer ones)",
         example=365,
     )
     renew_after_days: Annotated[Whole, Field(ge=1)] = setting(
@@ -93,6 +149,16 @@ class CertificateSettings(Section):
         allowed="at least 1 day and fewer than certificate.validityDays",
         example=300,
     )
+
+    @property
+    def valid_days(self) -> int:
+        """Days that the certificate is valid: earlier versions allowed more than browsers do."""
+        return min(self.validity_days, VALIDITY_LIMIT_DAYS)
+
+    @property
+    def used_days(self) -> int:
+        """Days after which a certificate is replaced; its key is after renew_after_days."""
+        return min(self.renew_after_days, VALIDITY_LIMIT_DAYS - 1)
 
 
 class Mirrors(Section):

@@ -251,10 +251,12 @@ def _not_json(key: str, text: str, error: ValueError, secret: bool) -> Problem:
 def _secrets_in_plain_text(texts: Mapping[str, str], secrets: frozenset[str]) -> Iterator[Problem]:
     for key in SECRETS:
         if key in texts and key not in secrets:
+            set_it = command((key,), "", secret=True)
+            fill_in = schema.fill_in(schema.field_at((key,), Settings))
+            value = f"{fill_in[0]}\n{fill_in[1]}" if fill_in else "(prompts for the value)"
             yield Problem(
                 f"{NAMESPACE}:{key}",
                 "is not encrypted in the stack file.",
                 "a secret, set with --secret",
-                f"{command((key,), '', secret=True)} (prompts for the value)\n"
-                "Choose a new one: others may have read the old one.",
+                f"{set_it} {value}\nChoose a new one: others may have read the old one.",
             )

@@ -180,7 +180,8 @@ def example_command(
     inner, example = schema.first_value(schema.example_of(field))
     whole = (*path, *inner[schema.steps_into_field(path, model) :])
     if (fill_in := schema.fill_in(field)) and not instead:
-        return f"{_config_set(whole)} {fill_in[0]}"
+        hidden = secret or schema.is_secret(field)
+        return f"{_config_set(whole, hidden)} {fill_in[0]}"
     value = instead or schema.as_text(example)
     return command(whole, value, secret=secret or schema.is_secret(field))
 

@@ -28,6 +28,7 @@ from ollamazure.settings.types import (
     NginxVersion,
     OllamaVersion,
     Password,
+    PrivateKey,
     TagName,
     TagValue,
     UserName,
@@ -181,9 +182,17 @@ class Settings(Section):
     )
     certificate: CertificateSettings = setting(
         CertificateSettings(),
-        description="The self-signed certificate.",
+        description="The certificate that browsers see.",
         allowed="a group of settings",
         example={"organization": "Company"},
+    )
+    certificate_key: PrivateKey | None = setting(
+        None,
+        description="The private key of certificate.chain.",
+        allowed="an unencrypted key in PEM, set with --secret; only certificate.mode provided uses "
+        "it",
+        example="-----BEGIN PRIVATE KEY-----",
+        fill_in=("< key.pem", "key.pem is the certificate's key in PEM, without a passphrase."),
     )
     data_disk_gib: Annotated[Whole, Field(ge=4, le=4095)] = setting(
         64,

@@ -276,6 +276,21 @@ def _certificate_authority(value: str) -> str:
     return value.strip() + "\n"
 
 
+def _only_https(value: str) -> str:
+    if not value.startswith("https://"):
+        raise refusal("anyone who can intercept http:// could change the answers; use https://")
+    return value
+
+
+def _pem_key(value: SecretStr) -> SecretStr:
+    if "PRIVATE KEY-----" not in value.get_secret_value():
+        raise refusal(
+            "it is not a private key in PEM",
+            fix="pulumi config set --secret ollamazure:certificateKey < key.pem",
+        )
+    return value
+
+
 def _ollama_version(value: str) -> str:
     if tuple(int(part) for part in value.partition("-")[0].split(".")) < (0, 30, 0):
         raise refusal(
@@ -373,6 +388,7 @@ ContainerRegistry = Annotated[
     ),
     AfterValidator(_with_possible_port),
 ]
+AcmeDirectory = Annotated[WebAddress, AfterValidator(_only_https)]
 CertificateAuthority = Annotated[str, AfterValidator(_certificate_authority)]
 
 # Numbers; ge and le of a field limit them.
@@ -401,6 +417,7 @@ EmailAddress = Annotated[
     matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{1,63}", "it is not an e-mail address"),
     Field(max_length=254),
 ]
+PrivateKey = Annotated[SecretStr, AfterValidator(_pem_key)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 OllamaVersion = Annotated[
     str,

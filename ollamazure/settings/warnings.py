@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Network
 
 from ollamazure import catalog
+from ollamazure.settings.groups import VALIDITY_LIMIT_DAYS
 from ollamazure.settings.problems import NAMESPACE, command
+from ollamazure.settings.provided_certificate import chain_text, ends_soon, parse_chain
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.subnet import network_of
 from ollamazure.settings.types import opens_to_everyone
@@ -20,6 +22,9 @@ def warnings_of(settings: Settings) -> list[str]:
     return [
         *_open_to_everyone(settings),
         *_out_of_reach(settings),
+        *_shortened(settings),
+        *_certificate_of_azure_name(settings),
+        *_provided(settings),
         *_by_https(settings),
         *_lost(settings),
         *_unchecked(settings),
@@ -100,6 +105,63 @@ def _out_of_reach(settings: Settings) -> Iterator[str]:
             f"{NAMESPACE}:allowedClients has no address of sshClients, so your computer cannot "
             "reach the chat, and the final check of `pulumi up` fails. To let the machine check: "
             f"{command(('probeFrom',), 'machine')}."
+        )
+
+
+def _shortened(settings: Settings) -> Iterator[str]:
+    """Before, certificates could be valid for longer than browsers accept."""
+    days = settings.certificate.validity_days
+    if days > VALIDITY_LIMIT_DAYS:
+        path = ("certificate", "validityDays")
+        limit = str(VALIDITY_LIMIT_DAYS)
+        yield (
+            f"{NAMESPACE}:certificate.validityDays is {days}, and browsers refuse certificates for "
+            f"more than {limit} days: the certificate is valid for {limit}. To accept that without "
+            f"this warning: {command(path, limit)}"
+            + (
+                f" && {command(('certificate', 'renewAfterDays'), '300')}"
+                if settings.certificate.renew_after_days >= VALIDITY_LIMIT_DAYS
+                else ""
+            )
+            + "."
+        )
+
+
+def _certificate_of_azure_name(settings: Settings) -> Iterator[str]:
+    certificate = settings.certificate
+    if certificate.mode == "letsEncrypt" and not settings.domain:
+        yield (
+            f"{NAMESPACE}:certificate.mode is letsEncrypt, and the chat's name is "
+            f"{settings.azure_name}: Let's Encrypt counts all names of cloudapp.azure.com "
+            "together, so it often refuses (letsencrypt/boulder 7447 and 7479, publicsuffix/list "
+            "1944). Until it issues, the chat keeps the certificate of the stack's own authority. "
+            f"Recommended: a domain of your own, with a CNAME record to {settings.azure_name}: "
+            f"{command(('domain',), 'chat.example.com')}"
+        )
+
+
+def _provided(settings: Settings) -> Iterator[str]:
+    """A certificate that ends soon, or that another mode does not use."""
+    certificate = settings.certificate
+    if certificate.mode != "provided":
+        given = {
+            "certificate.chain": certificate.chain,
+            "certificate.chainFile": certificate.chain_file,
+            "certificate.keyFile": certificate.key_file,
+            "certificateKey": settings.certificate_key,
+        }
+        if names := [name for name, value in given.items() if value]:
+            yield (
+                f"{NAMESPACE}: {', '.join(names)} have no effect, because certificate.mode is "
+                f"{certificate.mode}. To use them: {command(('certificate', 'mode'), 'provided')}"
+            )
+        return
+    ends = ends_soon(parse_chain(chain_text(settings)))
+    if ends:
+        yield (
+            f"{NAMESPACE}:certificate.mode is provided, and the certificate expires on "
+            f"{ends:%Y-%m-%d}. Then browsers refuse it: set certificate.chain and certificateKey, "
+            "or their files, to a new one before."
         )
 
 

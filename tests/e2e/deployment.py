@@ -141,14 +141,14 @@ class Deployment:
     @property
     def address(self) -> str:
         """The stand-in for the public address, in 127.0.0.0/8."""
-        return str(self.outputs["url"]).removeprefix("https://")
+        return str(self.outputs["sshCommand"]).rpartition("@")[2]
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """Trusts the deployment's certificate, which must have the fingerprint of the outputs."""
+        """Trusts the stack's authority; the certificate must have the outputs' fingerprint."""
         pem = ssl.get_server_certificate((self.address, 443))
         assert sha256_fingerprint(pem) == self.outputs["certificateFingerprint"]
-        return ssl.create_default_context(cadata=pem)
+        return ssl.create_default_context(cadata=self.outputs["caCertificate"])
 
     def client(self, token: str | None = None) -> httpx.Client:
         """A client of the chat's API, as through the internet."""
@@ -193,6 +193,7 @@ class Deployment:
         outputs = self.outputs
         task = {
             "url": outputs["url"],
+            "trust": outputs["certificateTrust"],
             "fingerprint": outputs["certificateFingerprint"],
             "models": outputs["models"],
             "presets": [],

@@ -16,6 +16,14 @@ from tests.engine.record_deployed import STACK, restore
 from tests.engine.stack import Stack, names
 
 COMMAND = "command:remote:Command"
+SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
+AUTHORITY = {
+    "certificate-authority-key",
+    "certificate-authority",
+    "certificate-request",
+    "certificate",
+}
+"""An authority now signs the certificate, for the key that it had."""
 STACK_TYPE = "pulumi:pulumi:Stack"
 """Its outputs may change: the page for the operator is one of them."""
 
@@ -38,9 +46,12 @@ def test_the_preview_updates_commands_and_touches_nothing_else(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:
     steps = stack.preview("--show-sames")
-    assert {step.op for step in steps} <= {"same", "read", "update"}
+    assert {step.op for step in steps} <= {"same", "read", "update", "create", "delete"}
     assert {step.type for step in steps if step.op == "update"} <= {COMMAND, STACK_TYPE}
-    assert names(steps, "same") | names(steps, "update") >= {name(one) for one in before}
+    assert names(steps, "create") == AUTHORITY
+    assert [step.type for step in steps if step.op == "delete"] == [SELF_SIGNED]
+    kept = {name(one) for one in before} - {"certificate"}
+    assert names(steps, "same") | names(steps, "update") >= kept
 
 
 @pytest.mark.long
@@ -67,11 +78,11 @@ def test_the_upgrade_keeps_every_id_key_and_password(
     stack.up()
     assert stack.preview() == []
     after = {name(one): one for one in resources(stack)}
-    for one in before:
+    for one in (one for one in before if one["type"] != SELF_SIGNED):
         assert after[name(one)]["id"] == one["id"]
     now = json.loads(stack.run("stack", "output", "--json", "--show-secrets"))
     changed = {key for key, value in json.loads(secrets).items() if now[key] != value}
-    assert changed <= {"readme", "monthlyCostEstimate"}
+    assert changed <= {"readme", "monthlyCostEstimate", "certificateFingerprint"}
 
 
 def resources(stack: Stack) -> list[dict[str, Any]]:

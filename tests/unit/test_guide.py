@@ -48,8 +48,12 @@ def chat(settings: Settings) -> Recorder:
     return record(
         program,
         outputs={
-            **dict.fromkeys(("ssh-key", "host-key", "certificate-key"), key),
+            **dict.fromkeys(
+                ("ssh-key", "host-key", "certificate-key", "certificate-authority-key"), key
+            ),
+            "certificate-authority": {"certPem": pem},
             "certificate": {"certPem": pem},
+            "certificate-request": {"certRequestPem": "a request"},
             "admin-password": {"result": "a password"},
         },
         calls={
@@ -121,19 +125,19 @@ def test_the_connection_to_ollama_is_preset(chat: Recorder) -> None:
 
 
 def test_the_certificate_says_what_the_guide_says(chat: Recorder) -> None:
-    [certificate] = chat.of("tls:index/selfSignedCert:SelfSignedCert")
+    certificate, request = chat.named("certificate"), chat.named("certificate-request")
     key = chat.named("certificate-key").inputs
 
     assert (key["algorithm"], key["rsaBits"]) == ("RSA", 2048)
     assert certificate.inputs["validityPeriodHours"] == 365 * 24
-    assert certificate.inputs["subject"] == {
+    assert request.inputs["subject"] == {
         "country": "FR",
         "province": "France",
         "locality": "Paris",
         "organization": "Company",
         "commonName": ADDRESS,
     }
-    assert certificate.inputs["ipAddresses"] == [ADDRESS]
+    assert request.inputs["ipAddresses"] == [ADDRESS]
 
 
 def test_https_is_open_and_open_webuis_port_is_not(chat: Recorder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import ssl
 
 import pytest
@@ -19,9 +20,11 @@ from components.certificate import (
     renewal_period,
     sha256_fingerprint,
 )
+from ollamazure.settings.groups import LETS_ENCRYPT, CertificateSettings
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
-from tests.unit.components.test_cloud import OUTPUTS
+from tests.unit.components.test_cloud import OUTPUTS, whole_program
+from tests.unit.ollamazure.settings.test_provided_certificate import LEAF, MIDDLE, NAME
 
 
 def test_the_period_changes_every_renew_after_days_and_never_in_between() -> None:
@@ -40,15 +43,73 @@ def test_the_certificate_is_renewed_before_it_ends(made_on: int) -> None:
 
 
 def test_the_next_period_replaces_key_and_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    def registered_on(day: datetime.date) -> Recorder:
-        monkeypatch.setattr(certificate, "today", lambda: day)
-        args = CertificateArgs("192.0.2.1", Settings(ssh_clients=("192.0.2.7",)).certificate)
-        return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
-
     for offset, period in ((0, 0), (299, 0), (300, 1)):
-        registered = registered_on(EPOCH + datetime.timedelta(days=offset))
+        monkeypatch.setattr(
+            certificate, "today", lambda day=EPOCH + datetime.timedelta(days=offset): day
+        )
+        registered = registered_for("192.0.2.1")
         assert registered.named("certificate-key").replacement_trigger == period
         assert registered.named("certificate").replacement_trigger == period
+
+
+def test_the_authority_signs_leaves_only_and_stays_for_ten_years() -> None:
+    registered = registered_for("chat.example.com")
+    made = registered.named("certificate-authority").inputs
+    assert (made["isCaCertificate"], made["maxPathLength"]) == (True, 0)
+    assert made["allowedUses"] == ["cert_signing", "crl_signing"]
+    assert made["validityPeriodHours"] >= 10 * 365 * 24
+    assert made["subject"]["commonName"] == "chat-dev authority"
+    for name in ("certificate-authority", "certificate-authority-key"):
+        assert registered.named(name).replacement_trigger is None
+    leaf = registered.named("certificate").inputs
+    assert leaf["caCertPem"] == OUTPUTS["certificate-authority"]["certPem"]
+    assert registered.named("certificate").secrets == {"caPrivateKeyPem"}
+
+
+def test_a_validity_of_earlier_versions_is_shortened_and_keeps_the_key() -> None:
+    former = CertificateSettings(validity_days=825, renew_after_days=824)
+    registered = registered_for("192.0.2.1", former)
+    assert registered.named("certificate").inputs["validityPeriodHours"] == 397 * 24
+    today = certificate.today()
+    assert registered.named("certificate").replacement_trigger == renewal_period(today, 396)
+    assert registered.named("certificate-key").replacement_trigger == renewal_period(today, 824)
+
+
+def test_with_lets_encrypt_the_machine_replaces_the_certificate() -> None:
+    registered = whole_program("local", domain=NAME, certificate={"mode": "letsEncrypt"})
+    install = registered.named("nginx-certificate").inputs
+    assert "/etc/nginx/cert/self-signed.pem" in install["stdin"]
+    assert "/etc/nginx/cert/server.pem" not in install["stdin"]
+    acme = registered.named("acme")
+    assert f"{LETS_ENCRYPT} issues {NAME}" in acme.inputs["stdin"]
+    assert acme.inputs["delete"].startswith("sudo install")
+    assert "nginx" in acme.dependencies
+    question = json.loads(registered.named("chat-answers").inputs["stdin"])
+    assert question["trust"]["system"] and question["fingerprint"] is None
+    assert question["trust"]["authorities"] == OUTPUTS["certificate-authority"]["certPem"]
+    assert question["address"]
+
+
+def test_a_provided_certificate_needs_no_authority() -> None:
+    chain = LEAF.pem + MIDDLE.pem
+    certificate = {"mode": "provided", "chain": chain}
+    registered = whole_program(
+        "local", domain=NAME, certificate=certificate, certificateKey=LEAF.key_pem
+    )
+    assert [it.name for it in registered.resources if it.name.startswith("certificate-")] == []
+    install = registered.named("nginx-certificate")
+    assert "stdin" in install.secrets
+    assert LEAF.key_pem.splitlines()[1] in install.inputs["stdin"]
+    question = json.loads(registered.named("chat-answers").inputs["stdin"])
+    assert question["trust"] == {"system": False, "authorities": chain}
+    shown = LEAF.certificate.fingerprint(hashes.SHA256())
+    assert bytes.fromhex(question["fingerprint"].replace(":", "")) == shown
+
+
+def registered_for(host: str, subject: CertificateSettings | None = None) -> Recorder:
+    settings = Settings(ssh_clients=("192.0.2.7",), certificate=subject or CertificateSettings())
+    args = CertificateArgs(host, settings, authority="chat-dev authority")
+    return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
 
 
 def test_the_fingerprint_is_the_one_browsers_show() -> None:

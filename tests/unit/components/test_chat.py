@@ -30,6 +30,7 @@ from tests.unit.components.recorder import Recorder, record
 
 PASSWORD = "the-admin-password"
 CLIENT_SECRET = "a-secret-of-the-provider"
+TRUST = {"system": False, "authorities": "PEM of an authority"}
 KEY = "-----BEGIN PRIVATE KEY-----"
 MODELS = ("llama3.2:1b", "phi4-mini:latest")
 URL = "https://chat.example.org"
@@ -77,7 +78,9 @@ def deploy(
         nginx = Nginx("proxy", NginxArgs(target, settings.nginx_image, server_name, pem, KEY))
         AnswerCheck(
             "access",
-            AnswerCheckArgs(target, settings, URL, fingerprint, application=[ollama, webui, nginx]),
+            AnswerCheckArgs(
+                target, settings, URL, TRUST, fingerprint, application=[ollama, webui, nginx]
+            ),
         )
 
     return record(program)

@@ -11,8 +11,8 @@ from components import outputs
 from components.outputs import cost_in_numbers, render_operator_page
 from ollamazure.sizing.cost import MonthlyCost
 
-NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateFingerprint
-    sshCommand hostKey keepData hasUsers redirectUri"""
+NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateMode
+    certificateFingerprint sshCommand hostKey keepData hasUsers redirectUri"""
 
 
 def test_the_operators_page_names_the_commands_of_this_stack() -> None:

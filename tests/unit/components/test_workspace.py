@@ -56,7 +56,13 @@ def deploy(**given: Any) -> Recorder:
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
-                target, settings, "https://chat", "AB:CD", application=[], presets=workspace.presets
+                target,
+                settings,
+                "https://chat",
+                {"system": True, "authorities": ""},
+                "AB:CD",
+                application=[],
+                presets=workspace.presets,
             ),
         )
 
@@ -307,7 +313,9 @@ def test_the_declaration_of_a_user_is_shown_beside_the_secret() -> None:
 
 def test_the_operators_page_explains_how_users_sign_in() -> None:
     names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
-    values = dict.fromkeys([*names.split(), "certificateFingerprint", "hostKey"], "x")
+    values = dict.fromkeys(
+        [*names.split(), "certificateFingerprint", "hostKey", "certificateMode"], "x"
+    )
     page = render_operator_page({**values, "hasUsers": True, "redirectUri": None})
     assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
     alone = render_operator_page({**values, "hasUsers": False, "redirectUri": None})

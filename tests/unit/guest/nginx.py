@@ -40,6 +40,7 @@ def configure(
         "upload_limit_mb": 100,
         "microphone": False,
         "frame_origins": (),
+        "acme": False,
         "trusted_certificate": False,
     }
     text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
@@ -48,7 +49,7 @@ def configure(
         static = remote_command.render_file(path)
         static = static.replace("/run/ollamazure/status.txt", f"{folder}/status.txt")
         (folder / Path(path).name).write_text(static.replace('"/etc/nginx"', f'"{folder}"'))
-    for there, here in {
+    replaced = {
         "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",
         "pid /run/nginx.pid": f"pid {folder}/nginx.pid",
@@ -58,7 +59,10 @@ def configure(
         "listen 443 ": f"listen 127.0.0.1:{https} ",
         "http://open-webui:8080": f"http://{upstream}",
         **(instead or {}),
-    }.items():
+    }
+    if values.get("acme"):
+        replaced["root /run/ollamazure;"] = f"root {folder}/public;"
+    for there, here in replaced.items():
         assert there in text, there
         text = text.replace(there, here)
     temporary = "".join(

@@ -19,8 +19,11 @@ from typing import Any
 import chat_answers
 import pytest
 
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
+
 TOKEN = "a-session-of-root"
 KEY = "a-private-key"
+TRUSTS_NONE = {"system": False, "authorities": ""}
 Answer = tuple[int, Any]
 
 
@@ -38,6 +41,7 @@ class Server:
     """A TLS server that answers as Open WebUI does, but for what a test changes in `answers`."""
 
     port: int
+    certificate: str
     fingerprint: str
     answers: dict[str, Answer] = field(
         default_factory=lambda: {
@@ -54,6 +58,7 @@ class Server:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     making = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=chat"]
+    making += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:chat.invalid"]
     subprocess.run(
         [*making, "-keyout", f"{path}.key", "-out", str(path)], check=True, capture_output=True
     )
@@ -86,7 +91,7 @@ def server(certificate: Path) -> Iterator[Server]:
     context.load_cert_chain(certificate)
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listener.socket = context.wrap_socket(listener.socket, server_side=True)
-    state = Server(listener.server_port, fingerprint)
+    state = Server(listener.server_port, pem, fingerprint)
     thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
     thread.start()
     yield state
@@ -116,9 +121,10 @@ class Asks:
         command = [sys.executable, "-c", f"import sys; {code}"]
         self.monkeypatch.setattr(chat_answers, "SESSION_OVER_SSH", command)
 
-    def __call__(self, url: str, fingerprint: str, **more: Any) -> Asked:
+    def __call__(self, url: str, fingerprint: str | None, **more: Any) -> Asked:
         questions = {
             "url": url,
+            "trust": TRUSTS_NONE,
             "fingerprint": fingerprint,
             "models": ["smollm2:135m"],
             "presets": [],
@@ -133,7 +139,9 @@ class Asks:
         return Asked(code, printed.out, printed.err)
 
     def server(self, server: Server, **more: Any) -> Asked:
-        return self(f"https://127.0.0.1:{server.port}", server.fingerprint, **more)
+        trust = {"system": False, "authorities": server.certificate}
+        known = {"fingerprint": server.fingerprint, "trust": trust, **more}
+        return self(f"https://127.0.0.1:{server.port}", **known)
 
 
 @pytest.fixture
@@ -199,7 +207,8 @@ def test_takes_the_fingerprint_as_browsers_show_it(ask: Asks, server: Server) ->
 def test_from_the_machine_says_what_was_not_tested(ask: Asks, server: Server) -> None:
     url = f"https://chat.invalid:{server.port}"
     ask.monkeypatch.setattr(chat_answers, "SESSION_ON_MACHINE", chat_answers.SESSION_OVER_SSH)
-    done = ask(url, server.fingerprint, connect="127.0.0.1", machine=None)
+    trust = {"system": False, "authorities": server.certificate}
+    done = ask(url, server.fingerprint, trust=trust, connect="127.0.0.1", machine=None)
     assert done.code == 0, done.stderr
     assert "access over the internet was not tested" in done.stdout
 
@@ -310,7 +319,40 @@ def test_names_tls(ask: Asks) -> None:
 
 
 def test_refuses_a_foreign_certificate_before_it_says_anything(ask: Asks, server: Server) -> None:
-    done = ask(f"https://127.0.0.1:{server.port}", "00" * 32)
+    done = ask.server(server, fingerprint="00" * 32)
     assert "TLS: 127.0.0.1" in done.stderr
     assert f"fingerprint {server.fingerprint}, not {'00' * 32}" in done.stderr
     assert server.seen == []
+
+
+def test_an_unknown_fingerprint_is_not_needed(ask: Asks, server: Server) -> None:
+    assert ask.server(server, fingerprint=None).code == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "trusts", "expected"),
+    [
+        ("127.0.0.1", {"system": True, "authorities": ""}, "self-signed certificate"),
+        ("127.0.0.1", {"system": False, "authorities": EXAMPLE_AUTHORITY}, "certificate"),
+        ("localhost", None, "Hostname mismatch"),
+    ],
+    ids=["by no authority", "by another authority", "for another name"],
+)
+def test_refuses_what_no_authority_signed_for_this_name(
+    ask: Asks, server: Server, host: str, trusts: dict[str, Any] | None, expected: str
+) -> None:
+    trust = trusts or {"system": False, "authorities": server.certificate}
+    done = ask(f"https://{host}:{server.port}", server.fingerprint, trust=trust)
+    assert f"TLS: {host}:{server.port} has another certificate than the chat: " in done.stderr
+    assert expected in done.stderr
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("host", ["chat.invalid", "127.0.0.1"])
+def test_a_name_that_does_not_lead_to_the_machine_yet(ask: Asks, server: Server, host: str) -> None:
+    trust = {"system": True, "authorities": server.certificate}
+    url = f"https://{host}:{server.port}"
+    done = ask(url, server.fingerprint, trust=trust, address="127.0.0.1")
+    assert done.code == 0, done.stderr
+    warned = "Warning: chat.invalid does not yet lead to the machine" in done.stdout
+    assert warned == (host == "chat.invalid")

@@ -23,7 +23,7 @@ from tests.unit.guest import tree
 PROJECT = Path(__file__).resolve().parents[3]
 GUEST = PROJECT / "guest"
 _TABLE = yaml.safe_load((PROJECT / "tests/unit/guest/packages_of_commands.yaml").read_text())
-PACKAGES: dict[str, str] = _TABLE["commands"] | _TABLE["gpu"]
+PACKAGES: dict[str, str] = _TABLE["commands"] | _TABLE["gpu"] | _TABLE["acme"]
 ESSENTIAL, BUILTIN = frozenset(_TABLE["essential"]), frozenset(_TABLE["builtin"])
 FIRST_BOOT = yaml.safe_load(machine.render_user_data("key", "ssh-ed25519 key", gpu=True))
 OURS = {path.name.removesuffix(".j2") for path in tree.files()}
@@ -101,7 +101,8 @@ def uses() -> list[tuple[str, str]]:
 
 def test_each_command_has_a_package_that_is_installed(uses: list[tuple[str, str]]) -> None:
     image = (PROJECT / "emulator/artifacts/cloud-image-packages.txt").read_text().splitlines()
-    installed = {*FIRST_BOOT["packages"], *image, *ESSENTIAL}
+    by_commands = _TABLE["acme"].values()
+    installed = {*FIRST_BOOT["packages"], *image, *ESSENTIAL, *by_commands}
     for where, name in uses:
         if _is_ours(name):
             continue

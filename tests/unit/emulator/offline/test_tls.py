@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from emulator.offline.inputs import InvalidInputsError
-from emulator.offline.tls import PrivateKey, SelfSignedCert
+from emulator.offline.tls import CertRequest, LocallySignedCert, PrivateKey, SelfSignedCert
 from emulator.plugins.provider import FailedError
 from emulator.plugins.values import Properties
 
@@ -110,6 +110,63 @@ def test_the_extensions_of_a_certificate() -> None:
     subject = found.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     authority = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     assert authority.key_identifier == subject
+
+
+def request(pem: str, **inputs: Any) -> str:
+    kind = CertRequest()
+    checked = kind.complete(kind.check({"privateKeyPem": pem} | inputs))
+    return str(kind.generate(checked | {"privateKeyPem": pem})[1]["certRequestPem"])
+
+
+def signed(**inputs: Any) -> x509.Certificate:
+    asked = {"allowedUses": ["server_auth"], "validityPeriodHours": 1, "setSubjectKeyId": True}
+    kind = LocallySignedCert()
+    checked = kind.complete(kind.check(asked | inputs))
+    made = kind.generate(checked | {"caPrivateKeyPem": inputs["caPrivateKeyPem"]})[1]
+    return x509.load_pem_x509_certificate(made["certPem"].encode())
+
+
+def test_a_certificate_is_signed_by_an_authority(tmp_path: Path) -> None:
+    authority_key = key(algorithm="ECDSA", ecdsaCurve="P384")["privateKeyPem"]
+    authority = certificate(
+        authority_key,
+        allowedUses=["cert_signing"],
+        isCaCertificate=True,
+        maxPathLength=0,
+        subject={"commonName": "an authority"},
+    )
+    pem = authority.public_bytes(Encoding.PEM).decode()
+    asked = request(
+        key(algorithm="RSA")["privateKeyPem"],
+        subject={"commonName": "chat.example.org", "country": "FR"},
+        dnsNames=["chat.example.org"],
+        ipAddresses=["127.20.0.4"],
+    )
+    leaf = signed(certRequestPem=asked, caCertPem=pem, caPrivateKeyPem=authority_key)
+    assert leaf.subject == x509.load_pem_x509_csr(asked.encode()).subject
+    assert leaf.signature_hash_algorithm is not None
+    assert leaf.signature_hash_algorithm.name == "sha384"  # by the authority's key
+    (tmp_path / "authority.pem").write_text(pem)
+    (tmp_path / "leaf.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+    verify = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"]
+    for name in (["-verify_hostname", "chat.example.org"], ["-verify_ip", "127.20.0.4"]):
+        files = [str(tmp_path / "authority.pem"), *name, str(tmp_path / "leaf.pem")]
+        subprocess.run([*verify, *files], check=True, capture_output=True)
+    shown = subprocess.run(
+        ["openssl", "x509", "-noout", "-ext", "basicConstraints"],
+        input=pem,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "CA:TRUE, pathlen:0" in shown
+
+
+def test_an_authority_with_another_key_signs_nothing() -> None:
+    mine, other = (key(algorithm="ED25519")["privateKeyPem"] for _ in range(2))
+    pem = certificate(mine, isCaCertificate=True).public_bytes(Encoding.PEM).decode()
+    with pytest.raises(FailedError, match="caPrivateKeyPem: not the key of caCertPem"):
+        signed(certRequestPem=request(mine), caCertPem=pem, caPrivateKeyPem=other)
 
 
 @pytest.mark.parametrize(

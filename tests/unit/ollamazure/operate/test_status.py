@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from ollamazure import catalog
-from ollamazure.operate.status import ChatStatus, span
+from ollamazure.operate.status import ChatStatus, check_url, span
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
+from tests.unit.guest.test_chat_answers import Server, certificate, server
 
+__all__ = ["certificate", "server"]  # fixtures
 PINS = catalog.versions()
 WEBUI = f"ghcr.io/open-webui/open-webui:{PINS.open_webui.tag}"
 NGINX = f"docker.io/library/nginx:{PINS.nginx.tag}"
@@ -17,6 +20,7 @@ NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 OUTPUTS = {
     "url": "https://chat.example",
+    "caCertificate": "PEM",
     "vmSize": "Standard_B2ms",
     "models": ["llama3.2:1b", "smollm2:135m"],
 }
@@ -72,6 +76,10 @@ def test_all_is_well_on_one_screen() -> None:
         ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
         ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate expired on 2027-01-31"),
+        (
+            {"acme": {"problem": "There is no certificate yet: port 80.", "fix": "Open it."}},
+            "There is no certificate yet: port 80. Open it.",
+        ),
         ({"container_dns": False}, "The DNS of the containers (aardvark-dns) does not answer"),
         ({"certificate_ends": None}, "The certificate cannot be read."),
         (
@@ -107,3 +115,17 @@ def test_a_stopped_ollama_hides_no_model() -> None:
 )
 def test_spans(minutes: int, words: str) -> None:
     assert span(timedelta(minutes=minutes, seconds=59)) == words
+
+
+def test_the_url_is_checked_by_authority_name_and_fingerprint(server: Server) -> None:
+    server.answers["/health"] = (200, {"status": True})
+    url = f"https://127.0.0.1:{server.port}"
+    trust = {"system": False, "authorities": server.certificate}
+    shown = ":".join(server.fingerprint[i : i + 2] for i in range(0, 64, 2)).upper()
+    assert check_url(url, trust, shown) is None
+    assert check_url(url, trust, None) is None
+    assert "shows another certificate than the one" in str(check_url(url, trust, "00"))
+    other = {"system": False, "authorities": EXAMPLE_AUTHORITY}
+    assert "shows another certificate than its own" in str(check_url(url, other, None))
+    by_name = url.replace("127.0.0.1", "localhost")
+    assert "Hostname mismatch" in str(check_url(by_name, trust, None))

@@ -36,7 +36,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def settings_of(**given: str) -> Settings:
-    return parse({**BASE, **given}, frozenset({"adminPassword", "signInSecret"}))
+    return parse({**BASE, **given}, frozenset({"adminPassword", "certificateKey", "signInSecret"}))
 
 
 def test_no_text_of_the_settings_shows_a_password() -> None:

@@ -2,14 +2,18 @@
 """Asks each model and preset one question through `url`, and reports the hop that fails.
 
     chat_answers.py    with JSON on standard input:
-        {"url": "https://…", "fingerprint": "AB:CD:…", "models": ["…"], "presets": ["…"],
-         "machine": {"address": "…", …}, "connect": "ADDRESS"}
+        {"url": "https://…", "trust": {"system": false, "authorities": "PEM"},
+         "fingerprint": "AB:CD:…", "models": ["…"], "presets": ["…"],
+         "machine": {"address": "…", …}, "connect": "ADDRESS", "address": "ADDRESS"}
 
-The certificate is checked by its SHA-256 fingerprint, so it may be self-signed. The questions need
-no user's password: the machine's tools make a session for each, which lasts for ten minutes. From
-an operator's computer, it comes over the SSH connection to `machine` (the fields of
-MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
-`connect` is another address for the connection to `url`: its own.
+The certificate must be for the name in `url` and lead to an authority of `trust`: one of its own,
+or, with `system`, of this computer. If its SHA-256 fingerprint is known, it must have it.
+
+The questions need no user's password: the machine's tools make a session for each, which lasts for
+ten minutes. From an operator's computer, it comes over the SSH connection to `machine` (the fields
+of MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
+`connect` is another address for the connection to `url`: its own. `address` is the public one, if
+the name in `url` need not lead to it yet.
 """
 
 from __future__ import annotations
@@ -36,6 +40,10 @@ READY_WITHIN = 180  # seconds
 ENOUGH = 64  # tokens of an answer
 SESSION_ON_MACHINE = ["/usr/local/lib/ollamazure/webui-cli", "session"]
 SESSION_OVER_SSH = [sys.executable, "-m", "ollamazure.operate.session"]
+NOT_THE_CHATS = (
+    "Another server answers at this address, or Nginx has not loaded the new certificate: run "
+    "`sudo systemctl reload nginx` on the machine."
+)
 FIXES = {
     "model": "Run `sudo journalctl --unit ollama` on the machine; usually it has too little"
     " memory.",
@@ -57,16 +65,22 @@ class AnswerProbe:
 
     host: str
     port: int
-    fingerprint: str
-    connect: str | None = None
+    tls: ssl.SSLContext
+    fingerprint: str | None
+    connect: str | None
+    address: str | None
 
     @classmethod
-    def at(cls, url: str, fingerprint: str, connect: str | None) -> AnswerProbe:
-        parts = urlsplit(url)
+    def of(cls, task: dict[str, Any]) -> AnswerProbe:
+        parts = urlsplit(task["url"])
         if parts.scheme != "https" or not parts.hostname:
-            raise HopError("url", f"{url} is not an https address.", "Check the stack's settings.")
-        plain = fingerprint.replace(":", "").lower()
-        return cls(parts.hostname, parts.port or 443, plain, connect)
+            what = f"{task['url']} is not an https address."
+            raise HopError("url", what, "Check the stack's settings.")
+        fingerprint = task.get("fingerprint")
+        plain = fingerprint.replace(":", "").lower() if fingerprint else None
+        tls = trusting(task["trust"])
+        others = task.get("connect"), task.get("address")
+        return cls(parts.hostname, parts.port or 443, tls, plain, *others)
 
     def get(self, path: str, token: str | None = None) -> tuple[int, Any]:
         """The status and the answer: decoded JSON, or the text."""
@@ -97,11 +111,16 @@ class AnswerProbe:
 
     def _open(self) -> ssl.SSLSocket:
         plain = self._tcp(self._address())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # the fingerprint below is stricter
         try:
-            secure = context.wrap_socket(plain, server_hostname=self.host)
+            secure = self.tls.wrap_socket(plain, server_hostname=self.host)
+        except ssl.SSLCertVerificationError as error:
+            plain.close()
+            raise HopError(
+                "TLS",
+                f"{self.host}:{self.port} has another certificate than the chat: "
+                f"{error.verify_message}.",
+                NOT_THE_CHATS,
+            ) from error
         except (OSError, ssl.SSLError) as error:
             plain.close()
             raise HopError(
@@ -110,14 +129,13 @@ class AnswerProbe:
                 "Run `sudo journalctl --unit nginx` on the machine.",
             ) from error
         shown = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
-        if shown != self.fingerprint:
+        if self.fingerprint and shown != self.fingerprint:
             secure.close()
             raise HopError(
                 "TLS",
                 f"{self.host}:{self.port} has a certificate with the fingerprint {shown}, "
                 f"not {self.fingerprint}.",
-                "Another server answers at this address, or Nginx has not loaded the new "
-                "certificate: run `sudo systemctl reload nginx` on the machine.",
+                NOT_THE_CHATS,
             )
         secure.settimeout(ANSWER_WITHIN)
         return secure
@@ -125,14 +143,35 @@ class AnswerProbe:
     def _address(self) -> str:
         name = self.connect or self.host
         try:
-            found = socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)
+            found = addresses_of(name)
         except OSError as error:
+            if self.address and not self.connect:
+                return self.address
             raise HopError(
                 "DNS",
                 f"{name} has no address: {error}.",
                 "Set its DNS record to the machine's public address, or wait until DNS has it.",
             ) from error
-        return str(found[0][4][0])
+        if self.address and not self.connect and self.address not in found:
+            return self.address
+        return found[0]
+
+    def warning(self) -> str | None:
+        """That the questions do not go where the name leads; None if they do."""
+        if self.connect or not self.address:
+            return None
+        try:
+            found = addresses_of(self.host)
+        except OSError:
+            found = []
+        if self.address in found:
+            return None
+        leads = f"leads to {', '.join(found)}, not to" if found else "does not yet lead to"
+        return (
+            f"Warning: {self.host} {leads} the machine, so users do not reach the chat, and its "
+            f"certificate cannot be issued. Set the DNS record to {self.address}. The questions "
+            "went to that address."
+        )
 
     def _tcp(self, address: str) -> socket.socket:
         try:
@@ -146,10 +185,28 @@ class AnswerProbe:
             ) from error
 
 
+def addresses_of(name: str) -> list[str]:
+    """The addresses of a name. Raises OSError if it has none."""
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(address[4][0]) for address in found]
+
+
+def trusting(trust: dict[str, Any]) -> ssl.SSLContext:
+    """TLS that accepts the certificates of the authorities in `trust`, and no others."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if trust["system"]:
+        context.load_default_certs()
+    if trust["authorities"]:
+        context.load_verify_locations(cadata=trust["authorities"])
+        # So that an authority need not be signed by itself.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 def main() -> int:
     task = json.load(sys.stdin)
     try:
-        chat = AnswerProbe.at(task["url"], task["fingerprint"], task.get("connect"))
+        chat = AnswerProbe.of(task)
         wait_until_ready(chat)
         check_sign_in_page(chat)
         check_models(chat, session(task), task["models"])
@@ -160,6 +217,8 @@ def main() -> int:
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
+    if warning := chat.warning():
+        print(warning)
     if task.get("connect"):
         print("The machine itself asked the questions: access over the internet was not tested.")
     return 0

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import acme_client
 import container_dns
 import model
 from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
@@ -43,6 +44,7 @@ def status() -> dict[str, Any]:
         "models": ollama["models"],
         "loaded": ollama["loaded"],
         "certificate_ends": certificate_ends(),
+        "acme": acme_client.status(),
         "reboot_pending": REBOOT_REQUIRED.exists(),
     }
 
