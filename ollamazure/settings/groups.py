@@ -9,6 +9,7 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
+    HTTPS_PORT,
     CertificateAuthority,
     ContainerRegistry,
     CountryCode,
@@ -18,6 +19,7 @@ from ollamazure.settings.types import (
     ModelRegistry,
     WebAddress,
     Whole,
+    port_of,
 )
 
 # An authority without a key; its certificate is only an example of the form.
@@ -104,6 +106,13 @@ class Mirrors(Section):
         example=EXAMPLE_AUTHORITY,
         fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
     )
+
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports of the mirrors, except that of HTTPS, which every machine reaches."""
+        addresses = filter(None, [self.ollama, self.models, self.containers])
+        return sorted({port_of(address) for address in addresses} - {HTTPS_PORT})
 
 
 class Tuning(Section):

@@ -15,6 +15,7 @@ from ollamazure.settings.base import Section, setting
 from ollamazure.settings.groups import CertificateSettings, Mirrors, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
+    HTTPS_PORT,
     Client,
     DiskId,
     DnsLabel,
@@ -36,6 +37,7 @@ from ollamazure.settings.types import (
     WebuiVersion,
     Whole,
     model_id,
+    port_of,
 )
 from ollamazure.settings.workspace import (
     Access,
@@ -388,6 +390,16 @@ class Settings(Section):
     def web_access(self) -> bool:
         """Whether any user has a permission for which Open WebUI must reach the web."""
         return any(self.grants(*permission) for permission in WEB_PERMISSIONS)
+
+    @property
+    def outbound_ports(self) -> dict[str, list[int]]:
+        """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
+        sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
+        return {
+            "mirror_ports": self.mirrors.ports,
+            "web_ports": [HTTPS_PORT] if self.web_access else [],
+            "sign_in_ports": sorted(sign_in),
+        }
 
     @property
     def public_name(self) -> str | None:
