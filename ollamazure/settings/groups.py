@@ -107,7 +107,6 @@ class Mirrors(Section):
         fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
     )
 
-
     @property
     def ports(self) -> list[int]:
         """The TCP ports of the mirrors, except that of HTTPS, which every machine reaches."""

@@ -126,11 +126,12 @@ def test_containers_are_confined(unit: str) -> None:
         assert [line for line in lines if line.startswith(start)], start
 
 
-def test_the_firewall_knows_the_address_of_open_webui() -> None:
+def test_the_firewall_knows_the_addresses_of_the_containers() -> None:
     firewall = remote_command.render_file("/etc/ollamazure/firewall.nft")
-    (address,) = re.findall(r"^define open_webui = (\S+)$", firewall, re.MULTILINE)
-    assert f"\nIP={address}\n" in container("open-webui")
-    assert f"\nIP={address}\n" not in container("nginx")
+    for unit in ("open-webui", "nginx"):
+        name = unit.replace("-", "_")
+        (address,) = re.findall(rf"^define {name} = (\S+)$", firewall, re.MULTILINE)
+        assert f"\nIP={address}\n" in container(unit)
 
 
 def test_web_pages_are_fetched_only_if_users_may_use_them() -> None:

@@ -1,7 +1,7 @@
 """The machine's firewall, with packets: who reaches what, in network namespaces of the test's own.
 
-    outside   the gateway, the internet, Azure's services, each port open
-    machine   with the firewall, and mynet with the two containers
+outside   the gateway, the internet, Azure's services, each port open
+machine   with the firewall, and mynet with the two containers
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ ip -n $prefix-outside link set eth0 up
 ip -n $prefix-machine route add default via {GATEWAY}
 ip -n $prefix-outside route add 10.89.0.0/24 via {MACHINE}
 ip netns exec $prefix-machine sysctl --quiet --write net.ipv4.ip_forward=1
+# Debian's Podman turns this on; without it the firewall does not see what containers send each other.
+ip netns exec $prefix-machine sysctl --quiet --write net.bridge.bridge-nf-call-iptables=1 || true
 """
 LISTEN = """
 import socket, sys, time
@@ -173,6 +175,7 @@ def test_ollama_is_for_root_itself_and_open_webui(network: Namespaces, tmp_path:
     assert network.reached("machine", OLLAMA, ollama) == [True]
     assert network.reached("machine", USER, ollama, (MACHINE, 11434)) == [False, False]
     assert network.reached("open-webui", ROOT, (BRIDGE, 11434)) == [True]
+    assert network.reached("open-webui", ROOT, (MACHINE, 11434)) == [False]
     assert network.reached("nginx", ROOT, (BRIDGE, 11434)) == [False]
     assert network.reached("outside", ROOT, (MACHINE, 11434)) == [False]
 
@@ -188,6 +191,11 @@ def test_a_container_reaches_nothing_else(
     found = network.reached(container, ROOT, *machine, *beyond, *azure)
     assert not any(found)
     assert network.reached(container, ROOT, (BRIDGE, 53)) == [True]
+
+
+def test_nginx_reaches_open_webui(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path)
+    assert network.reached("nginx", ROOT, (WEBUI, 8080)) == [True]
 
 
 def test_settings_open_ports(network: Namespaces, tmp_path: Path) -> None:

@@ -33,7 +33,14 @@ EVERY = 2  # seconds
 PATIENCE = 5  # seconds, for one answer: a busy machine is slow
 MISSES = 2  # in a row, until it is started again
 # A unit of its own, and what it starts outlives it.
-RESTART = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", __file__, "restart"]
+RESTART = [
+    "systemd-run",
+    "--quiet",
+    "--collect",
+    "--property=KillMode=process",
+    __file__,
+    "restart",
+]
 
 
 def main(arguments: list[str]) -> int:
