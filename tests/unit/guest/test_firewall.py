@@ -50,7 +50,7 @@ ip -n $prefix-outside link set eth0 up
 ip -n $prefix-machine route add default via {GATEWAY}
 ip -n $prefix-outside route add 10.89.0.0/24 via {MACHINE}
 ip netns exec $prefix-machine sysctl --quiet --write net.ipv4.ip_forward=1
-# Debian's Podman turns this on; without it the firewall does not see what containers send each other.
+# As on the machine: the firewall sees what containers send each other.
 ip netns exec $prefix-machine sysctl --quiet --write net.bridge.bridge-nf-call-iptables=1 || true
 """
 LISTEN = """
@@ -133,7 +133,7 @@ def network() -> Iterator[Namespaces]:
 
 def load(network: Namespaces, folder: Path, **outbound_ports: list[int]) -> None:
     """Load the firewall, with what settings name."""
-    ports = {**Settings(ssh_clients=["203.0.113.7/32"]).outbound_ports, **outbound_ports}
+    ports = {**Settings(ssh_clients=("203.0.113.7/32",)).outbound_ports, **outbound_ports}
     included = folder / "firewall.d" / "outbound.nft"
     included.parent.mkdir(exist_ok=True)
     included.write_text(render_file(OUTBOUND, outbound_ports=ports))
