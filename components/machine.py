@@ -40,7 +40,10 @@ FIRST_BOOT_FILES = {
     "/etc/sysctl.d/60-ollamazure.conf": "0644",
     "/etc/apt/apt.conf.d/20auto-upgrades": "0644",
 }
+# What follows from the settings, so no first boot writes them.
 ALLOWED_CLIENTS = "/etc/ollamazure/firewall.d/allowed-clients.nft"
+OUTBOUND = "/etc/ollamazure/firewall.d/outbound.nft"
+SSH_USERS = "/etc/ssh/sshd_config.d/11-ollamazure-users.conf"
 # The additional files of a size with a GPU.
 GPU_FIRST_BOOT_FILES = {
     "/etc/apt/sources.list.d/nvidia.sources": "0644",
@@ -179,8 +182,9 @@ class Machine(pulumi.ComponentResource):
                 *machine_files(args.settings.mirrors),
                 # The first boot writes them too. Here a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
-                # Not part of the first boot, which no setting may change.
                 File(ALLOWED_CLIENTS, values={"clients": settings.allowed_clients}),
+                File(OUTBOUND, values={"outbound_ports": settings.outbound_ports}),
+                File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
             ],
             timeout="40m",

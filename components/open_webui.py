@@ -101,6 +101,7 @@ class OpenWebui(pulumi.ComponentResource):
                     "ollama_url": OLLAMA_URL,
                     "sign_in": settings.sign_in is not None,
                     "web_access": settings.web_access,
+                    "memory_limit_mib": args.plan.webui_limit_mib,
                 },
                 suffix=".next",  # the former one stays in force until the image is there
             ),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from emulator import recovery
 from emulator.artifacts import paths
-from emulator.host.places import replace_text
+from emulator.host.places import Places, replace_text
 from emulator.instance import PROJECT, Instance, in_plan_mode
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if set(arguments) & _CHANGES_STATE:
             remove_dead_instances()
             recovery.recover(instance, pulumi.run_quietly, stack)
+            refresh_machines(instance)
     except (RefusalError, install.MissingPluginError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
@@ -109,6 +110,14 @@ def remove_dead_instances() -> None:
 
     if left := teardown.remove_dead():
         print(f"Removed what emulated Azures that are gone had left: {', '.join(left)}", flush=True)
+
+
+def refresh_machines(instance: Instance) -> None:
+    """Bring machines that an earlier version of the emulator booted up to this one."""
+    if not in_plan_mode() and Places(instance).machines.is_dir():
+        from emulator.host.fabric import HostFabric  # noqa: PLC0415 - slow to import
+
+        HostFabric(instance).refresh()
 
 
 def pulumi_environment(instance: Instance) -> dict[str, str]:

@@ -69,6 +69,11 @@ class HostFabric:
             desired = Desired.read(json.loads(self._resources.read_text()))
             self._machines.revive(desired, vm_id, report)
 
+    def refresh(self) -> None:
+        """Bring running machines up to this version of the emulator. Raises FabricError."""
+        with self._lock():
+            self._machines.refresh()
+
     @property
     def _resources(self) -> Path:
         """The file with the resources of the last `reconcile`, for power actions."""

@@ -10,6 +10,7 @@ from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
     AcmeDirectory,
+    HTTPS_PORT,
     CertificateAuthority,
     ContainerRegistry,
     CountryCode,
@@ -21,6 +22,7 @@ from ollamazure.settings.types import (
     SubnetId,
     WebAddress,
     Whole,
+    port_of,
 )
 
 # What browsers and systems accept of a certificate for a server.
@@ -192,6 +194,12 @@ class Mirrors(Section):
         example=EXAMPLE_AUTHORITY,
         fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
     )
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports of the mirrors, except that of HTTPS, which every machine reaches."""
+        addresses = filter(None, [self.ollama, self.models, self.containers])
+        return sorted({port_of(address) for address in addresses} - {HTTPS_PORT})
 
 
 class Tuning(Section):

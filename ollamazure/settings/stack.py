@@ -15,6 +15,7 @@ from ollamazure.settings.base import Section, setting
 from ollamazure.settings.groups import CertificateSettings, Mirrors, NetworkSettings, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
+    HTTPS_PORT,
     Client,
     DiskId,
     DnsLabel,
@@ -38,6 +39,7 @@ from ollamazure.settings.types import (
     Whole,
     model_id,
     opens_to_everyone,
+    port_of,
 )
 from ollamazure.settings.workspace import (
     Access,
@@ -429,6 +431,16 @@ class Settings(Section):
     def open_to_the_internet(self) -> bool:
         """Whether anyone on the internet can reach the chat."""
         return self.public_address and any(map(opens_to_everyone, self.allowed_clients))
+
+    @property
+    def outbound_ports(self) -> dict[str, list[int]]:
+        """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
+        sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
+        return {
+            "mirror_ports": self.mirrors.ports,
+            "web_ports": [HTTPS_PORT] if self.web_access else [],
+            "sign_in_ports": sorted(sign_in),
+        }
 
     @property
     def public_name(self) -> str | None:

@@ -41,6 +41,8 @@ ACCOUNTS_OF_THE_MACHINE = _words(
     """
 )
 
+HTTPS_PORT = 443
+
 # X.509's upper bound for a common name (RFC 5280, appendix A.1), in characters.
 COMMON_NAME_LIMIT = 64
 # Open WebUI hashes passwords with bcrypt, which reads no further.
@@ -244,6 +246,12 @@ def _with_possible_port(value: str) -> str:
     if port and not _is_port(port):
         raise refusal(f"a port is a number from 1 to {HIGHEST_PORT}")
     return value
+
+
+def port_of(address: str) -> int:
+    """The TCP port of an http:// or https:// address; without a scheme it is reached by HTTPS."""
+    parts = urlsplit(address if "://" in address else f"https://{address}")
+    return parts.port or (80 if parts.scheme == "http" else HTTPS_PORT)
 
 
 def _without_path(value: str) -> str:

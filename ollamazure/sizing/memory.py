@@ -123,6 +123,16 @@ def prompt_cache_mib(size: VmSize) -> int:
     return min(MOST_PROMPT_CACHE_MIB, int(size.memory_gib * 1024 / 32))
 
 
+def webui_limit_mib(size: VmSize) -> int:
+    """MiB of memory that Open WebUI may use, so that a leak ends it rather than a model.
+
+    It depends on the size only: another model must not restart Open WebUI. Every size leaves at
+    least the first number, whatever its models.
+    """
+    least = WEBUI_GIB + SPARE_GIB
+    return int(1024 * max(least, usable(size) / 4))
+
+
 def machine_need(settings: Settings, load: Load) -> float:
     """Main memory, in GiB, of everything but the models.
 

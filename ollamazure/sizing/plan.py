@@ -12,7 +12,7 @@ from ollamazure.settings.stack import Settings
 from ollamazure.sizing import messages
 from ollamazure.sizing.choice import choose_load, choose_size, database_pool_size
 from ollamazure.sizing.cost import MonthlyCost, monthly_cost
-from ollamazure.sizing.memory import machine_need, models_need
+from ollamazure.sizing.memory import machine_need, models_need, webui_limit_mib
 
 
 class SizingError(pulumi.RunError):
@@ -31,6 +31,7 @@ class Sizing:
         keep_alive: how long an unused model stays in memory, as Ollama reads it.
         prompt_cache_mib: MiB that each loaded model may keep of former conversations.
         database_pool_size: Open WebUI's database connections.
+        webui_limit_mib: MiB of memory that Open WebUI may use; the kernel ends it above that.
         background_generation: whether models also write titles, tags and follow-ups.
         gpu: whether models run on a GPU.
         memory_need_gib: of models and machine together.
@@ -45,6 +46,7 @@ class Sizing:
     keep_alive: str
     prompt_cache_mib: int
     database_pool_size: int
+    webui_limit_mib: int
     background_generation: bool
     gpu: bool
     memory_need_gib: float
@@ -82,6 +84,7 @@ def make_plan(settings: Settings, today: date | None = None) -> Sizing:
         keep_alive=tuning.keep_alive or "-1",
         prompt_cache_mib=load.prompt_cache_mib,
         database_pool_size=tuning.database_pool_size or database_pool_size(size),
+        webui_limit_mib=webui_limit_mib(size),
         background_generation=gpu if generation is None else generation,
         gpu=gpu,
         memory_need_gib=machine_need(settings, load) + models_need(settings, load),

@@ -24,6 +24,14 @@ from tests.e2e.deployment import Deployment, Shell, wait_until
 PORT = 5556
 TRUST = "/etc/containers/systemd/open-webui.container.d/authority.conf"
 AUTHORITY = "/etc/ollamazure-test/authority.pem"
+# The machine forwards no connections, and reaches only what its settings name.
+FORWARDING = {
+    "/etc/ssh/sshd_config.d/05-test.conf": "DisableForwarding no\n",
+    "/etc/ollamazure/firewall.d/test.nft": (
+        f"insert rule inet ollamazure output tcp dport {PORT} accept\n"
+    ),
+}
+APPLY_FORWARDING = "sudo systemctl reload ssh.service ollamazure-firewall.service"
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,13 @@ def router_of(deployment: Deployment) -> str:
 @contextmanager
 def tunnel(deployment: Deployment) -> Iterator[int]:
     """A SOCKS proxy on this host, at the port that is yielded, whose other end is the machine."""
+    for path, text in FORWARDING.items():
+        deployment.ssh(f"sudo install -m 0644 /dev/stdin {path}", stdin=text)
+    deployment.ssh(APPLY_FORWARDING)
     # Not the deployment's own connection: an `up` ends that.
     shell = Shell(deployment.connect)
     try:
         yield shell.use(lambda connection: connection.forward_socks("127.0.0.1", 0)).get_port()
     finally:
         shell.close()
+        deployment.ssh(f"sudo rm {' '.join(FORWARDING)} && {APPLY_FORWARDING}")

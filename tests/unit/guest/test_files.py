@@ -18,6 +18,7 @@ from tests.unit.guest import tree
 
 TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 
+HIGHEST_EXPOSURE = 3.0
 OLLAMA = {
     "context_length": 4096,
     "num_parallel": 1,
@@ -74,6 +75,27 @@ def test_ollama_unit(tmp_path: Path, gpu: bool) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("gpu", [False, True])
+def test_ollama_is_confined(tmp_path: Path, gpu: bool) -> None:
+    unit = tmp_path / "ollama.service"
+    path = "/etc/systemd/system/ollama.service"
+    unit.write_text(remote_command.render_file(path, gpu=gpu, **OLLAMA))
+    assert exposure(unit) <= HIGHEST_EXPOSURE
+
+
+def test_the_watcher_of_the_dns_is_confined() -> None:
+    unit = remote_command.GUEST / "etc/systemd/system/ollamazure-container-dns.service"
+    assert exposure(unit) <= HIGHEST_EXPOSURE
+
+
+def exposure(unit: Path) -> float:
+    """What `systemd-analyze security` finds, from 0 (confined) to 10."""
+    found = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    overall = re.search(r"Overall exposure level for .*: ([\d.]+) ", found.stdout)
+    assert overall, found.stderr
+    return float(overall[1])
+
+
 def test_every_hardening_line_of_ollama_says_why() -> None:
     text = remote_command.render_file("/etc/systemd/system/ollama.service", gpu=False, **OLLAMA)
     block = text.split("# Ollama serves every client")[1].split("[Install]")[0]
@@ -94,7 +116,23 @@ def test_open_webui_publishes_no_port() -> None:
     text = container("open-webui")
     assert "PublishPort" not in text
     assert "AddHost=host.containers.internal:10.89.0.1\n" in text
-    assert "Volume=open-webui:/app/backend/data\n" in text
+    assert "Volume=open-webui:/app/backend/data:idmap\n" in text
+
+
+@pytest.mark.parametrize("unit", ["open-webui", "nginx"])
+def test_containers_are_confined(unit: str) -> None:
+    lines = container(unit).splitlines()
+    assert {"ReadOnly=true", "NoNewPrivileges=true", "DropCapability=all"} <= set(lines)
+    for start in ("UIDMap=0:2", "GIDMap=0:2", "IP=10.89.0.1", "MemoryMax=", "TasksMax="):
+        assert [line for line in lines if line.startswith(start)], start
+
+
+def test_the_firewall_knows_the_addresses_of_the_containers() -> None:
+    firewall = remote_command.render_file("/etc/ollamazure/firewall.nft")
+    for unit in ("open-webui", "nginx"):
+        name = unit.replace("-", "_")
+        (address,) = re.findall(rf"^define {name} = (\S+)$", firewall, re.MULTILINE)
+        assert f"\nIP={address}\n" in container(unit)
 
 
 def test_web_pages_are_fetched_only_if_users_may_use_them() -> None:
@@ -111,6 +149,7 @@ def container(unit: str, *, web_access: bool = False) -> str:
         sign_in=False,
         web_access=web_access,
         database_pool_size=8,
+        memory_limit_mib=1740,
         ollama_url="http://host.containers.internal:11434",
     )
 

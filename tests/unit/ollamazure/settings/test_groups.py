@@ -58,6 +58,28 @@ def test_anything_else_is_refused(pem: str, reason: str) -> None:
         Mirrors.model_validate({"certificateAuthority": pem})
 
 
+def test_the_machine_reaches_the_ports_that_settings_name() -> None:
+    given = {
+        "sshClients": ["203.0.113.7/32"],
+        "mirrors": {
+            "ollama": "http://mirrors.internal/ollama",
+            "models": "https://mirrors.internal",
+            "containers": "mirrors.internal:8480/public",
+        },
+        "defaultPermissions": {"chat": {"web_upload": True}},
+        "signIn": {
+            "clientId": "chat",
+            "issuer": "https://login.example.com:8443/realms/team",
+            "allowedDomains": ["example.com"],
+        },
+    }
+    assert Settings.model_validate(given).outbound_ports == {
+        "mirror_ports": [80, 8480],
+        "web_ports": [443],
+        "sign_in_ports": [443, 8443],
+    }
+
+
 @pytest.mark.parametrize(
     ("address", "warns"),
     [

@@ -2,8 +2,12 @@
 """Keeps the DNS of the containers' network (aardvark-dns) running.
 
 Nginx finds Open WebUI by its name, and Open WebUI finds other servers. Podman starts aardvark-dns
-with a container and never looks at it again. So this service queries it every two seconds. When it
-is dead or hangs, `podman network reload` starts it again, and no container restarts.
+with a container and never looks at it again. So ollamazure-container-dns.service queries it every
+two seconds. When it is dead or hangs, systemd runs this program again, because the service itself
+may not start anything: `podman network reload` starts the DNS, and no container restarts.
+
+    container_dns.py            queries the DNS until it is stopped
+    container_dns.py restart    starts the DNS again
 """
 
 from __future__ import annotations
@@ -28,15 +32,28 @@ NAME = "open-webui.dns.podman"
 EVERY = 2  # seconds
 PATIENCE = 5  # seconds, for one answer: a busy machine is slow
 MISSES = 2  # in a row, until it is started again
+# A unit of its own, and what it starts outlives it.
+RESTART = [
+    "systemd-run",
+    "--quiet",
+    "--collect",
+    "--property=KillMode=process",
+    __file__,
+    "restart",
+]
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    if arguments == ["restart"]:
+        restart()
+        return 0
     misses = 0
     while True:
         time.sleep(EVERY)
         misses = 0 if is_well() else misses + 1
         if misses == MISSES:
-            restart()
+            print("aardvark-dns does not answer; starting it again.", file=sys.stderr, flush=True)
+            subprocess.run(RESTART, check=False)
             misses = 0
 
 
@@ -70,7 +87,6 @@ def answers(address: tuple[str, int]) -> bool:
 
 def restart() -> None:
     """Start it again; kill a process that hangs, because Podman would take it for well."""
-    print("aardvark-dns does not answer; starting it again.", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError, ValueError):
         pid = int(PID.read_text())
         if Path(f"/proc/{pid}/comm").read_text().strip() == "aardvark-dns":
@@ -83,4 +99,4 @@ def restart() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""The machine's firewall, with packets: who reaches what, in network namespaces of the test's own.
+
+outside   the gateway, the internet, Azure's services, each port open
+machine   with the firewall, and mynet with the two containers
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.remote_command import render_file
+from ollamazure.settings.stack import Settings
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and nft take root")
+
+FIREWALL, OUTBOUND = "/etc/ollamazure/firewall.nft", "/etc/ollamazure/firewall.d/outbound.nft"
+GATEWAY, MACHINE, BRIDGE = "10.0.0.1", "10.0.0.4", "10.89.0.1"
+INTERNET, METADATA, WIRE_SERVER = "192.0.2.1", "169.254.169.254", "168.63.129.16"
+NGINX, WEBUI = "10.89.0.10", "10.89.0.11"
+ROOT, USER, OLLAMA, APT = 0, 1000, 11434, pwd.getpwnam("_apt").pw_uid
+
+NETWORK = f"""
+ip link add eth0 netns $prefix-machine type veth peer name eth0 netns $prefix-outside
+ip -n $prefix-outside address add {GATEWAY}/24 dev eth0
+for address in {INTERNET} {METADATA} {WIRE_SERVER}; do
+    ip -n $prefix-outside address add $address/32 dev lo
+done
+ip -n $prefix-machine address add {MACHINE}/24 dev eth0
+ip -n $prefix-machine link add podman1 type bridge
+ip -n $prefix-machine address add {BRIDGE}/24 dev podman1
+for pair in nginx:{NGINX} open-webui:{WEBUI}; do
+    name=${{pair%%:*}}
+    ip link add eth0 netns $prefix-$name type veth peer name $name netns $prefix-machine
+    ip -n $prefix-machine link set $name master podman1 up
+    ip -n $prefix-$name address add ${{pair##*:}}/24 dev eth0
+    ip -n $prefix-$name link set eth0 up
+    ip -n $prefix-$name route add default via {BRIDGE}
+done
+ip -n $prefix-machine link set podman1 up
+ip -n $prefix-machine link set eth0 up
+ip -n $prefix-outside link set eth0 up
+ip -n $prefix-machine route add default via {GATEWAY}
+ip -n $prefix-outside route add 10.89.0.0/24 via {MACHINE}
+ip netns exec $prefix-machine sysctl --quiet --write net.ipv4.ip_forward=1
+# As on the machine: the firewall sees what containers send each other.
+ip netns exec $prefix-machine sysctl --quiet --write net.bridge.bridge-nf-call-iptables=1 || true
+"""
+LISTEN = """
+import socket, sys, time
+kept = [socket.create_server(("", int(port)), backlog=64) for port in sys.argv[1:]]
+print("listening", flush=True)
+time.sleep(600)
+"""
+CONNECT = """
+import json, os, socket, sys
+user, *places = json.load(sys.stdin)
+os.setgroups([]); os.setgid(user); os.setuid(user)
+def reaches(address, port):
+    try:
+        socket.create_connection((address, port), 2).close()
+        return True
+    except OSError:
+        return False
+print(json.dumps([reaches(*place) for place in places]))
+"""
+
+
+class Namespaces:
+    """The namespaces, whose names on this host have a prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.names = {n: f"{prefix}-{n}" for n in ("outside", "machine", "nginx", "open-webui")}
+
+    def make(self) -> None:
+        for full in self.names.values():
+            subprocess.run(["ip", "netns", "add", full], check=True)
+            subprocess.run(["ip", "-n", full, "link", "set", "lo", "up"], check=True)
+        script = f"prefix={self.prefix}\n{NETWORK}"
+        subprocess.run(["bash", "-euc", script], check=True)
+
+    def command(self, name: str, *words: str) -> list[str]:
+        return ["ip", "netns", "exec", self.names[name], *words]
+
+    def reached(self, name: str, user: int, *places: tuple[str, int]) -> list[bool]:
+        """Which of the places a program of the user in a namespace can connect to."""
+        done = subprocess.run(
+            self.command(name, "/usr/bin/python3", "-c", CONNECT),
+            input=json.dumps([user, *places]),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        answers: list[bool] = json.loads(done.stdout)
+        return answers
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Namespaces]:
+    spaces = Namespaces(f"fw{os.getpid()}")
+    listening: list[subprocess.Popen[str]] = []
+    try:
+        spaces.make()
+        for name, ports in (
+            ("outside", "22 53 80 443 5556 8080 8480 32526"),
+            ("machine", "22 53 443 11434"),
+            ("open-webui", "8080"),
+        ):
+            server = subprocess.Popen(
+                spaces.command(name, "/usr/bin/python3", "-c", LISTEN, *ports.split()),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            listening.append(server)
+            assert server.stdout
+            assert server.stdout.readline() == "listening\n"
+        yield spaces
+    finally:
+        for server in listening:
+            server.kill()
+            server.wait()
+        for full in spaces.names.values():
+            subprocess.run(["ip", "netns", "delete", full], check=False)
+
+
+def load(network: Namespaces, folder: Path, **outbound_ports: list[int]) -> None:
+    """Load the firewall, with what settings name."""
+    ports = {**Settings(ssh_clients=("203.0.113.7/32",)).outbound_ports, **outbound_ports}
+    included = folder / "firewall.d" / "outbound.nft"
+    included.parent.mkdir(exist_ok=True)
+    included.write_text(render_file(OUTBOUND, outbound_ports=ports))
+    rules = folder / "firewall.nft"
+    rules.write_text(render_file(FIREWALL).replace("/etc/ollamazure", str(folder)))
+    # Twice, as a machine does: the second time replaces the first.
+    load_it = f"nft --file {shlex.quote(str(rules))}"
+    subprocess.run(network.command("machine", "sh", "-c", f"{load_it} && {load_it}"), check=True)
+
+
+def test_without_settings_the_machine_reaches_https_dns_and_nothing_else(
+    network: Namespaces, tmp_path: Path
+) -> None:
+    load(network, tmp_path)
+    ports = [22, 53, 80, 443, 5556, 8080, 8480]
+    places = [(INTERNET, port) for port in ports]
+    for user in (ROOT, USER, OLLAMA):
+        found = network.reached("machine", user, *places)
+        assert [port for port, is_open in zip(ports, found, strict=True) if is_open] == [53, 443]
+    assert network.reached("machine", APT, (INTERNET, 80), (INTERNET, 8080)) == [True, False]
+
+
+def test_only_root_reaches_azures_services_and_the_containers(
+    network: Namespaces, tmp_path: Path
+) -> None:
+    load(network, tmp_path)
+    azure = [(METADATA, 80), (WIRE_SERVER, 80), (WIRE_SERVER, 32526), (WEBUI, 8080)]
+    assert network.reached("machine", ROOT, *azure) == [True] * 4
+    assert network.reached("machine", ROOT, (METADATA, 8080), (WIRE_SERVER, 22)) == [False] * 2
+    for user in (USER, OLLAMA, APT):
+        assert network.reached("machine", user, *azure, (METADATA, 443)) == [False] * 5
+        assert network.reached("machine", user, (WIRE_SERVER, 53)) == [True]
+
+
+def test_ollama_is_for_root_itself_and_open_webui(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path)
+    ollama = ("127.0.0.1", 11434)
+    assert network.reached("machine", ROOT, ollama) == [True]
+    assert network.reached("machine", OLLAMA, ollama) == [True]
+    assert network.reached("machine", USER, ollama, (MACHINE, 11434)) == [False, False]
+    assert network.reached("open-webui", ROOT, (BRIDGE, 11434)) == [True]
+    assert network.reached("open-webui", ROOT, (MACHINE, 11434)) == [False]
+    assert network.reached("nginx", ROOT, (BRIDGE, 11434)) == [False]
+    assert network.reached("outside", ROOT, (MACHINE, 11434)) == [False]
+
+
+@pytest.mark.parametrize("container", ["open-webui", "nginx"])
+def test_a_container_reaches_nothing_else(
+    network: Namespaces, tmp_path: Path, container: str
+) -> None:
+    load(network, tmp_path)
+    machine = [(address, 22) for address in (BRIDGE, MACHINE)]
+    beyond = [(GATEWAY, 443), (INTERNET, 53), (INTERNET, 80), (INTERNET, 443), (METADATA, 80)]
+    azure = [(METADATA, 443), (WIRE_SERVER, 53), (WIRE_SERVER, 80), (WIRE_SERVER, 32526)]
+    found = network.reached(container, ROOT, *machine, *beyond, *azure)
+    assert not any(found)
+    assert network.reached(container, ROOT, (BRIDGE, 53)) == [True]
+
+
+def test_nginx_reaches_open_webui(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path)
+    assert network.reached("nginx", ROOT, (WEBUI, 8080)) == [True]
+
+
+def test_settings_open_ports(network: Namespaces, tmp_path: Path) -> None:
+    """And only for whom they are meant: mirrors for downloads, the others for Open WebUI."""
+    load(network, tmp_path, mirror_ports=[8480])
+    mirror = [(GATEWAY, 8480), (INTERNET, 8480)]
+    assert network.reached("machine", ROOT, *mirror) == [True, True]
+    assert network.reached("machine", OLLAMA, *mirror) == [True, True]
+    assert network.reached("machine", USER, *mirror) == [False, False]
+    assert network.reached("open-webui", ROOT, *mirror) == [False, False]
+
+    load(network, tmp_path, web_ports=[443])
+    pages = [(INTERNET, 443), (INTERNET, 80), (GATEWAY, 443), (METADATA, 443)]
+    assert network.reached("open-webui", ROOT, *pages) == [True, False, False, False]
+    assert network.reached("nginx", ROOT, *pages) == [False] * 4
+
+    load(network, tmp_path, sign_in_ports=[443, 5556])
+    provider = [(GATEWAY, 5556), (GATEWAY, 443), (METADATA, 443)]
+    assert network.reached("open-webui", ROOT, *provider) == [True, True, False]
+    assert network.reached("nginx", ROOT, *provider) == [False] * 3
+    assert network.reached("machine", ROOT, (GATEWAY, 5556)) == [False]
