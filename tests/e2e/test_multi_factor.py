@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -24,8 +25,17 @@ def demanding(team: Deployment) -> Iterator[Deployment]:
     team.up(multiFactor="administrators")
     assert not is_accepted(team, former)
     yield team
+    in_database(team, "update auth set mfa = null")
     team.pulumi("config", "rm", "ollamazure:multiFactor")
     team.up()
+
+
+def in_database(deployment: Deployment, statement: str, *values: str) -> None:
+    """Run this in the database of Open WebUI."""
+    code = "import json, sqlite3, sys; database = sqlite3.connect('/app/backend/data/webui.db'); "
+    code += "database.execute(*json.load(sys.stdin)); database.commit()"
+    run = f"sudo podman exec --interactive open-webui python3 -c {shlex.quote(code)}"
+    deployment.ssh(run, stdin=json.dumps([statement, list(values)]))
 
 
 def sign_in(deployment: Deployment, email: str) -> dict[str, object]:
@@ -72,15 +82,12 @@ def test_other_users_need_none_until_they_become_administrators(demanding: Deplo
     alice = sign_in(demanding, ALICE)
     token = str(alice["token"])
     assert is_accepted(demanding, token)
-    change = "import sqlite3; db = sqlite3.connect('/app/backend/data/webui.db'); db.execute(\
-'update user set role = ? where email = ?', ['{role}', '{email}']); db.commit()"
-    run = "sudo podman exec open-webui python3 -c"
-    demanding.ssh(f'{run} "{change.format(role="admin", email=ALICE)}"')
     try:
+        in_database(demanding, "update user set role = 'admin' where email = ?", ALICE)
         assert not is_accepted(demanding, token)
         assert sign_in(demanding, ALICE)["next_step"] == "enroll"
     finally:
-        demanding.ssh(f'{run} "{change.format(role="user", email=ALICE)}"')
+        in_database(demanding, "update user set role = 'user' where email = ?", ALICE)
     assert is_accepted(demanding, token)
 
 
