@@ -127,6 +127,8 @@ class Chat(pulumi.ComponentResource):
                 azure_name=settings.azure_name if settings.domain else None,
                 microphone=settings.microphone,
                 frame_origins=settings.frame_origins,
+                plugins=settings.features.plugins,
+                second_factor=settings.multi_factor in ("offered", "administrators"),
             ),
             _renamed(child, "proxy", "Proxy"),
         )

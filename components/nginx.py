@@ -28,6 +28,8 @@ NGINX_FILES = (
     "/etc/nginx/sign_in.js",
     "/etc/nginx/unanswered.js",
 )
+# The page where users ask for a second factor.
+SECOND_FACTOR_FILES = ("/etc/nginx/second-factor.html", "/etc/nginx/second-factor.js")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class NginxArgs:
         azure_name: another name that leads to `server_name`.
         microphone: whether pages may use the microphone.
         frame_origins: sites that may show the chat in a frame, `https://…`.
+        plugins: whether administrators may add functions and tools.
+        second_factor: whether users may ask for a second factor.
         certificate: PEM; with Let's Encrypt, the one until it has issued another.
         private_key: PEM, secret.
         certificate_settings: where the certificate comes from.
@@ -57,6 +61,8 @@ class NginxArgs:
     azure_name: str | None = None
     microphone: bool = False
     frame_origins: Sequence[str] = ()
+    plugins: bool = False
+    second_factor: bool = False
 
 
 class Nginx(pulumi.ComponentResource):
@@ -100,6 +106,7 @@ class Nginx(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _config(self, args: NginxArgs) -> RemoteCommand:
+        pages = (*NGINX_FILES, *(SECOND_FACTOR_FILES if args.second_factor else ()))
         return run_on_machine(
             "nginx-config",
             args.target,
@@ -108,7 +115,7 @@ class Nginx(pulumi.ComponentResource):
             files=[
                 File(CONFIGURE, "0755"),
                 File(f"{TOOLS}/check_certificate.py", "0755"),
-                *(File(path) for path in NGINX_FILES),
+                *(File(path) for path in pages),
                 File(
                     "/etc/nginx/nginx.conf",
                     suffix=".next",
@@ -117,6 +124,8 @@ class Nginx(pulumi.ComponentResource):
                         "azure_name": args.azure_name,
                         "microphone": args.microphone,
                         "frame_origins": args.frame_origins,
+                        "plugins": args.plugins,
+                        "second_factor": args.second_factor,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
                         "acme": args.certificate_settings.mode == "letsEncrypt",
                         "trusted_certificate": args.certificate_settings.mode != "selfSigned",

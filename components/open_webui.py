@@ -92,6 +92,11 @@ class OpenWebui(pulumi.ComponentResource):
         settings = args.settings
         files = [
             *START_FILES,
+            File(f"{TOOLS}/audit_log.py", "0755"),
+            File(
+                "/etc/tmpfiles.d/ollamazure-audit-log.conf",
+                values={"days": settings.audit_log_days},
+            ),
             File(
                 "/etc/containers/systemd/open-webui.container",
                 values={
@@ -102,6 +107,10 @@ class OpenWebui(pulumi.ComponentResource):
                     "sign_in": settings.sign_in is not None,
                     "web_access": settings.web_access,
                     "memory_limit_mib": args.plan.webui_limit_mib,
+                    "plugins": settings.features.plugins,
+                    "tool_servers": settings.features.tool_servers,
+                    "multi_factor": settings.multi_factor,
+                    "audit_log": settings.audit_log_days > 0,
                 },
                 suffix=".next",  # the former one stays in force until the image is there
             ),
@@ -198,16 +207,12 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
         "config": {
             "webui.url": url,
             "ui.enable_signup": False,
-            "ui.enable_community_sharing": False,
             "ui.default_models": settings.new_chats_start_with,
-            "auth.jwt_expiry": "24h",
+            "auth.jwt_expiry": settings.session_length,
             "ollama.enable": True,
             "ollama.base_urls": [OLLAMA_URL],
             # A private chat uses no service of others.
             "openai.enable": False,
-            "direct.enable": False,
-            "code_execution.enable": False,
-            "code_interpreter.enable": False,
             "evaluation.arena.enable": False,
             "task.title.enable": generates,
             "task.tags.enable": generates,
@@ -219,6 +224,8 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "models.default_metadata": {"capabilities": {"builtin_tools": False}},
             "rag.file.max_size": UPLOAD_LIMIT_MB,
             **search(settings),
+            **features(settings),
+            **multi_factor(settings),
             **({"ui.default_user_role": sign_in.role_of_new_accounts} if sign_in else {}),
             **({"ui.banners": [*map(banner, settings.banners)]} if settings.banners else {}),
             **(
@@ -254,6 +261,57 @@ def search(settings: Settings) -> dict[str, Any]:
         "rag.embedding_engine": "ollama",
         "rag.embedding_model": settings.embedding_model,
         "rag.ollama.base_url": OLLAMA_URL,
+    }
+
+
+def features(settings: Settings) -> dict[str, Any]:
+    """The switches of `features`. What also needs values of the administrator is only turned off.
+
+    Open WebUI's environment has further ones: guest/etc/containers/systemd/open-webui.container.j2.
+    """
+    chosen = settings.features
+    searches = chosen.external_services or settings.grants("features", "web_search")
+    turned_off = {
+        "direct.integrations.enable": chosen.tool_servers,
+        "subagents.enable": chosen.automations,
+        "apps.enable": chosen.channels,
+        "web.search.enable": searches,
+        "image_generation.enable": chosen.external_services,
+        "images.edit.enable": chosen.external_services,
+        "audio.realtime.enabled": chosen.external_services,
+        "google_drive.enable": chosen.external_services,
+        "onedrive.enable": chosen.external_services,
+    }
+    return {
+        "code_execution.enable": chosen.code_execution,
+        "code_interpreter.enable": chosen.code_execution,
+        # In the browser. The other engine is a server that runs the code.
+        "code_execution.engine": "pyodide",
+        "code_interpreter.engine": "pyodide",
+        "direct.enable": chosen.direct_connections,
+        "ui.enable_community_sharing": chosen.community_sharing,
+        "auth.enable_api_keys": chosen.api_keys,
+        "ui.enable_user_webhooks": chosen.webhooks,
+        "automations.enable": chosen.automations,
+        "channels.enable": chosen.channels,
+        **{key: False for key, allowed in turned_off.items() if not allowed},
+        **({} if chosen.webhooks else {"webhook_url": ""}),
+    }
+
+
+def multi_factor(settings: Settings) -> dict[str, bool]:
+    """Open WebUI's switches for the second factor.
+
+    Its own means that all users must have one. sitecustomize.py excepts users for `offered` and
+    `administrators`.
+    """
+    if settings.multi_factor is None:
+        return {}
+    return {
+        "auth.mfa.enable": settings.multi_factor != "off",
+        "auth.mfa.allow_oauth_bypass": bool(
+            settings.sign_in and settings.sign_in.multi_factor_at_provider
+        ),
     }
 
 

@@ -92,10 +92,11 @@ def show_status(stack: StackName, emulated: Emulated = False) -> None:
 @app.command(
     "logs",
     epilog="Exit codes: 0 printed, also after Ctrl-C; 2 the machine cannot be queried, or wrong "
-    "options; otherwise that of journalctl on the machine.",
+    "options; otherwise that of the command on the machine.",
 )
-def show_logs(
+def show_logs(  # noqa: PLR0913  an option each
     stack: StackName,
+    *,
     unit: Annotated[
         list[logs.Unit] | None,
         typer.Option(
@@ -115,12 +116,25 @@ def show_logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
     ] = False,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Print the audit log of the chat instead: who signed in, and who changed what.",
+        ),
+    ] = False,
     emulated: Emulated = False,
 ) -> None:
     """Print what the services on the machine have logged. Only reads; secrets are masked."""
+    if audit and (unit or follow):
+        raise typer.BadParameter("It has no services and cannot be followed.", param_hint="--audit")
+    command = (
+        logs.audit_command(since)
+        if audit
+        else logs.journal_command(unit or list(logs.Unit), since, follow=follow)
+    )
     with errors_exit("logs", 2):
-        pulumi = pulumi_for(stack, emulated)
-        raise typer.Exit(logs.run(stack, pulumi, unit or list(logs.Unit), since, follow=follow))
+        raise typer.Exit(logs.run(stack, pulumi_for(stack, emulated), command))
 
 
 @app.command(

@@ -182,6 +182,31 @@ class BannerInput(TypedDict):
     """Whether a user may close it. Allowed: true or false; for example true."""
 
 
+class FeaturesInput(TypedDict):
+    """Features of Open WebUI with a risk. Each is off unless it is set here."""
+
+    plugins: NotRequired[bool]
+    """Functions and tools. They are Python code that administrators add, and users with the permission workspace.tools; it runs inside Open WebUI and can read its secrets and every chat. Allowed: true or false; for example true."""
+    toolServers: NotRequired[bool]
+    """Connections to tool servers (OpenAPI, MCP) and terminals. A model sends them what it likes of a chat, and a text that it reads can mislead it into calling them. Allowed: true or false; for example true."""
+    codeExecution: NotRequired[bool]
+    """Running Python of an answer, and of the code interpreter, in the user's browser. A text that the model reads can mislead it into writing harmful code. Allowed: true or false; for example true."""
+    directConnections: NotRequired[bool]
+    """Users may connect their browser to other model servers, which then receive their chats. Allowed: true or false; for example true."""
+    communitySharing: NotRequired[bool]
+    """A button that publishes a chat on openwebui.com, outside the organisation. Allowed: true or false; for example true."""
+    apiKeys: NotRequired[bool]
+    """Keys for programs. They do not expire and need no second factor, and anyone who has one acts as its owner. Allowed: true or false; for example true."""
+    webhooks: NotRequired[bool]
+    """Notifications to addresses that users enter. The machine sends them the titles and answers of chats. Allowed: true or false; for example true."""
+    automations: NotRequired[bool]
+    """Prompts that run on a schedule without their owner, and models that start other models. They take the machine's time, also at night. Allowed: true or false; for example true."""
+    channels: NotRequired[bool]
+    """Rooms that users share, and their webhooks and apps. Anyone who has the address of a webhook can post to its channel without signing in. Allowed: true or false; for example true."""
+    externalServices: NotRequired[bool]
+    """Administrators may connect services for images, web search, speech and files, such as Google Drive. These receive what users enter. Allowed: true or false; for example true."""
+
+
 class ChatInputs(TypedDict):
     """All settings of a stack, as the components read them."""
 
@@ -273,3 +298,11 @@ class ChatInputs(TypedDict):
     """What a new chat starts with. Unset: the first of models that chats and that every user may use. Allowed: one of models, or the id of a preset; for example llama3.2:1b."""
     defaultPermissions: NotRequired[dict[str, dict[str, bool]]]
     """What every user may do. Unset: a new instance starts with ollamazure/catalog/open-webui-permissions.yaml, and the administrator can change that in the chat. Allowed: true or false by Open WebUI's names; the others are as in the catalog; for example {"chat": {"file_upload": true}}."""
+    multiFactor: NotRequired[str]
+    """Signing in with a code of an authenticator app in addition to the password. offered: users who set it up; administrators: these must set it up, other users may; everyone: all must. Unset: the administrator can require it of everyone in the chat. Allowed: off, offered, administrators or everyone; for example administrators."""
+    sessionLength: NotRequired[str]
+    """How long users stay signed in; a change is for new sessions. Allowed: 10m to 90d: a number with m, h or d; for example 12h."""
+    auditLogDays: NotRequired[int]
+    """Days that the audit log is kept: who signed in with a password, and who changed what, without questions and answers. 0: none is written, and a former one is deleted. Allowed: 0 to 3650; for example 365."""
+    features: NotRequired[FeaturesInput]
+    """Features of Open WebUI with a risk. Each is off unless it is set here. Allowed: a group of settings; for example {"channels": true}."""

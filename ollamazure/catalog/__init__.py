@@ -166,8 +166,8 @@ class WebuiPermissions(Record):
 
     version: str
     defaults: dict[str, dict[str, bool]]
+    features: dict[str, str]
     switches: dict[str, str]
-    always_off: dict[str, str]
 
 
 def _read(name: str) -> Any:

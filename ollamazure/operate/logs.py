@@ -1,4 +1,4 @@
-"""The journal of the services on a stack's machine.
+"""The journal of the services on a stack's machine, and the audit log of the chat.
 
 The services log no secret; the stack's own secrets are masked all the same.
 """
@@ -28,21 +28,18 @@ class Unit(StrEnum):
     NGINX = "nginx"
 
 
-def run(stack: str, pulumi: str, units: Sequence[Unit], since: str, *, follow: bool) -> int:
-    """Print the journal; returns the exit code of the command on the machine.
+def run(stack: str, pulumi: str, command: str) -> int:
+    """Print what one of the commands below prints; returns its exit code.
 
     Args:
         stack: its name.
         pulumi: the command that has it.
-        units: whose journal.
-        since: what `journalctl` takes, or a span such as `1h`, which ends now.
-        follow: also print what is logged from now on, until Ctrl-C.
+        command: for the machine.
 
     Raises:
         OperateError: the machine cannot be queried.
     """
     outputs = read_outputs(stack, pulumi)
-    command = journal_command(units, since, follow=follow)
     machine = MachineConnection.from_outputs(outputs)
     try:
         return asyncio.run(print_output(machine, command, secrets_of(outputs)))
@@ -51,16 +48,30 @@ def run(stack: str, pulumi: str, units: Sequence[Unit], since: str, *, follow: b
 
 
 def journal_command(units: Sequence[Unit], since: str, *, follow: bool) -> str:
-    """The command line that reads the journal; the arguments are those of `run`."""
-    start = f"-{since}" if re.fullmatch(r"\d+ ?[a-zA-Z]+", since) else since
+    """The command line that reads the journal.
+
+    Args:
+        units: whose journal.
+        since: what `journalctl` takes, or a span such as `1h`, which ends now.
+        follow: also print what is logged from now on, until Ctrl-C.
+    """
     return shlex.join(
         [
             *("sudo", "journalctl", "--no-pager", "--quiet", "--output=short-iso"),
-            f"--since={start}",
+            f"--since={_start(since)}",
             *(f"--unit={unit}" for unit in units),
             *(["--follow", "--no-tail"] if follow else []),
         ]
     )
+
+
+def audit_command(since: str) -> str:
+    """The command line that reads the audit log; `since` as for the journal."""
+    return shlex.join(["sudo", "/usr/local/lib/ollamazure/audit_log.py", _start(since)])
+
+
+def _start(since: str) -> str:
+    return f"-{since}" if re.fullmatch(r"\d+ ?[a-zA-Z]+", since) else since
 
 
 def secrets_of(outputs: Mapping[str, Any]) -> list[str]:

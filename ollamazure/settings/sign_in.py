@@ -109,6 +109,14 @@ class SignIn(Section):
         example="roles",
     )
 
+    multi_factor_at_provider: bool = setting(
+        False,
+        description="Whether the provider asks for a second factor itself. true: the chat asks "
+        "users who sign in there for none, whatever multiFactor is.",
+        allowed="true or false",
+        example=True,
+    )
+
     @property
     def provider(self) -> str:
         """The address of the issuer."""

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
+from ollamazure.settings.features import Features
 from ollamazure.settings.groups import CertificateSettings, Mirrors, NetworkSettings, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
@@ -30,6 +31,7 @@ from ollamazure.settings.types import (
     OllamaVersion,
     Password,
     PrivateKey,
+    SessionLength,
     TagName,
     TagValue,
     UserName,
@@ -379,6 +381,34 @@ class Settings(Section):
         description="The client secret from the provider of signIn.",
         allowed="16 to 512 characters without blanks, set with --secret, and only with signIn",
         example="a-long-one-that-the-provider-made",
+    )
+    multi_factor: Literal["off", "offered", "administrators", "everyone"] | None = setting(
+        None,
+        description="Signing in with a code of an authenticator app in addition to the password. "
+        "offered: users who set it up; administrators: these must set it up, other users may; "
+        "everyone: all must. Unset: the administrator can require it of everyone in the chat.",
+        allowed="off, offered, administrators or everyone",
+        example="administrators",
+    )
+    session_length: SessionLength = setting(
+        "24h",
+        description="How long users stay signed in; a change is for new sessions.",
+        allowed="10m to 90d: a number with m, h or d",
+        example="12h",
+    )
+    audit_log_days: Annotated[Whole, Field(ge=0, le=3650)] = setting(
+        90,
+        description="Days that the audit log is kept: who signed in with a password, and who "
+        "changed what, without questions and answers. 0: none is written, and a former one is "
+        "deleted.",
+        allowed="0 to 3650",
+        example=365,
+    )
+    features: Features = setting(
+        Features(),
+        description="Features of Open WebUI with a risk. Each is off unless it is set here.",
+        allowed="a group of settings",
+        example={"channels": True},
     )
 
     @property

@@ -214,6 +214,13 @@ def _password(value: SecretStr) -> SecretStr:
     return value
 
 
+def _session_length(value: str) -> str:
+    minutes = int(value[:-1]) * {"m": 1, "h": 60, "d": 24 * 60}[value[-1]]
+    if not 10 <= minutes <= 90 * 24 * 60:
+        raise refusal("it is not from 10 minutes to 90 days")
+    return value
+
+
 def _text_of(value: Any) -> Any:
     """The text of a tag: `pulumi config set --path` stores true, false and numbers as such."""
     if isinstance(value, bool):
@@ -418,6 +425,11 @@ LongLine = Annotated[
 # Models and the chat
 ModelName = Annotated[str, AfterValidator(_model_name)]
 Duration = Annotated[str, matching(r"-1|[0-9]+(ms|s|m|h)", "it is not a duration")]
+SessionLength = Annotated[
+    str,
+    matching("[0-9]{1,6}[mhd]", "it is not a number with m, h or d"),
+    AfterValidator(_session_length),
+]
 EmailAddress = Annotated[
     str,
     AfterValidator(str.lower),

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Network
 
 from ollamazure import catalog
+from ollamazure.settings.base import key_of
+from ollamazure.settings.features import Features
 from ollamazure.settings.groups import VALIDITY_LIMIT_DAYS
 from ollamazure.settings.problems import NAMESPACE, command
 from ollamazure.settings.provided_certificate import chain_text, ends_soon, parse_chain
@@ -29,6 +31,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_lost(settings),
         *_unchecked(settings),
         *_by_tag(settings),
+        *_risky(settings),
         *_without_effect(settings),
         *_without_default_model(settings),
         *_framed(settings),
@@ -187,17 +190,39 @@ def _lost(settings: Settings) -> Iterator[str]:
             )
 
 
+def _features(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The features that are on: the name in a stack file, and the risk."""
+    for name, field in Features.model_fields.items():
+        if getattr(settings.features, name):
+            yield key_of(name), str(field.description)
+
+
+def _risky(settings: Settings) -> Iterator[str]:
+    for name, risk in _features(settings):
+        off = command(("features", name), "false")
+        yield f"{NAMESPACE}:features.{name} is on. {risk} To turn it off: {off}"
+    if settings.grants("chat", "web_upload") or settings.grants("features", "web_search"):
+        yield (
+            "Some users have the permission chat.web_upload or features.web_search: the machine "
+            "fetches the public pages that they name, and a page can mislead the model that reads "
+            "it. Open WebUI refuses addresses that are not public."
+        )
+
+
 def _without_effect(settings: Settings) -> Iterator[str]:
     """Granted permissions for features that are off."""
     granted = {
         f"groups[{i}].permissions": each.permissions for i, each in enumerate(settings.groups)
     }
     known = catalog.webui_permissions()
+    turned_on = {name for name, _ in _features(settings)}
     for key, branches in {"defaultPermissions": settings.default_permissions, **granted}.items():
         for name in _granted(branches):
             grants = f"{NAMESPACE}:{key} grants {name}, which has no effect"
-            if switch := known.always_off.get(name):
-                yield f"{grants}: `pulumi up` turns {switch} of Open WebUI off each time."
+            feature = known.features.get(name)
+            if feature and feature not in turned_on:
+                fix = command(("features", feature), "true")
+                yield f"{grants}, because features.{feature} is false. To turn it on: {fix}"
             elif switch := known.switches.get(name):
                 yield (
                     f"{grants} until an administrator turns {switch} of Open WebUI on, in the "

@@ -54,6 +54,43 @@ def test_the_settings_are_what_is_declared(deployment: Deployment) -> None:
     assert config["webui.url"] == deployment.outputs["url"]
     assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
     assert config["user.permissions"]["features"]["web_search"] is False
+    assert config["channels.enable"] is config["automations.enable"] is False
+
+
+@pytest.mark.parametrize("kind", ["functions", "tools"])
+def test_no_administrator_adds_code(deployment: Deployment, kind: str) -> None:
+    """Python runs it when it is added."""
+    content = "import os\nos.mkdir('/tmp/ran')\nclass Pipe: pass\nclass Tools: pass\n"
+    form = {"id": "added", "name": "Added", "content": content, "meta": {"description": ""}}
+    with deployment.client(deployment.token) as client:
+        answer = client.post(f"/api/v1/{kind}/create", json=form)
+        assert answer.status_code == 400, answer.text
+        assert client.get(f"/api/v1/{kind}/list").json() == []
+        from_elsewhere = {"url": "http://host.containers.internal:11434/api/tags"}
+        answer = client.post(f"/api/v1/{kind}/load/url", json=from_elsewhere)
+        assert answer.status_code == 403 and "features.plugins" in answer.text, answer.text
+    deployment.ssh("! sudo podman exec open-webui test -e /tmp/ran")
+
+
+def test_the_audit_log_has_who_did_what_and_no_text(deployment: Deployment) -> None:
+    text, audit = f"text-{secrets.token_hex(8)}", "/usr/local/lib/ollamazure/audit_log.py"
+    wrong = {"email": deployment.outputs["adminEmail"], "password": text}
+    with deployment.client() as client:
+        assert client.post("/api/v1/auths/signin", json=wrong).status_code == 400
+    with deployment.client(deployment.sign_in()) as client:
+        note = client.post("/api/v1/notes/create", json={"title": text, "data": {}}).json()
+        client.delete(f"/api/v1/notes/{note['id']}/delete").raise_for_status()
+    lines = deployment.ssh(f"sudo {audit} -1h").output.splitlines()
+    admin, address = deployment.outputs["adminEmail"], "198.51.100.1"
+    for who, path in (
+        (admin, "/api/v1/auths/signin"),
+        ("-", "/api/v1/auths/signin"),
+        (admin, "/api/v1/notes/create"),
+    ):
+        assert any(line.endswith(f"Z {who} {address} POST {path}") for line in lines), (who, path)
+    folder = "/srv/data/containers/volumes/open-webui/_data/audit"
+    deployment.ssh(f"! sudo grep --recursive --quiet {text} {folder}")
+    assert deployment.ssh(f"cat {folder}/audit.log", check=False).code != 0
 
 
 def test_nginx_knows_the_address_of_a_client(deployment: Deployment) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e import authenticator
+from tests.e2e.authenticator import is_accepted, send, set_up
 from tests.e2e.browser import is_blocked, new_context, show_in_frame
 from tests.e2e.deployment import Deployment
 from tests.e2e.openid import Person, Provider, provider
@@ -48,10 +50,11 @@ def dex(team: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         }
         try:
             set_secret(team, SECRET)
-            team.up(**{key: json.dumps(value) for key, value in declared.items()})
+            values = {key: json.dumps(value) for key, value in declared.items()}
+            team.up(**values, multiFactor="offered")
             yield dex
         finally:
-            keys = [f"ollamazure:{key}" for key in ("signInSecret", *declared)]
+            keys = [f"ollamazure:{key}" for key in ("signInSecret", "multiFactor", *declared)]
             team.pulumi("config", "rm-all", *keys)
 
 
@@ -111,6 +114,23 @@ def test_who_is_vouched_for_gets_the_declared_role_and_group(team: Deployment, p
         client.delete(f"/api/v1/users/{kilgore['id']}").raise_for_status()
     drift = json.loads(team.ssh("sudo /usr/local/lib/ollamazure/drift.py").output)
     assert drift == []
+
+
+@pytest.mark.usefixtures("dex")
+def test_a_user_who_asked_for_a_second_factor_needs_it(team: Deployment) -> None:
+    """The cookie is what the page /second-factor sets. test_multi_factor.py opens that page."""
+    alice = "alice@example.com", team.outputs["initialPasswords"]["alice@example.com"]
+    former = authenticator.sign_in(team, *alice)["token"]
+    assert is_accepted(team, former)
+    challenge = authenticator.sign_in(team, *alice, cookies={"second_factor": "wanted"})
+    app, session = set_up(team, challenge)
+    assert is_accepted(team, session["token"]) and not is_accepted(team, former)
+
+    challenge = authenticator.sign_in(team, *alice)
+    assert challenge["next_step"] == "verify"
+    assert send(team, "verify", challenge, code="000000").status_code == 401
+    verified = send(team, "verify", challenge, code=app.code(1)).json()
+    assert is_accepted(team, verified["token"])
 
 
 @pytest.mark.long

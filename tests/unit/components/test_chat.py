@@ -341,6 +341,27 @@ def test_models_of_nearly_one_name_are_two_resources() -> None:
     assert len(names) == len(models)
 
 
+RISKY = (
+    "code_execution.enable",
+    "code_interpreter.enable",
+    "direct.enable",
+    "direct.integrations.enable",
+    "ui.enable_community_sharing",
+    "auth.enable_api_keys",
+    "ui.enable_user_webhooks",
+    "automations.enable",
+    "subagents.enable",
+    "channels.enable",
+    "apps.enable",
+    "web.search.enable",
+    "image_generation.enable",
+    "images.edit.enable",
+    "audio.realtime.enabled",
+    "google_drive.enable",
+    "onedrive.enable",
+)
+
+
 def test_open_webui_is_private_by_declaration() -> None:
     config = declaration(parsed(), PLAN, URL)["config"]
     assert config["ui.default_models"] == "llama3.2:1b"
@@ -349,6 +370,49 @@ def test_open_webui_is_private_by_declaration() -> None:
     assert config["ollama.base_urls"] == ["http://host.containers.internal:11434"]
     assert not any(value for key, value in config.items() if key.startswith("task."))
     assert config["models.default_metadata"]["capabilities"]["builtin_tools"] is False
+
+
+def test_risky_features_are_off_unless_one_is_set() -> None:
+    off = declaration(parsed(), PLAN, URL)["config"]
+    assert {key: off[key] for key in RISKY} == dict.fromkeys(RISKY, False)
+    assert off["code_execution.engine"] == off["code_interpreter.engine"] == "pyodide"
+    on = declaration(parsed(features={"channels": True, "codeExecution": True}), PLAN, URL)
+    turned_on = {"channels.enable", "code_execution.enable", "code_interpreter.enable"}
+    assert {key for key in RISKY if on["config"].get(key)} == turned_on
+    assert "apps.enable" not in on["config"], "it is the administrator's"
+
+
+def test_web_search_is_the_administrators_where_users_may_use_it() -> None:
+    granted = parsed(defaultPermissions={"features": {"web_search": True}})
+    assert "web.search.enable" not in declaration(granted, PLAN, URL)["config"]
+
+
+def test_the_second_factor_is_the_administrators_until_it_is_declared() -> None:
+    def switches(settings: Settings) -> dict[str, Any]:
+        config = declaration(settings, PLAN, URL)["config"]
+        return {key: value for key, value in config.items() if key.startswith("auth.mfa.")}
+
+    assert switches(parsed()) == {}
+    assert switches(parsed(multiFactor="off"))["auth.mfa.enable"] is False
+    for each in ("offered", "administrators", "everyone"):
+        assert switches(parsed(multiFactor=each)) == {
+            "auth.mfa.enable": True,
+            "auth.mfa.allow_oauth_bypass": False,
+        }
+    provider = SignIn(
+        client_id="x",
+        issuer="https://login.example.com",
+        allowed_domains=("example.com",),
+        multi_factor_at_provider=True,
+    )
+    trusting = changed_settings(multi_factor="everyone", sign_in=provider)
+    assert switches(trusting)["auth.mfa.allow_oauth_bypass"] is True
+
+
+def test_sessions_last_as_long_as_the_settings_say() -> None:
+    assert declaration(parsed(), PLAN, URL)["config"]["auth.jwt_expiry"] == "24h"
+    shorter = declaration(parsed(sessionLength="8h"), PLAN, URL)["config"]
+    assert shorter["auth.jwt_expiry"] == "8h"
 
 
 def test_permissions_start_safe_and_belong_to_the_admin_until_they_are_declared() -> None:

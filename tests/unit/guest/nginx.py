@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import remote_command
-from components.nginx import NGINX_FILES
+from components.nginx import NGINX_FILES, SECOND_FACTOR_FILES
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -42,10 +42,12 @@ def configure(
         "frame_origins": (),
         "acme": False,
         "trusted_certificate": False,
+        "plugins": False,
+        "second_factor": False,
     }
     text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
     _certificate(folder)
-    for path in NGINX_FILES:
+    for path in (*NGINX_FILES, *SECOND_FACTOR_FILES):
         static = remote_command.render_file(path)
         static = static.replace("/run/ollamazure/status.txt", f"{folder}/status.txt")
         (folder / Path(path).name).write_text(static.replace('"/etc/nginx"', f'"{folder}"'))
@@ -65,6 +67,7 @@ def configure(
     for there, here in replaced.items():
         assert there in text, there
         text = text.replace(there, here)
+    text = text.replace("root /etc/nginx;", f"root {folder};")
     temporary = "".join(
         f"    {kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

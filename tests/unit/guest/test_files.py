@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -141,16 +142,69 @@ def test_web_pages_are_fetched_only_if_users_may_use_them() -> None:
     assert nowhere not in container("open-webui", web_access=True)
 
 
-def container(unit: str, *, web_access: bool = False) -> str:
+def test_no_code_of_administrators_runs_unless_the_settings_allow_it() -> None:
+    off = container("open-webui")
+    for switch in ("FUNCTIONS", "TOOLS", "TOOL_SERVERS"):
+        assert f"Environment=ENABLE_{switch}=false\n" in off
+    assert "Environment=ENABLE_FUNCTIONS=true\n" in container("open-webui", plugins=True)
+    assert "Environment=ENABLE_TOOL_SERVERS=true\n" in container("open-webui", tool_servers=True)
+    assert "Environment=ENABLE_LOCAL_WEB_FETCH=false\n" in container("open-webui", web_access=True)
+
+
+@pytest.mark.parametrize(
+    ("multi_factor", "is_set"),
+    [(None, False), ("off", False), ("offered", True), ("administrators", True)],
+)
+def test_a_second_factor_is_demanded_from_the_first_start(
+    multi_factor: str | None, is_set: bool
+) -> None:
+    text = container("open-webui", multi_factor=multi_factor)
+    assert ("Environment=ENABLE_MFA=true\n" in text) is is_set
+    assert (f"Environment=OLLAMAZURE_MULTI_FACTOR={multi_factor}\n" in text) is is_set
+
+
+def test_the_audit_log_has_no_content_and_can_be_off() -> None:
+    assert "Environment=AUDIT_LOG_LEVEL=METADATA\n" in container("open-webui", audit_log=True)
+    assert "AUDIT" not in container("open-webui")
+
+
+@pytest.mark.parametrize(("days", "kept"), [(90, {"audit.log", "audit.new.zip"}), (0, set())])
+def test_an_old_audit_log_is_removed(tmp_path: Path, days: int, kept: set[str]) -> None:
+    """But never the file that Open WebUI writes to."""
+    rules = tmp_path / "rules.conf"
+    text = remote_command.render_file("/etc/tmpfiles.d/ollamazure-audit-log.conf", days=days)
+    folder = tmp_path / "audit"
+    rules.write_text(
+        text.replace("/srv/data/containers/volumes/open-webui/_data/audit", f"{folder}")
+    )
+    folder.mkdir()
+    old = time.time() - 100 * 24 * 3600
+    for name in ("audit.log", "audit.old.zip", "audit.new.zip"):
+        (folder / name).touch()
+    for name in ("audit.log", "audit.old.zip"):
+        os.utime(folder / name, (old, old))
+    cleaned = run("systemd-tmpfiles", "--clean", rules)
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+    assert {file.name for file in folder.iterdir()} == kept
+
+
+def container(unit: str, **values: Any) -> str:
+    defaults = {
+        "web_access": False,
+        "plugins": False,
+        "tool_servers": False,
+        "multi_factor": None,
+        "audit_log": False,
+    }
     return remote_command.render_file(
         f"/etc/containers/systemd/{unit}.container",
         image="registry/image:tag",
         url="https://chat",
         sign_in=False,
-        web_access=web_access,
         database_pool_size=8,
         memory_limit_mib=1740,
         ollama_url="http://host.containers.internal:11434",
+        **{**defaults, **values},
     )
 
 

@@ -974,3 +974,53 @@ def test_no_answer_to_malformed_http2_has_a_version(shared_site: Site) -> None:
     ):
         answer = answer_to(shared_site.open(http2=True), malformed + http2_frame(7, 0, bytes(8)))
         assert not VERSION.search(answer), answer
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/functions/load/url",
+        "/api/v1/tools/load/url",
+        "/api/v1//functions/load/url",
+        "/api/v1/functions/load%2Furl",
+        "/api/v1/tools/x/../load/url?a=b",
+    ],
+)
+def test_no_code_is_fetched_from_an_address_while_plugins_are_off(
+    shared_site: Site, path: str
+) -> None:
+    shared_site.reached.clear()
+    status, headers, text = shared_site.ask(path, method="POST", body=b"{}")
+    assert (status, headers["content-type"]) == (403, "application/json")
+    assert "features.plugins" in json.loads(text)["detail"]
+    assert shared_site.reached == []
+
+
+@pytest.mark.parametrize("site", [{"plugins": True}], indirect=True)
+def test_an_administrator_may_fetch_code_where_plugins_are_on(site: Site) -> None:
+    site.ask("/api/v1/functions/load/url", method="POST", body=b"{}")
+    assert site.reached == ["POST /api/v1/functions/load/url"]
+
+
+def test_other_requests_of_strangers_about_accounts_are_limited_too(site: Site) -> None:
+    """Each adds a line to Open WebUI's audit log."""
+    connection = site.connect()
+    statuses = set()
+    for number in range(BURST + 40):
+        path = ("/api/v1/auths/signup", "/api/v1/auths/mfa/verify")[number % 2]
+        connection.request("POST", path, b"{}")
+        answer = connection.getresponse()
+        answer.read()
+        statuses.add(answer.status)
+    connection.close()
+    assert statuses == {200, 429}
+
+
+@pytest.mark.parametrize("site", [{"second_factor": True}], indirect=True)
+def test_the_page_for_a_second_factor_has_its_script(site: Site) -> None:
+    status, headers, text = site.ask("/second-factor")
+    assert (status, headers["content-type"]) == (200, "text/html")
+    assert 'src="/second-factor.js"' in text
+    status, headers, _ = site.ask("/second-factor.js")
+    assert (status, headers["content-type"]) == (200, "text/javascript")
+    assert site.reached == []

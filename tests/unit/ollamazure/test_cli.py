@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from ollamazure import cli
-from ollamazure.operate.logs import Unit
+from ollamazure.operate.logs import Unit, journal_command
 from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
@@ -89,14 +89,17 @@ def test_a_machine_that_cannot_be_queried_is_code_2(
 
 
 def test_the_logs_of_all_services_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    logs = Calls(0)
-    monkeypatch.setattr("ollamazure.operate.logs.run", logs)
+    ran = Calls(0)
+    monkeypatch.setattr("ollamazure.operate.logs.run", ran)
     run("logs", "--stack", "local")
-    assert (logs.arguments[2:], logs.keywords) == ((list(Unit), "1h"), {"follow": False})
+    assert ran.arguments[2] == journal_command(list(Unit), "1h", follow=False)
 
     run("logs", "--stack", "local", "-u", "nginx", "-u", "ollama", "--since", "2d", "--follow")
-    units = [Unit.NGINX, Unit.OLLAMA]
-    assert (logs.arguments[2:], logs.keywords) == ((units, "2d"), {"follow": True})
+    assert ran.arguments[2] == journal_command([Unit.NGINX, Unit.OLLAMA], "2d", follow=True)
+
+    run("logs", "--stack", "local", "--audit", "--since", "2d")
+    assert ran.arguments[2] == "sudo /usr/local/lib/ollamazure/audit_log.py -2d"
+    assert run("logs", "--stack", "local", "--audit", "--follow").exit_code == 2
     assert run("logs", "--stack", "local", "--unit", "sshd").exit_code == 2
 
 

@@ -238,3 +238,18 @@ def test_a_missing_model_is_reported_before_anything_changes(
         assert session.waits == {}
         assert not embedded.exists()
     assert checked == ["sentence-transformers/all-MiniLM-L6-v2"]
+
+
+@pytest.mark.usefixtures("embedded")
+def test_the_second_factor_is_not_set_through_the_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There it needs the session of a person."""
+    ran: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        settings, "run_in_container", lambda program, text: ran.append((program, json.loads(text)))
+    )
+    declared = {"auth.mfa.enable": True, "channels.enable": False}
+    present = {"auth.mfa.enable": False, "channels.enable": True}
+    assert applied(present, declared) == {"channels.enable": False}
+    assert ran == [("set_multi_factor", {"auth.mfa.enable": True})]

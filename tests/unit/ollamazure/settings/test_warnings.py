@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from components.open_webui import declaration
 from ollamazure import catalog
+from ollamazure.settings.base import key_of
+from ollamazure.settings.features import Features
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.warnings import moved_warning, removed_users_warning, warnings_of
 from ollamazure.settings.workspace import User
-from ollamazure.sizing.plan import make_plan
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -95,32 +95,41 @@ def test_an_image_without_a_digest_is_reported_with_the_command_that_adds_it() -
 
 
 def test_permissions_for_features_that_are_off() -> None:
-    features = {"code_interpreter": True, "notes": True, "web_search": False}
+    features = {"code_interpreter": True, "notes": True, "channels": False}
     groups = [
         {"name": "sales", "permissions": {"chat": {"file_upload": True}}},
         {"name": "research", "permissions": {"features": features}},
     ]
-    (always,) = warnings(groups=json.dumps(groups))
-    assert always.startswith(
-        "ollamazure:groups[1].permissions grants features.code_interpreter, which has no effect: "
+    (found,) = warnings(groups=json.dumps(groups))
+    assert found == (
+        "ollamazure:groups[1].permissions grants features.code_interpreter, which has no effect, "
+        "because features.codeExecution is false. To turn it on: "
+        "pulumi config set --path ollamazure:features.codeExecution true"
     )
-    assert "`pulumi up` turns code_interpreter.enable" in always
-    at_first = {"api_keys", "direct_tool_servers", "image_generation", "web_search"}
-    found = warnings(defaultPermissions=json.dumps({"features": dict.fromkeys(at_first, True)}))
-    assert {one for name in at_first for one in found if f"grants features.{name}," in one} == {
-        *found
-    }
-    assert len(found) == 4 and all("until an administrator turns " in one for one in found)
+    (risk,) = warnings(groups=json.dumps(groups), features='{"codeExecution": true}')
+    assert risk.startswith("ollamazure:features.codeExecution is on. Running Python of an answer")
+    assert risk.endswith("pulumi config set --path ollamazure:features.codeExecution false")
 
 
-def test_features_that_the_program_turns_off_are_those_of_the_catalog() -> None:
-    settings = settings_of()
-    config = declaration(settings, make_plan(settings), "https://chat.example.com")["config"]
+def test_permissions_for_features_that_an_administrator_turns_on() -> None:
+    granted = {"features": {"image_generation": True}}
+    risk, switch = warnings(
+        defaultPermissions=json.dumps(granted), features='{"externalServices": true}'
+    )
+    assert risk.startswith("ollamazure:features.externalServices is on.")
+    assert "until an administrator turns image_generation.enable of Open WebUI on" in switch
+
+
+def test_web_pages_are_a_risk() -> None:
+    (risk,) = warnings(defaultPermissions='{"chat": {"web_upload": true}}')
+    assert "a page can mislead the model" in risk
+
+
+def test_features_of_the_catalog_exist() -> None:
     known = catalog.webui_permissions()
-    assert all(config[switch] is False for switch in known.always_off.values())
-    assert not {*known.switches.values()} & {*config}
+    assert {*known.features.values()} <= {key_of(name) for name in Features.model_fields}
     names = {f"{branch}.{leaf}" for branch in known.defaults for leaf in known.defaults[branch]}
-    assert {*known.switches, *known.always_off} <= names
+    assert {*known.switches, *known.features} <= names
 
 
 FEW = {"groups": ["research"]}

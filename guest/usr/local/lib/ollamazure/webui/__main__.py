@@ -8,6 +8,7 @@
     webui-cli drift                  prints what differs from the declarations, as JSON; only reads
     webui-cli drift-of-admin         the same for the administrator, given as for `admin`
     webui-cli session                prints the token of a new session, as JSON, for chat_answers.py
+    webui-cli reset-second-factor EMAIL    prints a token for a user who has lost the device
 
 KIND is group, user, knowledge, access, preset or prompt. Each run restores what is declared; what
 is not declared is left to the administrator. Runs as root, because only root reaches Open WebUI's
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from webui import items, settings
 from webui.access import ModelAccess, show_to_everyone
-from webui.accounts import Groups, Users
+from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
 from webui.client import WebuiSession, lock, new_session, say, wait_until_ready
 from webui.errors import WebuiError
@@ -60,7 +61,10 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(drift_of_admin(sys.stdin.read())))
         case ["session"]:
             print(json.dumps(new_session()))
-        case ["admin" | "apply" | "apply-settings" | "remove" | "show", *_]:
+        case [
+            "admin" | "apply" | "apply-settings" | "remove" | "show" | "reset-second-factor",
+            *_,
+        ]:
             wait_until_ready(webui)
             with lock():
                 return change(webui, arguments)
@@ -83,6 +87,8 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             items.remove(webui, KINDS[kind], kind, key)
         case ["show", model]:
             show_to_everyone(webui, model)
+        case ["reset-second-factor", email]:
+            reset_second_factor(email)
         case _:
             return print_usage()
     return 0

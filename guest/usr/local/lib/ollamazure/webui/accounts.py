@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from webui.admin import declared_admin
 from webui.client import WebuiSession, say
+from webui.container import run_in_container
 from webui.errors import RefusedError, WebuiError
 from webui.items import Item, declared_files, only
 from webui.uploads import delete_upload, uploads
@@ -216,3 +217,15 @@ def names_of_declared_groups() -> set[str]:
 
 def user_ids(webui: WebuiSession) -> dict[str, str]:
     return {user["email"]: user["id"] for user in webui.get("/api/v1/users/all")["users"]}
+
+
+def reset_second_factor(email: str) -> None:
+    """Removes the second factor of a user who has lost it, and prints what sets up another."""
+    token = json.loads(run_in_container("reset_factor", json.dumps(email)))
+    if token is None:
+        raise WebuiError(f"no account has the e-mail {email}.")
+    print(token)
+    say(
+        f"{email} is signed out. For 30 minutes, a sign-in with the password takes this token and"
+        " then shows the code for another device."
+    )

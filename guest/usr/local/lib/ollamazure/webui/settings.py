@@ -27,6 +27,7 @@ EMBEDDING = (
     "rag.embedding_model",
     "rag.ollama.base_url",
 )
+MULTI_FACTOR = "auth.mfa."
 
 MISSING = object()
 
@@ -51,7 +52,7 @@ def apply(webui: WebuiSession, declared: dict[str, Any]) -> None:
     if "rag.embedding_model" in wanted:
         EMBEDDED.touch()
     if changes:
-        webui.post("/api/v1/configs/import", {"config": changes})
+        set_all(webui, changes)
         say(f"Set: {', '.join(sorted(changes))}.")
     if restored:
         say(f"No longer declared, so it is at its default again: {', '.join(sorted(restored))}.")
@@ -62,6 +63,17 @@ def apply(webui: WebuiSession, declared: dict[str, Any]) -> None:
     write_last_declared(declared["config"])
     DEFAULTS_SET.touch()
     say("Open WebUI has what the settings declare.")
+
+
+def set_all(webui: WebuiSession, changes: dict[str, Any]) -> None:
+    """Sets these keys. Those of the second factor only a person can set through the interface."""
+    factor = {key: value for key, value in changes.items() if key.startswith(MULTI_FACTOR)}
+    others = {key: value for key, value in changes.items() if key not in factor}
+    if others:
+        webui.post("/api/v1/configs/import", {"config": others})
+    if factor:
+        run_in_container("set_multi_factor", json.dumps(factor))
+        say("The rules for a second factor have changed, so all users sign in again.")
 
 
 def last_declared() -> dict[str, Any]:
