@@ -9,8 +9,8 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import (
-    AcmeDirectory,
     HTTPS_PORT,
+    AcmeDirectory,
     CertificateAuthority,
     ContainerRegistry,
     CountryCode,

@@ -106,7 +106,7 @@ def answer_to(wire: socket.socket, request: bytes) -> bytes:
     wire.sendall(request)
     received = b""
     # Nginx resets a connection that it closes before it has read everything.
-    with contextlib.suppress(ConnectionResetError):
+    with suppress(ConnectionResetError):
         while piece := wire.recv(65536):
             received += piece
     wire.close()
