@@ -25,10 +25,12 @@ class CertificateArgs:
     Attributes:
         host: the address or domain in the URL; common name and subject alternative name.
         subject: the other parts of its name, and how long it is valid and used.
+        rotation: any text; another one replaces the key and the certificate.
     """
 
     host: pulumi.Input[str]
     subject: CertificateSettings
+    rotation: str | None = None
 
 
 class Certificate(pulumi.ComponentResource):
@@ -53,7 +55,8 @@ class Certificate(pulumi.ComponentResource):
         # pulumi-tls does not renew reliably (its issue 39), so a new period replaces key and
         # certificate: previews within a period show nothing, and the first `up` in the next renews.
         period = renewal_period(today(), subject.renew_after_days)
-        renewed = pulumi.ResourceOptions(parent=self, replacement_trigger=period)
+        trigger = f"{period} {args.rotation}" if args.rotation else period
+        renewed = pulumi.ResourceOptions(parent=self, replacement_trigger=trigger)
         key = tls.PrivateKey("certificate-key", algorithm="RSA", rsa_bits=RSA_BITS, opts=renewed)
         host = pulumi.Output.from_input(args.host)
         certificate = tls.SelfSignedCert(

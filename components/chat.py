@@ -92,7 +92,11 @@ class Chat(pulumi.ComponentResource):
             child,
         )
         self.certificate = Certificate(
-            "certificate", CertificateArgs(host, subject=settings.certificate), child
+            "certificate",
+            CertificateArgs(
+                host, subject=settings.certificate, rotation=settings.rotation.certificate_key
+            ),
+            child,
         )
         self.admin_password = self._admin_password(args)
 
@@ -160,7 +164,7 @@ class Chat(pulumi.ComponentResource):
             given = settings.admin_password.get_secret_value()
         if given is not None:
             return pulumi.Output.secret(given)
-        rotation = settings.admin_password_rotation
+        rotation = settings.admin_rotation
         password: pulumi.Output[str] = random.RandomPassword(
             "admin-password",
             length=24,

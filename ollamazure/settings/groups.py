@@ -1,4 +1,4 @@
-"""Small groups of settings: the certificate, mirrors, and tuning by hand."""
+"""Small groups of settings: the certificate, mirrors, rotation, and tuning by hand."""
 
 from __future__ import annotations
 
@@ -103,6 +103,49 @@ class Mirrors(Section):
         allowed="the certificates of one or more authorities in PEM, without a key",
         example=EXAMPLE_AUTHORITY,
         fill_in=('"$(cat ca.pem)"', "ca.pem is the authority's certificate in PEM."),
+    )
+
+
+class Rotation(Section):
+    """Secrets to replace: any text for each; after a change of it, the next `pulumi up` does it."""
+
+    ssh_key: Line | None = setting(
+        None,
+        description="Replaces the operators' SSH key. The machine accepts the new one before it "
+        "refuses the former one.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    host_key: Line | None = setting(
+        None,
+        description="Replaces the machine's SSH host key, and the machine with it. The data disk "
+        "stays.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    admin_password: Line | None = setting(
+        None,
+        description="Replaces the random password of the chat's administrator.",
+        allowed="1 to 64 characters, and only if adminPassword is unset",
+        example="2027-01",
+    )
+    session_key: Line | None = setting(
+        None,
+        description="Replaces the key that signs Open WebUI's sessions: all users sign in again.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    certificate_key: Line | None = setting(
+        None,
+        description="Replaces the key of the certificate, with the certificate.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    initial_passwords: Line | None = setting(
+        None,
+        description="Replaces the initial passwords that their owners have not changed.",
+        allowed="1 to 64 characters",
+        example="2027-01",
     )
 
 

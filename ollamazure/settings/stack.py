@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
-from ollamazure.settings.groups import CertificateSettings, Mirrors, Tuning
+from ollamazure.settings.groups import CertificateSettings, Mirrors, Rotation, Tuning
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
     Client,
@@ -139,8 +139,9 @@ class Settings(Section):
     )
     admin_password_rotation: Line | None = setting(
         None,
-        description="Any text; after a change the next `pulumi up` draws a new random password.",
-        allowed="1 to 64 characters, and only if adminPassword is unset",
+        description="Former name of rotation.adminPassword.",
+        allowed="1 to 64 characters, and only if adminPassword and rotation.adminPassword are "
+        "unset",
         example="2027-01",
     )
     domain: DomainName | None = setting(
@@ -218,6 +219,13 @@ class Settings(Section):
         "machine again.",
         allowed="1 to 64 characters",
         example="2027-01-31",
+    )
+    rotation: Rotation = setting(
+        Rotation(),
+        description="Secrets that the next `pulumi up` replaces: any text for each, such as the "
+        "month. Another text replaces the secret again.",
+        allowed="a group of settings",
+        example={"sshKey": "2027-01"},
     )
     tuning: Tuning = setting(
         Tuning(),
@@ -342,6 +350,11 @@ class Settings(Section):
         allowed="16 to 512 characters without blanks, set with --secret, and only with signIn",
         example="a-long-one-that-the-provider-made",
     )
+
+    @property
+    def admin_rotation(self) -> str | None:
+        """The text whose change replaces the administrator's random password."""
+        return self.rotation.admin_password or self.admin_password_rotation
 
     @property
     def chat_models(self) -> tuple[str, ...]:

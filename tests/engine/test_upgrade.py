@@ -38,7 +38,9 @@ def test_the_preview_updates_commands_and_touches_nothing_else(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:
     steps = stack.preview("--show-sames")
-    assert {step.op for step in steps} <= {"same", "read", "update"}
+    assert {step.op for step in steps} <= {"same", "read", "update", "create"}
+    # They only record which SSH key the machine accepts.
+    assert names(steps, "create") <= {"ssh-access", "ssh-key-authorized", "ssh-key-retirement"}
     assert {step.type for step in steps if step.op == "update"} <= {COMMAND, STACK_TYPE}
     assert names(steps, "same") | names(steps, "update") >= {name(one) for one in before}
 

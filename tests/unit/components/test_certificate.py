@@ -51,6 +51,15 @@ def test_the_next_period_replaces_key_and_certificate(monkeypatch: pytest.Monkey
         assert registered.named("certificate").replacement_trigger == period
 
 
+def test_another_rotation_replaces_key_and_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "today", lambda: EPOCH)
+    subject = Settings(ssh_clients=("192.0.2.7",)).certificate
+    args = CertificateArgs("192.0.2.1", subject, rotation="2027-01")
+    registered = record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
+    assert registered.named("certificate-key").replacement_trigger == "0 2027-01"
+    assert registered.named("certificate").replacement_trigger == "0 2027-01"
+
+
 def test_the_fingerprint_is_the_one_browsers_show() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.20.0.4")])
