@@ -42,7 +42,11 @@ def test_everything_is_encrypted_with_the_new_key_and_a_second_run_changes_nothi
         database.execute("create table config (key text, value json)")
         database.executemany(
             "insert into config values (?, ?)",
-            [("tool_server.connections", json.dumps([server])), ("webui.url", '"https://x"')],
+            [
+                ("tool_server.connections", json.dumps([server])),
+                ("webui.url", '"https://x"'),
+                ("z", "42"),
+            ],
         )
         database.execute("create table oauth_session (id text, token text)")
         database.execute("insert into oauth_session values ('1', 'x')")
@@ -57,7 +61,7 @@ def test_everything_is_encrypted_with_the_new_key_and_a_second_run_changes_nothi
     assert (changed["login_challenge"], changed["last_step"]) == (None, 7)
     [[key]] = database.execute("select api_key from app")
     assert APPS(NEW).decrypt(key) == b"api key"
-    [[servers], [url]] = database.execute("select value from config order by key")
+    [[servers], [url], _] = database.execute("select value from config order by key")
     assert direct(NEW).decrypt(json.loads(servers)[0]["info"]["oauth_client_info"]) == b"client"
     assert url == '"https://x"'
     assert not database.execute("select * from oauth_session").fetchall()

@@ -81,7 +81,8 @@ def change_apps(database: sqlite3.Connection, cryptor: Cryptor) -> None:
 
 def change_clients(database: sqlite3.Connection, cryptor: Cryptor) -> None:
     for key, text in rows(database, "config", "key", "value"):
-        if "oauth_client_info" not in text:
+        # SQLite returns a number for the JSON of a number.
+        if not isinstance(text, str) or "oauth_client_info" not in text:
             continue
         value = encrypt_clients_again(json.loads(text), cryptor)
         database.execute("update config set value = ? where key = ?", [json.dumps(value), key])
