@@ -99,7 +99,7 @@ class Certificate(pulumi.ComponentResource):
             "certificate-key",
             algorithm="RSA",
             rsa_bits=RSA_BITS,
-            opts=self._renewed(subject.renew_after_days),
+            opts=self._renewed(args, subject.renew_after_days),
         )
         certificate = tls.LocallySignedCert(
             "certificate",
@@ -109,7 +109,7 @@ class Certificate(pulumi.ComponentResource):
             validity_period_hours=subject.valid_days * 24,
             allowed_uses=["digital_signature", "key_encipherment", "server_auth"],
             set_subject_key_id=True,
-            opts=self._renewed(subject.used_days),
+            opts=self._renewed(args, subject.used_days),
         )
         self.certificate = certificate.cert_pem
         self.private_key = pulumi.Output.secret(key.private_key_pem)
@@ -118,9 +118,12 @@ class Certificate(pulumi.ComponentResource):
         others = [subject.acme_authority or ""] if issued else []
         self.trust = _trust([authority.cert_pem, *others], system=issued)
 
-    def _renewed(self, after_days: int) -> pulumi.ResourceOptions:
+    def _renewed(self, args: CertificateArgs, after_days: int) -> pulumi.ResourceOptions:
+        """A new period replaces a resource, and so does another rotation."""
         period = renewal_period(today(), after_days)
-        return pulumi.ResourceOptions(parent=self, replacement_trigger=period)
+        rotation = args.settings.rotation.certificate_key
+        trigger = f"{period} {rotation}" if rotation else period
+        return pulumi.ResourceOptions(parent=self, replacement_trigger=trigger)
 
     def _authority(self, args: CertificateArgs, key: tls.PrivateKey) -> tls.SelfSignedCert:
         return tls.SelfSignedCert(

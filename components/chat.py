@@ -168,7 +168,7 @@ class Chat(pulumi.ComponentResource):
             given = settings.admin_password.get_secret_value()
         if given is not None:
             return pulumi.Output.secret(given)
-        rotation = settings.admin_password_rotation
+        rotation = settings.admin_rotation
         password: pulumi.Output[str] = random.RandomPassword(
             "admin-password",
             length=24,

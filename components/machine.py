@@ -22,8 +22,10 @@ from components.remote_command import (
     render_file,
     run_on_machine,
 )
+from components.ssh_access import SshAccess, SshAccessArgs
 from components.tags import Tags
 from ollamazure.names import VM
+from ollamazure.settings.groups import Rotation
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.disks import OS_DISK_GIB
 from ollamazure.sizing.plan import Sizing
@@ -116,24 +118,32 @@ class Machine(pulumi.ComponentResource):
         self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:Machine", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-
         # Both are ED25519: Azure accepts it for users, and pulumi-command can pin it for a host.
-        user_key = tls.PrivateKey("ssh-key", algorithm="ED25519", opts=child)
-        host_key = tls.PrivateKey("host-key", algorithm="ED25519", opts=child)
+        user_key, host_key = self._keys(args.settings.rotation)
         self.host_key = host_key.public_key_openssh.apply(str.strip)
         self.data_disk_id = self._data_disk(args)
         vm = self._vm(args, user_key, host_key)
+        access = SshAccess(
+            "ssh-access",
+            SshAccessArgs(
+                user_key,
+                user=args.settings.vm_admin_username,
+                address=args.address,
+                host_key=self.host_key,
+                vm=vm,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
         # Wait for the VM: Pulumi publishes stack outputs only when all of them are known, so no
         # output names a size that Azure then refused.
         self.private_key = pulumi.Output.secret(
-            pulumi.Output.all(user_key.private_key_openssh, vm.id).apply(lambda both: both[0])
+            pulumi.Output.all(access.private_key, vm.id).apply(lambda both: both[0])
         )
 
         connection = ConnectionArgs(
             host=args.address,
             user=args.settings.vm_admin_username,
-            private_key=user_key.private_key_openssh,
+            private_key=access.private_key,
             host_key=self.host_key,
             # Azure reports a VM as created before its SSH answers; the timeout limits the wait.
             dial_error_limit=-1,
@@ -149,8 +159,21 @@ class Machine(pulumi.ComponentResource):
         booting = Target(connection, identity, vm, reapply=args.settings.reapply)
         if args.plan.gpu:
             booting = dataclasses.replace(booting, ready=[self._gpu_driver(booting, args)])
-        self.target = dataclasses.replace(booting, ready=[self._ready(booting, args)])
+        ready = self._ready(booting, args, user_key)
+        self.target = dataclasses.replace(booting, ready=[ready])
         self.register_outputs({"dataDiskId": self.data_disk_id})
+
+    def _keys(self, rotation: Rotation) -> tuple[tls.PrivateKey, tls.PrivateKey]:
+        """The operators' key and the machine's own.
+
+        Pulumi ignores a trigger that was or becomes null, so an unset one is an empty text.
+        """
+
+        def key(name: str, trigger: str | None) -> tls.PrivateKey:
+            opts = pulumi.ResourceOptions(parent=self, replacement_trigger=trigger or "")
+            return tls.PrivateKey(name, algorithm="ED25519", opts=opts)
+
+        return key("ssh-key", rotation.ssh_key), key("host-key", rotation.host_key)
 
     def _gpu_driver(self, booting: Target, args: MachineArgs) -> RemoteCommand:
         """The command for the driver, on its own because it may end with a restart."""
@@ -169,7 +192,7 @@ class Machine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _ready(self, booting: Target, args: MachineArgs) -> RemoteCommand:
+    def _ready(self, booting: Target, args: MachineArgs, user_key: tls.PrivateKey) -> RemoteCommand:
         settings = args.settings
         size = 0 if settings.data_disk_id else settings.data_disk_gib  # 0: as large as it is
         check = f"{TOOLS}/gpu-driver check\n" if args.plan.gpu else ""
@@ -186,6 +209,14 @@ class Machine(pulumi.ComponentResource):
                 File(OUTBOUND, values={"outbound_ports": settings.outbound_ports}),
                 File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
+                # For drift.py only; ssh_access.py changes the keys.
+                File(
+                    "/etc/ollamazure/authorized-key",
+                    values={
+                        "user": settings.vm_admin_username,
+                        "key": user_key.public_key_openssh.apply(str.strip),
+                    },
+                ),
             ],
             timeout="40m",
             fix=_FIX,
@@ -265,6 +296,8 @@ class Machine(pulumi.ComponentResource):
                 replace_with=[args.nic],
                 delete_before_replace=True,
                 ignore_changes=SEEDS,
+                # Only a first boot installs a host key.
+                replacement_trigger=args.settings.rotation.host_key or "",
             ),
         )
 

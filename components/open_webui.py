@@ -115,6 +115,9 @@ class OpenWebui(pulumi.ComponentResource):
                 suffix=".next",  # the former one stays in force until the image is there
             ),
         ]
+        if settings.rotation.session_key:
+            rotation = {"rotation": settings.rotation.session_key}
+            files.append(File("/etc/ollamazure/session-key-rotation", values=rotation))
         if settings.sign_in:
             files.append(File(SIGN_IN, values={"url": args.url, **settings.sign_in.values()}))
         return run_on_machine(

@@ -6,8 +6,8 @@ script starts with a manifest, which says what the command does (ollamazure/mani
 are in the script, too, and make it secret as a whole.
 
 Facts this file relies on (pulumi-command 1.2.1): `triggers` alone replaces, every other change is
-an update that runs `create` again; `create`, standard output and standard error of a command that
-fails are printed.
+an update that runs `update`, also one of the connection; the command line, standard output and
+standard error of a command that fails are printed.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
 ) -> RemoteCommand:
     """Run `script` as root on the machine whenever it, a file, a secret or the machine changes.
 
+    When only the connection changes, such as the SSH key, Pulumi uses it once and nothing runs.
+
     A new machine is an update, not a replacement: that would first run `delete` on the old machine
     and fail if it no longer exists.
 
@@ -153,6 +155,7 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
         name,
         connection=target.connection,
         create=command(name),
+        update=command(name, unless="done"),
         delete=None if delete is None else _undo(name, delete),
         stdin=plain if secrets is None else _with_secrets(plain, secrets),
         # Pulumi hides the script with the secrets, and the manifest in it.
@@ -252,10 +255,14 @@ def render_file(path: str, **values: Any) -> str:
     return render_template(f"guest/{source}.j2", **values)
 
 
-def command(name: str) -> str:
-    """What the login shell runs for the command `name`: it takes the script from standard input."""
+def command(name: str, unless: str = "") -> str:
+    """What the login shell runs for the command `name`: it takes the script from standard input.
+
+    With `unless="done"`, a script that this machine has run to its end does not run again.
+    """
     lines = render_file(f"{TOOLS}/receive.sh").splitlines(keepends=True)
-    return f"lock={_lock(name)}\n" + "".join(line for line in lines if not line.startswith("#"))
+    setup = f"lock={_lock(name)} unless={unless}\n"
+    return setup + "".join(line for line in lines if not line.startswith("#"))
 
 
 def render_script(  # noqa: PLR0913  as `run_on_machine`

@@ -72,7 +72,7 @@ class Item:
         declared: the content of its file on the machine.
         after: the commands of what it refers to.
         documents: its files.
-        password: secret, for a new account.
+        password: secret, until its owner chooses another one.
     """
 
     kind: str
@@ -101,10 +101,12 @@ class Workspace(pulumi.ComponentResource):
         self._args = args
         self._lanes = Lanes(AT_ONCE, after=args.after)
         self._made: dict[tuple[str, str], RemoteCommand] = {}
+        rotation = args.settings.rotation.initial_passwords
         seed = random.RandomPassword(
             "initial-passwords",
             length=32,
             special=False,
+            keepers={"rotation": rotation} if rotation else None,
             opts=pulumi.ResourceOptions(parent=self),
         ).result
 

@@ -66,6 +66,23 @@ class MirrorsInput(TypedDict):
     """The authority that issued the certificates of the mirrors, if it is not a public one. Every program on the machine trusts it. Allowed: the certificates of one or more authorities in PEM, without a key; for example -----BEGIN CERTIFICATE----- …."""
 
 
+class RotationInput(TypedDict):
+    """Secrets to replace: any text for each; after a change of it, the next `pulumi up` does it."""
+
+    sshKey: NotRequired[str]
+    """Replaces the operators' SSH key. The machine accepts the new one before it refuses the former one. Allowed: 1 to 64 characters; for example 2027-01."""
+    hostKey: NotRequired[str]
+    """Replaces the machine's SSH host key, and the machine with it. The data disk stays. Allowed: 1 to 64 characters; for example 2027-01."""
+    adminPassword: NotRequired[str]
+    """Replaces the random password of the chat's administrator. Allowed: 1 to 64 characters, and only if adminPassword is unset; for example 2027-01."""
+    sessionKey: NotRequired[str]
+    """Replaces the key that signs Open WebUI's sessions: all users sign in again. Allowed: 1 to 64 characters; for example 2027-01."""
+    certificateKey: NotRequired[str]
+    """Replaces the key of the certificate, with the certificate. Allowed: 1 to 64 characters; for example 2027-01."""
+    initialPasswords: NotRequired[str]
+    """Replaces the initial passwords that their owners have not changed. Allowed: 1 to 64 characters; for example 2027-01."""
+
+
 class TuningInput(TypedDict):
     """Values that normally follow from the VM's size."""
 
@@ -241,7 +258,7 @@ class ChatInputs(TypedDict):
     adminPassword: NotRequired[pulumi.Input[str]]
     """Password of the chat's administrator. Unset: a random one. Allowed: 12 to 72 bytes, set with --secret; for example a long pass phrase."""
     adminPasswordRotation: NotRequired[str]
-    """Any text; after a change the next `pulumi up` draws a new random password. Allowed: 1 to 64 characters, and only if adminPassword is unset; for example 2027-01."""
+    """Former name of rotation.adminPassword. Allowed: 1 to 64 characters, and only if adminPassword and rotation.adminPassword are unset; for example 2027-01."""
     domain: NotRequired[str]
     """Domain name of your own that points to the machine. Allowed: a full domain name of at most 64 characters; for example chat.example.com."""
     dnsLabel: NotRequired[str]
@@ -268,6 +285,8 @@ class ChatInputs(TypedDict):
     """Where the final check of the chat runs; machine: the public address is not tested. Allowed: operator or machine; for example operator."""
     reapply: NotRequired[str]
     """Any text; after a change the next `pulumi up` runs every command on the machine again. Allowed: 1 to 64 characters; for example 2027-01-31."""
+    rotation: NotRequired[RotationInput]
+    """Secrets that the next `pulumi up` replaces: any text for each, such as the month. Another text replaces the secret again. Allowed: a group of settings; for example {"sshKey": "2027-01"}."""
     tuning: NotRequired[TuningInput]
     """Values that normally follow from the machine's size. Allowed: a group of settings; for example {"parallelRequests": 2}."""
     tags: NotRequired[dict[str, str]]

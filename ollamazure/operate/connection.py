@@ -23,12 +23,14 @@ class MachineConnection:
         address: the machine's public address.
         private_key: the user's, in OpenSSH's format.
         host_key: the machine's public key, the only one that is trusted.
+        port: of its SSH server.
     """
 
     user: str
     address: str
     private_key: str = field(repr=False)
     host_key: str
+    port: int = 22
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> MachineConnection:
@@ -40,6 +42,7 @@ class MachineConnection:
         """An SSH connection, for `async with`; the user's own SSH configuration is not read."""
         return asyncssh.connect(
             self.address,
+            self.port,
             username=self.user,
             client_keys=[asyncssh.import_private_key(self.private_key)],
             known_hosts=([asyncssh.import_public_key(self.host_key)], [], []),

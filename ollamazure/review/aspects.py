@@ -13,10 +13,12 @@ from ollamazure.review.rules import Action
 KEPT = "kept"
 # A command whose manifest cannot be read: the new one, or the one that is deployed.
 UNREADABLE, UNREADABLE_BEFORE = "manifest", "manifest before"
+# Where a command signs in, and with which key.
+CONNECTION = "connection"
 REMOTE_COMMAND = "command:remote:Command"
 # The inputs that say what a command does.
 SCRIPT = {
-    REMOTE_COMMAND: ("create", "stdin", "environment"),
+    REMOTE_COMMAND: ("create", "update", "stdin", "environment"),
     "command:local:Command": ("create", "stdin"),
 }
 
@@ -28,7 +30,7 @@ def find_aspects(step: PreviewStep, action: Action | None, new_machine: bool) ->
     if action == "added":
         return [UNREADABLE if _has_unreadable_manifest(step) else ""]
     paths = [path for path in step.changed if not _is_of_script(step, path)]
-    of_script = _compare_scripts(step, new_machine) if len(paths) < len(step.changed) else []
+    of_script = _aspects_of_script(step, new_machine) if len(paths) < len(step.changed) else []
     of_protection = ["protection"] if changes_protection(step) else []
     return paths + of_script + of_protection or [""]
 
@@ -58,12 +60,19 @@ def read_part(step: PreviewStep, aspect: str) -> tuple[str, str]:
 
 
 def _is_of_script(step: PreviewStep, path: str) -> bool:
-    """Whether an input says what a command runs, or where.
+    """Whether an input says what a command runs, or where."""
+    return _input_of(path) in (*SCRIPT.get(step.type, ()), CONNECTION)
 
-    Only another machine changes where, and the row of the machine explains that.
-    """
-    name = re.split(r"[.\[]", path, maxsplit=1)[0]
-    return name in (*SCRIPT.get(step.type, ()), "connection")
+
+def _input_of(path: str) -> str:
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
+
+
+def _aspects_of_script(step: PreviewStep, new_machine: bool) -> list[str]:
+    inputs = {_input_of(path) for path in step.changed if _is_of_script(step, path)}
+    if inputs == {CONNECTION} and not new_machine:
+        return [CONNECTION]
+    return _compare_scripts(step, new_machine)
 
 
 def _compare_scripts(step: PreviewStep, new_machine: bool) -> list[str]:

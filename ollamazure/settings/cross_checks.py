@@ -298,11 +298,19 @@ def tags(settings: Settings) -> Iterator[Violation]:
 
 
 def passwords(settings: Settings) -> Iterator[Violation]:
-    """The rotation of a password that is not random."""
-    rotation = settings.admin_password_rotation
-    if rotation and settings.admin_password:
+    """The rotation of a password that is not random, and two rotations of the same one."""
+    rotations: list[tuple[SettingPath, str | None]] = [
+        (("rotation", "adminPassword"), settings.rotation.admin_password),
+        (("adminPasswordRotation",), settings.admin_password_rotation),
+    ]
+    declared = [(path, rotation) for path, rotation in rotations if rotation]
+    if settings.admin_password:
         reason = "adminPassword is set, and only a random password can rotate; change adminPassword"
-        path = ("adminPasswordRotation",)
+        for path, rotation in declared:
+            yield Violation(path, rotation, reason, remove=path)
+    elif len(declared) > 1:
+        path, rotation = declared[1]
+        reason = "rotation.adminPassword is set as well, and replaces this setting"
         yield Violation(path, rotation, reason, remove=path)
 
 

@@ -1,4 +1,4 @@
-"""Small groups of settings: the network, the certificate, mirrors, and tuning by hand."""
+"""Small groups of settings: the network, the certificate, mirrors, rotation, tuning by hand."""
 
 from __future__ import annotations
 
@@ -200,6 +200,49 @@ class Mirrors(Section):
         """The TCP ports of the mirrors, except that of HTTPS, which every machine reaches."""
         addresses = filter(None, [self.ollama, self.models, self.containers])
         return sorted({port_of(address) for address in addresses} - {HTTPS_PORT})
+
+
+class Rotation(Section):
+    """Secrets to replace: any text for each; after a change of it, the next `pulumi up` does it."""
+
+    ssh_key: Line | None = setting(
+        None,
+        description="Replaces the operators' SSH key. The machine accepts the new one before it "
+        "refuses the former one.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    host_key: Line | None = setting(
+        None,
+        description="Replaces the machine's SSH host key, and the machine with it. The data disk "
+        "stays.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    admin_password: Line | None = setting(
+        None,
+        description="Replaces the random password of the chat's administrator.",
+        allowed="1 to 64 characters, and only if adminPassword is unset",
+        example="2027-01",
+    )
+    session_key: Line | None = setting(
+        None,
+        description="Replaces the key that signs Open WebUI's sessions: all users sign in again.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    certificate_key: Line | None = setting(
+        None,
+        description="Replaces the key of the certificate, with the certificate.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
+    initial_passwords: Line | None = setting(
+        None,
+        description="Replaces the initial passwords that their owners have not changed.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
 
 
 class Tuning(Section):

@@ -13,7 +13,13 @@ from pydantic import Field
 from ollamazure import catalog
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.features import Features
-from ollamazure.settings.groups import CertificateSettings, Mirrors, NetworkSettings, Tuning
+from ollamazure.settings.groups import (
+    CertificateSettings,
+    Mirrors,
+    NetworkSettings,
+    Rotation,
+    Tuning,
+)
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
     HTTPS_PORT,
@@ -167,8 +173,9 @@ class Settings(Section):
     )
     admin_password_rotation: Line | None = setting(
         None,
-        description="Any text; after a change the next `pulumi up` draws a new random password.",
-        allowed="1 to 64 characters, and only if adminPassword is unset",
+        description="Former name of rotation.adminPassword.",
+        allowed="1 to 64 characters, and only if adminPassword and rotation.adminPassword are "
+        "unset",
         example="2027-01",
     )
     domain: DomainName | None = setting(
@@ -258,6 +265,13 @@ class Settings(Section):
         "machine again.",
         allowed="1 to 64 characters",
         example="2027-01-31",
+    )
+    rotation: Rotation = setting(
+        Rotation(),
+        description="Secrets that the next `pulumi up` replaces: any text for each, such as the "
+        "month. Another text replaces the secret again.",
+        allowed="a group of settings",
+        example={"sshKey": "2027-01"},
     )
     tuning: Tuning = setting(
         Tuning(),
@@ -410,6 +424,11 @@ class Settings(Section):
         allowed="a group of settings",
         example={"channels": True},
     )
+
+    @property
+    def admin_rotation(self) -> str | None:
+        """The text whose change replaces the administrator's random password."""
+        return self.rotation.admin_password or self.admin_password_rotation
 
     @property
     def chat_models(self) -> tuple[str, ...]:

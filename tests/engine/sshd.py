@@ -16,10 +16,15 @@ _OPENSSH = "/usr/sbin/sshd"
 
 
 class Sshd:
-    """An sshd that lets the user who runs the tests sign in with one key."""
+    """An sshd that lets the user who runs the tests sign in, with another home.
+
+    It accepts its own key, and those in the home's .ssh/authorized_keys.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.home = folder / "home"
+        (self.home / ".ssh").mkdir(parents=True)
         self.user = getpass.getuser()
         for name in ("host", "client"):
             subprocess.run(
@@ -34,7 +39,8 @@ class Sshd:
             f"Port {self.port}\n"
             f"ListenAddress {HOST}\n"
             f"HostKey {folder / 'host'}\n"
-            f"AuthorizedKeysFile {folder / 'client.pub'}\n"
+            f"AuthorizedKeysFile {folder / 'client.pub'} {self.home / '.ssh/authorized_keys'}\n"
+            f"SetEnv HOME={self.home}\n"
             f"PidFile {folder / 'pid'}\n"
             "UsePAM no\n"
             "PasswordAuthentication no\n"
@@ -68,6 +74,11 @@ class Sshd:
             self._process.terminate()
             self._process.wait()
             self._process = None
+
+    def send(self, signal: int) -> None:
+        """Send a signal to the server: SIGSTOP lets it no longer answer."""
+        assert self._process
+        self._process.send_signal(signal)
 
     def drop_sessions(self) -> None:
         """Kill the processes of the open sessions: their connections break, the server stays."""

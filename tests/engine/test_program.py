@@ -29,6 +29,7 @@ COMMANDS = {
     "group-chat-only",
     "chat-answers",
 }
+SSH_ACCESS = {"ssh-key-authorized", "ssh-key-retirement"}
 
 
 @pytest.fixture
@@ -128,12 +129,31 @@ def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: St
     assert set(counted(steps)) == {"update"}
 
 
-@pytest.mark.long
-def test_another_rotation_draws_a_new_password_for_the_admin_alone(stack: Stack) -> None:
-    stack.set("adminPasswordRotation", "2027-01")
+@pytest.mark.parametrize(
+    ("key", "replaced", "updated"),
+    [
+        # Each command uses the new key; none runs again (test_ssh_access.py).
+        ("rotation.sshKey", {"ssh-key", "ssh-key-retirement"}, {"ssh-key-authorized", *COMMANDS}),
+        # A rebuilt machine, with all that pins its key.
+        ("rotation.hostKey", {"host-key", "vm"}, {*COMMANDS, *SSH_ACCESS}),
+        ("rotation.adminPassword", {"admin-password"}, {"open-webui-admin"}),
+        ("adminPasswordRotation", {"admin-password"}, {"open-webui-admin"}),
+        ("rotation.sessionKey", set(), {"open-webui", "chat-answers"}),
+        (
+            "rotation.certificateKey",
+            {"certificate", "certificate-key"},
+            {"nginx-certificate", "chat-answers"},
+        ),
+        ("rotation.initialPasswords", {"initial-passwords"}, set()),
+    ],
+)
+def test_a_rotation_replaces_one_secret(
+    key: str, replaced: set[str], updated: set[str], stack: Stack
+) -> None:
+    stack.set(key, "2027-01")
     steps = stack.preview()
-    assert names(steps, "replace") == {"admin-password"}
-    assert names(steps, "update") - {"ollamazure-local"} == {"open-webui-admin"}
+    assert names(steps, "replace") == replaced
+    assert names(steps, "update") - {"ollamazure-local"} == updated
     assert "create" not in counted(steps)
 
 

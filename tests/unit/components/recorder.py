@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
+from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks, rpc, set_mocks
 from pulumi.runtime import stack as runtime_stack
 from pulumi.runtime.settings import SETTINGS
@@ -34,7 +35,7 @@ class Recorded:
     dependencies: frozenset[str]
     deleted_with: str
     delete_before_replace: bool
-    replacement_trigger: float | None
+    replacement_trigger: Any
     protect: bool
     secret_outputs: frozenset[str]
     timeouts: Mapping[str, str]
@@ -98,7 +99,7 @@ def _recorded(request: Any, urn: str) -> Recorded:
         dependencies=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
         deleted_with=request.deletedWith.rpartition("::")[2],
         delete_before_replace=request.deleteBeforeReplace,
-        replacement_trigger=request.replacement_trigger.number_value
+        replacement_trigger=MessageToDict(request.replacement_trigger)
         if request.HasField("replacement_trigger")
         else None,
         protect=request.protect,

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import ssl
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,7 +21,7 @@ from components.certificate import (
     renewal_period,
     sha256_fingerprint,
 )
-from ollamazure.settings.groups import LETS_ENCRYPT, CertificateSettings
+from ollamazure.settings.groups import LETS_ENCRYPT, CertificateSettings, Rotation
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 from tests.unit.components.test_cloud import OUTPUTS, whole_program
@@ -106,9 +107,20 @@ def test_a_provided_certificate_needs_no_authority() -> None:
     assert bytes.fromhex(question["fingerprint"].replace(":", "")) == shown
 
 
-def registered_for(host: str, subject: CertificateSettings | None = None) -> Recorder:
-    settings = Settings(ssh_clients=("192.0.2.7",), certificate=subject or CertificateSettings())
-    args = CertificateArgs(host, settings, authority="chat-dev authority")
+def test_another_rotation_replaces_key_and_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "today", lambda: EPOCH)
+    registered = registered_for("192.0.2.1", rotation=Rotation(certificate_key="2027-01"))
+    assert registered.named("certificate-key").replacement_trigger == "0 2027-01"
+    assert registered.named("certificate").replacement_trigger == "0 2027-01"
+
+
+def registered_for(
+    host: str, subject: CertificateSettings | None = None, **others: Any
+) -> Recorder:
+    own = {"certificate": subject or CertificateSettings(), **others}
+    args = CertificateArgs(
+        host, Settings(ssh_clients=("192.0.2.7",), **own), authority="chat-dev authority"
+    )
     return record(lambda: Certificate("certificate", args), outputs=OUTPUTS)
 
 

@@ -330,6 +330,50 @@ def test_an_adopted_disk_is_attached_and_no_other_is_made() -> None:
     assert disk["managedDisk"] == {"id": kept}
 
 
+def test_each_rotation_replaces_its_secret_and_no_other() -> None:
+    """An unset trigger is an empty text: Pulumi ignores one that becomes or was null."""
+    rotation = {
+        "sshKey": "1",
+        "hostKey": "2",
+        "adminPassword": "3",
+        "initialPasswords": "4",
+        "sessionKey": "5",
+    }
+    before, after = whole_program("dev"), whole_program("dev", rotation=rotation)
+    triggers = {"ssh-key": "1", "host-key": "2", "vm": "2"}
+    assert {name: before.named(name).replacement_trigger for name in triggers} == dict.fromkeys(
+        triggers, ""
+    )
+    assert {name: after.named(name).replacement_trigger for name in triggers} == triggers
+    keepers = {"admin-password": {"rotation": "3"}, "initial-passwords": {"rotation": "4"}}
+    assert {name: after.named(name).inputs["keepers"] for name in keepers} == keepers
+    assert not [before.named(name) for name in keepers if before.named(name).inputs.get("keepers")]
+    assert "/session-key-rotation 0644" not in before.named("open-webui").inputs["stdin"]
+    assert (
+        "/session-key-rotation 0644 <<'END_OF_FILE'\n5\n"
+        in (after.named("open-webui").inputs["stdin"])
+    )
+
+
+def test_the_former_name_of_a_rotation_draws_no_new_password() -> None:
+    former = whole_program("dev", adminPasswordRotation="2027-01").named("admin-password")
+    present = whole_program("dev", rotation={"adminPassword": "2027-01"}).named("admin-password")
+    assert former.inputs["keepers"] == present.inputs["keepers"] == {"rotation": "2027-01"}
+
+
+def test_a_key_is_retired_after_every_command_that_signs_in_with_it(program: Recorder) -> None:
+    """Pulumi deletes a resource before what it depends on itself, not through others."""
+    commands = program.of("command:remote:Command")
+    assert commands
+    for command in [*commands, program.named("chat-answers")]:
+        assert {"ssh-key-retirement", "ssh-key-authorized"} <= command.dependencies, command.name
+    assert "ssh-key-retirement" in program.named("ssh-key-authorized").dependencies
+    for name in ("ssh-key-retirement", "ssh-key-authorized"):
+        assert "stdin" in program.named(name).secrets
+        assert "stdout" in program.named(name).secret_outputs
+        assert program.named(name).deleted_with == "vm"
+
+
 def test_every_component_is_ours_and_every_resource_is_below_one(program: Recorder) -> None:
     components = {it.name for it in program.resources if not it.custom}
     for resource in program.resources:

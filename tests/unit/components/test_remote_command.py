@@ -40,10 +40,10 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(machine: Path) -> str:
+def command(machine: Path, unless: str = "") -> str:
     """The text of a command, its lock and its memory in the folder of this machine."""
     (machine / "memory").mkdir(exist_ok=True)
-    text = remote_command.command("step").replace("/dev/shm", str(machine / "memory"))
+    text = remote_command.command("step", unless).replace("/dev/shm", str(machine / "memory"))
     return text.replace("/run/ollamazure", str(machine / "run"))
 
 
@@ -67,12 +67,12 @@ def in_folder(machine: Path, text: str) -> str:
     )
 
 
-def execute(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
+def execute(machine: Path, text: str, unless: str = "") -> subprocess.CompletedProcess[str]:
     """Run a script as sshd does: the command as one argument of the login shell."""
     text = in_folder(machine, text)
     environment = {**os.environ, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
     return subprocess.run(
-        ["/bin/sh", "-c", command(machine)],
+        ["/bin/sh", "-c", command(machine, unless)],
         input=text,
         capture_output=True,
         text=True,
@@ -149,6 +149,32 @@ def test_records_that_it_did_not_finish_until_it_does(machine: Path, ending: str
 def test_forgets_what_failed_the_first_time(machine: Path) -> None:
     assert execute(machine, script("false")).returncode == 1
     assert not installed(machine).exists()
+
+
+def test_an_update_with_the_same_script_does_not_run(machine: Path) -> None:
+    """Pulumi updates every command when the SSH key is another one."""
+    ran = machine / "ran"
+    once, other = script(f"echo x >>{ran}"), script(f"echo y >>{ran}")
+    execute(machine, once, unless="done")  # the first run after a new machine
+    again = execute(machine, once, unless="done")
+    assert (again.returncode, ran.read_text()) == (0, "x\n"), again.stderr
+    assert (installed(machine) / "script").stat().st_mode & 0o777 == 0o600
+
+    execute(machine, once)  # `pulumi up --replace`
+    execute(machine, other, unless="done")
+    execute(machine, once, unless="done")
+    assert ran.read_text() == "x\nx\ny\nx\n"
+
+
+def test_an_update_runs_again_what_did_not_finish(machine: Path) -> None:
+    stop, ran = machine / "stop", machine / "ran"
+    text = script(f"echo x >>{ran}; test ! -e {stop}")
+    execute(machine, text, unless="done")
+    stop.touch()
+    assert execute(machine, text).returncode == 1
+    stop.unlink()
+    assert execute(machine, text, unless="done").returncode == 0
+    assert ran.read_text() == "x\nx\nx\n"
 
 
 def test_a_file_that_is_right_keeps_its_time_and_gets_its_mode_back(machine: Path) -> None:
@@ -277,7 +303,7 @@ def test_registers_a_command_that_can_be_repeated() -> None:
     assert folder == "sudo install -d -m 0755 /run/ollamazure"  # gone after a restart
     assert undo == "sudo flock --close /run/ollamazure/step.lock undo"
     assert forget == "sudo rm -rf /etc/ollamazure/installed/step"
-    assert "update" not in step.inputs
+    assert step.inputs["update"] == remote_command.command("step", unless="done")
     assert step.deleted_with == "vm"
     assert step.dependencies == {"machine-ready"}
     assert step.timeouts["create"] == "30m"
@@ -306,7 +332,8 @@ def test_names_of_commands_are_words_for_the_shell(machine: Path) -> None:
         machine, remote_command.render_script(name, "true", purpose="test", machine="vm-1")
     )
     outer = remote_command.command(name).replace("/run/ollamazure", str(machine / "run"))
-    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
+    (machine / "script").write_text(text)
+    done = subprocess.run(["bash", machine / "script"], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (installed(machine).parent / name / "manifest.json").exists()

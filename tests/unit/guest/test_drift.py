@@ -119,3 +119,28 @@ def test_podman_names_an_image_with_a_digest_without_its_tag(declared: str, runn
 )
 def test_units_of_files(file: str, unit: str | None) -> None:
     assert drift.unit_of(Path("/etc/containers/systemd") / file) == unit
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["ssh-ed25519 AAAAours ollamazure"], []),
+        (["# a comment", "", "no-pty ssh-ed25519 AAAAours"], []),
+        ([], ["does not have the operators' key"]),
+        (
+            ["ssh-ed25519 AAAAours", "ssh-ed25519 AAAAother bob@laptop"],
+            ["has another key: bob@laptop"],
+        ),
+    ],
+)
+def test_authorized_keys(
+    lines: list[str], found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, keys = tmp_path / "authorized-key", tmp_path / ".ssh/authorized_keys"
+    monkeypatch.setattr(drift, "AUTHORIZED_KEY", record)
+    assert list(drift.drift_of_authorized_keys()) == []  # an earlier version records none
+    record.write_text("operator ssh-ed25519 AAAAours\n")
+    monkeypatch.setattr(drift, "home_of", lambda user: tmp_path)
+    keys.parent.mkdir()
+    keys.write_text("\n".join(lines))
+    assert list(drift.drift_of_authorized_keys()) == [f"{keys} {text}" for text in found]

@@ -263,3 +263,26 @@ def test_an_item_has_the_name_that_its_settings_declare(program: str) -> None:
     delete = f"flock x {program} remove knowledge 'Team handbook' && rm x"
     removed = step("delete", COMMAND, "knowledge-team-h", oldState={"inputs": {"delete": delete}})
     assert plain(reviewed(removed).changes[0].title) == "knowledge base Team handbook"
+
+
+def test_a_command_that_only_signs_in_with_another_key_does_not_run() -> None:
+    """With secrets too, whose script a preview hides."""
+    same = script({"/etc/x": "x"}, secrets=True)
+    secret = secret_command("open-webui-admin", same, same)
+    del secret["detailedDiff"]
+    inputs = {"stdin": script({"/etc/x": "x"})}
+    for name, before in (("nginx", inputs), ("open-webui-admin", secret["newState"]["inputs"])):
+        signed_in = update(COMMAND, name, before, before, "connection.privateKey")
+        assert meanings(signed_in) == [
+            "It signs in with the new key or at the new address. Nothing on the machine changes."
+        ]
+        assert reviewed(signed_in).effect == "none"
+
+
+def test_a_new_session_key_signs_all_users_out() -> None:
+    rotation = "/etc/ollamazure/session-key-rotation"
+    for before in ({}, {rotation: "2027-01"}):
+        rotated = command("open-webui", script(before), script({rotation: "2027-02"}))
+        [meaning] = meanings(rotated)
+        assert "All users sign in again" in meaning
+        assert reviewed(rotated).effect == "minutes"

@@ -8,9 +8,18 @@ umask 022
 installed=/etc/ollamazure/installed/${name:?}
 known=$([ -d "$installed" ] && echo true || echo false)
 
+# Pulumi updates a command also when only its connection has changed, such as the SSH key.
+digest=$(sha256sum <"$0")
+if [ "${1-}" = "done" ] && [ ! -e "$installed/unfinished" ] &&
+    [ "$(cat "$installed/script" 2>/dev/null)" = "$digest" ]; then
+    exit 0
+fi
+
 on_exit() {
     local code=$?
     if [ "$code" = 0 ]; then
+        install -m 0600 /dev/null "$installed/script"
+        printf '%s\n' "$digest" >"$installed/script"
         rm -f "$installed/unfinished"
     else
         $known || rm -rf "$installed"

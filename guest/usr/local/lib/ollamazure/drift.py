@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import model
 
 INSTALLED = Path("/etc/ollamazure/installed")
+AUTHORIZED_KEY = Path("/etc/ollamazure/authorized-key")
 FIREWALL = "/etc/ollamazure/firewall.nft"
 LIST_FIREWALL = ["nft", "list", "table", "inet", "ollamazure"]
 WEBUI = "/usr/local/lib/ollamazure/webui-cli"
@@ -46,6 +47,7 @@ def main() -> int:
         for folder in sorted(INSTALLED.iterdir())
         for what in drift_of(folder)
     ]
+    found += [{"resource": "ssh-key", "what": what} for what in drift_of_authorized_keys()]
     admin = sys.stdin.read()
     if is_active("open-webui.service"):
         found += drift_of_webui("drift")
@@ -100,6 +102,25 @@ def drift_of_file(file: Installed) -> Iterator[str]:
     mode, owner = f"{status.st_mode & 0o7777:04o}", status.st_uid
     if (mode, owner) != (file.mode, 0):
         yield f"{file.path} has mode {mode} and owner {owner}, declared are {file.mode} and 0"
+
+
+def drift_of_authorized_keys() -> Iterator[str]:
+    """Whether the operators' key, and no other one, may sign in by SSH."""
+    if not AUTHORIZED_KEY.exists():  # from an earlier version of this program
+        return
+    user, declared = AUTHORIZED_KEY.read_text().split(maxsplit=1)
+    path = home_of(user) / ".ssh/authorized_keys"
+    lines = path.read_text().splitlines() if path.exists() else []
+    keys = [line for line in lines if line.strip() and not line.startswith("#")]
+    if not any(declared.strip() in key for key in keys):
+        yield f"{path} does not have the operators' key"
+    for key in keys:
+        if declared.strip() not in key:
+            yield f"{path} has another key: {key.split(maxsplit=2)[-1]}"
+
+
+def home_of(user: str) -> Path:
+    return Path(f"~{user}").expanduser()
 
 
 def drift_of_unit(path: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
     webui-cli admin                  {"email": …, "name": …, "password": …} on standard input
     webui-cli apply-settings FILE    the configuration
-    webui-cli apply KIND FILE        one item; a new user's initial password on standard input
+    webui-cli apply KIND FILE        one item; a user's initial password on standard input
     webui-cli remove KIND KEY        one item with its declaration; a user is suspended
     webui-cli show MODEL             to every user
     webui-cli drift                  prints what differs from the declarations, as JSON; only reads
@@ -27,6 +27,7 @@ from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
 from webui.client import WebuiSession, lock, new_session, say, wait_until_ready
 from webui.errors import WebuiError
+from webui.initial_passwords import renew_initial_password
 from webui.items import ItemKind
 from webui.knowledge import KnowledgeBases
 from webui.workspace import Presets, Prompts
@@ -80,7 +81,9 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
         case ["apply-settings", path]:
             settings.apply(webui, json.loads(Path(path).read_text()))
         case ["apply", "user", path]:
-            items.apply(webui, Users(sys.stdin.read()), Path(path))
+            password = sys.stdin.read()
+            items.apply(webui, Users(password), Path(path))
+            renew_initial_password(webui, Path(path), password)
         case ["apply", kind, path] if kind in KINDS:
             items.apply(webui, KINDS[kind], Path(path))
         case ["remove", kind, key] if kind in KINDS:

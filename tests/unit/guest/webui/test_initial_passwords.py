@@ -1,0 +1,69 @@
+"""Who gets another initial password. The program in the container is tested on a machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from webui import initial_passwords
+from webui.client import WebuiSession
+
+ALICE = "alice@example.com"
+
+
+class Webui(WebuiSession):
+    """Open WebUI with one account; a password is its own hash, but for a mark."""
+
+    def __init__(self, password: str) -> None:
+        super().__init__()
+        self.password = password
+
+    def call(self, method: str, path: str, body: Any = None, *_: Any, **__: Any) -> Any:
+        if method == "GET":
+            return {"users": [{"id": "1", "email": ALICE}], "total": 1}
+        assert path == "/api/v1/users/1/update"
+        self.password = body["password"]
+        return {}
+
+    def run_in_container(self, program: str, text: str) -> str:
+        assert program == "stored_password"
+        given = json.loads(text)["password"]
+        return json.dumps({"hash": f"#{self.password}", "matches": given == self.password})
+
+
+@pytest.fixture
+def webui(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Webui:
+    webui = Webui("first")
+    monkeypatch.setattr(initial_passwords, "RECORD", tmp_path / "initial-passwords.json")
+    monkeypatch.setattr(initial_passwords, "run_in_container", webui.run_in_container)
+    return webui
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Path:
+    path = tmp_path / "alice.json"
+    path.write_text(json.dumps({"email": "Alice@example.com", "state": "active"}))
+    return path
+
+
+def test_one_that_was_never_changed_is_replaced(webui: Webui, alice: Path) -> None:
+    for password in ("first", "second", "second", "third"):
+        initial_passwords.renew_initial_password(webui, alice, password)
+        assert webui.password == password
+    assert initial_passwords.RECORD.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_that_its_owner_chose_stays(webui: Webui, alice: Path) -> None:
+    initial_passwords.renew_initial_password(webui, alice, "first")
+    webui.password = "chosen"
+    for password in ("first", "second", "third"):
+        initial_passwords.renew_initial_password(webui, alice, password)
+        assert webui.password == "chosen"
+
+
+def test_one_of_which_nothing_is_known_stays(webui: Webui, alice: Path) -> None:
+    """The account of an earlier version, or one that was adopted."""
+    initial_passwords.renew_initial_password(webui, alice, "second")
+    assert webui.password == "first"
