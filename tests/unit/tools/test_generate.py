@@ -74,7 +74,7 @@ def test_markers_are_required() -> None:
 
 
 def test_text_around_the_block_is_kept() -> None:
-    text = f"name: x\n{generate.BEGIN}\nformer\n{generate.END}\nbackend: {{}}\n"
+    text = f"name: x\n{generate.BEGIN}\nto be replaced\n{generate.END}\nbackend: {{}}\n"
     made = generate.project(text)
     assert made.startswith("name: x\n") and made.endswith("\nbackend: {}\n")
-    assert "former" not in made
+    assert "to be replaced" not in made
