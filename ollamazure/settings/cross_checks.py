@@ -17,6 +17,7 @@ from ollamazure.names import TAGS
 from ollamazure.settings import provided_certificate as provided
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
+from ollamazure.settings.groups import LETS_ENCRYPT
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
 from ollamazure.settings.schema import SettingPath
@@ -171,31 +172,27 @@ NAMES: tuple[tuple[str | int | None, ...], ...] = (("domain",), ("dnsLabel",))
 
 
 def lets_encrypt(settings: Settings) -> Iterator[Violation]:
-    """Let's Encrypt without a name."""
+    """Let's Encrypt without a name, or for a chat that it does not reach."""
     mode = settings.certificate.mode
-    if mode == "letsEncrypt" and not settings.public_name:
+    if mode != "letsEncrypt":
+        return
+    if not settings.public_name:
         reason = "it issues certificates for names, and neither domain nor dnsLabel is set"
         fix = command(("domain",), "chat.example.com")
         yield Violation(MODE, mode, reason, fix=fix, rests_on=NAMES)
-
-
-def closed_to_lets_encrypt(
-    settings: Settings, setting: SettingPath, why: str
-) -> Iterator[Violation]:
-    """Let's Encrypt with a chat that the internet cannot reach on port 80.
-
-    Args:
-        settings: the stack's.
-        setting: the one that closes the chat.
-        why: how it does, the rest of a sentence after "because".
-    """
-    mode = settings.certificate.mode
-    if mode == "letsEncrypt":
-        reason = (
-            f"the authority has to reach port 80 from the internet, and cannot, because {why}; "
-            "mode provided needs nothing from outside: certificate.chain and certificateKey"
+    # Another authority may be in the same network.
+    is_lets_encrypt = settings.certificate.acme_directory == LETS_ENCRYPT
+    if is_lets_encrypt and not settings.open_to_the_internet:
+        closes, why = (
+            ("allowedClients", "allowedClients does not admit all addresses")
+            if settings.public_address
+            else ("publicAddress", "publicAddress is false")
         )
-        yield Violation(MODE, mode, reason, "provided", rests_on=(setting,))
+        reason = (
+            f"Let's Encrypt has to reach port 80 from the internet, and {why}; mode provided needs "
+            "nothing from outside: certificate.chain and certificateKey"
+        )
+        yield Violation(MODE, mode, reason, "provided", rests_on=((closes,),))
 
 
 def provided_certificate(settings: Settings) -> Iterator[Violation]:

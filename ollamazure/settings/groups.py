@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -162,6 +163,11 @@ class CertificateSettings(Section):
         """Days after which a certificate is replaced; its key is after renew_after_days."""
         return min(self.renew_after_days, VALIDITY_LIMIT_DAYS - 1)
 
+    @property
+    def ports(self) -> list[int]:
+        """The TCP port of the ACME authority, except that of HTTPS, which every machine reaches."""
+        return [] if self.mode != "letsEncrypt" else _other_ports([self.acme_directory])
+
 
 class Mirrors(Section):
     """Mirrors of the public registries, for machines in a closed network."""
@@ -198,8 +204,7 @@ class Mirrors(Section):
     @property
     def ports(self) -> list[int]:
         """The TCP ports of the mirrors, except that of HTTPS, which every machine reaches."""
-        addresses = filter(None, [self.ollama, self.models, self.containers])
-        return sorted({port_of(address) for address in addresses} - {HTTPS_PORT})
+        return _other_ports(filter(None, [self.ollama, self.models, self.containers]))
 
 
 class Rotation(Section):
@@ -284,3 +289,7 @@ class Tuning(Section):
         allowed="true or false",
         example=False,
     )
+
+
+def _other_ports(addresses: Iterable[str]) -> list[int]:
+    return sorted({port_of(address) for address in addresses} - {HTTPS_PORT})

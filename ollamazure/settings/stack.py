@@ -486,7 +486,7 @@ class Settings(Section):
         """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
         sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
         return {
-            "mirror_ports": self.mirrors.ports,
+            "mirror_ports": sorted({*self.mirrors.ports, *self.certificate.ports}),
             "web_ports": [HTTPS_PORT] if self.web_access else [],
             "sign_in_ports": sorted(sign_in),
         }

@@ -90,6 +90,7 @@ class Witness:
 @pytest.fixture(scope="module")
 def target(deployment: Deployment) -> Iterator[Target]:
     """The chat, with an ordinary user, one who has every permission, and the owner's things."""
+    since = deployment.ssh("date +@%s").output.strip()
     before = state(deployment)
     mark = f"owners-words-{secrets.token_hex(8)}"
     key = secret_key(deployment)
@@ -131,7 +132,7 @@ def target(deployment: Deployment) -> Iterator[Target]:
             key=key.encode(),
             sent=witness,
             interfaces=cache(lambda: interfaces(deployment)),
-            scratch={"before": before, "mark": mark},
+            scratch={"before": before, "mark": mark, "since": since},
         )
 
 
@@ -275,7 +276,8 @@ def test_afterwards_nothing_is_changed_and_the_chat_answers(
     assert target.sent.destinations() == set()
     assert state(deployment) == target.scratch["before"]
     assert all(target.scratch["mark"] in text for text in owners_things(target))
-    log = "sudo journalctl --unit ollama --output cat --grep /hostile"
+    since = target.scratch["since"]
+    log = f"sudo journalctl --unit ollama --output cat --grep /hostile --since {since}"
     assert deployment.ssh(log, check=False).output.strip() in ("", "-- No entries --")
     assert deployment.ask("What is the capital of France?")
     # What the fetches would have been noticed by.

@@ -222,6 +222,27 @@ def test_lets_encrypt_needs_a_name() -> None:
     assert "CNAME record to our-team-chat.francecentral.cloudapp.azure.com" in warning
 
 
+@pytest.mark.parametrize(
+    ("closed", "why"),
+    [
+        ({"allowedClients": '["203.0.113.0/24"]'}, "allowedClients does not admit all addresses"),
+        (
+            {"publicAddress": "false", "network": '{"outbound": "natGateway"}'},
+            "publicAddress is false",
+        ),
+    ],
+)
+def test_lets_encrypt_needs_a_chat_that_is_open_to_the_internet(
+    closed: dict[str, str], why: str
+) -> None:
+    given = {"sshClients": "203.0.113.7", "domain": NAME, **closed}
+    found = problems(given | {"certificate": '{"mode": "letsEncrypt"}'})
+    assert why in found["ollamazure:certificate.mode"]
+    own = {"mode": "letsEncrypt", "acmeDirectory": "https://ca.example.com:9000/acme"}
+    settings = parse(given | {"certificate": json.dumps(own)})
+    assert settings.outbound_ports["mirror_ports"] == [9000]
+
+
 @pytest.mark.parametrize(("days", "warned"), [(397, False), (825, True)])
 def test_a_validity_that_browsers_refuse_is_shortened(days: int, warned: bool) -> None:
     certificate = json.dumps({"validityDays": days})
