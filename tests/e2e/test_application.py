@@ -144,7 +144,7 @@ def renewed(deployment: Deployment) -> Renewed:
     )
     # The number of the renewal period changes, as it does when a period ends. The rotation has only
     # digits: Pulumi takes other random text for a secret that is about to be stored in plain.
-    rotation = {"adminPasswordRotation": str(int(time.time()))}
+    rotation = {"rotation.adminPassword": str(int(time.time()))}
     deployment.up(**{"certificate.renewAfterDays": "200"}, **rotation)
     return before
 
