@@ -119,14 +119,14 @@ def test_who_is_vouched_for_gets_the_declared_role_and_group(team: Deployment, p
 @pytest.mark.usefixtures("dex")
 def test_a_user_who_asked_for_a_second_factor_needs_it(team: Deployment) -> None:
     """The cookie is what the page /second-factor sets. test_multi_factor.py opens that page."""
-    alice = "alice@example.com", team.outputs["initialPasswords"]["alice@example.com"]
-    former = authenticator.sign_in(team, *alice)["token"]
+    carol = "carol@example.com", team.outputs["initialPasswords"]["carol@example.com"]
+    former = authenticator.sign_in(team, *carol)["token"]
     assert is_accepted(team, former)
-    challenge = authenticator.sign_in(team, *alice, cookies={"second_factor": "wanted"})
+    challenge = authenticator.sign_in(team, *carol, cookies={"second_factor": "wanted"})
     app, session = set_up(team, challenge)
     assert is_accepted(team, session["token"]) and not is_accepted(team, former)
 
-    challenge = authenticator.sign_in(team, *alice)
+    challenge = authenticator.sign_in(team, *carol)
     assert challenge["next_step"] == "verify"
     assert send(team, "verify", challenge, code="000000").status_code == 401
     verified = send(team, "verify", challenge, code=app.code(1)).json()
