@@ -22,6 +22,13 @@ from tests.engine.sshd import HOST, Sshd, running_sshd
 
 pytestmark = pytest.mark.engine
 
+# The first lines of the project's program. Without them an interrupted program shows a traceback,
+# as far as there is time for it.
+QUIET = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+"""
+
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
@@ -171,12 +178,11 @@ def test_dependencies_are_installed_into_a_new_environment(
 
 def test_ctrl_c_ends_a_program_that_waits(tmp_path: Path, instance: Instance) -> None:
     program = """
-import signal, time
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+import time
 print("it waits", flush=True)
 time.sleep(600)
 """
-    tested = project(tmp_path, instance, program)
+    tested = project(tmp_path, instance, QUIET + program)
     running = subprocess.Popen(
         tested.command("preview"),
         cwd=tested.folder,
@@ -197,17 +203,14 @@ time.sleep(600)
 
 
 def test_a_program_ends_quietly_when_a_resource_fails(tmp_path: Path, instance: Instance) -> None:
-    """The engine interrupts it. Without the first lines, which are also in the project's program,
-    it shows a traceback, as far as there is time for it."""
+    """The engine interrupts it."""
     program = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_DFL)
 import pulumi
 from pulumi_command import local
 failing = local.Command("it", create="echo why; exit 3")
 local.Command("next", create="true", opts=pulumi.ResourceOptions(depends_on=failing))
 """
-    shown = project(tmp_path, instance, program).up().failed().text
+    shown = project(tmp_path, instance, QUIET + program).up().failed().text
     assert 'exit status 3: running "echo why; exit 3":' in shown
     assert "Traceback" not in shown
 
