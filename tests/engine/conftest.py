@@ -1,11 +1,15 @@
-"""The stack that several files share, deployed once in plan mode."""
+"""What several files share: a stack in plan mode, an emulated Azure, an SSH server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from emulator.instance import Instance
+from tests.engine.pulumi_project import emulated_azure
+from tests.engine.sshd import Sshd, running_sshd
 from tests.engine.stack import Stack
 
 
@@ -22,3 +26,17 @@ def planned(checked_up: tuple[Stack, str]) -> Iterator[Stack]:
     stack, _ = checked_up
     yield stack
     stack.forget_settings()
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """An emulated Azure for the projects of a file."""
+    with emulated_azure(tmp_path_factory.mktemp("instance")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real OpenSSH server, which stands for the machine."""
+    with running_sshd(tmp_path / "sshd") as server:
+        yield server

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ import pytest
 from emulator.instance import Instance
 from ollamazure.operate import ssh_key
 from ollamazure.operate.connection import MachineConnection
-from tests.engine.pulumi_project import Project, emulated_azure, processes_in
-from tests.engine.sshd import HOST, Sshd, running_sshd
+from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.sshd import HOST, Sshd
 from tests.engine.stack import PROJECT
 
 pytestmark = pytest.mark.engine
@@ -66,18 +66,6 @@ if config.get_bool("command"):
     )
 pulumi.export("sshPrivateKey", access.private_key)
 """
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    with emulated_azure(tmp_path_factory.mktemp("instance")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path / "sshd") as server:
-        yield server
 
 
 class Deployed:

@@ -6,7 +6,6 @@ import ipaddress
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from cryptography.x509.oid import NameOID
 
 from emulator.instance import Instance
-from tests.engine.pulumi_project import Project, emulated_azure, processes_in
-from tests.engine.sshd import HOST, Sshd, running_sshd
+from tests.engine.pulumi_project import Project, processes_in
+from tests.engine.sshd import HOST, Sshd
 
 pytestmark = pytest.mark.engine
 
@@ -28,18 +27,6 @@ QUIET = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 """
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    with emulated_azure(tmp_path_factory.mktemp("instance")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path / "sshd") as server:
-        yield server
 
 
 def project(folder: Path, instance: Instance, program: str) -> Project:
