@@ -1702,8 +1702,8 @@ LOADING = rows(
     ("a context of a text", native("generate", LONGER, prompt="Hello")),
     ("an end of a text", native("generate", prompt="Hello", keep_alive=0)),
     ("an end without a text", native("generate", keep_alive=0)),
-    ("a context of an embedding", native("embed", LONGER, input="Hello", keep_alive=-1)),
-    ("a context of a former embedding", native("embeddings", LONGER, prompt="Hello")),
+    ("a context of an embedding", native("embed", LONGER, input="Hello", keep_alive=0), {501}),
+    ("a context of a former embedding", native("embeddings", LONGER, prompt="Hello"), {500}),
     *(
         (f"a context and an end for /v1/{path}", load(f"/ollama/v1/{path}", **BOTH, **text))
         for path, text in OPENAI.items()

@@ -215,10 +215,9 @@ def loaded(deployment: Deployment) -> str:
     form = {"model": deployment.outputs["models"][0], "messages": question, "max_tokens": 1}
     with deployment.client(deployment.token) as client:
         json_of(client.post("/api/chat/completions", json={**form, "stream": False}))
-    runners = "pgrep --full --list-full 'llama-server|ollama runner'"
     return deployment.ssh(
-        f"sudo {runners}; sudo curl --fail --silent http://127.0.0.1:11434/api/ps |"
-        " grep --only-matching '\"context_length\":[0-9]*'"
+        "pgrep --list-full llama-server; sudo curl --fail --silent http://127.0.0.1:11434/api/ps"
+        " | grep --only-matching '\"context_length\":[0-9]*'"
     ).output
 
 
