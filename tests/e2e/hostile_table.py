@@ -1699,6 +1699,7 @@ LOADING = rows(
     ("an end for Ollama, in other letters", native("chat", Keep_Alive=0)),
     ("an end for Ollama, with a Kelvin sign", native("chat", None, **KELVIN)),
     ("a context for Ollama, in other letters", native("chat", OPTIONS=LONGER)),
+    ("another model, in other letters", native("chat", MODEL="hidden"), {200}),
     ("a context of a text", native("generate", LONGER, prompt="Hello")),
     ("an end of a text", native("generate", prompt="Hello", keep_alive=0)),
     ("an end without a text", native("generate", keep_alive=0)),

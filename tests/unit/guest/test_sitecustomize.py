@@ -177,10 +177,11 @@ LARGE = {"num_ctx": 131072, "num_gpu": 0, "num_batch": 1, "num_thread": 1, "use_
         # Another model than the one that the chat has, such as that for titles.
         ("user", "another", {"options": {"num_gpu": 1}}, {"options": {"num_gpu": 7}}),
         # What Ollama reads as the same field.
-        ("user", None, {"OPTIONS": {"num_ctx": 1}}, {"OPTIONS": {}}),
-        ("user", None, {"Option\u017f": {"num_ctx": 1}}, {"Option\u017f": {}}),
+        ("user", None, {"OPTIONS": {"num_ctx": 1}, "Option\u017f": {"num_ctx": 1}}, {}),
         ("user", None, {"Keep_Alive": 0, "\u212aeep_alive": 0, "KEEP_ALIVE": 0}, {}),
         ("user", "preset", {"keep_alive": 0, "Keep_alive": 0}, {"keep_alive": "1h"}),
+        ("user", None, {"MODEL": "hidden", "top_k": 3}, {"top_k": 3}),
+        ("trusted", None, {"Model": "hidden", "keep_alive": 0}, {"keep_alive": 0}),
         # A user's own preset declares nothing, unless that user may.
         ("user", "users", {"options": {"num_ctx": 99}}, {"options": {}}),
         ("user", "trusted's", {"options": {"num_ctx": 1}}, {"options": {"num_ctx": 99}}),

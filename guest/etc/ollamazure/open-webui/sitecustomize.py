@@ -30,12 +30,12 @@ LOADING = {
     *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
     *("use_mlock", "low_vram", "f16_kv", "vocab_only", "logits_all", "embedding_only"),
 }
-# This field of a request decides when it unloads the model. Ollama reads fields in any case, also
-# with the Kelvin sign for the "k".
+# This field of a request decides when it unloads the model.
 KEEP_ALIVE = "keep_alive"
-# The end of each of these names, which no picture contains: it has no underscore.
+# What to look for in a request: the end of each of these names, which no picture contains (it has
+# no underscore), and the name of a model in a second field, which Open WebUI has not checked.
 NAMED = re.compile(
-    b"_(?i:%b)"
+    b'_(?i:%b)|"(?!model")(?i:model)"'
     % "|".join(name.partition("_")[2] for name in sorted({*LOADING, KEEP_ALIVE})).encode()
 )
 
@@ -100,19 +100,21 @@ def keep_models_loaded(ollama: ModuleType) -> None:
     """Lets only users with the permission chat.params choose how a model is loaded, and how long.
 
     Open WebUI passes on these options of any user's question. Instead, each that is in a request is
-    what administrators declare for the model, or is removed.
+    what administrators declare for the model, or is removed. So is each field with another name
+    than Ollama's: it reads names in any case, also with a Kelvin sign for "k".
     """
     send = getattr(ollama, "send_request", None)
     if send is None:
         return
 
     async def send_declared(*arguments: Any, **request: Any) -> Any:
-        payload = request.get("payload") or b""
+        payload, user = request.get("payload") or b"", request.get("user")
         raw = payload if isinstance(payload, bytes) else payload.encode()
-        if NAMED.search(raw) and not await may_load(ollama, request.get("user")):
-            fields = json.loads(raw)
-            declared = declared_params(ollama, fields.get("model"), request.get("request"))
-            set_declared(fields, [each async for each in declared])
+        if NAMED.search(raw) and getattr(user, "role", None) != "admin":
+            fields = {k: v for k, v in json.loads(raw).items() if k == k.casefold()}
+            if not await may_load(ollama, user):
+                declared = declared_params(ollama, fields.get("model"), request.get("request"))
+                set_declared(fields, [each async for each in declared])
             request["payload"] = json.dumps(fields)
         return await send(*arguments, **request)
 
@@ -131,16 +133,13 @@ async def may_load(ollama: Any, user: Any) -> bool:
 
 def set_declared(fields: dict[str, Any], declared: list[dict[str, Any]]) -> None:
     """Gives each of these options in a request one of the declared values, or removes it."""
-    options = [value for name, value in fields.items() if name.casefold() == "options"]
-    found = [(fields, name, KEEP_ALIVE) for name in fields if name.casefold() == KEEP_ALIVE]
-    for each in options:
-        if isinstance(each, dict):
-            found += [(each, name, name) for name in each if name in LOADING or name == KEEP_ALIVE]
-    for place, name, key in found:
-        given = value_of(place.pop(name))
-        values = [value_of(params[key]) for params in declared if params.get(key) is not None]
-        if values:
-            place[key] = given if given in values else values[0]
+    options = fields.get("options")
+    for place in (fields, options if isinstance(options, dict) else {}):
+        for name in {KEEP_ALIVE, *(LOADING if place is options else ())} & place.keys():
+            given = value_of(place.pop(name))
+            values = [value_of(params[name]) for params in declared if params.get(name) is not None]
+            if values:
+                place[name] = given if given in values else values[0]
 
 
 async def declared_params(ollama: Any, name: Any, request: Any) -> AsyncIterator[dict[str, Any]]:
