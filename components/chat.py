@@ -100,18 +100,6 @@ class Chat(pulumi.ComponentResource):
 
         target = self.machine.target
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan), child)
-        webui = OpenWebui(
-            "open-webui",
-            OpenWebuiArgs(
-                target,
-                settings,
-                plan,
-                url=self.url,
-                admin_password=self.admin_password,
-                models=ollama.models,
-            ),
-            child,
-        )
         nginx = Nginx(
             # Its former name. With another one, Pulumi would derive "proxy-config" as the former
             # name of "nginx-config", and would then replace this and the other children.
@@ -128,9 +116,24 @@ class Chat(pulumi.ComponentResource):
                 microphone=settings.microphone,
                 frame_origins=settings.frame_origins,
                 plugins=settings.features.plugins,
+                model_management=settings.features.model_management,
                 second_factor=settings.multi_factor in ("offered", "administrators"),
             ),
             _renamed(child, "proxy", "Proxy"),
+        )
+        webui = OpenWebui(
+            "open-webui",
+            OpenWebuiArgs(
+                target,
+                settings,
+                plan,
+                url=self.url,
+                admin_password=self.admin_password,
+                models=ollama.models,
+                nginx_config=nginx.config,
+                nginx=nginx.service,
+            ),
+            child,
         )
         workspace = Workspace(
             "workspace",

@@ -44,6 +44,7 @@ class NginxArgs:
         microphone: whether pages may use the microphone.
         frame_origins: sites that may show the chat in a frame, `https://…`.
         plugins: whether administrators may add functions and tools.
+        model_management: whether administrators may pull and delete models in the chat.
         second_factor: whether users may ask for a second factor.
         certificate: PEM; with Let's Encrypt, the one until it has issued another.
         private_key: PEM, secret.
@@ -62,6 +63,7 @@ class NginxArgs:
     microphone: bool = False
     frame_origins: Sequence[str] = ()
     plugins: bool = False
+    model_management: bool = False
     second_factor: bool = False
 
 
@@ -70,18 +72,20 @@ class Nginx(pulumi.ComponentResource):
 
     Attributes:
         service: the command that runs Nginx.
+        config: the command that installs its configuration.
         digest: changes with the service, its configuration and its certificate's command.
     """
 
     service: RemoteCommand
+    config: RemoteCommand
     digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: NginxArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("ollamazure:index:Nginx", name, None, opts)
-        config = self._config(args)
-        certificate = self._certificate(args, config)
+        self.config = self._config(args)
+        certificate = self._certificate(args, self.config)
         self.service = run_on_machine(
             "nginx",
             args.target,
@@ -97,9 +101,9 @@ class Nginx(pulumi.ComponentResource):
                 ),
             ],
             fix="`journalctl --unit nginx` on the machine has details; `pulumi up` tries again.",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[config, certificate]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.config, certificate]),
         )
-        steps = [config, certificate, self.service]
+        steps = [self.config, certificate, self.service]
         if args.certificate_settings.mode == "letsEncrypt":
             steps.append(self._acme(args))
         self.digest = digest_of(steps)
@@ -125,6 +129,7 @@ class Nginx(pulumi.ComponentResource):
                         "microphone": args.microphone,
                         "frame_origins": args.frame_origins,
                         "plugins": args.plugins,
+                        "model_management": args.model_management,
                         "second_factor": args.second_factor,
                         "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
                         "acme": args.certificate_settings.mode == "letsEncrypt",

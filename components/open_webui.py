@@ -53,6 +53,8 @@ class OpenWebuiArgs:
         url: the address users open, `https://…`.
         admin_password: secret; at most 72 bytes.
         models: the commands that install the models, by name.
+        nginx_config: the command after which Nginx, if it runs, passes requests on to Ollama.
+        nginx: the command after which it runs.
     """
 
     target: Target
@@ -61,6 +63,8 @@ class OpenWebuiArgs:
     url: pulumi.Input[str]
     admin_password: pulumi.Input[str]
     models: Mapping[str, RemoteCommand]
+    nginx_config: RemoteCommand
+    nginx: RemoteCommand
 
 
 class OpenWebui(pulumi.ComponentResource):
@@ -127,7 +131,9 @@ class OpenWebui(pulumi.ComponentResource):
             script=f"{TOOLS}/start-open-webui {shlex.quote(settings.webui_image)}",
             files=files,
             fix=FIX,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=self._sign_in_secret(args)),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[args.nginx_config, *self._sign_in_secret(args)]
+            ),
         )
 
     def _sign_in_secret(self, args: OpenWebuiArgs) -> list[RemoteCommand]:
@@ -193,7 +199,7 @@ class OpenWebui(pulumi.ComponentResource):
             fix=FIX,
             # Another embedding model embeds all documents again; see EMBEDDED_WITHIN there.
             timeout="2h",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, *models]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, args.nginx, *models]),
         )
 
 

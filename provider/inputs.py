@@ -204,6 +204,8 @@ class FeaturesInput(TypedDict):
 
     plugins: NotRequired[bool]
     """Functions and tools. They are Python code that administrators add, and users with the permission workspace.tools; it runs inside Open WebUI and can read its secrets and every chat. Allowed: true or false; for example true."""
+    modelManagement: NotRequired[bool]
+    """Administrators may pull, copy, create and delete models in the chat. The machine then fetches from any registry that they name, a model that is too large takes the memory of the others, and anyone who takes over Open WebUI can replace or delete all models. Allowed: true or false; for example true."""
     toolServers: NotRequired[bool]
     """Connections to tool servers (OpenAPI, MCP) and terminals. A model sends them what it likes of a chat, and a text that it reads can mislead it into calling them. Allowed: true or false; for example true."""
     codeExecution: NotRequired[bool]

@@ -18,6 +18,11 @@ class Features(Section):
         "permission workspace.tools; it runs inside Open WebUI and can read its secrets and every "
         "chat."
     )
+    model_management: bool = _feature(
+        "Administrators may pull, copy, create and delete models in the chat. The machine then "
+        "fetches from any registry that they name, a model that is too large takes the memory of "
+        "the others, and anyone who takes over Open WebUI can replace or delete all models."
+    )
     tool_servers: bool = _feature(
         "Connections to tool servers (OpenAPI, MCP) and terminals. A model sends them what it "
         "likes of a chat, and a text that it reads can mislead it into calling them."

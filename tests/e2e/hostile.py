@@ -47,6 +47,7 @@ class Target:
     certificate: bytes
     key: bytes  # which signs sessions
     sent: Sent
+    loaded: Callable[[], str]  # the process with the model, and how it is loaded
     interfaces: Callable[[], list[tuple[str, str, list[str]]]]  # method, path and guards of each
     scratch: dict[str, Any] = field(default_factory=dict)
 

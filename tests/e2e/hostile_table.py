@@ -792,6 +792,8 @@ ADDRESSES = (
     "http://168.63.129.16/?comp=versions",
     "http://168.63.129.16:32526/vmSettings",
     OLLAMA,
+    "http://10.89.0.10:11434/hostile",
+    "http://nginx:11434/hostile",
     "http://host.containers.internal:11434/hostile",
     "http://HOST.containers.INTERNAL:11434/hostile",
     "http://open-webui:8080/api/v1/configs/export",
@@ -1652,7 +1654,69 @@ BOMBS = rows(
 )
 
 
+def load(path: str, **fields: Any) -> Send:
+    """A short question, of a user who may not choose how the model is loaded."""
+    question = {
+        "model": "{model}",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": False,
+        "max_tokens": 1,
+        **fields,
+    }
+    return api("POST", path, question, as_user="user")
+
+
+def native(path: str, options: dict[str, Any] | None = None, **fields: Any) -> Send:
+    """A question by Ollama's own interface, whose options also have its length."""
+    return load(f"/ollama/api/{path}", options={"num_predict": 1, **(options or {})}, **fields)
+
+
+CHAT, LONGER = "/api/chat/completions", {"num_ctx": 1024}
+KELVIN: dict[str, Any] = {"\u212aeep_alive": 0}
+BOTH: dict[str, Any] = {"options": LONGER, "keep_alive": 0}
+# Interfaces like those of others, with the field that each needs in addition.
+OPENAI: dict[str, dict[str, Any]] = {
+    "chat/completions": {},
+    "completions": {"prompt": "Hello"},
+    "messages": {},
+    "responses": {"input": "Hello"},
+}
+LOADING = rows(
+    "loading",
+    {200, 400, 404, 422},
+    ("a context of a question", load(CHAT, options=LONGER)),
+    ("a context as a parameter", load(CHAT, params=LONGER)),
+    ("a context as a parameter in text", load(CHAT, params={"custom_params": {"num_ctx": "1024"}})),
+    ("no context", load(CHAT, options={"num_ctx": None, "num_batch": 64})),
+    ("threads", load(CHAT, options={"num_thread": 1})),
+    ("no memory mapping", load(CHAT, options={"use_mmap": False})),
+    ("an end among the options", load(CHAT, options={"keep_alive": 0})),
+    ("an end as a parameter", load(CHAT, params={"keep_alive": 0})),
+    ("an end of a question", load(CHAT, keep_alive=0)),
+    ("a context for Ollama", native("chat", LONGER)),
+    ("an end for Ollama", native("chat", keep_alive=0)),
+    ("an end for Ollama, in text", native("chat", keep_alive="0s")),
+    ("an end for Ollama, in other letters", native("chat", Keep_Alive=0)),
+    ("an end for Ollama, with a Kelvin sign", native("chat", None, **KELVIN)),
+    ("a context for Ollama, in other letters", native("chat", OPTIONS=LONGER)),
+    ("another model, in other letters", native("chat", MODEL="hidden"), {200}),
+    ("a context of a text", native("generate", LONGER, prompt="Hello")),
+    ("an end of a text", native("generate", prompt="Hello", keep_alive=0)),
+    ("an end without a text", native("generate", keep_alive=0)),
+    ("a context of an embedding", native("embed", LONGER, input="Hello", keep_alive=0), {501}),
+    ("a context of a former embedding", native("embeddings", LONGER, prompt="Hello"), {500}),
+    *(
+        (f"a context and an end for /v1/{path}", load(f"/ollama/v1/{path}", **BOTH, **text))
+        for path, text in OPENAI.items()
+    ),
+    (
+        "a context of a title",
+        load("/api/v1/tasks/title/completions", options=LONGER, params=LONGER, keep_alive=0),
+    ),
+)
+
 KINDS = (
+    LOADING,
     PATHS,
     SMUGGLING,
     HTTP2,

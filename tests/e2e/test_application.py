@@ -57,6 +57,22 @@ def test_the_settings_are_what_is_declared(deployment: Deployment) -> None:
     assert config["channels.enable"] is config["automations.enable"] is False
 
 
+def test_no_administrator_manages_models_in_the_chat(deployment: Deployment) -> None:
+    model = deployment.outputs["models"][0]
+    with deployment.client(deployment.token) as client:
+        for method, path, form in (
+            ("POST", "pull", {"model": "127.0.0.1:1/x/y"}),
+            ("POST", "create", {"model": "mine", "from": model}),
+            ("POST", "copy", {"source": model, "destination": "mine"}),
+            ("DELETE", "delete", {"model": model}),
+        ):
+            answer = client.request(method, f"/ollama/api/{path}", json=form)
+            assert answer.status_code == 403, answer.text
+            assert "features.modelManagement" in answer.text
+        models = client.get("/ollama/api/tags").json()["models"]
+    assert [each["name"] for each in models] == deployment.outputs["models"]
+
+
 @pytest.mark.parametrize("kind", ["functions", "tools"])
 def test_no_administrator_adds_code(deployment: Deployment, kind: str) -> None:
     """Python runs it when it is added."""

@@ -168,16 +168,29 @@ def test_a_container_learns_nothing(deployment: Deployment, container: str) -> N
     address = private_address(deployment)
     closed = [*AZURE, (METADATA, 443), (address, 22), ("10.89.0.1", 22), (address, 11434)]
     closed += [(gateway(deployment), 8480), (gateway(deployment), 443)]
-    if container == "nginx":
+    if container == "open-webui":
         closed.append(("10.89.0.1", 11434))
     # The machine's Python in the container's network, because Nginx's image has none.
     pid = deployment.ssh(f"sudo podman inspect {container} --format '{{{{.State.Pid}}}}'").output
     python = f"sudo nsenter --net --target {pid.strip()} python3"
     assert not any(reached(deployment, python, closed))
-    ollama = reached(deployment, python, [("10.89.0.1", 11434)])
-    assert ollama == [container == "open-webui"]
+    ollama = reached(deployment, python, [("10.89.0.1", 11434), ("10.89.0.10", 11434)])
+    assert ollama == [container == "nginx", True]
     for place in ("/var/lib/cloud", "/var/lib/waagent", "/srv/data", "/etc/ollamazure/installed"):
         assert deployment.ssh(f"sudo podman exec {container} ls {place}", check=False).code != 0
+
+
+def test_no_container_manages_models(deployment: Deployment) -> None:
+    """But Open WebUI gets what answers need. tests/unit/guest/test_nginx.py has all requests."""
+    command = "curl --silent --show-error --max-time 30 --write-out ' %{http_code}'"
+    ask = f"sudo podman exec open-webui {command}"
+    ollama = "http://host.containers.internal:11434/api"
+    assert deployment.ssh(f"{ask} {ollama}/version").output.endswith(" 200")
+    for request in ("-X DELETE {}/delete", "-d '{{}}' {}/pull", "-d '{{}}' {}/create"):
+        answer = deployment.ssh(f"{ask} {request.format(ollama)}").output
+        assert answer.endswith(" 403") and "features.modelManagement" in answer, answer
+    elsewhere = deployment.ssh(f"sudo {command} http://10.89.0.10:11434/api/version")
+    assert elsewhere.output.endswith(" 403")
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -41,7 +41,8 @@ table inet witness {
     }
 }
 """
-OLLAMA, RESOLVER = "10.89.0.1 . 11434", "10.89.0.1 . 53"
+# Nginx's way to Ollama, and what Open WebUI does not reach itself.
+OLLAMA, RESOLVER = "10.89.0.10 . 11434", "10.89.0.1 . 53"
 # Prints each interface of the application, with the names of all functions that it depends on.
 INTERFACES = """
 import json
@@ -131,6 +132,7 @@ def target(deployment: Deployment) -> Iterator[Target]:
             certificate=ssl.get_server_certificate((deployment.address, 443)).encode(),
             key=key.encode(),
             sent=witness,
+            loaded=lambda: loaded(deployment),
             interfaces=cache(lambda: interfaces(deployment)),
             scratch={"before": before, "mark": mark, "since": since},
         )
@@ -207,6 +209,18 @@ def state(deployment: Deployment) -> dict[str, Any]:
     return found
 
 
+def loaded(deployment: Deployment) -> str:
+    """The process that has the model after a question of the owner, and its length of context."""
+    question = [{"role": "user", "content": "Hello"}]
+    form = {"model": deployment.outputs["models"][0], "messages": question, "max_tokens": 1}
+    with deployment.client(deployment.token) as client:
+        json_of(client.post("/api/chat/completions", json={**form, "stream": False}))
+    return deployment.ssh(
+        "pgrep --list-full llama-server; sudo curl --fail --silent http://127.0.0.1:11434/api/ps"
+        " | grep --only-matching '\"context_length\":[0-9]*'"
+    ).output
+
+
 def owners_things(target: Target) -> list[str]:
     """The texts of the owner's chat, file and note."""
     admin = target.client("owner")
@@ -246,12 +260,15 @@ def json_of(answer: httpx.Response) -> Any:
 
 def attack(target: Target, row: Row) -> None:
     """Send the request of the row, and check that it was refused or is harmless."""
+    before = target.loaded() if row.kind == "loading" else ""
     answer = row.send(target)
     status = status_of(answer)
     assert status in row.allowed, f"{row}: {status} {answer.body[:500]!r}"
     target.harmless(answer)
     if row.kind == "fetch":
         assert target.sent.destinations() == set(), row
+    if row.kind == "loading":
+        assert target.loaded() == before, row
 
 
 def test_the_table_is_large_and_has_each_name_once() -> None:
@@ -262,6 +279,14 @@ def test_the_table_is_large_and_has_each_name_once() -> None:
 def test_one_of_each_kind_is_refused_or_harmless(target: Target) -> None:
     for kind in KINDS:
         attack(target, kind[0])
+
+
+def test_an_administrator_decides_how_a_model_is_loaded(target: Target) -> None:
+    """Otherwise the rows about that would see nothing."""
+    before = target.loaded()
+    form = {"model": target.ids["model"], "prompt": "", "keep_alive": 0}
+    assert target.client("owner").post("/ollama/api/generate", json=form).status_code == 200
+    assert target.loaded() != before
 
 
 @pytest.mark.long
@@ -277,7 +302,8 @@ def test_afterwards_nothing_is_changed_and_the_chat_answers(
     assert state(deployment) == target.scratch["before"]
     assert all(target.scratch["mark"] in text for text in owners_things(target))
     since = target.scratch["since"]
-    log = f"sudo journalctl --unit ollama --output cat --grep /hostile --since {since}"
+    from_webui = r"'^10\.89\.0\.11 .*/hostile'"
+    log = f"sudo journalctl --unit nginx --output cat --grep {from_webui} --since {since}"
     assert deployment.ssh(log, check=False).output.strip() in ("", "-- No entries --")
     assert deployment.ask("What is the capital of France?")
     # What the fetches would have been noticed by.
@@ -287,7 +313,9 @@ def test_afterwards_nothing_is_changed_and_the_chat_answers(
         "http://169.254.169.254/",
         "http://127.0.0.1:8080/",
         "http://10.89.0.1:11434/hostile",
+        "http://10.89.0.10:11434/hostile",
     ):
         witness.reaches(url)
-    assert witness.destinations() == {"169.254.169.254 . 80", "127.0.0.1 . 8080"}
+    seen = {"169.254.169.254 . 80", "127.0.0.1 . 8080", "10.89.0.1 . 11434"}
+    assert witness.destinations() == seen
     assert "/hostile" in deployment.ssh(log).output

@@ -381,3 +381,10 @@ def test_every_component_is_ours_and_every_resource_is_below_one(program: Record
             assert resource.parent in components, resource.name
         else:
             assert resource.type.startswith("ollamazure:index:")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_setting_lets_administrators_manage_models_in_the_chat(allowed: bool) -> None:
+    program = whole_program("local", features={"modelManagement": allowed})
+    refusal = "with the setting features.modelManagement"
+    assert (refusal in program.named("nginx-config").inputs["stdin"]) is not allowed

@@ -28,6 +28,7 @@ def configure(
     upstream: str = "127.0.0.1:1",
     http: int = 80,
     https: int = 443,
+    ollama: int = 11434,
     instead: Mapping[str, str] | None = None,
     **values: Any,
 ) -> str:
@@ -43,6 +44,7 @@ def configure(
         "acme": False,
         "trusted_certificate": False,
         "plugins": False,
+        "model_management": False,
         "second_factor": False,
     }
     text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
@@ -59,7 +61,10 @@ def configure(
         "/etc/nginx/cert/server.pem": f"{folder}/server.pem",
         "listen 80 ": f"listen 127.0.0.1:{http} ",
         "listen 443 ": f"listen 127.0.0.1:{https} ",
+        "listen 11434;": f"listen 127.0.0.1:{ollama};",
         "http://open-webui:8080": f"http://{upstream}",
+        "allow 10.89.0.11;": "allow 127.0.0.11;",
+        "http://10.89.0.1:11434": f"http://{upstream}",
         **(instead or {}),
     }
     if values.get("acme"):

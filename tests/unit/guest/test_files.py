@@ -116,7 +116,7 @@ def test_containers_start_only_with_the_data_disk(unit: str) -> None:
 def test_open_webui_publishes_no_port() -> None:
     text = container("open-webui")
     assert "PublishPort" not in text
-    assert "AddHost=host.containers.internal:10.89.0.1\n" in text
+    assert "AddHost=host.containers.internal:10.89.0.10\n" in text
     assert "Volume=open-webui:/app/backend/data:idmap\n" in text
 
 

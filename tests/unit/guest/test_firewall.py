@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from components.remote_command import render_file
+from components.remote_command import GUEST, render_file
 from ollamazure.settings.stack import Settings
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and nft take root")
@@ -113,6 +113,7 @@ def network() -> Iterator[Namespaces]:
             ("outside", "22 53 80 443 5556 8080 8480 32526"),
             ("machine", "22 53 443 11434"),
             ("open-webui", "8080"),
+            ("nginx", "443 11434"),
         ):
             server = subprocess.Popen(
                 spaces.command(name, "/usr/bin/python3", "-c", LISTEN, *ports.split()),
@@ -168,16 +169,35 @@ def test_only_root_reaches_azures_services_and_the_containers(
         assert network.reached("machine", user, (WIRE_SERVER, 53)) == [True]
 
 
-def test_ollama_is_for_root_itself_and_open_webui(network: Namespaces, tmp_path: Path) -> None:
+def test_ollama_is_for_root_itself_and_nginx(network: Namespaces, tmp_path: Path) -> None:
     load(network, tmp_path)
     ollama = ("127.0.0.1", 11434)
     assert network.reached("machine", ROOT, ollama) == [True]
     assert network.reached("machine", OLLAMA, ollama) == [True]
     assert network.reached("machine", USER, ollama, (MACHINE, 11434)) == [False, False]
-    assert network.reached("open-webui", ROOT, (BRIDGE, 11434)) == [True]
-    assert network.reached("open-webui", ROOT, (MACHINE, 11434)) == [False]
-    assert network.reached("nginx", ROOT, (BRIDGE, 11434)) == [False]
+    assert network.reached("nginx", ROOT, (BRIDGE, 11434), (MACHINE, 11434)) == [True, False]
+    assert network.reached("open-webui", ROOT, (BRIDGE, 11434), (MACHINE, 11434)) == [False, False]
     assert network.reached("outside", ROOT, (MACHINE, 11434)) == [False]
+
+
+@pytest.mark.parametrize("host", ["10.89.0.1", "10.89.0.10"])
+def test_an_open_webui_of_an_earlier_version_reaches_ollama_until_it_is_replaced(
+    network: Namespaces, tmp_path: Path, host: str
+) -> None:
+    """A function of machine-ready adds the rule."""
+    container = tmp_path / "open-webui.container"
+    container.write_text(f"[Container]\nAddHost=host.containers.internal:{host}\n")
+    (tmp_path / "firewall.d").mkdir()
+    script = (GUEST / "usr/local/lib/ollamazure/machine-ready").read_text()
+    function = script[script.index("former_open_webui() {") : script.index("\n# Applies the")]
+    function = function.replace("/etc/containers/systemd", str(tmp_path))
+    function = function.replace("/etc/ollamazure", str(tmp_path))
+    subprocess.run(["bash", "-euc", f"{function}\nformer_open_webui"], check=True)
+    load(network, tmp_path)
+    assert network.reached("open-webui", ROOT, (BRIDGE, 11434), (BRIDGE, 22)) == [
+        host == "10.89.0.1",
+        False,
+    ]
 
 
 @pytest.mark.parametrize("container", ["open-webui", "nginx"])
@@ -193,9 +213,12 @@ def test_a_container_reaches_nothing_else(
     assert network.reached(container, ROOT, (BRIDGE, 53)) == [True]
 
 
-def test_nginx_reaches_open_webui(network: Namespaces, tmp_path: Path) -> None:
+def test_nginx_reaches_open_webui_which_reaches_ollama_through_it(
+    network: Namespaces, tmp_path: Path
+) -> None:
     load(network, tmp_path)
     assert network.reached("nginx", ROOT, (WEBUI, 8080)) == [True]
+    assert network.reached("open-webui", ROOT, (NGINX, 11434)) == [True]
 
 
 def test_settings_open_ports(network: Namespaces, tmp_path: Path) -> None:

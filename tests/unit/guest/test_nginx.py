@@ -52,6 +52,7 @@ class Site:
     folder: Path
     plain: int
     secure: int
+    ollama: int
     upstream: ThreadingHTTPServer
     release: threading.Event
     reached: list[str]  # what was asked of Open WebUI: method and address
@@ -69,6 +70,21 @@ class Site:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         text = answer.read().decode()
+        connection.close()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, found, text
+
+    def ask_ollama(
+        self, request: str, body: bytes | None = None, *, source: str = "127.0.0.11"
+    ) -> tuple[int, dict[str, str], bytes]:
+        """As Open WebUI, for whose address this source stands. A request: method and address."""
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.ollama, timeout=30, source_address=(source, 0)
+        )
+        method, path = request.split(" ")
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read()
         connection.close()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return answer.status, found, text
@@ -192,7 +208,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
                 self.send_header("Set-Cookie", "token=t; Path=/")
                 self.send_header("Set-Cookie", f"large={'x' * 30_000}")
             self.end_headers()
-            if self.path == "/stream":
+            if self.path == "/stream" or body == b"stream":
                 self.chunk(b"first")
                 release.wait(30)
                 self.chunk(b"second")
@@ -245,13 +261,14 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
     upstream.daemon_threads = True
     thread = threading.Thread(target=upstream.serve_forever, args=(0.01,))
     thread.start()
-    plain, secure = free_ports(2)
+    plain, secure, ollama = free_ports(3)
     nginx.configure(
         root,
         folder,
         upstream=f"127.0.0.1:{upstream.server_port}",
         http=plain,
         https=secure,
+        ollama=ollama,
         **values,
     )
     command = nginx.command(root, folder)
@@ -260,7 +277,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
     with (folder / "nginx.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     try:
-        yield Site(folder, plain, secure, upstream, release, reached)
+        yield Site(folder, plain, secure, ollama, upstream, release, reached)
     finally:
         release.set()
         subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
@@ -1024,3 +1041,87 @@ def test_the_page_for_a_second_factor_has_its_script(site: Site) -> None:
     status, headers, _ = site.ask("/second-factor.js")
     assert (status, headers["content-type"]) == (200, "text/javascript")
     assert site.reached == []
+
+
+ANSWERING = (
+    *("GET /api/tags", "GET /api/ps", "GET /api/version", "POST /api/show", "POST /api/chat"),
+    *("POST /api/generate", "POST /api/embed", "POST /api/embeddings", "POST /v1/chat/completions"),
+    *("POST /v1/completions", "POST /v1/embeddings", "POST /v1/messages", "POST /v1/responses"),
+)
+MANAGING = (
+    *("POST /api/pull", "POST /api/push", "POST /api/create", "POST /api/copy"),
+    *("DELETE /api/delete", "POST /api/blobs/sha256:0", "HEAD /api/blobs/sha256:0"),
+)
+
+
+@pytest.mark.parametrize("request_", ANSWERING)
+def test_open_webui_gets_answers_of_ollama(shared_site: Site, request_: str) -> None:
+    shared_site.reached.clear()
+    assert shared_site.ask_ollama(request_, b"{}")[0] == 200
+    assert shared_site.reached == [request_]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *MANAGING,
+        *("GET /", "GET /api/chat", "POST /api/tags", "GET /api/unknown", "DELETE /api/chat"),
+        *("POST /api/chat/", "POST /api//chat", "POST /api/%63hat", "POST /api/chat?a=b"),
+        *("POST /api/pull?/api/chat", "POST /api/chat/../pull", "POST /api/pull/../chat"),
+        *("POST /api/pull%3F/../chat", "POST http://10.89.0.1:11434/api/pull"),
+    ],
+)
+def test_open_webui_manages_no_model_of_ollama(shared_site: Site, request_: str) -> None:
+    shared_site.reached.clear()
+    status, headers, text = shared_site.ask_ollama(request_, b"{}")
+    assert (status, headers["content-type"]) == (403, "application/json")
+    if not request_.startswith("HEAD"):
+        assert "features.modelManagement" in json.loads(text)["error"]
+    assert shared_site.reached == []
+
+
+@pytest.mark.parametrize("site", [{"model_management": True}], indirect=True)
+def test_administrators_manage_models_where_a_setting_allows_it(site: Site) -> None:
+    for request in (*MANAGING[:-1], *ANSWERING):
+        assert site.ask_ollama(request, b"{}")[0] == 200
+    assert site.ask_ollama("GET /api/tags", source="127.0.0.1")[0] == 403
+    assert site.reached == [*MANAGING[:-1], *ANSWERING]
+
+
+def test_no_one_else_gets_answers_of_ollama(shared_site: Site) -> None:
+    shared_site.reached.clear()
+    assert shared_site.ask_ollama("GET /api/tags", source="127.0.0.1")[0] == 403
+    assert shared_site.ask_ollama("POST /api/pull", source="127.0.0.1")[0] == 403
+    assert shared_site.reached == []
+
+
+@pytest.mark.parametrize("site", [{"instead": SLOW | LIMITS}], indirect=True)
+def test_limits_of_browsers_are_none_of_open_webuis_way_to_ollama(site: Site) -> None:
+    """Not how many run at a time, nor how slow they are."""
+    head = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    wires = [
+        socket.create_connection(("127.0.0.1", site.ollama), 30, ("127.0.0.11", 0))
+        for _ in range(6)
+    ]
+    *streams, question = wires
+    for each in streams:
+        each.sendall(head + b"6\r\n\r\nstream")
+        assert b"200 OK" in until(each, b"first")
+    question.sendall(head + b"120000000\r\n\r\nx")
+    stalls = site.open()
+    stalls.sendall(b"POST / HTTP/1.1\r\n" + HEAD + b"x")
+    wait_until(lambda: ended(stalls, b""))
+    question.sendall(b"x" * 119_999_999)
+    answer = until(question, b'"length": 120000000')
+    assert b"X-Content-Type-Options" in answer
+    assert b"Content-Security-Policy" not in answer
+    site.release.set()
+    for each in streams:
+        until(each, b"second")
+
+
+def test_without_ollama_open_webui_gets_the_reason(site: Site) -> None:
+    site.stop_open_webui()
+    status, headers, text = site.ask_ollama("POST /api/chat", b"{}")
+    assert (status, headers["content-type"]) == (502, "application/json")
+    assert "systemctl status ollama" in json.loads(text)["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,119 @@ def sign_in(
         check=True,
     )
     return ran.stdout.split()
+
+
+OLLAMA = """
+from types import SimpleNamespace as Record
+from open_webui.models.users import Users
+class Params(dict):
+    def model_dump(self): return dict(self)
+def preset(owner, **params):
+    return Record(id="preset", base_model_id="m", user_id=owner, params=Params(params))
+SPEED = {"label": "Speed", "options": {"long": {"params": {"num_ctx": 32768}}}}
+CUSTOM = {"num_ctx": "8192", "keep_alive": "1h"}
+MODELS = {
+    "m": Record(id="m", base_model_id=None, user_id="gone", params=Params(num_gpu=7)),
+    "preset": preset("admin", custom_params=CUSTOM, model_controls={"speed": SPEED}),
+    "users": preset("user", num_ctx=99),
+    "trusted's": preset("trusted", num_ctx=99),
+}
+class Models:
+    async def get_model_by_id(id): return MODELS.get(id)
+class Config:
+    async def get(key): return {"models.default_params": {"num_batch": 64}}.get(key)
+async def {name}(url, method="POST", *, payload=None, user=None, request=None):
+    return payload
+async def embed(user, payload, model):
+    request = Record(state=Record(model_id=model)) if model else None
+    return await {name}("http://ollama/api/embed", payload=payload, user=user, request=request)
+"""
+ROLES = """
+from types import SimpleNamespace as Record
+class Users:
+    async def get_user_by_id(id):
+        return Record(id=id, role="admin" if id == "admin" else "user") if id != "gone" else None
+"""
+PERMITTED = """
+async def has_permission(id, permission, default):
+    return (id, permission) == ("trusted", "chat.params")
+"""
+ASK_OLLAMA = """
+import asyncio, json, sys
+from open_webui.models.users import Users
+from open_webui.routers import ollama
+async def ask(id, model, fields):
+    user = await Users.get_user_by_id(id)
+    # Open WebUI sends text or bytes.
+    for payload in (json.dumps(fields), json.dumps(fields).encode()):
+        yield json.loads(await ollama.embed(user, payload, model))
+async def main():
+    print(json.dumps([each async for each in ask(*json.load(sys.stdin))]))
+asyncio.run(main())
+"""
+LARGE = {"num_ctx": 131072, "num_gpu": 0, "num_batch": 1, "num_thread": 1, "use_mmap": False}
+
+
+@pytest.mark.parametrize(
+    ("user", "model", "sent", "arrives"),
+    [
+        # Nothing of it is declared, or only some, for the model or for all models.
+        ("user", None, {"options": {"num_thread": 1, "top_k": 3}}, {"options": {"top_k": 3}}),
+        ("user", None, {"options": LARGE}, {"options": {"num_gpu": 7, "num_batch": 64}}),
+        ("user", None, {"keep_alive": 0, "input": "x"}, {"input": "x"}),
+        # A preset's own parameters, and a choice that it offers.
+        ("user", "preset", {"options": {"num_ctx": 1}}, {"options": {"num_ctx": 8192}}),
+        ("user", "preset", {"options": {"num_ctx": None}}, {"options": {"num_ctx": 8192}}),
+        ("user", "preset", {"options": {"num_ctx": "8192"}}, {"options": {"num_ctx": 8192}}),
+        ("user", "preset", {"options": {"num_ctx": 32768}}, {"options": {"num_ctx": 32768}}),
+        ("user", "preset", {"keep_alive": -1}, {"keep_alive": "1h"}),
+        # Another model than the one that the chat has, such as that for titles.
+        ("user", "another", {"options": {"num_gpu": 1}}, {"options": {"num_gpu": 7}}),
+        # What Ollama reads as the same field.
+        ("user", None, {"OPTIONS": {"num_ctx": 1}, "Option\u017f": {"num_ctx": 1}}, {}),
+        ("user", None, {"Keep_Alive": 0, "\u212aeep_alive": 0, "KEEP_ALIVE": 0}, {}),
+        ("user", "preset", {"keep_alive": 0, "Keep_alive": 0}, {"keep_alive": "1h"}),
+        ("user", None, {"MODEL": "hidden", "top_k": 3}, {"top_k": 3}),
+        ("trusted", None, {"Model": "hidden", "keep_alive": 0}, {"keep_alive": 0}),
+        # A user's own preset declares nothing, unless that user may.
+        ("user", "users", {"options": {"num_ctx": 99}}, {"options": {}}),
+        ("user", "trusted's", {"options": {"num_ctx": 1}}, {"options": {"num_ctx": 99}}),
+        ("gone", None, {"options": {"num_ctx": 1}}, {"options": {}}),
+        ("trusted", "preset", {"options": LARGE, "keep_alive": 0}, "the same"),
+        ("admin", "preset", {"options": LARGE, "keep_alive": 0}, "the same"),
+        ("user", "preset", {"options": {"top_k": 3, "num_predict": 9}}, "the same"),
+        ("user", "preset", {"messages": [{"content": "num_ctx, keep_alive"}]}, "the same"),
+    ],
+)
+def test_who_decides_how_a_model_is_loaded(
+    tmp_path: Path, user: str, model: str | None, sent: dict[str, Any], arrives: Any
+) -> None:
+    expected = {"model": "m", **(sent if arrives == "the same" else arrives)}
+    assert ask_ollama(tmp_path, user, model, {"model": "m", **sent}) == [expected] * 2
+
+
+def test_a_later_version_with_other_names_still_asks_ollama(tmp_path: Path) -> None:
+    sent = {"model": "m", "options": {"num_ctx": 1}}
+    assert ask_ollama(tmp_path, "user", None, sent, name="forward") == [sent] * 2
+
+
+def ask_ollama(folder: Path, *asked: Any, name: str = "send_request") -> list[dict[str, Any]]:
+    """What reaches Ollama of a request, sent as text and as bytes."""
+    for path, text in {
+        "routers/ollama.py": OLLAMA.replace("{name}", name),
+        "models/users.py": ROLES,
+        "utils/access_control.py": PERMITTED,
+    }.items():
+        file = folder / "open_webui" / path
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-c", ASK_OLLAMA],
+        input=json.dumps(asked),
+        env={"PYTHONPATH": f"{FOLDER}:{folder}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers: list[dict[str, Any]] = json.loads(ran.stdout)
+    return answers

@@ -18,6 +18,10 @@ PODMAN = """#!/bin/sh
 cat >>ROOT/encrypted
 [ ! -e ROOT/broken ]
 """
+# Which units it acts on, and whether the former way to Ollama is open then.
+SYSTEMCTL = """#!/bin/sh
+echo "$* $(ls ROOT/etc/ollamazure/firewall.d)" >>ROOT/units
+"""
 
 
 class Machine:
@@ -33,13 +37,12 @@ class Machine:
         container.write_text(f"EnvironmentFile={self.secrets}\n")
         (root / "var/lib/ollamazure").mkdir(parents=True)
         (root / "etc/ollamazure/open-webui").mkdir()
+        (root / "etc/ollamazure/firewall.d").mkdir()
         (root / "etc/ollamazure/open-webui/sitecustomize.py").touch()
         (root / "bin").mkdir()
-        for name in ("podman", "systemctl", "curl"):
+        for name, text in {"podman": PODMAN, "systemctl": SYSTEMCTL, "curl": "#!/bin/sh\n"}.items():
             tool = root / "bin" / name
-            tool.write_text(
-                PODMAN.replace("ROOT", str(root)) if name == "podman" else "#!/bin/sh\n"
-            )
+            tool.write_text(text.replace("ROOT", str(root)))
             tool.chmod(0o755)
         for name in ("start-open-webui", "lib.sh"):
             text = re.sub(r"(?<![\w.])/(etc|srv|run|var|usr)/", rf"{root}/\1/", self.source(name))
@@ -134,3 +137,22 @@ def test_a_run_that_was_cut_off_goes_on_with_the_same_new_key(machine: Machine) 
     (machine.root / "broken").unlink()
     assert machine.start().returncode == 0
     assert machine.encrypted() == [former, machine.key] * 2
+
+
+def test_the_former_way_to_ollama_is_closed_when_open_webui_has_the_present_one(
+    machine: Machine,
+) -> None:
+    container = machine.root / "etc/containers/systemd/open-webui.container"
+    rule = machine.root / "etc/ollamazure/firewall.d/former-open-webui.nft"
+    rule.touch()
+    former = container.read_text() + "AddHost=host.containers.internal:10.89.0.1\n"
+    container.write_text(former)
+    assert machine.start().returncode == 0
+    assert rule.exists()
+    container.with_name("open-webui.container.next").write_text(former.replace("0.1\n", "0.10\n"))
+    (machine.root / "units").unlink()
+    assert machine.start().returncode == 0
+    acted = (machine.root / "units").read_text().splitlines()
+    assert acted[0] == "reload ollamazure-firewall.service "
+    assert "daemon-reload " in acted  # the restart of Open WebUI begins with it
+    assert machine.start().returncode == 0

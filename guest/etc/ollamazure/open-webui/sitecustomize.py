@@ -7,9 +7,11 @@ strict as without it.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -21,6 +23,21 @@ WANTED = "second_factor"
 # Of the account that Open WebUI checks at the moment, in the request that is being answered.
 wants_factor: ContextVar[bool] = ContextVar("wants_factor", default=False)
 needs_none: ContextVar[bool] = ContextVar("needs_none", default=False)
+
+# Options with another value of which Ollama loads a model again (`Runner` in its api/types.go, and
+# its former members).
+LOADING = {
+    *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
+    *("use_mlock", "low_vram", "f16_kv", "vocab_only", "logits_all", "embedding_only"),
+}
+# This field of a request decides when it unloads the model.
+KEEP_ALIVE = "keep_alive"
+# What to look for in a request: the end of each of these names, which no picture contains (it has
+# no underscore), and the name of a model in a second field, which Open WebUI has not checked.
+NAMED = re.compile(
+    b'_(?i:%b)|"(?!model")(?i:model)"'
+    % "|".join(name.partition("_")[2] for name in sorted({*LOADING, KEEP_ALIVE})).encode()
+)
 
 
 def remove_limit(auths: ModuleType) -> None:
@@ -79,8 +96,92 @@ def note_sign_ins(auth: ModuleType) -> None:
     vars(auth)["create_signin_response"] = note_and_respond
 
 
+def keep_models_loaded(ollama: ModuleType) -> None:
+    """Lets only users with the permission chat.params choose how a model is loaded, and how long.
+
+    Open WebUI passes on these options of any user's question. Instead, each that is in a request is
+    what administrators declare for the model, or is removed. So is each field with another name
+    than Ollama's: it reads names in any case, also with a Kelvin sign for "k".
+    """
+    send = getattr(ollama, "send_request", None)
+    if send is None:
+        return
+
+    async def send_declared(*arguments: Any, **request: Any) -> Any:
+        payload, user = request.get("payload") or b"", request.get("user")
+        raw = payload if isinstance(payload, bytes) else payload.encode()
+        if NAMED.search(raw) and getattr(user, "role", None) != "admin":
+            fields = {k: v for k, v in json.loads(raw).items() if k == k.casefold()}
+            if not await may_load(ollama, user):
+                declared = declared_params(ollama, fields.get("model"), request.get("request"))
+                set_declared(fields, [each async for each in declared])
+            request["payload"] = json.dumps(fields)
+        return await send(*arguments, **request)
+
+    vars(ollama)["send_request"] = send_declared
+
+
+async def may_load(ollama: Any, user: Any) -> bool:
+    if user is None or user.role == "admin":
+        return user is not None
+    # Not before Open WebUI has loaded them itself.
+    from open_webui.utils.access_control import has_permission  # noqa: PLC0415
+
+    permissions = await ollama.Config.get("user.permissions")
+    return bool(await has_permission(user.id, "chat.params", permissions))
+
+
+def set_declared(fields: dict[str, Any], declared: list[dict[str, Any]]) -> None:
+    """Gives each of these options in a request one of the declared values, or removes it."""
+    options = fields.get("options")
+    for place in (fields, options if isinstance(options, dict) else {}):
+        for name in {KEEP_ALIVE, *(LOADING if place is options else ())} & place.keys():
+            given = value_of(place.pop(name))
+            values = [value_of(params[name]) for params in declared if params.get(name) is not None]
+            if values:
+                place[name] = given if given in values else values[0]
+
+
+async def declared_params(ollama: Any, name: Any, request: Any) -> AsyncIterator[dict[str, Any]]:
+    """The parameters that administrators declare for a model, for all, and for tasks."""
+    model = await model_of(ollama, name, request)
+    params = model.params.model_dump() if model else {}
+    controls = (params.get("model_controls") or {}).values()
+    yield flat(params)
+    for control in controls:
+        for option in control["options"].values():
+            yield flat({"custom_params": option["params"]})
+    for key in ("models.default_params", "task.model.params"):
+        yield flat(await ollama.Config.get(key) or {})
+
+
+async def model_of(ollama: Any, name: Any, request: Any) -> Any:
+    """The preset or model of a request, unless its owner may not choose how it is loaded."""
+    from open_webui.models.users import Users  # noqa: PLC0415
+
+    asked = getattr(request.state, "model_id", None) if request else None
+    model = await ollama.Models.get_model_by_id(asked) if asked else None
+    if model is None or name not in (model.id, model.base_model_id):
+        model = await ollama.Models.get_model_by_id(name)
+    owner = await Users.get_user_by_id(model.user_id) if model else None
+    return model if owner is None or await may_load(ollama, owner) else None
+
+
+def flat(params: dict[str, Any]) -> dict[str, Any]:
+    return {**params, **(params.get("custom_params") or {})}
+
+
+def value_of(given: Any) -> Any:
+    """What Open WebUI sends for a value: it also has numbers as text."""
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
+
+
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "open_webui.routers.auths": remove_limit,
+    "open_webui.routers.ollama": keep_models_loaded,
     "open_webui.utils.auth": note_sign_ins,
 }
 if os.environ.get("OLLAMAZURE_MULTI_FACTOR") in ("offered", "administrators"):
