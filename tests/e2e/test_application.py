@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import secrets
@@ -114,6 +115,31 @@ def test_nginx_knows_the_address_of_a_client(deployment: Deployment) -> None:
         client.get("/who-asks")
     log = deployment.ssh("sudo journalctl --no-pager --output cat --unit nginx").output
     assert re.search(r"^198\.51\.100\.1 .*/who-asks", log, re.MULTILINE)
+
+
+class SlowFile(io.BytesIO):
+    """A file whose bytes come at 1 Mbit/s."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        piece = super().read(size)
+        time.sleep(len(piece) / 125_000)
+        return piece
+
+
+@pytest.mark.long
+def test_an_upload_may_last_longer_than_the_pause_that_ends_it(deployment: Deployment) -> None:
+    """6 MB, which take 48 s: more than the 30 s that Nginx waits for headers or between two pieces.
+
+    50 MB take 400 s and differ from this in nothing that Nginx measures.
+    """
+    content = secrets.token_bytes(6_000_000)
+    with deployment.client(deployment.token) as client:
+        files = {"file": ("large.bin", SlowFile(content), "application/octet-stream")}
+        answer = client.post("/api/v1/files/?process=false", files=files)
+        assert answer.status_code == 200, answer.text
+        file = f"/api/v1/files/{answer.json()['id']}"
+        assert client.get(f"{file}/content").content == content
+        assert client.delete(file).status_code == 200
 
 
 def test_no_service_logs_a_question(deployment: Deployment) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,27 @@ def test_the_machines_own_firewall_admits_allowed_clients_only(deployment: Deplo
     finally:
         deployment.ssh("sudo systemctl restart ollamazure-firewall")  # as at each start
     assert deployment.connects(443, source="127.0.0.9")
+
+
+@pytest.mark.long
+def test_the_machines_own_firewall_limits_the_connections_of_an_address(
+    deployment: Deployment,
+) -> None:
+    """With a limit of 3. The real numbers, for users: tests/unit/guest/test_firewall.py."""
+    fewer = "sed 's/ct count over 2000/ct count over 3/' /etc/ollamazure/firewall.nft"
+    deployment.ssh(f"{fewer} | sudo nft --file -")
+    try:
+        with ExitStack() as held:
+            for _ in range(3):
+                connection = socket.create_connection(
+                    (deployment.address, 443), timeout=20, source_address=("127.0.0.9", 0)
+                )
+                held.enter_context(connection)
+            assert not deployment.connects(443, source="127.0.0.9")
+            assert deployment.connects(443, source="127.0.0.10")
+        wait_until(lambda: deployment.connects(443, source="127.0.0.9"), "the limit ends")
+    finally:
+        deployment.ssh("sudo systemctl restart ollamazure-firewall")  # as at each start
 
 
 def test_ollama_answers_open_webui_root_and_itself_and_no_one_else(deployment: Deployment) -> None:

@@ -18,6 +18,7 @@ from tests.engine.test_settings import PROGRAM_FAILED
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
 PROVIDER = f"{GROUP}/providers/Microsoft.Network"
 COMPANY = f"{PROVIDER}/virtualNetworks/company"
+ABROAD = f"{PROVIDER}/virtualNetworks/abroad"
 SUBNET = f"{COMPANY}/subnets/chat"
 
 
@@ -35,7 +36,7 @@ def azure(stack: Stack) -> Azure:
 
 
 def make_company(cloud: Azure) -> None:
-    """A virtual network with a security group, and a subnet that the stack may use."""
+    """A virtual network with a security group, and a subnet that the stack may use; others, too."""
     allow = {
         "protocol": "Tcp",
         "access": "Allow",
@@ -52,16 +53,32 @@ def make_company(cloud: Azure) -> None:
     subnet = {"addressPrefix": "10.5.1.0/24", "networkSecurityGroup": {"id": group}}
     delegation = {"name": "web", "properties": {"serviceName": "Microsoft.Web/serverFarms"}}
     web = {"addressPrefix": "10.5.2.0/24", "delegations": [delegation]}
-    properties = {"chat": subnet, "web": web, "other": {"addressPrefix": "10.5.3.0/24"}}
+    closed_group = f"{PROVIDER}/networkSecurityGroups/closed-nsg"
+    closed = {"addressPrefix": "10.5.4.0/24", "networkSecurityGroup": {"id": closed_group}}
+    properties = {
+        "chat": subnet,
+        "web": web,
+        "other": {"addressPrefix": "10.5.3.0/24"},
+        "closed": closed,
+    }
     subnets = [{"name": name, "properties": each} for name, each in properties.items()]
+    abroad = [{"name": "chat", "properties": {"addressPrefix": "10.89.0.0/25"}}]
     bodies: dict[str, dict[str, Any]] = {
         GROUP: {},
         group: {"properties": {"securityRules": rules}},
+        closed_group: {"properties": {"securityRules": []}},
         COMPANY: {
             "properties": {
                 "addressSpace": {"addressPrefixes": ["10.5.0.0/16"]},
                 "subnets": subnets,
             }
+        },
+        ABROAD: {
+            "location": "westeurope",
+            "properties": {
+                "addressSpace": {"addressPrefixes": ["10.89.0.0/16"]},
+                "subnets": abroad,
+            },
         },
     }
     for id_, body in bodies.items():
@@ -83,10 +100,41 @@ def addresses(stack: Stack) -> dict[str, Any]:
     return properties
 
 
-def test_a_delegated_subnet_is_refused_at_preview(stack: Stack) -> None:
-    stack.set("network.subnetId", f"{COMPANY}/subnets/web")
-    printed = stack.run("preview", code=PROGRAM_FAILED)
-    assert "it is delegated to Microsoft.Web/serverFarms" in printed
+@pytest.mark.parametrize(
+    ("subnet", "reasons"),
+    [
+        (f"{COMPANY}/subnets/web", ["it is delegated to Microsoft.Web/serverFarms"]),
+        (
+            f"{COMPANY}/subnets/closed",
+            [
+                f"DenyAllInBound of its security group closed-nsg keeps {clients} from port {port}"
+                for clients, port in (
+                    ("0.0.0.0/0 of allowedClients", 443),
+                    ("198.51.100.1/32 of sshClients", 22),
+                )
+            ],
+        ),
+        (
+            f"{ABROAD}/subnets/chat",
+            ["its network is in westeurope", "its range 10.89.0.0/25 overlaps 10.89.0.0/24"],
+        ),
+        (f"{COMPANY}/subnets/missing", ["Azure has no such subnet"]),
+        (f"{PROVIDER}/virtualNetworks/missing/subnets/chat", ["Azure has no such subnet"]),
+        (
+            SUBNET.replace("/subscriptions/0", "/subscriptions/1"),
+            ["Azure requires the machine's own subscription"],
+        ),
+    ],
+)
+def test_a_subnet_that_does_not_fit_is_refused_at_preview(
+    stack: Stack, subnet: str, reasons: list[str]
+) -> None:
+    before = company_bodies(stack)
+    stack.set("network.subnetId", subnet)
+    printed = " ".join(stack.run("preview", code=PROGRAM_FAILED).split())
+    for reason in reasons:
+        assert reason in printed
+    assert company_bodies(stack) == before
     stack.forget_settings()
 
 

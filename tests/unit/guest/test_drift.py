@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import drift
@@ -144,3 +146,50 @@ def test_authorized_keys(
     keys.parent.mkdir()
     keys.write_text("\n".join(lines))
     assert list(drift.drift_of_authorized_keys()) == [f"{keys} {text}" for text in found]
+
+
+DYNAMIC = """
+table inet ollamazure {
+    set declared { type ipv4_addr; elements = { 127.0.0.9 }; }
+    set new { type ipv4_addr; size 9; flags dynamic,timeout; timeout 1m; }
+    set open { type ipv4_addr; size 9; flags dynamic; }
+    chain output {
+        type filter hook output priority filter
+        update @new { ip daddr limit rate over 1/second burst 5 packets } drop
+        add @open { ip daddr ct count over 5 } drop
+    }
+}
+"""
+CONNECT_AND_COMPARE = """
+import shlex, socket, subprocess, sys
+import drift
+drift.FIREWALL, change = sys.argv[1:]
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["nft", "--file", drift.FIREWALL], check=True)
+for last in range(1, 5):
+    socket.socket(type=socket.SOCK_DGRAM).sendto(b"", (f"127.0.0.{last}", 9))
+assert drift.output_of(drift.LIST_FIREWALL).count("127.0.0.1") == 2
+subprocess.run(["nft", *shlex.split(change)], check=True)
+print(*drift.drift_of_firewall())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and nft take root")
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("list tables", ""),
+        ("delete element inet ollamazure declared { 127.0.0.9 }", "the active firewall differs"),
+    ],
+)
+def test_the_addresses_that_connect_are_no_drift(tmp_path: Path, change: str, found: str) -> None:
+    declared = tmp_path / "firewall.nft"
+    declared.write_text(DYNAMIC)
+    printed = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", CONNECT_AND_COMPARE, declared, change],
+        env={**os.environ, "PYTHONPATH": str(Path(drift.__file__).parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.splitlines()[-1]
+    assert printed.startswith(found) and bool(printed) == bool(found)

@@ -1,6 +1,6 @@
 """The machine's firewall, with packets: who reaches what, in network namespaces of the test's own.
 
-outside   the gateway, the internet, Azure's services, each port open
+outside   the gateway, the internet, Azure's services, each port open; two clients of the chat
 machine   with the firewall, and mynet with the two containers
 """
 
@@ -11,7 +11,8 @@ import os
 import pwd
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,19 @@ from ollamazure.settings.stack import Settings
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and nft take root")
 
 FIREWALL, OUTBOUND = "/etc/ollamazure/firewall.nft", "/etc/ollamazure/firewall.d/outbound.nft"
+ALLOWED_CLIENTS = "/etc/ollamazure/firewall.d/allowed-clients.nft"
 GATEWAY, MACHINE, BRIDGE = "10.0.0.1", "10.0.0.4", "10.89.0.1"
 INTERNET, METADATA, WIRE_SERVER = "192.0.2.1", "169.254.169.254", "168.63.129.16"
 NGINX, WEBUI = "10.89.0.10", "10.89.0.11"
+CLIENT, OTHER_CLIENT = "10.0.0.7", "10.0.0.8"
 ROOT, USER, OLLAMA, APT = 0, 1000, 11434, pwd.getpwnam("_apt").pw_uid
 
 NETWORK = f"""
 ip link add eth0 netns $prefix-machine type veth peer name eth0 netns $prefix-outside
 ip -n $prefix-outside address add {GATEWAY}/24 dev eth0
+for address in {CLIENT} {OTHER_CLIENT}; do
+    ip -n $prefix-outside address add $address/24 dev eth0
+done
 for address in {INTERNET} {METADATA} {WIRE_SERVER}; do
     ip -n $prefix-outside address add $address/32 dev lo
 done
@@ -52,10 +58,26 @@ ip -n $prefix-outside route add 10.89.0.0/24 via {MACHINE}
 ip netns exec $prefix-machine sysctl --quiet --write net.ipv4.ip_forward=1
 # As on the machine: the firewall sees what containers send each other.
 ip netns exec $prefix-machine sysctl --quiet --write net.bridge.bridge-nf-call-iptables=1 || true
+# As Podman publishes the ports of Nginx.
+ip netns exec $prefix-machine nft '
+    table ip podman {{
+        chain publish {{
+            type nat hook prerouting priority dstnat
+            iifname "eth0" tcp dport {{ 80, 443 }} dnat to {NGINX}
+        }}
+    }}'
+# Never answers.
+ip netns exec $prefix-nginx nft '
+    table ip silent {{
+        chain input {{
+            type filter hook input priority filter
+            tcp dport 80 drop
+        }}
+    }}'
 """
 LISTEN = """
 import socket, sys, time
-kept = [socket.create_server(("", int(port)), backlog=64) for port in sys.argv[1:]]
+kept = [socket.create_server(("", int(port)), backlog=1000) for port in sys.argv[1:]]
 print("listening", flush=True)
 time.sleep(600)
 """
@@ -70,6 +92,25 @@ def reaches(address, port):
     except OSError:
         return False
 print(json.dumps([reaches(*place) for place in places]))
+"""
+# Opens connections from one address, in order, and holds them until its input ends.
+OPEN = f"""
+import json, select, socket, struct, sys
+source, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def begin():
+    wire = socket.socket()
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wire.bind((source, 0))
+    wire.setblocking(False)
+    wire.connect_ex(("{MACHINE}", port))
+    return wire
+def result(wire):
+    if not select.select([], [wire], [], 0.5)[1]:
+        return "no answer"
+    return "refused" if wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else "open"
+wires = [begin() for _ in range(count)]
+print(json.dumps([result(wire) for wire in wires]), flush=True)
+sys.stdin.read()
 """
 
 
@@ -102,6 +143,20 @@ class Namespaces:
         answers: list[bool] = json.loads(done.stdout)
         return answers
 
+    @contextmanager
+    def opened(self, source: str, count: int, port: int = 443) -> Iterator[list[str]]:
+        """What becomes of connections that a client opens to the machine, and holds meanwhile."""
+        words = ("/usr/bin/python3", "-c", OPEN, source, str(port), str(count))
+        client = subprocess.Popen(
+            self.command("outside", *words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert client.stdout
+        yield json.loads(client.stdout.readline())
+        client.communicate()
+
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Namespaces]:
@@ -112,6 +167,7 @@ def network() -> Iterator[Namespaces]:
         for name, ports in (
             ("outside", "22 53 80 443 5556 8080 8480 32526"),
             ("machine", "22 53 443 11434"),
+            ("nginx", "80 443"),
             ("open-webui", "8080"),
             ("nginx", "443 11434"),
         ):
@@ -132,14 +188,26 @@ def network() -> Iterator[Namespaces]:
             subprocess.run(["ip", "netns", "delete", full], check=False)
 
 
-def load(network: Namespaces, folder: Path, **outbound_ports: list[int]) -> None:
-    """Load the firewall, with what settings name."""
+def load(
+    network: Namespaces,
+    folder: Path,
+    *,
+    instead: Mapping[str, str] | None = None,
+    **outbound_ports: list[int],
+) -> None:
+    """Load the firewall, with what settings name; `instead` replaces parts, such as a limit."""
     ports = {**Settings(ssh_clients=("203.0.113.7/32",)).outbound_ports, **outbound_ports}
     included = folder / "firewall.d" / "outbound.nft"
     included.parent.mkdir(exist_ok=True)
     included.write_text(render_file(OUTBOUND, outbound_ports=ports))
+    everyone = render_file(ALLOWED_CLIENTS, clients=["0.0.0.0/0"])
+    (included.parent / "allowed-clients.nft").write_text(everyone)
     rules = folder / "firewall.nft"
-    rules.write_text(render_file(FIREWALL).replace("/etc/ollamazure", str(folder)))
+    text = render_file(FIREWALL).replace("/etc/ollamazure", str(folder))
+    for there, here in (instead or {}).items():
+        assert there in text, there
+        text = text.replace(there, here)
+    rules.write_text(text)
     # Twice, as a machine does: the second time replaces the first.
     load_it = f"nft --file {shlex.quote(str(rules))}"
     subprocess.run(network.command("machine", "sh", "-c", f"{load_it} && {load_it}"), check=True)
@@ -240,3 +308,36 @@ def test_settings_open_ports(network: Namespaces, tmp_path: Path) -> None:
     assert network.reached("open-webui", ROOT, *provider) == [True, True, False]
     assert network.reached("nginx", ROOT, *provider) == [False] * 3
     assert network.reached("machine", ROOT, (GATEWAY, 5556)) == [False]
+
+
+def test_one_address_has_a_limit_of_open_connections(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path, instead={"ct count over 2000": "ct count over 3"})
+    with network.opened(CLIENT, 5) as found:
+        assert found == ["open"] * 3 + ["refused"] * 2
+        with network.opened(OTHER_CLIENT, 3) as others:
+            assert others == ["open"] * 3
+    with network.opened(CLIENT, 3) as found:
+        assert found == ["open"] * 3
+
+
+@pytest.mark.long
+def test_connections_that_are_half_open_count(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path, instead={"ct count over 2000": "ct count over 3"})
+    with network.opened(CLIENT, 5, port=80) as found:
+        assert found == ["no answer"] * 3 + ["refused"] * 2
+
+
+def test_one_address_has_a_limit_of_new_connections(network: Namespaces, tmp_path: Path) -> None:
+    load(network, tmp_path, instead={"100/second burst 2000": "1/hour burst 3"})
+    with network.opened(CLIENT, 4) as found, network.opened(OTHER_CLIENT, 3) as others:
+        assert found == ["open"] * 3 + ["no answer"]
+        assert others == ["open"] * 3
+
+
+def test_a_hundred_users_behind_one_address_meet_no_limit(
+    network: Namespaces, tmp_path: Path
+) -> None:
+    """Each with five tabs: a WebSocket each, and one connection for their pages."""
+    load(network, tmp_path)
+    with network.opened(CLIENT, 600) as found:
+        assert found == ["open"] * 600
