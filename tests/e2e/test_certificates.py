@@ -226,12 +226,12 @@ def test_the_modes_change_and_nothing_is_interrupted(
     deployment.up(domain=NAME, probeFrom="machine")
     with visits(deployment.address) as visitor:
         assert "authority" in visitor.issuer()
-        root = Signer("A private authority", authority=True)
+        root = Signer("Company root", authority=True)
         server = Signer("chat", root, names=[NAME])
         key = ("config", "set", "--secret", "ollamazure:certificateKey")
         deployment.pulumi(*key, stdin=server.key_pem)
         deployment.up(**{"certificate.mode": "provided", "certificate.chain": server.pem})
-        visitor.waits_for("A private authority")
+        visitor.waits_for("Company root")
         assert deployment.last_check(connect=deployment.address).code == 0
         assert status(deployment).code == 0
 
@@ -240,7 +240,7 @@ def test_the_modes_change_and_nothing_is_interrupted(
             deployment.pulumi("config", "rm", f"ollamazure:{forgotten}")
         ran = deployment.up(**lets_encrypt(authorities))
         assert "Warning: There is no certificate yet" in ran.output
-        assert "A private authority" in visitor.issuer()
+        assert "Company root" in visitor.issuer()
         assert deployment.last_check(connect=deployment.address).code == 0
         failed = status(deployment)
         assert rows(failed.output)["Chat"] == f"https://{NAME} answers"
