@@ -8,7 +8,7 @@ from components.chat import Chat, ChatArgs
 from components.outputs import former_outputs, outputs_of, size_in, users_in
 from ollamazure.names import group_names
 from ollamazure.settings.load import load
-from ollamazure.settings.warnings import moved_warning, removed_users_warning
+from ollamazure.settings.warnings import moved_warning, refused_warning, removed_users_warning
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
 
@@ -24,6 +24,7 @@ changes = [
     refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
     removed_users_warning(users_in(former), settings),
     moved_warning(former.get("subnetId"), settings) if former else None,
+    refused_warning(former.get("certificateMode"), former.get("url", ""), settings),
 ]
 for warning in filter(None, [*changes, *plan.warnings]):
     pulumi.log.warn(warning)

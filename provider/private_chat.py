@@ -67,6 +67,8 @@ class PrivateChat(chat.Chat):
     """The operator's private key, in OpenSSH's format; secret."""
     hostKey: pulumi.Output[str]
     """The machine's own public key."""
+    certificateMode: pulumi.Output[str]
+    """Where the certificate comes from: selfSigned, letsEncrypt or provided."""
     certificateFingerprint: pulumi.Output[str | None]
     """SHA-256 of the certificate; none with Let's Encrypt."""
     caCertificate: pulumi.Output[str | None]

@@ -13,12 +13,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography import x509
+
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import OperateError, read_outputs
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/status.py"
+REQUEST_CERTIFICATE = "sudo /usr/local/lib/ollamazure/acme_client.py now"
 NEEDED = ("url", "certificateTrust", "models", "vmSize")
 URL_TIMEOUT_SECONDS = 10
+# Of a certificate's validity: whatever renews it should have done so before.
+LEAST_VALIDITY = 0.1
+# Time for every device to trust another authority. A certificate cannot be trusted for longer.
+LEAST_AUTHORITY = timedelta(days=365)
+REPLACE_AUTHORITY = "docs/how-to/trust-the-authority.md#replace-the-authority"
 LEAST_FREE = 0.05  # of the data disk: room for the next chats
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
 STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped"}
@@ -31,14 +39,16 @@ def run(stack: str, pulumi: str) -> int:
         OperateError: the machine cannot be queried.
     """
     outputs = read_outputs(stack, pulumi, *NEEDED)
-    url_problem = check_url(
-        outputs["url"], outputs["certificateTrust"], outputs.get("certificateFingerprint")
-    )
+    url, trust = outputs["url"], outputs["certificateTrust"]
+    fingerprint = outputs.get("certificateFingerprint")
     try:
         facts = asyncio.run(MachineConnection.from_outputs(outputs).query(PROGRAM))
     except OperateError as error:
-        chat = f"The chat at {outputs['url']} {url_problem or 'answers'}."
-        raise OperateError(f"{error} {chat}") from error
+        problem = check_url(url, trust, fingerprint)
+        raise OperateError(f"{error} The chat at {url} {problem or 'answers'}.") from error
+    # An earlier version of the machine's program does not report the last one.
+    authorities = trust["authorities"] + facts.get("kept_certificate", "")
+    url_problem = check_url(url, {**trust, "authorities": authorities}, fingerprint)
     status = ChatStatus(stack, outputs, facts, url_problem, datetime.now(UTC))
     print(status.render())
     return 1 if status.problems() else 0
@@ -143,22 +153,52 @@ class ChatStatus:
                 yield f"The model {name} is missing: `{drift}` shows how to restore it."
 
     def _certificate_problems(self) -> Iterator[str]:
-        ends = _certificate_end(self.facts)
+        ends = _date(self.facts["certificate_ends"])
+        # A machine of an earlier version does not report the start.
+        starts = _date(self.facts.get("certificate_starts"))
         if ends is None:
             yield "The certificate cannot be read."
         elif ends < self.now:
-            own = "caCertificate" in self.outputs
-            fix = "`pulumi up` creates a new one" if own else "replace it in the settings"
-            yield f"The certificate expired on {ends:%Y-%m-%d}: {fix}."
+            yield f"The certificate expired on {ends:%Y-%m-%d}: {self._new_certificate()}."
+        elif starts and ends - self.now < LEAST_VALIDITY * (ends - starts):
+            yield f"The certificate expires on {ends:%Y-%m-%d}: {self._new_certificate()}."
+        authority = self._authority_end()
+        if authority and authority - self.now < LEAST_AUTHORITY:
+            yield (
+                f"The stack's authority is valid until {authority:%Y-%m-%d}, and no certificate "
+                "that it signs is trusted for longer. Replace it, and let every device trust the "
+                f"new one: {REPLACE_AUTHORITY}."
+            )
         if acme := self.facts.get("acme"):  # a machine of an earlier version has none
             yield f"{acme['problem']} {acme['fix']}"
+
+    def _new_certificate(self) -> str:
+        """Who makes a new certificate, and how."""
+        if self._certificate_mode == "provided":
+            return "replace it in the settings, and run `pulumi up`"
+        if self._certificate_mode == "letsEncrypt":
+            ssh = f"bin/ollamazure ssh --stack {self.stack}"
+            return f"`{ssh} {REQUEST_CERTIFICATE}` requests a new one and shows what prevents it"
+        return "`pulumi up` creates a new one"
+
+    @property
+    def _certificate_mode(self) -> str:
+        """Before it was an output, there was only one."""
+        return str(self.outputs.get("certificateMode", "selfSigned"))
+
+    def _authority_end(self) -> datetime | None:
+        """Until when devices can trust the stack's authority; None if another one signs."""
+        pem = self.outputs.get("caCertificate")
+        if not pem or self._certificate_mode != "selfSigned":
+            return None
+        return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
 
     def render(self) -> str:
         """The screen."""
         facts, outputs = self.facts, self.outputs
         booted = datetime.fromtimestamp(facts["booted"], UTC)
         up = f"up {span(self.now - booted)}, since {booted:%Y-%m-%d %H:%M} UTC"
-        disk = facts["data_disk"]
+        disk, authority = facts["data_disk"], self._authority_end()
         rows = [
             ("Chat", f"{outputs['url']} {self.url_problem or 'answers'}"),
             ("Machine", f"{outputs['vmSize']}, {up}"),
@@ -167,7 +207,8 @@ class ChatStatus:
             ("Data disk", _space(disk) if disk else "not mounted"),
             *((NAMES[service["name"]], _service(service)) for service in facts["services"]),
             ("Models", _models(facts)),
-            ("Certificate", _certificate(facts, self.now)),
+            ("Certificate", _validity(_date(facts["certificate_ends"]), self.now)),
+            *([("Authority", _validity(authority, self.now))] if authority else []),
             ("Restart", _restart(self.stack, pending=facts["reboot_pending"])),
         ]
         problems = self.problems()
@@ -190,16 +231,14 @@ def _models(facts: Mapping[str, Any]) -> str:
     return ", ".join(listed) or "none"
 
 
-def _certificate(facts: Mapping[str, Any], now: datetime) -> str:
-    ends = _certificate_end(facts)
+def _validity(ends: datetime | None, now: datetime) -> str:
     if ends is None:
         return "cannot be read"
     return f"until {ends:%Y-%m-%d}" + (f", {span(ends - now)} from now" if ends > now else "")
 
 
-def _certificate_end(facts: Mapping[str, Any]) -> datetime | None:
-    ends = facts["certificate_ends"]
-    return datetime.fromisoformat(ends) if ends else None
+def _date(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _restart(stack: str, *, pending: bool) -> str:

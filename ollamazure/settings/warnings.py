@@ -88,6 +88,32 @@ def moved_warning(former: str | None, settings: Settings) -> str | None:
     )
 
 
+def refused_warning(former_mode: str | None, former_url: str, settings: Settings) -> str | None:
+    """The warning about browsers that will refuse the chat; None if they accept it as before.
+
+    A browser that has met a trusted certificate lets no user skip its warning for two years
+    (Strict-Transport-Security in nginx.conf). It ignores that of an address without a name.
+
+    Args:
+        former_mode: certificate.mode at the last `pulumi up`.
+        former_url: the chat's URL then.
+        settings: the present ones.
+    """
+    name = settings.public_name
+    was_trusted = former_mode in ("letsEncrypt", "provided")
+    is_own = settings.certificate.mode == "selfSigned"
+    if not (was_trusted and is_own and former_url == f"https://{name}"):
+        return None
+    back = command(("certificate", "mode"), str(former_mode))
+    return (
+        f"{NAMESPACE}:certificate.mode was {former_mode} and is selfSigned: browsers that have "
+        f"opened {former_url} refuse the certificate of the stack's own authority, for two years "
+        "after the last visit, and users cannot skip that warning. Let every device trust the "
+        "authority (docs/how-to/trust-the-authority.md), use another domain, or go back: "
+        f"{back}"
+    )
+
+
 def _open_to_everyone(settings: Settings) -> Iterator[str]:
     for index, client in enumerate(settings.ssh_clients):
         if settings.public_address and opens_to_everyone(client):

@@ -194,7 +194,7 @@ class Deployment:
         task = {
             "url": outputs["url"],
             "trust": outputs["certificateTrust"],
-            "fingerprint": outputs["certificateFingerprint"],
+            "fingerprint": outputs.get("certificateFingerprint"),
             "models": outputs["models"],
             "presets": [],
             "machine": asdict(MachineConnection.from_outputs(outputs)),

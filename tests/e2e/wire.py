@@ -189,7 +189,7 @@ class WebSocket:
         self.send(f"42{acknowledge}{json.dumps([event, *data])}")
 
     def receive(self) -> str | None:
-        """The next text; None if the connection was ended.
+        """The next text; None if the connection was ended. Pings of the protocol are answered.
 
         Raises:
             TimeoutError: nothing came within PATIENCE seconds.
@@ -201,6 +201,8 @@ class WebSocket:
             payload = self._exactly(length)
             if opcode == 8:
                 return None
+            if opcode == 9:
+                self.send(payload, opcode=10)
             if opcode == 1:
                 return payload.decode()
         return None

@@ -157,7 +157,7 @@ def test_its_commands_are_found_from_the_users_project(consumer: Consumer) -> No
     command = consumer.resources()["chat-answers"]["inputs"]["create"].split()
     python, questioner = (consumer.folder / part for part in command)
     assert questioner.samefile(PROJECT / "guest/usr/local/lib/ollamazure/chat_answers.py")
-    subprocess.run([python, "-c", "import ollamazure.operate.session"], check=True)
+    subprocess.run([python, "-c", "import ollamazure.operate.query"], check=True)
 
 
 def test_files_are_those_of_the_users_project(consumer: Consumer) -> None:

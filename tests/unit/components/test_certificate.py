@@ -6,9 +6,11 @@ import datetime
 import hashlib
 import json
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sslyze
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,7 +23,12 @@ from components.certificate import (
     renewal_period,
     sha256_fingerprint,
 )
-from ollamazure.settings.groups import LETS_ENCRYPT, CertificateSettings, Rotation
+from ollamazure.settings.groups import (
+    LETS_ENCRYPT,
+    VALIDITY_LIMIT_DAYS,
+    CertificateSettings,
+    Rotation,
+)
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder, record
 from tests.unit.components.test_cloud import OUTPUTS, whole_program
@@ -65,6 +72,16 @@ def test_the_authority_signs_leaves_only_and_stays_for_ten_years() -> None:
     leaf = registered.named("certificate").inputs
     assert leaf["caCertPem"] == OUTPUTS["certificate-authority"]["certPem"]
     assert registered.named("certificate").secrets == {"caPrivateKeyPem"}
+
+
+def test_the_default_validity_is_within_mozillas_profile() -> None:
+    """Its limit is less than what browsers accept, which is that of the settings."""
+    package = Path(sslyze.__file__).parent
+    [profile] = (package / "mozilla_tls_profile").glob("*.json")
+    intermediate = json.loads(profile.read_text())["configurations"]["intermediate"]
+    default = CertificateSettings()
+    assert default.valid_days <= intermediate["maximum_certificate_lifespan"] == 366
+    assert VALIDITY_LIMIT_DAYS == 397
 
 
 def test_a_validity_of_earlier_versions_is_shortened_and_keeps_the_key() -> None:

@@ -232,6 +232,7 @@ def test_a_certificate_is_issued_once_and_nginx_shows_it(
 ) -> None:
     assert f"{authority.directory} issued a certificate for {NAME}." in machine.run("up")
     assert machine.shows_another_than(machine.own)
+    assert json.loads(machine.run("kept")) == ""
     first, requests = machine.shown(), authority.requests
     # Neither a second `up`, nor the timer, nor a new machine with the old disk asks again.
     assert machine.run("up") == machine.run("run") == ""
@@ -363,6 +364,9 @@ def test_a_certificate_of_the_settings_stays_until_one_is_issued(
 ) -> None:
     present, key = machine.folder / "server.pem", machine.folder / "provided.key"
     make_certificate(present, key, name, "/O=Another")
-    present.write_text(before := present.read_text() + key.read_text())
+    certificate = present.read_text()
+    present.write_text(before := certificate + key.read_text())
     machine.run("install")
     assert (present.read_text() == before) == stays
+    # What the chat's clients are to accept until then; never the key.
+    assert machine.run("kept") == json.dumps(certificate if stays else "") + "\n"

@@ -110,16 +110,21 @@ class Asked:
 
 
 class Asks:
-    """Runs the program; the command that gets a session prints TOKEN."""
+    """Runs the program; the machine has a session, TOKEN, and may have kept a certificate."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch = monkeypatch
         self.capsys = capsys
-        self.makes_session(f"import json; json.load(sys.stdin); print(json.dumps({TOKEN!r}))")
+        self.machine_has()
 
-    def makes_session(self, code: str) -> None:
-        command = [sys.executable, "-c", f"import sys; {code}"]
-        self.monkeypatch.setattr(chat_answers, "SESSION_OVER_SSH", command)
+    def machine_has(self, kept: str = "") -> None:
+        answers = {"session": TOKEN, "kept": kept}
+        self.asks_machine(f"json.load(sys.stdin); print(json.dumps({answers}[what]))")
+
+    def asks_machine(self, code: str) -> None:
+        """Replaces the SSH connection; `what` is the last word of the machine's command."""
+        code = f"import json, sys; what = sys.argv[1].split()[-1]; {code}"
+        self.monkeypatch.setattr(chat_answers, "OVER_SSH", [sys.executable, "-c", code])
 
     def __call__(self, url: str, fingerprint: str | None, **more: Any) -> Asked:
         questions = {
@@ -189,7 +194,7 @@ def test_a_preset_that_never_stops_is_cut_off(ask: Asks, server: Server) -> None
 
 
 def test_a_session_that_cannot_be_made_is_reported(ask: Asks, server: Server) -> None:
-    ask.makes_session("sys.exit('SSH to the machine at 192.0.2.1 failed: no route')")
+    ask.asks_machine("sys.exit('SSH to the machine at 192.0.2.1 failed: no route')")
     done = ask.server(server)
     assert done.code == 1
     assert (
@@ -206,7 +211,7 @@ def test_takes_the_fingerprint_as_browsers_show_it(ask: Asks, server: Server) ->
 
 def test_from_the_machine_says_what_was_not_tested(ask: Asks, server: Server) -> None:
     url = f"https://chat.invalid:{server.port}"
-    ask.monkeypatch.setattr(chat_answers, "SESSION_ON_MACHINE", chat_answers.SESSION_OVER_SSH)
+    ask.monkeypatch.setattr(chat_answers, "SESSION", [*chat_answers.OVER_SSH, "session"])
     trust = {"system": False, "authorities": server.certificate}
     done = ask(url, server.fingerprint, trust=trust, connect="127.0.0.1", machine=None)
     assert done.code == 0, done.stderr
@@ -327,6 +332,21 @@ def test_refuses_a_foreign_certificate_before_it_says_anything(ask: Asks, server
 
 def test_an_unknown_fingerprint_is_not_needed(ask: Asks, server: Server) -> None:
     assert ask.server(server, fingerprint=None).code == 0
+
+
+def test_the_certificate_that_the_chat_keeps_until_another_is_issued(
+    ask: Asks, server: Server
+) -> None:
+    trust = {"system": True, "authorities": EXAMPLE_AUTHORITY}
+    refused = ask.server(server, trust=trust, fingerprint=None)
+    assert "has another certificate than the chat: self-signed certificate" in refused.stderr
+    ask.machine_has(kept=server.certificate)
+    assert ask.server(server, trust=trust, fingerprint=None).code == 0
+    # With other modes, the settings alone decide.
+    assert ask.server(server, trust={**trust, "system": False}, fingerprint=None).code == 1
+    ask.asks_machine("sys.exit('no route')")
+    done = ask.server(server, trust=trust, fingerprint=None)
+    assert "certificate: the machine does not report its certificate: no route" in done.stderr
 
 
 @pytest.mark.parametrize(

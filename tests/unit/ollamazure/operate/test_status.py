@@ -20,7 +20,8 @@ NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 OUTPUTS = {
     "url": "https://chat.example",
-    "caCertificate": "PEM",
+    "certificateMode": "selfSigned",
+    "caCertificate": EXAMPLE_AUTHORITY,
     "vmSize": "Standard_B2ms",
     "models": ["llama3.2:1b", "smollm2:135m"],
 }
@@ -42,6 +43,7 @@ WELL: dict[str, Any] = {
     "container_dns": True,
     "models": ["llama3.2:1b", "smollm2:135m"],
     "loaded": ["llama3.2:1b"],
+    "certificate_starts": "2026-06-01 09:12:00Z",
     "certificate_ends": "2027-06-01 09:12:00Z",
     "reboot_pending": False,
 }
@@ -65,6 +67,7 @@ def test_all_is_well_on_one_screen() -> None:
         f"Nginx        runs, {NGINX}\n"
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
+        "Authority    until 2226-01-01, 72651 days from now\n"
         "Restart      not needed"
     )
 
@@ -75,7 +78,14 @@ def test_all_is_well_on_one_screen() -> None:
         ({"data_disk": None}, "The data disk is not mounted."),
         ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
-        ({"certificate_ends": "2027-01-31 09:12:00Z"}, "The certificate expired on 2027-01-31"),
+        (
+            {"certificate_ends": "2027-01-31 09:12:00Z"},
+            "The certificate expired on 2027-01-31: `pulumi up` creates a new one.",
+        ),
+        (
+            {"certificate_ends": "2027-02-20 09:12:00Z"},
+            "The certificate expires on 2027-02-20: `pulumi up` creates a new one.",
+        ),
         (
             {"acme": {"problem": "There is no certificate yet: port 80.", "fix": "Open it."}},
             "There is no certificate yet: port 80. Open it.",
@@ -94,6 +104,36 @@ def test_a_problem_is_named(change: dict[str, Any], problem: str) -> None:
     screen = status_of(WELL | change).render()
     assert screen.startswith("dev: not healthy\n")
     assert screen.endswith(f"\n\n{named}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "fix"),
+    [
+        ("selfSigned", "`pulumi up` creates a new one"),
+        (
+            "letsEncrypt",
+            "`bin/ollamazure ssh --stack dev sudo /usr/local/lib/ollamazure/acme_client.py now`",
+        ),
+        ("provided", "replace it in the settings"),
+    ],
+)
+def test_each_mode_renews_the_certificate_in_its_own_way(mode: str, fix: str) -> None:
+    facts = WELL | {"certificate_ends": "2027-02-03 09:12:00Z"}
+    status = ChatStatus("dev", OUTPUTS | {"certificateMode": mode}, facts, None, NOW)
+    (named,) = status.problems()
+    assert f"expires on 2027-02-03: {fix}" in named
+    assert ("\nAuthority " in status.render()) == (mode == "selfSigned")
+
+
+def test_an_authority_that_ends_within_a_year_has_to_be_replaced() -> None:
+    ends = datetime(2226, 1, 1, tzinfo=UTC)
+    late = ends - timedelta(days=364)
+    validity = {"certificate_starts": f"{late}", "certificate_ends": f"{ends}"}
+    (named,) = ChatStatus("dev", OUTPUTS, WELL | validity, None, late).problems()
+    assert named.startswith("The stack's authority is valid until 2226-01-01")
+    assert "docs/how-to/trust-the-authority.md#replace-the-authority" in named
+    early = late - timedelta(days=2)
+    assert ChatStatus("dev", OUTPUTS, WELL | validity, None, early).problems() == []
 
 
 def test_a_restart_for_a_new_kernel_is_shown_and_is_no_problem() -> None:

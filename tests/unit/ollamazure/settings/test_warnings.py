@@ -13,7 +13,12 @@ from ollamazure.settings.features import Features
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.warnings import moved_warning, removed_users_warning, warnings_of
+from ollamazure.settings.warnings import (
+    moved_warning,
+    refused_warning,
+    removed_users_warning,
+    warnings_of,
+)
 from ollamazure.settings.workspace import User
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -71,6 +76,32 @@ def test_a_machine_that_changes_its_network(
     warning = moved_warning(former, settings_of(**given))
     assert bool(warning) is moves
     assert not warning or "data disk with all chats and models are kept" in warning
+
+
+URL = "https://chat.example.com"
+
+
+@pytest.mark.parametrize(
+    ("former", "url", "given", "warned"),
+    [
+        ("letsEncrypt", URL, {"domain": "chat.example.com"}, True),
+        ("provided", URL, {"domain": "chat.example.com"}, True),
+        ("selfSigned", URL, {"domain": "chat.example.com"}, False),
+        (None, URL, {"domain": "chat.example.com"}, False),
+        ("letsEncrypt", URL, {"domain": "another.example.com"}, False),
+        ("provided", "https://203.0.113.9", {}, False),
+    ],
+)
+def test_browsers_that_have_met_a_trusted_certificate(
+    former: str | None, url: str, given: dict[str, str], warned: bool
+) -> None:
+    warning = refused_warning(former, url, settings_of(**given))
+    assert bool(warning) is warned
+    back = f"pulumi config set --path ollamazure:certificate.mode {former}"
+    assert not warning or (URL in warning and warning.endswith(back))
+    own = {"certificate": '{"mode": "letsEncrypt"}', "allowedClients": '["0.0.0.0/0"]'}
+    if given:
+        assert refused_warning(former, url, settings_of(**given, **own)) is None
 
 
 def test_chats_that_will_be_deleted() -> None:

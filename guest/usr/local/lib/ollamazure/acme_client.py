@@ -6,6 +6,7 @@
     acme_client.py up           `pulumi up`: request it at once if the settings changed
     acme_client.py now          request it, whatever happened before
     acme_client.py new-account  forget the account of the authority, then the same
+    acme_client.py kept         print the former certificate that the chat still has, as JSON
     acme_client.py stop         stop the timer
 
 The settings are in /etc/ollamazure/acme.json; without them it does nothing. Account, keys and state
@@ -105,6 +106,9 @@ def main(arguments: list[str]) -> int:
     [action] = arguments
     if action == "stop":
         return subprocess.run(STOP, check=False).returncode
+    if action == "kept":
+        print(json.dumps(kept_certificate()))
+        return 0
     if not SETTINGS.exists():
         return 0
     settings = AcmeSettings(**json.loads(SETTINGS.read_text()))
@@ -321,6 +325,17 @@ def keeps_present(own: Path, settings: AcmeSettings) -> bool:
     """Whether Nginx has a valid certificate for the name that is not the stack's own."""
     present = CERTIFICATES / "server.pem"
     return is_valid(present, settings.name) and issuer_of(present) != issuer_of(own)
+
+
+def kept_certificate() -> str:
+    """The former certificate (PEM) that Nginx has until the authority issues one; "" for none."""
+    if not SETTINGS.exists():
+        return ""
+    settings = AcmeSettings(**json.loads(SETTINGS.read_text()))
+    is_issued = is_valid(settings.issued / "fullchain.pem", settings.name)
+    if is_issued or not keeps_present(CERTIFICATES / "self-signed.pem", settings):
+        return ""
+    return output_of(["openssl", "x509", "-in", str(CERTIFICATES / "server.pem")])
 
 
 def is_valid(certificate: Path, name: str) -> bool:

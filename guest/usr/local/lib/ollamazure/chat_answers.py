@@ -7,7 +7,9 @@
          "machine": {"address": "…", …}, "connect": "ADDRESS", "address": "ADDRESS"}
 
 The certificate must be for the name in `url` and lead to an authority of `trust`: one of its own,
-or, with `system`, of this computer. If its SHA-256 fingerprint is known, it must have it.
+or, with `system`, of this computer. If its SHA-256 fingerprint is known, it must have it. If the
+machine requests the certificate (`system`), it may also be the one that the machine keeps until
+then.
 
 The questions need no user's password: the machine's tools make a session for each, which lasts for
 ten minutes. From an operator's computer, it comes over the SSH connection to `machine` (the fields
@@ -38,8 +40,10 @@ ANSWER_WITHIN = 900  # seconds
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
 ENOUGH = 64  # tokens of an answer
-SESSION_ON_MACHINE = ["/usr/local/lib/ollamazure/webui-cli", "session"]
-SESSION_OVER_SSH = [sys.executable, "-m", "ollamazure.operate.session"]
+# What the machine itself is asked: by SSH from an operator's computer.
+SESSION = ["/usr/local/lib/ollamazure/webui-cli", "session"]
+KEPT_CERTIFICATE = ["/usr/local/lib/ollamazure/acme_client.py", "kept"]
+OVER_SSH = [sys.executable, "-m", "ollamazure.operate.query"]
 NOT_THE_CHATS = (
     "Another server answers at this address, or Nginx has not loaded the new certificate: run "
     "`sudo systemctl reload nginx` on the machine."
@@ -78,7 +82,9 @@ class AnswerProbe:
             raise HopError("url", what, "Check the stack's settings.")
         fingerprint = task.get("fingerprint")
         plain = fingerprint.replace(":", "").lower() if fingerprint else None
-        tls = trusting(task["trust"])
+        trust = task["trust"]
+        kept = kept_certificate(task) if trust["system"] else ""
+        tls = trusting({**trust, "authorities": trust["authorities"] + kept})
         others = task.get("connect"), task.get("address")
         return cls(parts.hostname, parts.port or 443, tls, plain, *others)
 
@@ -252,9 +258,33 @@ def check_sign_in_page(chat: AnswerProbe) -> None:
 
 def session(task: dict[str, Any]) -> str:
     """A token for one question, which must not be printed."""
+    try:
+        return ask_machine(task, SESSION)
+    except ValueError as error:
+        raise HopError(
+            "session",
+            f"the machine's tools make no session: {error}",
+            "Run `sudo /usr/local/lib/ollamazure/webui-cli drift` on the machine.",
+        ) from error
+
+
+def kept_certificate(task: dict[str, Any]) -> str:
+    """The former certificate, which the chat has until the ACME authority issues one; or ""."""
+    try:
+        return ask_machine(task, KEPT_CERTIFICATE)
+    except ValueError as error:
+        raise HopError(
+            "certificate",
+            f"the machine does not report its certificate: {error}",
+            f"Run `sudo {' '.join(KEPT_CERTIFICATE)}` on the machine.",
+        ) from error
+
+
+def ask_machine(task: dict[str, Any], command: list[str]) -> str:
+    """The text that a program of the machine prints as JSON. Raises ValueError: the reason."""
     machine = task.get("machine")
     done = subprocess.run(
-        SESSION_OVER_SSH if machine else SESSION_ON_MACHINE,
+        [*OVER_SSH, " ".join(["sudo", *command])] if machine else command,
         input=json.dumps(machine),
         capture_output=True,
         text=True,
@@ -262,11 +292,7 @@ def session(task: dict[str, Any]) -> str:
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise HopError(
-            "session",
-            f"the machine's tools make no session: {reason[-1]}",
-            "Run `sudo /usr/local/lib/ollamazure/webui-cli drift` on the machine.",
-        )
+        raise ValueError(reason[-1])
     return str(json.loads(done.stdout))
 
 

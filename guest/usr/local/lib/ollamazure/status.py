@@ -43,8 +43,9 @@ def status() -> dict[str, Any]:
         "container_dns": container_dns.is_well(),
         "models": ollama["models"],
         "loaded": ollama["loaded"],
-        "certificate_ends": certificate_ends(),
+        **certificate_dates(),
         "acme": acme_client.status(),
+        "kept_certificate": acme_client.kept_certificate(),
         "reboot_pending": REBOOT_REQUIRED.exists(),
     }
 
@@ -100,10 +101,13 @@ def names_at(path: str) -> list[str]:
     return sorted(str(listed["name"]) for listed in answer["models"])
 
 
-def certificate_ends() -> str | None:
-    """When the certificate of Nginx expires, for example `2027-06-01 09:12:00Z`."""
-    command = ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601"]
-    return output_of([*command, "-in", CERTIFICATE]).removeprefix("notAfter=") or None
+def certificate_dates() -> dict[str, str | None]:
+    """From when and until when the certificate of Nginx is valid: `2027-06-01 09:12:00Z`."""
+    command = ["openssl", "x509", "-noout", "-dates", "-dateopt", "iso_8601"]
+    shown = output_of([*command, "-in", CERTIFICATE]).splitlines()
+    dates = dict(line.split("=", 1) for line in shown)
+    names = {"certificate_starts": "notBefore", "certificate_ends": "notAfter"}
+    return {name: dates.get(field) for name, field in names.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Getting a session from the machine. With a machine: tests/e2e/test_application.py."""
+"""Asking a program of the machine. With a machine: tests/e2e/test_application.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_machine_that_cannot_be_reached_is_named_without_the_key() -> None:
         "host_key": key.export_public_key().decode(),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "ollamazure.operate.session"],
+        [sys.executable, "-m", "ollamazure.operate.query", "sudo true"],
         input=json.dumps(machine),
         capture_output=True,
         text=True,
