@@ -77,9 +77,10 @@ def refuse_early_rotations(former: Mapping[str, Any], settings: Settings) -> Non
     Raises:
         SettingsError: the rotations would be lost; nothing has been changed.
     """
-    if former and "certificateTrust" not in former:  # an output of each version that rotates
-        if problems := [problem_of(each, Settings) for each in early_rotations(settings)]:
-            raise SettingsError(problems)
+    earlier = former and "certificateTrust" not in former  # an output of each version that rotates
+    problems = [problem_of(each, Settings) for each in early_rotations(settings)]
+    if earlier and problems:
+        raise SettingsError(problems)
 
 
 def size_in(outputs: Mapping[str, Any]) -> VmSize | None:

@@ -13,7 +13,8 @@ import pytest
 
 from ollamazure.review import from_files
 from tests.engine.record_deployed import STACK, restore
-from tests.engine.stack import PROGRAM_FAILED, Stack, names
+from tests.engine.stack import Stack, names
+from tests.engine.test_settings import PROGRAM_FAILED
 
 COMMAND = "command:remote:Command"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"

@@ -50,15 +50,13 @@ def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_a_stack_of_an_earlier_version_is_upgraded_before_its_secrets_are_replaced() -> None:
     """Pulumi would ignore the rotations; all others work at once."""
-    rotation = {
-        name: "2027-01"
-        for name in ("sshKey", "hostKey", "initialPasswords", "sessionKey", "adminPassword")
-    }
+    early = ("sshKey", "hostKey", "initialPasswords")
+    rotation = dict.fromkeys((*early, "sessionKey", "adminPassword"), "2027-01")
     settings = parse({"sshClients": '["203.0.113.7"]', "rotation": json.dumps(rotation)})
     with pytest.raises(SettingsError) as refused:
         refuse_early_rotations({"url": "https://203.0.113.9"}, settings)
     assert [problem.where for problem in refused.value.problems] == [
-        f"ollamazure:rotation.{name}" for name in ("sshKey", "hostKey", "initialPasswords")
+        f"ollamazure:rotation.{name}" for name in early
     ]
     key = "ollamazure:rotation.sshKey"
     fix = f"config rm --path {key} && pulumi up && pulumi config set --path {key} 2027-01"
