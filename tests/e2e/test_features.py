@@ -102,14 +102,14 @@ def test_everyone_needs_a_second_factor(on: On) -> None:
     challenge = authenticator.sign_in(on.deployment, EMAIL, PASSWORD)
     assert challenge["next_step"] == "enroll" and "token" not in challenge
     _, session = set_up(on.deployment, challenge)
-    assert on.deployment.outputs["models"][0] in models(on.deployment, session["token"])
+    assert is_accepted(on.deployment, session["token"])
 
 
 def test_a_session_ends_after_its_time(on: On) -> None:
     token = on.deployment.token
     part = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    assert claims["exp"] - claims["iat"] == 600
+    assert claims["exp"] - claims["iat"] in (599, 600), "Open WebUI reads the clock twice"
 
     def lasting(seconds: int) -> str:
         code = SIGN_AGAIN.replace("TOKEN", token).replace("SECONDS", str(seconds))
@@ -121,9 +121,10 @@ def test_a_session_ends_after_its_time(on: On) -> None:
 
 
 def test_no_audit_log_is_written(on: On) -> None:
+    """The former one is removed once a day."""
+    on.deployment.ssh("sudo systemd-tmpfiles --clean ollamazure-audit-log.conf")
     sign_in(on.deployment)
-    found = on.deployment.ssh(f"sudo find {AUDIT} -type f", check=False)
-    assert found.code != 0 or not found.output
+    assert not on.deployment.ssh(f"sudo find {AUDIT} -type f 2>/dev/null || true").output
 
 
 def test_features_work(on: On) -> None:
@@ -131,6 +132,7 @@ def test_features_work(on: On) -> None:
     with on.deployment.client(on.deployment.token) as client:
         client.post("/api/v1/functions/create", json=form).raise_for_status()
         client.post("/api/v1/functions/id/added/toggle").raise_for_status()
+        assert "added" in models(on.deployment, on.deployment.token)
         answer = client.post(
             "/api/chat/completions",
             json={"model": "added", "messages": [{"role": "user", "content": "Hello?"}]},
