@@ -5,7 +5,13 @@ import signal
 import pulumi
 
 from components.chat import Chat, ChatArgs
-from components.outputs import former_outputs, outputs_of, size_in, users_in
+from components.outputs import (
+    former_outputs,
+    outputs_of,
+    refuse_early_rotations,
+    size_in,
+    users_in,
+)
 from ollamazure.names import group_names
 from ollamazure.settings.load import load
 from ollamazure.settings.warnings import moved_warning, refused_warning, removed_users_warning
@@ -18,6 +24,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 settings = load(pulumi.Config())
 plan = make_plan(settings)
 former = former_outputs()
+refuse_early_rotations(former, settings)
 groups = group_names(pulumi.get_project(), pulumi.get_stack())
 changes = [
     resize_warning(size_in(former), plan.vm_size, settings),

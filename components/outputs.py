@@ -11,6 +11,8 @@ from pulumi.runtime import invoke
 from components.chat import Chat
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
+from ollamazure.settings.cross_checks import early_rotations
+from ollamazure.settings.problems import SettingsError, problem_of
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cost import MonthlyCost
@@ -67,6 +69,18 @@ def former_outputs() -> Mapping[str, Any]:
         return {}
     outputs: Mapping[str, Any] = read.value["outputs"]
     return outputs
+
+
+def refuse_early_rotations(former: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse rotations on a stack that a version without them deployed last.
+
+    Raises:
+        SettingsError: the rotations would be lost; nothing has been changed.
+    """
+    earlier = former and "certificateTrust" not in former  # an output of each version that rotates
+    problems = [problem_of(each, Settings) for each in early_rotations(settings)]
+    if earlier and problems:
+        raise SettingsError(problems)
 
 
 def size_in(outputs: Mapping[str, Any]) -> VmSize | None:

@@ -138,8 +138,15 @@ def _refuses_everything_else(rule: Mapping[str, Any]) -> bool:
 
 
 def explain_settings(difference: Difference) -> Iterator[Sentence]:
-    """Which settings of Open WebUI change."""
-    yield from _compare(_decode(difference.before), _decode(difference.after))
+    """Which settings of Open WebUI change. Those that are new and off share a sentence."""
+    before, after = _decode(difference.before), _decode(difference.after)
+    config, known = after.get("config", {}), before.get("config", {})
+    off = sorted(key for key in config.keys() - known.keys() if config[key] is False)
+    if before and off:
+        names = join(((Value(key),) for key in off), ", ")
+        yield Sentence(("Off, also if an administrator turned it on: ", *names, "."))
+        after["config"] = {key: value for key, value in config.items() if key not in off}
+    yield from _compare(before, after)
 
 
 def explain_declared(difference: Difference) -> Iterator[Sentence]:

@@ -15,7 +15,7 @@ from typing import Any
 from ollamazure import catalog
 from ollamazure.names import TAGS
 from ollamazure.settings import provided_certificate as provided
-from ollamazure.settings.base import slug
+from ollamazure.settings.base import key_of, slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.groups import LETS_ENCRYPT
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
@@ -43,6 +43,20 @@ def cross_check(settings: Settings) -> list[Violation]:
         presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
+
+
+def early_rotations(settings: Settings) -> Iterator[Violation]:
+    """Rotations that would be lost in the `pulumi up` that upgrades a stack of an earlier version.
+
+    Pulumi ignores a trigger of replacement that its state does not have yet, and the machine has
+    not recorded which passwords are still the initial ones.
+    """
+    for name in ("ssh_key", "host_key", "initial_passwords"):
+        if value := getattr(settings.rotation, name):
+            path = ("rotation", key_of(name))
+            reason = "an earlier version deployed this stack; upgrade it before you replace this"
+            fix = f"{remove(path)} && pulumi up && {command(path, value)}"
+            yield Violation(path, value, reason, fix=fix)
 
 
 def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:

@@ -33,6 +33,7 @@ from ollamazure.settings.types import (
     Line,
     Location,
     ModelName,
+    MultiFactor,
     NginxVersion,
     OllamaVersion,
     Password,
@@ -396,7 +397,7 @@ class Settings(Section):
         allowed="16 to 512 characters without blanks, set with --secret, and only with signIn",
         example="a-long-one-that-the-provider-made",
     )
-    multi_factor: Literal["off", "offered", "administrators", "everyone"] | None = setting(
+    multi_factor: MultiFactor | None = setting(
         None,
         description="Signing in with a code of an authenticator app in addition to the password. "
         "offered: users who set it up; administrators: these must set it up, other users may; "

@@ -12,7 +12,7 @@ import ssl
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
@@ -436,6 +436,11 @@ EmailAddress = Annotated[
     _OneLine,
     matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{1,63}", "it is not an e-mail address"),
     Field(max_length=254),
+]
+# YAML reads off as false.
+MultiFactor = Annotated[
+    Literal["off", "offered", "administrators", "everyone"],
+    BeforeValidator(lambda value: "off" if value in (False, "false") else value),
 ]
 PrivateKey = Annotated[SecretStr, AfterValidator(_pem_key)]
 Password = Annotated[SecretStr, AfterValidator(_password)]

@@ -368,6 +368,29 @@ def test_an_image_with_another_digest_is_refused(deployment: Deployment) -> None
 
 
 @pytest.mark.long
+def test_an_up_with_another_digest_stops_and_the_chat_goes_on(deployment: Deployment) -> None:
+    """Also when Open WebUI starts again before the digest is corrected."""
+    assert deployment.token
+    before, tag = started(deployment), catalog.versions().open_webui.tag
+    wrong = f"{tag}@sha256:{'0' * 64}"
+    deployment.pulumi("config", "set", "ollamazure:webuiVersion", wrong)
+    try:
+        failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+        assert failed.code != 0
+        assert f"{wrong} cannot be pulled, so open-webui keeps the image" in failed.output
+        assert started(deployment) == before
+        assert deployment.ask("Hello?")
+        deployment.ssh("sudo systemctl daemon-reload && sudo systemctl restart open-webui")
+        wait_until(lambda: bool(deployment.ask("Hello?")), "an answer of the former image")
+    finally:
+        deployment.pulumi("config", "rm", "ollamazure:webuiVersion")
+    before = started(deployment)
+    deployment.up()
+    assert started(deployment) == before
+    assert deployment.ask("Hello?")
+
+
+@pytest.mark.long
 def test_a_pull_that_fills_the_disk_leaves_nothing_on_it(deployment: Deployment) -> None:
     """The model then leaves the settings, so that the next `up` has nothing to do."""
     used = "sudo du --summarize --block-size=1 --apparent-size /srv/data/ollama/models | cut -f 1"

@@ -150,6 +150,21 @@ def test_each_service_comes_back_after_a_restart(deployment: Deployment, unit: s
     wait_until(lambda: bool(deployment.ask("Hello?")), f"an answer after restarting {unit}")
 
 
+@pytest.mark.long
+def test_a_container_of_an_earlier_version_leaves_the_address_of_the_other(
+    deployment: Deployment,
+) -> None:
+    """There, addresses were not fixed: here Nginx has the one of Open WebUI."""
+    deployment.ssh(
+        "sudo systemctl stop nginx open-webui && sudo podman run --detach --quiet --name nginx"
+        " --network mynet --ip 10.89.0.11 --entrypoint sleep"
+        " $(sed -n s/^Image=//p /etc/containers/systemd/nginx.container) infinity"
+    )
+    deployment.ssh("sudo /usr/local/lib/ollamazure/machine-ready")
+    deployment.ssh("sudo systemctl start open-webui")
+    wait_until(lambda: bool(deployment.ask("Hello?")), "an answer of both containers")
+
+
 def test_everything_comes_back_after_the_machine_restarts(deployment: Deployment) -> None:
     assert deployment.token
     before = boot(deployment)

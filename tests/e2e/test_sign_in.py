@@ -165,6 +165,28 @@ def test_no_single_sign_on_leads_into_a_frame(team: Deployment, page: Page) -> N
     expect(frame.get_by_role("button", name="Continue with SSO")).to_be_visible()
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("at_provider", ["false", "true"])
+def test_everyone_needs_a_second_factor_unless_the_provider_asks_for_it(
+    team: Deployment, page: Page, at_provider: str
+) -> None:
+    try:
+        team.up(**{"multiFactor": "everyone", "signIn.multiFactorAtProvider": at_provider})
+        bob = "bob@example.com"
+        challenge = authenticator.sign_in(team, bob, team.outputs["initialPasswords"][bob])
+        assert challenge["next_step"] == "enroll"
+        if at_provider == "true":
+            sign_in_as_kilgore(page, team)
+        else:
+            page.goto(team.outputs["url"])
+            page.get_by_role("button", name="Continue with SSO").click()
+            page.get_by_text("Log in with Kilgore").click()
+            expect(page.get_by_text("Set up your authenticator")).to_be_visible()
+    finally:
+        team.pulumi("config", "rm", "--path", "ollamazure:signIn.multiFactorAtProvider")
+        team.up(multiFactor="offered")
+
+
 def test_the_administrator_still_signs_in_with_a_password(team: Deployment, dex: Provider) -> None:
     assert team.sign_in()
 

@@ -14,6 +14,7 @@ import pytest
 from ollamazure.review import from_files
 from tests.engine.record_deployed import STACK, restore
 from tests.engine.stack import Stack, names
+from tests.engine.test_settings import PROGRAM_FAILED
 
 COMMAND = "command:remote:Command"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
@@ -72,6 +73,15 @@ def test_the_comment_explains_every_update(
 
 
 @pytest.mark.long
+def test_a_rotation_waits_for_the_upgrade(stack: Stack) -> None:
+    stack.set("rotation.sshKey", "2027-01")
+    try:
+        assert "upgrade it before you replace this" in stack.run("preview", code=PROGRAM_FAILED)
+    finally:
+        stack.run("config", "rm", "--path", "ollamazure:rotation.sshKey")
+
+
+@pytest.mark.long
 def test_the_upgrade_keeps_every_id_key_and_password(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:
@@ -79,6 +89,8 @@ def test_the_upgrade_keeps_every_id_key_and_password(
     assert json.loads(secrets)["initialPasswords"].keys() >= {"alice@example.com"}
     stack.up()
     assert stack.preview() == []
+    stack.set("rotation.sshKey", "2027-01")
+    assert "ssh-key" in names(stack.preview(), "replace")
     after = {name(one): one for one in resources(stack)}
     for one in (one for one in before if one["type"] != SELF_SIGNED):
         assert after[name(one)]["id"] == one["id"]

@@ -400,7 +400,8 @@ def test_the_second_factor_is_the_administrators_until_it_is_declared() -> None:
         return {key: value for key, value in config.items() if key.startswith("auth.mfa.")}
 
     assert switches(parsed()) == {}
-    assert switches(parsed(multiFactor="off"))["auth.mfa.enable"] is False
+    for off in ("off", "false"):  # as YAML reads it
+        assert switches(parsed(multiFactor=off))["auth.mfa.enable"] is False
     for each in ("offered", "administrators", "everyone"):
         assert switches(parsed(multiFactor=each)) == {
             "auth.mfa.enable": True,

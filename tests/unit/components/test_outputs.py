@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 
 import pytest
 
 from components import outputs
-from components.outputs import cost_in_numbers, render_operator_page
+from components.outputs import cost_in_numbers, refuse_early_rotations, render_operator_page
+from ollamazure.settings.load import parse
+from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
 
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateMode
@@ -43,3 +46,20 @@ def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(outputs, "invoke", cut_off)
     former = outputs.former_outputs()
     assert (outputs.size_in(former), outputs.users_in(former)) == (None, [])
+
+
+def test_a_stack_of_an_earlier_version_is_upgraded_before_its_secrets_are_replaced() -> None:
+    """Pulumi would ignore the rotations; all others work at once."""
+    early = ("sshKey", "hostKey", "initialPasswords")
+    rotation = dict.fromkeys((*early, "sessionKey", "adminPassword"), "2027-01")
+    settings = parse({"sshClients": '["203.0.113.7"]', "rotation": json.dumps(rotation)})
+    with pytest.raises(SettingsError) as refused:
+        refuse_early_rotations({"url": "https://203.0.113.9"}, settings)
+    assert [problem.where for problem in refused.value.problems] == [
+        f"ollamazure:rotation.{name}" for name in early
+    ]
+    key = "ollamazure:rotation.sshKey"
+    fix = f"config rm --path {key} && pulumi up && pulumi config set --path {key} 2027-01"
+    assert fix in str(refused.value)
+    for former in ({}, {"certificateTrust": {}}):
+        refuse_early_rotations(former, settings)

@@ -180,6 +180,31 @@ def test_many_differences_are_cut() -> None:
     assert len(sentences) == 9 and sentences[-1] == "The difference below shows 22 more."
 
 
+def test_settings_that_are_new_and_off_may_take_something_from_users() -> None:
+    path = "/etc/ollamazure/open-webui.json"
+    configs = ({"a": 1}, {"a": 2, "channels.enable": False, "apps.enable": False, "b": "x"})
+    old, new = (script({path: json.dumps({"config": config})}) for config in configs)
+    assert meanings(command("open-webui-settings", old, new)) == [
+        "Off, also if an administrator turned it on: apps.enable, channels.enable.",
+        "config.a changes from 1 to 2.",
+        "config.b is new: x.",
+    ]
+
+
+def test_browsers_warn_when_an_authority_signs_the_next_certificate() -> None:
+    former = step("delete", "tls:index/selfSignedCert:SelfSignedCert", "certificate", oldState={})
+    review = reviewed(former)
+    assert "Each browser warns once more" in plain(review.changes[0].meaning[0])
+    assert review.effect == "seconds"
+
+
+def test_other_rules_of_the_firewall_are_no_tools() -> None:
+    path = "/etc/ollamazure/firewall.nft"
+    old, new = (script({path: text}, "x") for text in ("a", "b"))
+    (sentence,) = meanings(command("machine-ready", old, new))
+    assert "the machine's own firewall change" in sentence
+
+
 @pytest.mark.parametrize(
     ("before", "after", "meaning"),
     [
