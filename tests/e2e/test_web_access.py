@@ -17,8 +17,8 @@ from tests.e2e.test_hostile_requests import Witness, json_of
 
 pytestmark = pytest.mark.long
 
-# Public for Open WebUI, and no one's server: a prefix for sinkholes (AS112, RFC 7534). Here it is on
-# the loopback interface of Open WebUI's container only.
+# Public for Open WebUI, and no server: of a prefix for sinkholes (AS112, RFC 7534). Here it is
+# on the loopback interface of Open WebUI's container only.
 PUBLIC = "192.175.48.2"
 # A site at that address: a page, and redirects to what their path says.
 START = """
