@@ -154,5 +154,5 @@ def test_the_former_way_to_ollama_is_closed_when_open_webui_has_the_present_one(
     assert machine.start().returncode == 0
     acted = (machine.root / "units").read_text().splitlines()
     assert acted[0] == "reload ollamazure-firewall.service "
-    assert "daemon-reload " in acted  # the restart of Open WebUI begins with it
+    assert "daemon-reload " in acted  # before Open WebUI restarts
     assert machine.start().returncode == 0
