@@ -167,9 +167,8 @@ def network() -> Iterator[Namespaces]:
         for name, ports in (
             ("outside", "22 53 80 443 5556 8080 8480 32526"),
             ("machine", "22 53 443 11434"),
-            ("nginx", "80 443"),
+            ("nginx", "80 443 11434"),
             ("open-webui", "8080"),
-            ("nginx", "443 11434"),
         ):
             server = subprocess.Popen(
                 spaces.command(name, "/usr/bin/python3", "-c", LISTEN, *ports.split()),
