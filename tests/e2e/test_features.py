@@ -42,7 +42,8 @@ SIGN_AGAIN = """
 import time, jwt
 from open_webui.utils.auth import ALGORITHM, SESSION_SECRET
 claims = jwt.decode("TOKEN", SESSION_SECRET, algorithms=[ALGORITHM])
-print("token:", jwt.encode({**claims, "exp": int(time.time()) + SECONDS}, SESSION_SECRET, ALGORITHM))
+claims["exp"] = int(time.time()) + SECONDS
+print("token:", jwt.encode(claims, SESSION_SECRET, ALGORITHM))
 """
 
 

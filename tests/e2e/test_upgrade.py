@@ -36,7 +36,8 @@ def former(tmp_path: Path) -> Iterator[Deployment]:
     home = tmp_path / "emulator"
     with check_out(commit) as tree:
         try:
-            former = Deployment(home, project=tree)
+            # pytest-xdist sets it to this project.
+            former = Deployment(home, project=tree, environment={"PYTHONPATH": str(tree)})
             former.up(users=json.dumps([{"email": ALICE, "name": "Alice"}]))
             yield former
         finally:
