@@ -42,7 +42,8 @@ SIGN_AGAIN = """
 import time, jwt
 from open_webui.utils.auth import ALGORITHM, SESSION_SECRET
 claims = jwt.decode("TOKEN", SESSION_SECRET, algorithms=[ALGORITHM])
-print("token:", jwt.encode({**claims, "exp": time.time() + SECONDS}, SESSION_SECRET, ALGORITHM))
+claims["exp"] = int(time.time()) + SECONDS
+print("token:", jwt.encode(claims, SESSION_SECRET, ALGORITHM))
 """
 
 
@@ -143,7 +144,7 @@ def test_features_work(on: On) -> None:
         made = client.post(f"/api/v1/channels/{channel}/webhooks/create", json={"name": "w"}).json()
         on.made["webhook"] = f"/api/v1/channels/webhooks/{made['id']}/{made['token']}"
         assert client.get("/api/v1/automations/list").is_success
-    assert is_accepted(on.deployment, on.made["key"])
+    assert on.deployment.outputs["models"][0] in models(on.deployment, on.made["key"])
     assert posts(on)
 
 

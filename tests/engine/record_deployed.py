@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("commit", help="the last commit before the present issue, such as main~1")
     commit = _git("rev-parse", parser.parse_args(arguments).commit)
-    with tempfile.TemporaryDirectory(prefix="ollamazure-record-") as folder, _tree(commit) as tree:
+    with (
+        tempfile.TemporaryDirectory(prefix="ollamazure-record-") as folder,
+        check_out(commit) as tree,
+    ):
         home = Path(folder) / "emulator"
         shutil.copy(RECORD / "settings.yaml", tree / _SETTINGS)
         _deploy(tree, home)
@@ -45,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _tree(commit: str) -> Iterator[Path]:
-    """The project as it was, with its Python environment, in a folder of its own."""
+def check_out(commit: str) -> Iterator[Path]:
+    """The project as it was at a commit, with its Python environment, in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="ollamazure-record-") as folder:
         tree = Path(folder) / "tree"
         _git("worktree", "add", "--quiet", "--detach", str(tree), commit)

@@ -1,0 +1,67 @@
+"""A machine that the last commit before this issue deployed, upgraded by one `pulumi up`.
+
+tests/engine/test_upgrade.py has the preview of a larger stack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.authenticator import is_accepted, sign_in
+from tests.e2e.conftest import remove
+from tests.e2e.deployment import Deployment, boot
+from tests.engine.record_deployed import RECORD, check_out
+
+pytestmark = pytest.mark.long
+ALICE = "alice@example.com"
+KEPT = ("url", "adminPassword", "initialPasswords", "sshPrivateKey", "hostKey", "models")
+TEXT = b"The cat is called Mungojerrie."
+
+
+def azure(deployment: Deployment) -> dict[str, str]:
+    """The ids of what the stack has in Azure."""
+    exported = json.loads(deployment.pulumi("stack", "export").output)
+    resources = exported["deployment"]["resources"]
+    return {one["urn"]: one["id"] for one in resources if one["type"].startswith("azure-native:")}
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Iterator[Deployment]:
+    """The machine as that commit deploys it."""
+    commit = json.loads((RECORD / "secrets.json").read_text())["commit"]
+    home = tmp_path / "emulator"
+    with check_out(commit) as tree:
+        try:
+            # pytest-xdist sets it to this project.
+            former = Deployment(home, project=tree, environment={"PYTHONPATH": str(tree)})
+            former.up(users=json.dumps([{"email": ALICE, "name": "Alice"}]))
+            yield former
+        finally:
+            remove(home)
+
+
+def test_an_upgrade_keeps_the_machine_its_secrets_and_every_chat(former: Deployment) -> None:
+    chat = {"title": "Kept", "models": former.outputs["models"], "messages": []}
+    text = {"file": ("cat.txt", TEXT, "text/plain")}
+    with former.client(former.token) as client:
+        chat_id = client.post("/api/v1/chats/new", json={"chat": chat}).json()["id"]
+        file_id = client.post("/api/v1/files/", files=text).json()["id"]
+    ids, booted = azure(former), boot(former)
+
+    present = Deployment(former.home)
+    present.up()
+    outputs = present.outputs
+    assert [outputs[name] for name in KEPT] == [former.outputs[name] for name in KEPT]
+    assert (azure(present), boot(present)) == (ids, booted)
+    assert is_accepted(present, former.token), "users stay signed in"
+    assert "token" in sign_in(present, ALICE, outputs["initialPasswords"][ALICE])
+    with present.client(present.token) as client:
+        assert client.get(f"/api/v1/chats/{chat_id}").json()["title"] == "Kept"
+        assert client.get(f"/api/v1/files/{file_id}/content").content == TEXT
+    assert present.ask("Hello?")
+    assert json.loads(present.ssh("sudo /usr/local/lib/ollamazure/drift.py").output) == []
+    present.pulumi("preview", "--expect-no-changes")
