@@ -100,6 +100,7 @@ class Deployment:
         command = [str(self.project / "bin" / "pulumi-local"), "--non-interactive", *arguments]
         done = subprocess.run(
             [*command, "--stack", self.stack],
+            cwd=self.project,
             env={**os.environ, "OLLAMAZURE_EMULATOR": str(self.home), **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

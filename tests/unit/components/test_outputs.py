@@ -61,6 +61,5 @@ def test_a_stack_of_an_earlier_version_is_upgraded_before_its_secrets_are_replac
     key = "ollamazure:rotation.sshKey"
     fix = f"config rm --path {key} && pulumi up && pulumi config set --path {key} 2027-01"
     assert fix in str(refused.value)
-    known: tuple[dict[str, object], ...] = ({}, {"certificateTrust": {}})
-    for former in known:
-        refuse_early_rotations(former, settings)
+    refuse_early_rotations({}, settings)
+    refuse_early_rotations({"certificateTrust": {}}, settings)

@@ -203,7 +203,7 @@ CHANGES: dict[str, Callable[[Tree], Printed]] = {
     "ollama-version": with_settings(ollamaVersion="0.34.1"),
     "nginx-version": with_settings(nginxVersion="1.30.9"),
     "nginx-config": with_file(
-        "guest/etc/nginx/nginx.conf.j2", "worker_connections 8192;", "worker_connections 9000;"
+        "guest/etc/nginx/nginx.conf.j2", "worker_connections 16384;", "worker_connections 9000;"
     ),
     "open-webui-version": with_settings(webuiVersion="v0.12.5"),
     "default-model": with_settings(models=["smollm2:135m", "llama3.2:1b"]),
