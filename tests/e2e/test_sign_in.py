@@ -172,10 +172,13 @@ def test_everyone_needs_a_second_factor_unless_the_provider_asks_for_it(
 ) -> None:
     former = team.pulumi("config", "get", "ollamazure:signIn").output
     changed = {**json.loads(former), "multiFactorAtProvider": at_provider}
+    email = f"new-{at_provider}@example.com"
+    with team.client(team.token) as client:
+        account = {"email": email, "name": "New", "password": PASSWORD, "role": "user"}
+        client.post("/api/v1/auths/add", json=account).raise_for_status()
     try:
         team.up(multiFactor="everyone", signIn=json.dumps(changed))
-        bob = "bob@example.com"
-        challenge = authenticator.sign_in(team, bob, team.outputs["initialPasswords"][bob])
+        challenge = authenticator.sign_in(team, email, PASSWORD)
         assert challenge["next_step"] == "enroll"
         if at_provider:
             sign_in_as_kilgore(page, team)

@@ -189,6 +189,8 @@ def test_an_existing_stack_moves_into_an_existing_subnet(planned: Stack) -> None
     assert "The machine moves to a virtual network of the stack's own" in stack.up()
     assert (disk_of(stack), stack.outputs()["url"]) == (disk, url)
     assert company_bodies(stack) == before
+    cloud = azure(stack)
+    cloud.wait(cloud.delete(GROUP))
 
 
 @pytest.mark.long

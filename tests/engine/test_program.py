@@ -141,7 +141,7 @@ def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: St
         ("rotation.sessionKey", set(), {"open-webui", "chat-answers"}),
         (
             "rotation.certificateKey",
-            {"certificate", "certificate-key"},
+            {"certificate", "certificate-key", "certificate-request"},
             {"nginx-certificate", "chat-answers"},
         ),
         ("rotation.initialPasswords", {"initial-passwords"}, set()),

@@ -357,7 +357,7 @@ def test_keys_and_a_certificate(tmp_path: Path, instance: Instance) -> None:
         ),
         (
             "tls.CertRequest('it', private_key_pem='x')",
-            "tls:index/certRequest:CertRequest is not a resource type of this stand-in",
+            "privateKeyPem: not an unencrypted private key in PEM",
         ),
         ("random.RandomPassword('it', length=2, min_upper=3)", "2 is less than 3"),
         ("random.RandomPet('it')", "is not a resource type of this stand-in"),

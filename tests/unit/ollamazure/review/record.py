@@ -377,17 +377,20 @@ def slim_script(script: str, left_out: set[str]) -> str:
 
 
 def number_identities(text: str) -> str:
-    """Number the identities in their order, so that two recordings are equal."""
+    """Number the identities in their order and leave keys out, so that two recordings are equal."""
     found = dict.fromkeys(re.findall(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", text))
     found.pop(output.UNKNOWN, None)
     for index, identity in enumerate(found):
         text = text.replace(identity, f"00000000-0000-0000-0000-{index:012}")
+    text = re.sub(r"(ssh-ed25519 )[\w+/]+", r"\1AAAA", text)
+    text = re.sub(r"(-----BEGIN [A-Z ]+-----)(?:\\n|[\w+/=])+", r"\1", text)
     return fix_address(text)
 
 
 def fix_address(text: str) -> str:
     """Replace the machine's address, which differs from one recording to the next."""
-    return re.sub(r"127\.20\.\d+\.\d+", "127.20.0.4", text)
+    # In a pattern of Nginx its dots have a backslash.
+    return re.sub(r"127(\\*\.)20\1\d+\1\d+", r"127\g<1>20\g<1>0\g<1>4", text)
 
 
 if __name__ == "__main__":
