@@ -61,7 +61,7 @@ def test_a_model_that_does_not_fit_fails_at_preview(stack: Stack) -> None:
     stack.set("models[0]", "llama3.1:8b")
     printed = stack.run("preview", code=PROGRAM_FAILED)
     assert "llama3.1:8b does not fit Standard_B2ms; nothing has been created" in printed
-    commands = re.findall(r"^ +pulumi (config set .*)", printed, re.MULTILINE)
+    commands = re.findall(r"pulumi (config set ollamazure:(?:dataDiskGiB|vmSize) .*)", printed)
     assert len(commands) == 2, "the data disk is too small as well"
     for command in commands:
         stack.run(*shlex.split(command))
