@@ -120,13 +120,13 @@ class Project:
         )
 
 
-def processes_in(folder: Path) -> list[str]:
-    """The command lines of the processes that work in this folder."""
-    found = []
+def processes_in(folder: Path) -> dict[int, str]:
+    """The command lines of the processes that work in this folder, by their ids."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_text())
+                found[int(process.name)] = (process / "cmdline").read_text()
         except OSError:
             continue
     return found

@@ -149,7 +149,9 @@ def test_a_second_preview_shows_nothing_and_leaves_no_process(consumer: Consumer
     policies = ("--policy-pack", str(PROJECT / "policy"))
     printed = consumer.run("preview", "--expect-no-changes", *policies).ok().text
     assert "ollamazure@v1" in printed and "[mandatory]" not in printed
-    assert not [command for command in processes_in(consumer.folder) if str(PACKAGE) in command]
+    assert not [
+        command for command in processes_in(consumer.folder).values() if str(PACKAGE) in command
+    ]
 
 
 @pytest.mark.usefixtures("deployed")
