@@ -18,9 +18,9 @@ import pytest
 from cryptography import x509
 from playwright.sync_api import Error, sync_playwright
 
-from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
+from tests.e2e.deployment import Deployment, Ran, wait_until
 from tests.e2e.hostile import SOCKET
-from tests.e2e.test_operations import command, environment, rows
+from tests.e2e.test_operations import rows, run
 from tests.e2e.wire import Server, WebSocket
 from tests.unit.ollamazure.settings.test_provided_certificate import Signer
 
@@ -350,18 +350,7 @@ def status(deployment: Deployment) -> Ran:
     hosts = deployment.home / "hosts"
     hosts.write_text(f"{deployment.address} {NAME}\n127.0.0.1 localhost\n")
     script = f'mount --bind {hosts} /etc/hosts && exec "$@"'
-    isolated = ["unshare", "--mount", "sh", "-c", script, "sh"]
-    done = subprocess.run(
-        [*isolated, *command(deployment, "status")],
-        cwd=PROJECT,
-        env=environment(deployment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout)
+    return run(deployment, "status", within=["unshare", "--mount", "sh", "-c", script, "sh"])
 
 
 def lead_name_to(deployment: Deployment, address: str) -> None:

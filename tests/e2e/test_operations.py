@@ -28,9 +28,10 @@ def command(deployment: Deployment, name: str, *arguments: str) -> list[str]:
     return ["bin/ollamazure", name, "--stack", deployment.stack, *arguments]
 
 
-def run(deployment: Deployment, name: str, *arguments: str) -> Ran:
+def run(deployment: Deployment, name: str, *arguments: str, within: Sequence[str] = ()) -> Ran:
+    """Run a command of the operators; `within` is a program that starts it."""
     done = subprocess.run(
-        command(deployment, name, *arguments),
+        [*within, *command(deployment, name, *arguments)],
         cwd=PROJECT,
         env=environment(deployment),
         stdin=subprocess.DEVNULL,
