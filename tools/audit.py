@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-LISTS = ("requirements.txt", "requirements-dev.txt", "constraints.txt")
+LISTS = (*sorted(PROJECT.glob("requirements*.txt")), PROJECT / "constraints.txt")
 FIX = (
     "Raise the pin in `requirements.txt` or `requirements-dev.txt`, run `tools/make-venv.sh` and "
     "`tools/lock.sh`, and see that `make test` passes. If no release has a fix, or the product "
@@ -61,7 +61,7 @@ def audit(options: Sequence[str]) -> Mapping[str, list[Any]] | None:
 
 def pinned() -> list[str]:
     """Every exact version of the lists, once."""
-    lines = [line for name in LISTS for line in (PROJECT / name).read_text().splitlines()]
+    lines = [line for file in LISTS for line in file.read_text().splitlines()]
     return sorted({line for line in lines if "==" in line and not line.startswith("#")})
 
 

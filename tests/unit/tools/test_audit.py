@@ -85,4 +85,4 @@ def test_advisories_that_cannot_be_read_are_no_clean_report(tmp_path: Path) -> N
 
 def test_the_packages_of_users_and_of_developers_are_audited() -> None:
     names = {pin.partition("==")[0] for pin in audit.pinned()}
-    assert {"pulumi", "pytest", "grpcio"} <= names
+    assert {"pulumi", "pytest", "grpcio", "sslyze"} <= names
