@@ -75,6 +75,7 @@ class Ollama(pulumi.ComponentResource):
                 File("/etc/sysusers.d/ollama.conf"),
                 File(
                     "/etc/systemd/system/ollama.service",
+                    suffix=".next",  # the former one stays in force until the new version answers
                     values={
                         "context_length": plan.context_length,
                         "num_parallel": plan.num_parallel,
