@@ -89,6 +89,7 @@ class Ollama(pulumi.ComponentResource):
                 *([mirror_authority(authority)] if authority else []),
             ],
             fix="`journalctl --unit ollama` on the machine has details; `pulumi up` tries again.",
+            timeout="3h",  # another version loads each model before it is kept
             opts=pulumi.ResourceOptions(parent=self),
         )
 

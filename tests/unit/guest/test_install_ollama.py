@@ -260,7 +260,9 @@ def test_a_new_version_keeps_the_one_before_and_no_other(machine: Machine) -> No
 def test_another_version_is_kept_if_its_models_answer(machine: Machine) -> None:
     for version in ("1.0.0", "1.1.0"):
         machine.release(version)
-        (machine.root / f"{UNIT}.next".removeprefix("/")).write_text(unit_of(machine, f"#{version}"))
+        (machine.root / f"{UNIT}.next".removeprefix("/")).write_text(
+            unit_of(machine, f"#{version}")
+        )
         done = machine.install(version)
         assert done.returncode == 0, done.stderr
         assert machine.runs == version
@@ -316,8 +318,14 @@ def test_until_its_models_have_answered_a_restart_starts_the_former_version(
     machine.install("1.0.0")
     model = machine.root / "usr/local/lib/ollamazure/model.py"
     program = model.read_text()
-    model.write_text("#!/bin/sh\nkill $PPID\n")  # the run is cut off
-    assert machine.install("1.1.0").returncode != 0
+    asked, answer = machine.root / "asked", machine.root / "answer"
+    model.write_text(f"#!/bin/sh\ntouch {asked}\nuntil [ -e {answer} ]; do sleep 0.1; done\n")
+    process = machine.start("1.1.0")
+    while not asked.exists():
+        assert process.poll() is None
+    process.kill()
+    answer.touch()
+    process.communicate(timeout=60)
     assert machine.ran == ["1.0.0", "1.1.0"]
     assert (machine.home / "current").readlink() == Path("1.0.0")
     assert str(machine.home / "1.1.0") in (machine.trials / "ollama.service").read_text()

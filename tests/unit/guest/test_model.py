@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ class Ollama:
     pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     capabilities: list[str] | None = None
+    broken: set[str] = field(default_factory=set)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -59,6 +62,12 @@ class Ollama:
             if events[-1] == {"status": "success"}:
                 self.models[name] = "of the registry"
             return 200, events
+        if path in ("/api/generate", "/api/embed"):
+            if name in self.broken or name not in self.models:
+                return 500, [{"error": "it cannot be loaded"}]
+            return 200, [{"eval_count": 2} if path == "/api/generate" else {"embeddings": [[0.1]]}]
+        if path == "/api/show" and name.startswith("embed:"):
+            return 200, [{"capabilities": ["embedding"]}]
         if path == "/api/show":
             return 200, [{"capabilities": self.capabilities} if self.capabilities else {}]
         if path == "/api/copy":
@@ -91,6 +100,7 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     program = tmp_path / "model.py"
     text = TOOL.read_text().replace("11434", str(server.server_port))
     text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
+    text = text.replace("/etc/ollamazure/installed", str(tmp_path / "installed"))
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
     yield found
@@ -247,3 +257,40 @@ def test_a_model_that_answers_is_a_chat_model(
 ) -> None:
     ollama.capabilities = capabilities
     assert ollama.run("check-chat", "llama3.2:1b").returncode == 0
+
+
+def test_a_model_that_gives_no_answer_is_named(ollama: Ollama, tmp_path: Path) -> None:
+    """Of those that commands have pulled: a chat model, one that embeds, one that does not load."""
+    for name in ("chat:1b", "embed:1b", "broken:1b"):
+        record = tmp_path / f"installed/model-{name}/model"
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"name": name, "digest": "a"}))
+        ollama.models[name] = "a"
+    ollama.broken = {"broken:1b"}
+    done = ollama.run("silent")
+    assert done.returncode == 0
+    assert done.stdout == "broken:1b\n"
+    assert "broken:1b does not answer: it cannot be loaded" in done.stderr
+    assert {path for path, body in ollama.asked if body.get("model") == "embed:1b"} == {
+        "/api/show",
+        "/api/embed",
+    }
+    assert ollama.run("silent", "chat:1b").stdout == ""
+    assert ollama.run("silent", "missing:1b").stdout == "missing:1b\n"
+
+
+def test_removes_what_no_model_uses_after_a_week(tmp_path: Path) -> None:
+    """Of a download that was given up: nothing of one that may still be going on."""
+    models = tmp_path / "models"
+    (models / "manifests/library/chat").mkdir(parents=True)
+    (models / "blobs").mkdir()
+    (models / "manifests/library/chat/1b").write_text('{"digest": "sha256:used"}')
+    for name, days in {"used": 30, "left": 30, "left-partial-0": 30, "new-partial": 1}.items():
+        file = models / "blobs" / f"sha256-{name}"
+        file.touch()
+        os.utime(file, (0, time.time() - days * 86400))
+    program = tmp_path / "model.py"
+    program.write_text(TOOL.read_text().replace("/srv/data/ollama/models", str(models)))
+    subprocess.run([sys.executable, program, "tidy"], check=True)
+    left = sorted(path.name for path in (models / "blobs").iterdir())
+    assert left == ["sha256-new-partial", "sha256-used"]

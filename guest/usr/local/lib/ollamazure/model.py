@@ -5,6 +5,7 @@
     model.py check-chat NAME               fails if the model answers no questions
     model.py silent [NAME…]                prints each model that does not answer, of all that were
                                            pulled here or of these
+    model.py tidy                          removes files of downloads that were given up
     model.py remove NAME
 
 A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
@@ -21,6 +22,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ NO_SPACE = "no space left"
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
+GIVEN_UP = 7 * 24 * 3600  # seconds without progress; Ollama itself removes it when it starts
 # For one short answer: to read the model from the disk, which takes longest on the size with the
 # slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
 DISK_SPEED = 20e6  # bytes a second
@@ -55,6 +58,8 @@ def main(arguments: list[str]) -> int:
                 check_chat(name)
             case ["silent", *names]:
                 print_silent(names or declared())
+            case ["tidy"]:
+                discard_unfinished(older_than=GIVEN_UP)
             case ["remove", name]:
                 remove(name)
             case _:
@@ -202,8 +207,10 @@ def download(source: str, *, insecure: bool) -> None:
             printed, last = time.monotonic(), line
 
 
-def discard_unfinished() -> None:
+def discard_unfinished(older_than: float = 0) -> None:
     """Delete the files that no model uses, complete or not, as Ollama does when it starts.
+
+    Only those that have not changed for `older_than` seconds.
 
     A pull that fails at once has reported none of its layers, so their names are not known here. A
     pull that runs at the same time, on the same full disk, downloads again.
@@ -212,7 +219,9 @@ def discard_unfinished() -> None:
     for file in MODELS.glob("blobs/sha256-*"):
         digest = file.name.partition("-partial")[0].replace("-", ":")
         if not any(digest in manifest for manifest in manifests):
-            file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # a download that ends now renames it
+                if time.time() - file.stat().st_mtime >= older_than:
+                    file.unlink()
 
 
 def progress(event: dict[str, Any]) -> str:
