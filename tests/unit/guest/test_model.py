@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +52,8 @@ class Ollama:
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, list[Any]]:
         self.asked.append((path, body))
         name = body.get("model", "")
+        if path in ("/api/generate", "/api/embed"):
+            return self.answer_question(path, name)
         if path == "/api/tags":
             listed = [{"name": name, "digest": digest} for name, digest in self.models.items()]
             return 200, [{"models": listed}]
@@ -62,19 +62,19 @@ class Ollama:
             if events[-1] == {"status": "success"}:
                 self.models[name] = "of the registry"
             return 200, events
-        if path in ("/api/generate", "/api/embed"):
-            if name in self.broken or name not in self.models:
-                return 500, [{"error": "it cannot be loaded"}]
-            return 200, [{"eval_count": 2} if path == "/api/generate" else {"embeddings": [[0.1]]}]
-        if path == "/api/show" and name.startswith("embed:"):
-            return 200, [{"capabilities": ["embedding"]}]
         if path == "/api/show":
-            return 200, [{"capabilities": self.capabilities} if self.capabilities else {}]
+            can = ["embedding"] if name.startswith("embed:") else self.capabilities
+            return 200, [{"capabilities": can} if can else {}]
         if path == "/api/copy":
             self.models[body["destination"]] = self.models[body["source"]]
         if path == "/api/delete":
             del self.models[name]
         return 200, []
+
+    def answer_question(self, path: str, name: str) -> tuple[int, list[Any]]:
+        if name in self.broken or name not in self.models:
+            return 500, [{"error": "it cannot be loaded"}]
+        return 200, [{"eval_count": 2} if path == "/api/generate" else {"embeddings": [[0.1]]}]
 
 
 @pytest.fixture
@@ -277,20 +277,3 @@ def test_a_model_that_gives_no_answer_is_named(ollama: Ollama, tmp_path: Path) -
     }
     assert ollama.run("silent", "chat:1b").stdout == ""
     assert ollama.run("silent", "missing:1b").stdout == "missing:1b\n"
-
-
-def test_removes_what_no_model_uses_after_a_week(tmp_path: Path) -> None:
-    """Of a download that was given up: nothing of one that may still be going on."""
-    models = tmp_path / "models"
-    (models / "manifests/library/chat").mkdir(parents=True)
-    (models / "blobs").mkdir()
-    (models / "manifests/library/chat/1b").write_text('{"digest": "sha256:used"}')
-    for name, days in {"used": 30, "left": 30, "left-partial-0": 30, "new-partial": 1}.items():
-        file = models / "blobs" / f"sha256-{name}"
-        file.touch()
-        os.utime(file, (0, time.time() - days * 86400))
-    program = tmp_path / "model.py"
-    program.write_text(TOOL.read_text().replace("/srv/data/ollama/models", str(models)))
-    subprocess.run([sys.executable, program, "tidy"], check=True)
-    left = sorted(path.name for path in (models / "blobs").iterdir())
-    assert left == ["sha256-new-partial", "sha256-used"]

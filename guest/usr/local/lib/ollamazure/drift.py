@@ -168,9 +168,15 @@ def name_of_container(image: str) -> str:
 
 
 def unit_of(path: Path) -> str | None:
-    """The systemd unit of a file: Podman makes one from each of its own."""
+    """The systemd unit of a file: Podman makes one from each of its own.
+
+    None if a timer starts the unit: then only the timer is always active.
+    """
+    if path.suffix == ".service" and path.with_suffix(".timer").exists():
+        return None
     names = {
         ".service": path.name,
+        ".timer": path.name,
         ".container": f"{path.stem}.service",
         ".network": f"{path.stem}-network.service",
     }

@@ -200,9 +200,14 @@ use_next() {
     mv -f "$1.next" "$1"
 }
 
-# image_is_ready NAME IMAGE: records that the container NAME works with IMAGE.
+# image_is_ready NAME IMAGE: records that the container NAME works with IMAGE. cleanup.py keeps this
+# image and the one before.
 image_is_ready() {
-    printf '%s\n' "$2" >"$(record_of_image "$1")"
+    local record
+    record=$(record_of_image "$1")
+    [ "$(cat "$record" 2>/dev/null)" != "$2" ] || return 0
+    [ ! -e "$record" ] || mv "$record" "$record.former"
+    printf '%s\n' "$2" >"$record"
 }
 
 record_of_image() {

@@ -5,7 +5,6 @@
     model.py check-chat NAME               fails if the model answers no questions
     model.py silent [NAME…]                prints each model that does not answer, of all that were
                                            pulled here or of these
-    model.py tidy                          removes files of downloads that were given up
     model.py remove NAME
 
 A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
@@ -34,7 +33,6 @@ NO_SPACE = "no space left"
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
-GIVEN_UP = 7 * 24 * 3600  # seconds without progress; Ollama itself removes it when it starts
 # For one short answer: to read the model from the disk, which takes longest on the size with the
 # slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
 DISK_SPEED = 20e6  # bytes a second
@@ -58,8 +56,6 @@ def main(arguments: list[str]) -> int:
                 check_chat(name)
             case ["silent", *names]:
                 print_silent(names or declared())
-            case ["tidy"]:
-                discard_unfinished(older_than=GIVEN_UP)
             case ["remove", name]:
                 remove(name)
             case _:
