@@ -64,10 +64,8 @@ def smaller_disk(former: int, settings: Settings) -> Iterator[Violation]:
     if settings.data_disk_id is None and settings.data_disk_gib < former:
         path = (key_of("data_disk_gib"),)
         reason = f"the data disk has {former} GiB, and Azure never shrinks a disk"
-        fix = (
-            f"{command(path, str(former))}\n"
-            "A smaller disk is a new one: docs/how-to/keep-and-adopt-the-data-disk.md#a-smaller-disk"
-        )
+        page = "docs/how-to/keep-and-adopt-the-data-disk.md#a-smaller-disk"
+        fix = f"{command(path, str(former))}\nA smaller disk is a new one: {page}"
         yield Violation(path, settings.data_disk_gib, reason, fix=fix)
 
 

@@ -74,12 +74,11 @@ def test_a_smaller_data_disk_is_refused_with_the_size_that_it_has() -> None:
     smaller = parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"})
     with pytest.raises(SettingsError) as refused:
         refuse_smaller_disk({"dataDiskGiB": 64.0}, smaller)
-    assert str(refused.value).endswith(
-        "1. ollamazure:dataDiskGiB = 32 is not allowed: the data disk has 64 GiB, and Azure never "
-        "shrinks a disk\n"
-        "   Allowed: 4 to 4095 GiB\n"
-        "   Fix:      pulumi config set ollamazure:dataDiskGiB 64\n"
-        "             A smaller disk is a new one: "
+    (problem,) = refused.value.problems
+    assert problem.where == "ollamazure:dataDiskGiB"
+    assert "the data disk has 64 GiB, and Azure never shrinks a disk" in problem.what
+    assert problem.fix == (
+        "pulumi config set ollamazure:dataDiskGiB 64\nA smaller disk is a new one: "
         "docs/how-to/keep-and-adopt-the-data-disk.md#a-smaller-disk"
     )
 

@@ -36,7 +36,7 @@ restart)
     ;;
 is-active) [ -e ROOT/active ] ;;
 esac"""
-# Of `silent [NAME…]`: of these models, or of all, those that the version that runs does not answer with.
+# `silent [NAME…]`: of these models, or of all, those that do not answer with the version that runs.
 MODEL = """shift
 asked="$*"
 cat "ROOT/silent-$(tail --lines 1 ROOT/ran)" 2>/dev/null | while read -r name; do

@@ -7,11 +7,11 @@
                                            pulled here or of these
     model.py remove NAME
 
-A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
-if the model exists (or is missing) already. Only a pull that fills the disk leaves nothing behind:
-the chats need the space, and nothing would run later if the model then left the settings. The file
-RECORD has the digest of the model that was pulled. If another model has the name now, it is
-replaced.
+A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and
+nothing happens if the model exists (or is missing) already. Only a pull that fills the disk leaves
+nothing behind: the chats need the space, and nothing would run later if the model then left the
+settings. The file RECORD has the digest of the model that was pulled. If another model has the name
+now, it is replaced.
 """
 
 from __future__ import annotations
