@@ -39,13 +39,13 @@ def up_fails(deployment: Deployment, **settings: str) -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "reason"),
     [
         ("mute", "does not answer, and the former one serves again"),
         ("refuses", "refuses the configuration, and the present one goes on"),
     ],
 )
-def test_the_former_nginx_serves_again(restored: Deployment, kind: str, said: str) -> None:
+def test_the_former_nginx_serves_again(restored: Deployment, kind: str, reason: str) -> None:
     before = restored.ssh(RUNS).output
     entrypoint = ENTRYPOINTS[kind].replace('"', '\\"')
     restored.ssh(
@@ -60,7 +60,7 @@ END
     )
     try:
         ran = up_fails(restored, nginxVersion="9.9.9")
-        assert f"Nginx of {NGINX} {said}" in ran.output
+        assert f"Nginx of {NGINX} {reason}" in ran.output
         assert restored.ssh(RUNS).output == before
         assert restored.ask("Hello?")
     finally:
@@ -72,8 +72,9 @@ def test_the_former_ollama_serves_again_and_the_models_are_unchanged(restored: D
     models = restored.ssh(MODELS).output
     restored.ssh(
         "sudo bash -eu",
-        stdin=f"""cp --archive "/opt/ollama/$(readlink /opt/ollama/current)" /opt/ollama/{OLLAMA}
-        find /opt/ollama/{OLLAMA} -name 'llama-server*' -exec install -m 0755 /bin/false {{}} \\;""",
+        stdin=f"""cd /opt/ollama
+        cp --archive "$(readlink current)" {OLLAMA}
+        find {OLLAMA} -name 'llama-server*' -exec install -m 0755 /bin/false {{}} \\;""",
     )
     try:
         ran = up_fails(restored, ollamaVersion=OLLAMA)
@@ -94,7 +95,8 @@ def test_a_restart_in_the_middle_starts_the_former_ollama(restored: Deployment) 
         "sudo bash -eu",
         stdin=f""". /usr/local/lib/ollamazure/lib.sh
         cp --archive /opt/ollama/{former} /opt/ollama/{OLLAMA}
-        sed 's,/usr/local/bin/ollama,/opt/ollama/{OLLAMA}/bin/ollama,' /etc/systemd/system/ollama.service |
+        cd /etc/systemd/system
+        sed 's,/usr/local/bin/ollama,/opt/ollama/{OLLAMA}/bin/ollama,' ollama.service |
             try_unit ollama.service""",
     )
     running = "sudo readlink /proc/$(systemctl show --property=MainPID --value ollama)/exe"

@@ -72,6 +72,21 @@ def test_the_preview_explains_a_replaced_machine(stack: Stack) -> None:
     ) in stack.run("preview")
 
 
+def test_the_data_disk_grows_in_place(stack: Stack) -> None:
+    stack.set("vmSize", "Standard_B2s_v2")
+    stack.set("dataDiskGiB", "32")
+    assert names(stack.preview(), "update") == {"data-disk", "machine-ready"}
+    stack.set("dataDiskGiB", "20")
+
+
+def test_a_smaller_data_disk_is_refused_at_preview(stack: Stack) -> None:
+    stack.set("dataDiskGiB", "19")
+    printed = stack.run("preview", code=255)
+    assert "the data disk has 20 GiB, and Azure never shrinks a disk" in printed
+    assert "pulumi config set ollamazure:dataDiskGiB 20" in printed
+    stack.set("dataDiskGiB", "20")
+
+
 def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:
     """The outputs still describe the machine that exists."""
     stack.set("vmSize", "Standard_B4as_v2")
