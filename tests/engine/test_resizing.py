@@ -10,6 +10,7 @@ from emulator.azure.service import Azure
 from emulator.instance import Instance
 from tests.engine.stack import Stack, names
 from tests.engine.test_program import COMMANDS
+from tests.engine.test_settings import PROGRAM_FAILED
 
 pytestmark = pytest.mark.long  # test_recorded_changes.py has a change in place
 
@@ -81,7 +82,7 @@ def test_the_data_disk_grows_in_place(stack: Stack) -> None:
 
 def test_a_smaller_data_disk_is_refused_at_preview(stack: Stack) -> None:
     stack.set("dataDiskGiB", "19")
-    printed = stack.run("preview", code=255)
+    printed = stack.run("preview", code=PROGRAM_FAILED)
     assert "the data disk has 20 GiB, and Azure never shrinks a disk" in printed
     assert "pulumi config set ollamazure:dataDiskGiB 20" in printed
     stack.set("dataDiskGiB", "20")
