@@ -76,7 +76,8 @@ class Machine:
 
     @property
     def declares(self) -> str:
-        return re.findall("^Image=(.+)$", (self.root / CONTAINER).read_text(), re.MULTILINE)[0]
+        (image,) = re.findall("^Image=(.+)$", (self.root / CONTAINER).read_text(), re.MULTILINE)
+        return str(image)
 
 
 @pytest.fixture

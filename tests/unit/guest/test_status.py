@@ -36,7 +36,7 @@ def test_of_a_disk_that_is_nearly_full_the_largest_folders_are_named(
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "file").write_bytes(b"x" * size * 2**20)
     monkeypatch.setitem(status.FOLDERS, tmp_path, status.FOLDERS[status.DATA])
-    usage = shutil._ntuple_diskusage  # type: ignore[attr-defined]
+    usage = shutil._ntuple_diskusage
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 84, 16))
     assert status.usage_of(tmp_path)["largest"] == []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 86, 14))

@@ -103,7 +103,7 @@ unit_of_container() {
     folder=$(mktemp --directory) || return 1
     cat >"$folder/$1.container"
     cp /etc/containers/systemd/*.network "$folder"
-    QUADLET_UNIT_DIRS=$folder /usr/libexec/podman/quadlet "$folder" >&2 && cat "$folder/$1.service" || code=$?
+    QUADLET_UNIT_DIRS=$folder /usr/libexec/podman/quadlet -no-kmsg-log "$folder" >&2 && cat "$folder/$1.service" || code=$?
     rm -rf "$folder"
     return "$code"
 }
