@@ -15,7 +15,7 @@ TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 CONTAINER = "etc/containers/systemd/nginx.container"
 # It makes a unit of which the image can be read. The real one reads the folders of this variable.
 QUADLET = """for file in "$QUADLET_UNIT_DIRS"/*.container; do
-    cp "$file" "$1/$(basename "$file" .container).service"
+    cp "$file" "$2/$(basename "$file" .container).service"
 done"""
 # A restart of a unit runs its image, if no file `broken-UNIT-IMAGE` exists.
 SYSTEMCTL = """case "$1" in
