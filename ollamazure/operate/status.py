@@ -151,16 +151,22 @@ class ChatStatus:
         if disk is None:
             yield "The data disk is not mounted."
         elif disk.get("full"):  # a machine of an earlier version does not report it
-            # The file system of a disk of 64 GiB has a little less.
-            larger = min(2 * 2 ** math.ceil(math.log2(disk["total"] / 2**30)), 4095)
             yield (
                 f"The data disk is nearly full: {_space(disk)}{_largest(disk)}. {clean_up}; models "
-                "that leave ollamazure:models are removed; to enlarge it: `pulumi config set "
-                f"ollamazure:dataDiskGiB {larger} --stack {self.stack} && pulumi up`."
+                f"that leave ollamazure:models are removed. {self._larger_disk(disk['total'])}"
             )
         system = self.facts.get("system_disk") or {}
         if system.get("full"):
             yield f"The system disk is nearly full: {_space(system)}{_largest(system)}. {clean_up}."
+
+    def _larger_disk(self, size: int) -> str:
+        """How to enlarge the data disk."""
+        if self.outputs.get("dataDiskGiB", 0) is None:
+            return "It belongs to no stack: enlarge it in Azure, then run `pulumi up`."
+        # The file system of a disk of 64 GiB has a little less.
+        larger = min(2 * 2 ** math.ceil(math.log2(size / 2**30)), 4095)
+        setting = f"pulumi config set ollamazure:dataDiskGiB {larger} --stack {self.stack}"
+        return f"To enlarge it: `{setting} && pulumi up`."
 
     def _model_problems(self) -> Iterator[str]:
         if self.facts["models"] is None:

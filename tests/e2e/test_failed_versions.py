@@ -38,6 +38,7 @@ def up_fails(deployment: Deployment, **settings: str) -> Ran:
     return ran
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -111,6 +112,7 @@ def test_a_restart_in_the_middle_starts_the_former_ollama(restored: Deployment) 
         restored.ssh(f"sudo rm -rf /opt/ollama/{OLLAMA}")
 
 
+@pytest.mark.long
 def test_the_data_disk_grows_in_use_and_what_is_not_used_is_removed(restored: Deployment) -> None:
     size = "df --output=size --block-size=1G /srv/data | tail -n 1"
     booted, before = restored.ssh("uptime -s").output, int(restored.ssh(size).output)

@@ -95,6 +95,10 @@ def test_a_new_image_checks_the_configuration_and_is_started_once(machine: Machi
         assert done.returncode == 0, done.stderr
         assert machine.ran[1:] == ["nginx-check.service nginx:2", "nginx.service nginx:2"]
     assert machine.declares == "nginx:2"
+    # What cleanup.py keeps.
+    records = machine.root / "var/lib/ollamazure"
+    assert (records / "nginx.image").read_text() == "nginx:2\n"
+    assert (records / "nginx.image.former").read_text() == "nginx:1\n"
     assert list((machine.root / "run/systemd/system.control").iterdir()) == []
 
 

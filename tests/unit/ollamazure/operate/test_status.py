@@ -89,7 +89,7 @@ def test_all_is_well_on_one_screen() -> None:
             },
             "The data disk is nearly full: 6.0 of 63.0 GiB free; models 40.0 GiB, /srv/data/x 1.0 "
             "GiB. `bin/ollamazure ssh --stack dev sudo systemctl start ollamazure-cleanup` removes "
-            "what is not used; models that leave ollamazure:models are removed; to enlarge it: "
+            "what is not used; models that leave ollamazure:models are removed. To enlarge it: "
             "`pulumi config set ollamazure:dataDiskGiB 128 --stack dev && pulumi up`.",
         ),
         (
@@ -130,6 +130,13 @@ def test_a_problem_is_named(change: dict[str, Any], problem: str) -> None:
     screen = status_of(WELL | change).render()
     assert screen.startswith("dev: not healthy\n")
     assert screen.endswith(f"\n\n{named}")
+
+
+def test_an_adopted_disk_is_enlarged_in_azure() -> None:
+    full = {"total": 63 * GIB, "free": GIB, "full": True, "largest": []}
+    facts = WELL | {"data_disk": full}
+    (named,) = ChatStatus("dev", OUTPUTS | {"dataDiskGiB": None}, facts, None, NOW).problems()
+    assert named.endswith("enlarge it in Azure, then run `pulumi up`.")
 
 
 @pytest.mark.parametrize(
