@@ -33,7 +33,8 @@ CONTENTS = {
     "/srv/data/ollama": "models",
     "/srv/data/containers/volumes": "chats and files",
     "/srv/data/containers/overlay": "images of the containers",
-    "/srv/data/backups": "backups",
+    "/srv/data/backup": "backups",
+    "/srv/data/open-webui": "the copy before an upgrade",
     "/opt/ollama": "Ollama",
     "/var/log": "logs",
 }

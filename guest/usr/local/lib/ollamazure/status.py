@@ -19,7 +19,7 @@ DATA = Path("/srv/data")
 SYSTEM = Path("/")
 # The folders of a disk that can take much.
 FOLDERS = {
-    DATA: ("ollama", "containers/volumes", "containers/overlay", "backups", "open-webui"),
+    DATA: ("ollama", "containers/volumes", "containers/overlay", "backup", "open-webui"),
     SYSTEM: ("opt/ollama", "var/log", "var/cache", "var/tmp", "var/lib", "home", "root", "usr"),
 }
 FULL = 0.85
