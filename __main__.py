@@ -9,6 +9,7 @@ from components.outputs import (
     former_outputs,
     outputs_of,
     refuse_early_rotations,
+    refuse_smaller_disk,
     size_in,
     users_in,
 )
@@ -25,6 +26,7 @@ settings = load(pulumi.Config())
 plan = make_plan(settings)
 former = former_outputs()
 refuse_early_rotations(former, settings)
+refuse_smaller_disk(former, settings)
 groups = group_names(pulumi.get_project(), pulumi.get_stack())
 changes = [
     resize_warning(size_in(former), plan.vm_size, settings),

@@ -75,6 +75,7 @@ class Ollama(pulumi.ComponentResource):
                 File("/etc/sysusers.d/ollama.conf"),
                 File(
                     "/etc/systemd/system/ollama.service",
+                    suffix=".next",  # the former one stays in force until the new version answers
                     values={
                         "context_length": plan.context_length,
                         "num_parallel": plan.num_parallel,
@@ -88,6 +89,7 @@ class Ollama(pulumi.ComponentResource):
                 *([mirror_authority(authority)] if authority else []),
             ],
             fix="`journalctl --unit ollama` on the machine has details; `pulumi up` tries again.",
+            timeout="3h",  # another version loads each model before it is kept
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -11,7 +11,7 @@ from pulumi.runtime import invoke
 from components.chat import Chat
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
-from ollamazure.settings.cross_checks import early_rotations
+from ollamazure.settings.cross_checks import early_rotations, smaller_disk
 from ollamazure.settings.problems import SettingsError, problem_of
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
@@ -44,6 +44,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     return {
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
+        "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
         "subnetId": settings.network.subnet_id,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
@@ -80,6 +81,20 @@ def refuse_early_rotations(former: Mapping[str, Any], settings: Settings) -> Non
     earlier = former and "certificateTrust" not in former  # an output of each version that rotates
     problems = [problem_of(each, Settings) for each in early_rotations(settings)]
     if earlier and problems:
+        raise SettingsError(problems)
+
+
+def refuse_smaller_disk(former: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse a data disk that is smaller than the one that the stack has.
+
+    Of a stack that an earlier version deployed, the size is not known; Azure refuses it then.
+
+    Raises:
+        SettingsError: Azure would refuse the change; nothing has been changed.
+    """
+    size = former.get("dataDiskGiB")
+    problems = [problem_of(each, Settings) for each in smaller_disk(int(size or 0), settings)]
+    if problems:
         raise SettingsError(problems)
 
 

@@ -224,7 +224,11 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/acme_client.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
         File(f"{TOOLS}/container_dns.py", "0755"),
-        File("/etc/systemd/system/ollamazure-container-dns.service"),
+        File(f"{TOOLS}/cleanup.py", "0755"),
+        *(
+            File(f"/etc/systemd/system/ollamazure-{unit}")
+            for unit in ("container-dns.service", "cleanup.service", "cleanup.timer")
+        ),
         *WEBUI_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File(

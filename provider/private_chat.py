@@ -84,6 +84,8 @@ class PrivateChat(chat.Chat):
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]
     """The same estimate, in numbers."""
+    dataDiskGiB: pulumi.Output[int | None]
+    """The size of the data disk; none of an adopted one."""
     subnetId: pulumi.Output[str | None]
     """The existing subnet that the machine is in; none in a network of its own."""
     readme: pulumi.Output[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http.client
+import math
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,17 @@ LEAST_VALIDITY = 0.1
 # Time for every device to trust another authority. A certificate cannot be trusted for longer.
 LEAST_AUTHORITY = timedelta(days=365)
 REPLACE_AUTHORITY = "docs/how-to/trust-the-authority.md#replace-the-authority"
-LEAST_FREE = 0.05  # of the data disk: room for the next chats
+# What is in the folders that can fill a disk.
+CONTENTS = {
+    "/srv/data/ollama": "models",
+    "/srv/data/containers/volumes": "chats and files",
+    "/srv/data/containers/overlay": "images of the containers",
+    "/srv/data/backup": "backups",
+    "/srv/data/open-webui": "the copy before an upgrade",
+    "/opt/ollama": "Ollama",
+    "/var/log": "logs",
+}
+CLEAN_UP = "sudo systemctl start ollamazure-cleanup"
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
 STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped"}
 
@@ -136,12 +147,27 @@ class ChatStatus:
             )
 
     def _disk_problems(self) -> Iterator[str]:
+        clean_up = f"`bin/ollamazure ssh --stack {self.stack} {CLEAN_UP}` removes what is not used"
         disk = self.facts["data_disk"]
         if disk is None:
             yield "The data disk is not mounted."
-        elif disk["free"] < LEAST_FREE * disk["total"]:
-            fix = "ollamazure:dataDiskGiB enlarges it"
-            yield f"The data disk is nearly full: {_space(disk)}. {fix}."
+        elif disk.get("full"):  # a machine of an earlier version does not report it
+            yield (
+                f"The data disk is nearly full: {_space(disk)}{_largest(disk)}. {clean_up}; models "
+                f"that leave ollamazure:models are removed. {self._larger_disk(disk['total'])}"
+            )
+        system = self.facts.get("system_disk") or {}
+        if system.get("full"):
+            yield f"The system disk is nearly full: {_space(system)}{_largest(system)}. {clean_up}."
+
+    def _larger_disk(self, size: int) -> str:
+        """How to enlarge the data disk."""
+        if self.outputs.get("dataDiskGiB", 0) is None:
+            return "It belongs to no stack: enlarge it in Azure, then run `pulumi up`."
+        # The file system of a disk of 64 GiB has a little less.
+        larger = min(2 * 2 ** math.ceil(math.log2(size / 2**30)), 4095)
+        setting = f"pulumi config set ollamazure:dataDiskGiB {larger} --stack {self.stack}"
+        return f"To enlarge it: `{setting} && pulumi up`."
 
     def _model_problems(self) -> Iterator[str]:
         if self.facts["models"] is None:
@@ -205,6 +231,7 @@ class ChatStatus:
             ("Load", f"{facts['load']:.2f} of {facts['processors']} processors, over five minutes"),
             ("Memory", _space(facts["memory"])),
             ("Data disk", _space(disk) if disk else "not mounted"),
+            *([("System disk", _space(facts["system_disk"]))] if "system_disk" in facts else []),
             *((NAMES[service["name"]], _service(service)) for service in facts["services"]),
             ("Models", _models(facts)),
             ("Certificate", _validity(_date(facts["certificate_ends"]), self.now)),
@@ -245,6 +272,12 @@ def _restart(stack: str, *, pending: bool) -> str:
     if not pending:
         return "not needed"
     return f"needed for a new kernel: `bin/ollamazure ssh --stack {stack} sudo reboot`"
+
+
+def _largest(disk: Mapping[str, Any]) -> str:
+    """Its largest folders: `; models 40.1 GiB, logs 3.0 GiB`."""
+    named = [f"{CONTENTS.get(path, path)} {size / 2**30:.1f} GiB" for path, size in disk["largest"]]
+    return f"; {', '.join(named)}" if named else ""
 
 
 def _space(space: Mapping[str, int]) -> str:

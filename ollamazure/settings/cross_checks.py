@@ -59,6 +59,16 @@ def early_rotations(settings: Settings) -> Iterator[Violation]:
             yield Violation(path, value, reason, fix=fix)
 
 
+def smaller_disk(former: int, settings: Settings) -> Iterator[Violation]:
+    """A data disk that is smaller than the one of `former` GiB that the stack has."""
+    if settings.data_disk_id is None and settings.data_disk_gib < former:
+        path = (key_of("data_disk_gib"),)
+        reason = f"the data disk has {former} GiB, and Azure never shrinks a disk"
+        page = "docs/how-to/keep-and-adopt-the-data-disk.md#a-smaller-disk"
+        fix = f"{command(path, str(former))}\nA smaller disk is a new one: {page}"
+        yield Violation(path, settings.data_disk_gib, reason, fix=fix)
+
+
 def repeated_models(values: Mapping[str, Any]) -> Iterator[Violation]:
     """Models that a mapping names twice, with and without the tag latest.
 

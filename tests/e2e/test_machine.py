@@ -183,7 +183,7 @@ def test_each_command_is_in_the_package_that_the_table_names(deployment: Deploym
     """What tests/unit/guest/test_commands.py relies on."""
     table = Path(__file__).parents[1] / "unit" / "guest" / "packages_of_commands.yaml"
     packages: dict[str, str] = yaml.safe_load(table.read_text())["commands"]
-    asked = "".join(
+    asked = "PATH=$PATH:/usr/libexec/podman\n" + "".join(
         f"p=$(command -v {name}); dpkg-query -S $p 2>/dev/null || dpkg-query -S $(readlink -f $p)\n"
         for name in packages
     )

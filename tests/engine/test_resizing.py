@@ -10,6 +10,7 @@ from emulator.azure.service import Azure
 from emulator.instance import Instance
 from tests.engine.stack import Stack, names
 from tests.engine.test_program import COMMANDS
+from tests.engine.test_settings import PROGRAM_FAILED
 
 pytestmark = pytest.mark.long  # test_recorded_changes.py has a change in place
 
@@ -70,6 +71,21 @@ def test_the_preview_explains_a_replaced_machine(stack: Stack) -> None:
         "unavailable for about ten minutes. The address and the data disk with all chats and "
         "models are kept."
     ) in stack.run("preview")
+
+
+def test_the_data_disk_grows_in_place(stack: Stack) -> None:
+    stack.set("vmSize", "Standard_B2s_v2")
+    stack.set("dataDiskGiB", "32")
+    assert names(stack.preview(), "update") == {"data-disk", "machine-ready"}
+    stack.set("dataDiskGiB", "20")
+
+
+def test_a_smaller_data_disk_is_refused_at_preview(stack: Stack) -> None:
+    stack.set("dataDiskGiB", "19")
+    printed = stack.run("preview", code=PROGRAM_FAILED)
+    assert "the data disk has 20 GiB, and Azure never shrinks a disk" in printed
+    assert "pulumi config set ollamazure:dataDiskGiB 20" in printed
+    stack.set("dataDiskGiB", "20")
 
 
 def test_a_preview_after_a_refused_resize_warns_again(stack: Stack) -> None:

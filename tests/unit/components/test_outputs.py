@@ -9,7 +9,12 @@ from datetime import date
 import pytest
 
 from components import outputs
-from components.outputs import cost_in_numbers, refuse_early_rotations, render_operator_page
+from components.outputs import (
+    cost_in_numbers,
+    refuse_early_rotations,
+    refuse_smaller_disk,
+    render_operator_page,
+)
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
@@ -63,3 +68,22 @@ def test_a_stack_of_an_earlier_version_is_upgraded_before_its_secrets_are_replac
     assert fix in str(refused.value)
     refuse_early_rotations({}, settings)
     refuse_early_rotations({"certificateTrust": {}}, settings)
+
+
+def test_a_smaller_data_disk_is_refused_with_the_size_that_it_has() -> None:
+    smaller = parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"})
+    with pytest.raises(SettingsError) as refused:
+        refuse_smaller_disk({"dataDiskGiB": 64.0}, smaller)
+    (problem,) = refused.value.problems
+    assert problem.where == "ollamazure:dataDiskGiB"
+    assert "the data disk has 64 GiB, and Azure never shrinks a disk" in problem.what
+    assert problem.fix == (
+        "pulumi config set ollamazure:dataDiskGiB 64\nA smaller disk is a new one: "
+        "docs/how-to/keep-and-adopt-the-data-disk.md#a-smaller-disk"
+    )
+
+
+@pytest.mark.parametrize("former", [{}, {"dataDiskGiB": None}, {"dataDiskGiB": 32}])
+def test_a_disk_that_is_unknown_or_not_larger_is_no_problem(former: dict[str, int | None]) -> None:
+    """Unknown: of an earlier version, or an adopted one."""
+    refuse_smaller_disk(former, parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"}))

@@ -123,6 +123,12 @@ def test_units_of_files(file: str, unit: str | None) -> None:
     assert drift.unit_of(Path("/etc/containers/systemd") / file) == unit
 
 
+def test_of_a_timer_and_its_service_only_the_timer_is_always_active(tmp_path: Path) -> None:
+    (tmp_path / "cleanup.timer").touch()
+    assert drift.unit_of(tmp_path / "cleanup.timer") == "cleanup.timer"
+    assert drift.unit_of(tmp_path / "cleanup.service") is None
+
+
 @pytest.mark.parametrize(
     ("lines", "found"),
     [

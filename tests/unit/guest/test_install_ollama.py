@@ -23,6 +23,26 @@ TOOLS = remote_command.GUEST / "usr/local/lib/ollamazure"
 BUNDLE = "ollama-linux-amd64.tar.zst"
 UNIT = "/etc/systemd/system/ollama.service"
 
+# It runs what the unit on trial starts, else what /etc defines; not while the file `broken-VERSION`
+# exists.
+SYSTEMCTL = """case "$1" in
+restart)
+    unit=ROOT/run/systemd/system.control/ollama.service
+    [ -e "$unit" ] || unit=ROOT/etc/systemd/system/ollama.service
+    program=$(sed -n 's/^ExecStart=//; s/ serve$//p' "$unit")
+    version=$(cat "$program")
+    echo "$version" >>ROOT/ran
+    [ ! -e "ROOT/broken-$version" ] && touch ROOT/active
+    ;;
+is-active) [ -e ROOT/active ] ;;
+esac"""
+# `silent [NAME…]`: of these models, or of all, those that do not answer with the version that runs.
+MODEL = """shift
+asked="$*"
+cat "ROOT/silent-$(tail --lines 1 ROOT/ran)" 2>/dev/null | while read -r name; do
+    case " ${asked:-$name} " in *" $name "*) echo "$name" ;; esac
+done"""
+
 
 @dataclass
 class Machine:
@@ -70,8 +90,25 @@ class Machine:
 
     @property
     def restarts(self) -> int:
-        log = self.root / "systemctl.log"
-        return log.read_text().count("restart ollama.service") if log.exists() else 0
+        return len(self.ran)
+
+    @property
+    def ran(self) -> list[str]:
+        """The version that each start of the service ran."""
+        log = self.root / "ran"
+        return log.read_text().split() if log.exists() else []
+
+    def silence(self, version: str, *models: str) -> None:
+        """These models do not answer with this version."""
+        (self.root / f"silent-{version}").write_text("".join(f"{name}\n" for name in models))
+
+    @property
+    def trials(self) -> Path:
+        return self.root / "run/systemd/system.control"
+
+    @property
+    def unit(self) -> Path:
+        return self.root / UNIT.removeprefix("/")
 
 
 def bundle(version: str) -> bytes:
@@ -136,7 +173,7 @@ def furnish(machine: Machine) -> None:
     """The scripts with their paths below the root, and commands that need a running systemd."""
     root = machine.root
     places = re.compile(
-        r"/(opt/ollama|usr/local/bin|usr/local/lib/ollamazure|var/lib|srv/data|etc)"
+        r"/(opt/ollama|usr/local/bin|usr/local/lib/ollamazure|var/lib|srv/data|etc|run/systemd)"
     )
     (root / "usr/local/lib/ollamazure").mkdir(parents=True)
     for source, target in {
@@ -150,18 +187,22 @@ def furnish(machine: Machine) -> None:
         target.write_text(text)
     for folder in ("usr/local/bin", "etc/systemd/system", "bin"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / UNIT.removeprefix("/")).write_text("[Service]\n")
-    log, active = root / "systemctl.log", root / "active"
+    machine.unit.write_text(unit_of(machine))
     commands = {
-        "systemctl": f'echo "$@" >>{log}\n'
-        f'case "$1" in restart) touch {active} ;; is-active) [ -e {active} ] ;; esac',
+        "systemctl": SYSTEMCTL.replace("ROOT", str(root)),
         "systemd-sysusers": ":",
         "journalctl": f"cat {root}/journal",
     }
     (root / "journal").write_text('msg="inference compute" id=GPU-4f name=CUDA0 library=CUDA\n')
-    for name, text in commands.items():
-        (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
-        (root / "bin" / name).chmod(0o755)
+    programs = {root / "bin" / name: text for name, text in commands.items()}
+    programs[root / "usr/local/lib/ollamazure/model.py"] = MODEL.replace("ROOT", str(root))
+    for path, text in programs.items():
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+
+def unit_of(machine: Machine, more: str = "") -> str:
+    return f"[Service]\nExecStart={machine.root}/usr/local/bin/ollama serve\n{more}"
 
 
 def test_installs_without_the_libraries_of_graphics_cards(machine: Machine) -> None:
@@ -216,11 +257,91 @@ def test_a_new_version_keeps_the_one_before_and_no_other(machine: Machine) -> No
     assert machine.runs == "1.1.0"
 
 
+def test_another_version_is_kept_if_its_models_answer(machine: Machine) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        machine.release(version)
+        (machine.root / f"{UNIT}.next".removeprefix("/")).write_text(
+            unit_of(machine, f"#{version}")
+        )
+        done = machine.install(version)
+        assert done.returncode == 0, done.stderr
+        assert machine.runs == version
+        assert machine.unit.read_text().endswith(f"#{version}")
+    assert machine.ran == ["1.0.0", "1.1.0"]
+    assert list(machine.trials.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["broken", "silent"])
+def test_the_former_version_comes_back_with_its_unit(machine: Machine, fault: str) -> None:
+    """It does not start, or a model does not answer that answers with the former one."""
+    for version in ("1.0.0", "1.1.0"):
+        machine.release(version)
+    machine.install("1.0.0")
+    declared = machine.unit.read_text()
+    (machine.root / f"{UNIT}.next".removeprefix("/")).write_text(unit_of(machine, "Nice=1\n"))
+    machine.silence("1.0.0", "broken:1b")
+    if fault == "silent":
+        machine.silence("1.1.0", "broken:1b", "llama3.2:1b")
+    else:
+        (machine.root / "broken-1.1.0").touch()
+    done = machine.install("1.1.0")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "Ollama 1.1.0 is not used: " in last and "Ollama 1.0.0 serves again." in last
+    assert "`journalctl --unit ollama --since '2" in last
+    if fault == "silent":
+        assert "is not used: llama3.2:1b does not answer, but answers with 1.0.0." in last
+    assert machine.ran == ["1.0.0", "1.1.0", "1.0.0"]
+    assert machine.runs == "1.0.0"
+    assert machine.unit.read_text() == declared
+    assert list(machine.trials.iterdir()) == []
+
+
+def test_a_model_that_answers_with_neither_version_is_no_reason_to_go_back(
+    machine: Machine,
+) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        machine.release(version)
+        machine.silence(version, "broken:1b")
+        done = machine.install(version)
+        assert done.returncode == 0, done.stderr
+    assert machine.ran == ["1.0.0", "1.1.0", "1.0.0", "1.1.0"]
+    assert machine.runs == "1.1.0"
+
+
+def test_until_its_models_have_answered_a_restart_starts_the_former_version(
+    machine: Machine,
+) -> None:
+    """What is in /run is gone after it. Then the next run tries the new version again."""
+    for version in ("1.0.0", "1.1.0"):
+        machine.release(version)
+    machine.install("1.0.0")
+    model = machine.root / "usr/local/lib/ollamazure/model.py"
+    program = model.read_text()
+    asked, answer = machine.root / "asked", machine.root / "answer"
+    model.write_text(f"#!/bin/sh\ntouch {asked}\nuntil [ -e {answer} ]; do sleep 0.1; done\n")
+    process = machine.start("1.1.0")
+    while not asked.exists():
+        assert process.poll() is None
+    process.kill()
+    answer.touch()
+    process.communicate(timeout=60)
+    assert machine.ran == ["1.0.0", "1.1.0"]
+    assert (machine.home / "current").readlink() == Path("1.0.0")
+    assert str(machine.home / "1.1.0") in (machine.trials / "ollama.service").read_text()
+
+    model.write_text(program)
+    assert machine.install("1.0.0").returncode == 0  # as long as it was not kept, nothing is lost
+    assert machine.ran[-1] == "1.0.0"
+    assert machine.install("1.1.0").returncode == 0
+    assert machine.runs == "1.1.0"
+
+
 def test_a_restart_that_did_not_happen_is_made_good(machine: Machine) -> None:
     """The connection may break between the new unit file and the restart."""
     machine.release("1.0.0")
     machine.install("1.0.0")
-    (machine.root / UNIT.removeprefix("/")).write_text("[Service]\nNice=1\n")
+    machine.unit.write_text(unit_of(machine, "Nice=1\n"))
     assert machine.install("1.0.0").returncode == 0
     assert machine.install("1.0.0").returncode == 0
     assert machine.restarts == 2

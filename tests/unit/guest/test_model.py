@@ -29,6 +29,7 @@ class Ollama:
     pulls: list[list[Any]] = field(default_factory=lambda: [[{"status": "success"}]])
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     capabilities: list[str] | None = None
+    broken: set[str] = field(default_factory=set)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -51,6 +52,8 @@ class Ollama:
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, list[Any]]:
         self.asked.append((path, body))
         name = body.get("model", "")
+        if path in ("/api/generate", "/api/embed"):
+            return self.answer_question(path, name)
         if path == "/api/tags":
             listed = [{"name": name, "digest": digest} for name, digest in self.models.items()]
             return 200, [{"models": listed}]
@@ -60,12 +63,18 @@ class Ollama:
                 self.models[name] = "of the registry"
             return 200, events
         if path == "/api/show":
-            return 200, [{"capabilities": self.capabilities} if self.capabilities else {}]
+            can = ["embedding"] if name.startswith("embed:") else self.capabilities
+            return 200, [{"capabilities": can} if can else {}]
         if path == "/api/copy":
             self.models[body["destination"]] = self.models[body["source"]]
         if path == "/api/delete":
             del self.models[name]
         return 200, []
+
+    def answer_question(self, path: str, name: str) -> tuple[int, list[Any]]:
+        if name in self.broken or name not in self.models:
+            return 500, [{"error": "it cannot be loaded"}]
+        return 200, [{"eval_count": 2} if path == "/api/generate" else {"embeddings": [[0.1]]}]
 
 
 @pytest.fixture
@@ -91,6 +100,7 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     program = tmp_path / "model.py"
     text = TOOL.read_text().replace("11434", str(server.server_port))
     text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
+    text = text.replace("/etc/ollamazure/installed", str(tmp_path / "installed"))
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
     yield found
@@ -247,3 +257,23 @@ def test_a_model_that_answers_is_a_chat_model(
 ) -> None:
     ollama.capabilities = capabilities
     assert ollama.run("check-chat", "llama3.2:1b").returncode == 0
+
+
+def test_a_model_that_gives_no_answer_is_named(ollama: Ollama, tmp_path: Path) -> None:
+    """Of those that commands have pulled: a chat model, one that embeds, one that does not load."""
+    for name in ("chat:1b", "embed:1b", "broken:1b"):
+        record = tmp_path / f"installed/model-{name}/model"
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"name": name, "digest": "a"}))
+        ollama.models[name] = "a"
+    ollama.broken = {"broken:1b"}
+    done = ollama.run("silent")
+    assert done.returncode == 0
+    assert done.stdout == "broken:1b\n"
+    assert "broken:1b does not answer: it cannot be loaded" in done.stderr
+    assert {path for path, body in ollama.asked if body.get("model") == "embed:1b"} == {
+        "/api/show",
+        "/api/embed",
+    }
+    assert ollama.run("silent", "chat:1b").stdout == ""
+    assert ollama.run("silent", "missing:1b").stdout == "missing:1b\n"

@@ -30,7 +30,8 @@ WELL: dict[str, Any] = {
     "load": 0.421,
     "processors": 2,
     "memory": {"total": 8 * GIB, "free": 3 * GIB},
-    "data_disk": {"total": 64 * GIB, "free": 41 * GIB},
+    "data_disk": {"total": 64 * GIB, "free": 41 * GIB, "full": False, "largest": []},
+    "system_disk": {"total": 32 * GIB, "free": 20 * GIB, "full": False, "largest": []},
     "services": [
         {"name": "ollama", "state": "active", "version": PINS.ollama.version},
         {
@@ -62,6 +63,7 @@ def test_all_is_well_on_one_screen() -> None:
         "Load         0.42 of 2 processors, over five minutes\n"
         "Memory       3.0 of 8.0 GiB free\n"
         "Data disk    41.0 of 64.0 GiB free\n"
+        "System disk  20.0 of 32.0 GiB free\n"
         f"Ollama       runs, {PINS.ollama.version}\n"
         f"Open WebUI   runs, {WEBUI}\n"
         f"Nginx        runs, {NGINX}\n"
@@ -76,7 +78,31 @@ def test_all_is_well_on_one_screen() -> None:
     ("change", "problem"),
     [
         ({"data_disk": None}, "The data disk is not mounted."),
-        ({"data_disk": {"total": 64 * GIB, "free": 2 * GIB}}, "The data disk is nearly full"),
+        (
+            {
+                "data_disk": {
+                    "total": 63 * GIB,
+                    "free": 6 * GIB,
+                    "full": True,
+                    "largest": [["/srv/data/ollama", 40 * GIB], ["/srv/data/x", GIB]],
+                }
+            },
+            "The data disk is nearly full: 6.0 of 63.0 GiB free; models 40.0 GiB, /srv/data/x 1.0 "
+            "GiB. `bin/ollamazure ssh --stack dev sudo systemctl start ollamazure-cleanup` removes "
+            "what is not used; models that leave ollamazure:models are removed. To enlarge it: "
+            "`pulumi config set ollamazure:dataDiskGiB 128 --stack dev && pulumi up`.",
+        ),
+        (
+            {
+                "system_disk": {
+                    "total": 32 * GIB,
+                    "free": 3 * GIB,
+                    "full": True,
+                    "largest": [["/var/log", 4 * GIB]],
+                }
+            },
+            "The system disk is nearly full: 3.0 of 32.0 GiB free; logs 4.0 GiB.",
+        ),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
         (
             {"certificate_ends": "2027-01-31 09:12:00Z"},
@@ -104,6 +130,13 @@ def test_a_problem_is_named(change: dict[str, Any], problem: str) -> None:
     screen = status_of(WELL | change).render()
     assert screen.startswith("dev: not healthy\n")
     assert screen.endswith(f"\n\n{named}")
+
+
+def test_an_adopted_disk_is_enlarged_in_azure() -> None:
+    full = {"total": 63 * GIB, "free": GIB, "full": True, "largest": []}
+    facts = WELL | {"data_disk": full}
+    (named,) = ChatStatus("dev", OUTPUTS | {"dataDiskGiB": None}, facts, None, NOW).problems()
+    assert named.endswith("enlarge it in Azure, then run `pulumi up`.")
 
 
 @pytest.mark.parametrize(

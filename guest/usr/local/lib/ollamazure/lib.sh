@@ -36,22 +36,76 @@ wait_for() {
 # UNIT. It compares the times of the files, too: UNIT may run with a change by hand that this run
 # reverted.
 start_with() {
-    local unit=$1 stamp=/var/lib/ollamazure/$1.started-with content
+    local unit=$1 content
     shift
-    content=$(sha256sum "$@" && stat --format '%y  %n' "$@")
-    systemctl daemon-reload
-    if systemctl is-active --quiet "$unit" && [ "$(cat "$stamp" 2>/dev/null)" = "$content" ]; then
+    content=$(content_of "$@")
+    end_trial "$unit" # of a run that was cut off
+    if systemctl is-active --quiet "$unit" &&
+        [ "$(cat "$(record_of_start "$unit")" 2>/dev/null)" = "$content" ]; then
         say "$unit already runs as declared."
         return
     fi
     say "Starting $unit."
-    if ! systemctl restart "$unit"; then
-        systemctl status --no-pager --lines 0 "$unit" >&2 || true
-        journalctl --no-pager --lines 20 --output cat --unit "$unit" >&2
+    restart "$unit" || return 1
+    record_start "$unit" "$content"
+}
+
+content_of() {
+    sha256sum "$@" && stat --format '%y  %n' "$@"
+}
+
+# restart UNIT: if it does not start, prints the last lines of its log.
+restart() {
+    if ! systemctl restart "$1"; then
+        systemctl status --no-pager --lines 0 "$1" >&2 || true
+        journalctl --no-pager --lines 20 --output cat --unit "$1" >&2
         return 1
     fi
-    install -d -m 0755 "${stamp%/*}"
-    printf '%s\n' "$content" >"$stamp"
+}
+
+record_start() {
+    local record
+    record=$(record_of_start "$1")
+    install -d -m 0755 "${record%/*}"
+    printf '%s\n' "$2" >"$record"
+}
+
+record_of_start() {
+    echo "/var/lib/ollamazure/$1.started-with"
+}
+
+# A unit here comes before the one in /etc, until the machine restarts.
+readonly trials=/run/systemd/system.control
+
+# try_unit UNIT: runs UNIT on trial, as standard input defines it. keep_trial makes that permanent. If
+# this does not happen, what /etc defines comes back: by start_with, or when the machine restarts.
+try_unit() {
+    rm -f "$(record_of_start "$1")" || return 1 # so that start_with starts what /etc defines
+    install -D -m 0644 /dev/stdin "$trials/$1" || return 1
+    systemctl daemon-reload && restart "$1"
+}
+
+# keep_trial UNIT FILE…: makes UNIT on trial the permanent one, which FILE… now define. It goes on
+# running.
+keep_trial() {
+    end_trial "$1"
+    record_start "$1" "$(content_of "${@:2}")"
+}
+
+end_trial() {
+    rm -f "$trials/$1"
+    systemctl daemon-reload
+}
+
+# unit_of_container NAME: prints the unit that Podman makes of NAME.container on standard input.
+unit_of_container() {
+    local folder code=0
+    folder=$(mktemp --directory) || return 1
+    cat >"$folder/$1.container"
+    cp /etc/containers/systemd/*.network "$folder"
+    QUADLET_UNIT_DIRS=$folder /usr/libexec/podman/quadlet -no-kmsg-log "$folder" >&2 && cat "$folder/$1.service" || code=$?
+    rm -rf "$folder"
+    return "$code"
 }
 
 # redirects_of URL: prints where its redirects may lead: never from https:// to plain HTTP.
@@ -146,9 +200,14 @@ use_next() {
     mv -f "$1.next" "$1"
 }
 
-# image_is_ready NAME IMAGE: records that the container NAME works with IMAGE.
+# image_is_ready NAME IMAGE: records that the container NAME works with IMAGE. cleanup.py keeps this
+# image and the one before.
 image_is_ready() {
-    printf '%s\n' "$2" >"$(record_of_image "$1")"
+    local record
+    record=$(record_of_image "$1")
+    [ "$(cat "$record" 2>/dev/null)" != "$2" ] || return 0
+    [ ! -e "$record" ] || mv "$record" "$record.former"
+    printf '%s\n' "$2" >"$record"
 }
 
 record_of_image() {

@@ -3,13 +3,15 @@
 
     model.py pull NAME RECORD [ADDRESS]    from Ollama's registry, or from a mirror, http(s)://HOST:PORT
     model.py check-chat NAME               fails if the model answers no questions
+    model.py silent [NAME…]                prints each model that does not answer, of all that were
+                                           pulled here or of these
     model.py remove NAME
 
-Both can be run again at any moment: a pull resumes where the last one stopped, and nothing happens
-if the model exists (or is missing) already. Only a pull that fills the disk leaves nothing behind:
-the chats need the space, and nothing would run later if the model then left the settings. The file
-RECORD has the digest of the model that was pulled. If another model has the name now, it is
-replaced.
+A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and
+nothing happens if the model exists (or is missing) already. Only a pull that fills the disk leaves
+nothing behind: the chats need the space, and nothing would run later if the model then left the
+settings. The file RECORD has the digest of the model that was pulled. If another model has the name
+now, it is replaced.
 """
 
 from __future__ import annotations
@@ -19,16 +21,22 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
+INSTALLED = Path("/etc/ollamazure/installed")
 MODELS = Path("/srv/data/ollama/models")
 NO_SPACE = "no space left"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
+# For one short answer: to read the model from the disk, which takes longest on the size with the
+# slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
+DISK_SPEED = 20e6  # bytes a second
+COMPUTE_WITHIN = 300  # seconds
 
 
 class OllamaError(Exception):
@@ -46,6 +54,8 @@ def main(arguments: list[str]) -> int:
                 pull(name, Path(record), mirror[0] if mirror else None)
             case ["check-chat", name]:
                 check_chat(name)
+            case ["silent", *names]:
+                print_silent(names or declared())
             case ["remove", name]:
                 remove(name)
             case _:
@@ -99,6 +109,39 @@ def check_chat(name: str) -> None:
         )
 
 
+def declared() -> list[str]:
+    """The models that commands have pulled, from their records."""
+    return [read_record(path)["name"] for path in sorted(INSTALLED.glob("model-*/model"))]
+
+
+def print_silent(names: list[str]) -> None:
+    """Asks each model something short; the reason of one that does not answer is in the log."""
+    for name in names:
+        start = time.monotonic()
+        try:
+            ask(name)
+        except OllamaError as error:
+            say(f"{name} does not answer: {error}")
+            print(name, flush=True)
+        else:
+            say(f"{name} answers after {time.monotonic() - start:.1f} s.")
+
+
+def ask(name: str) -> None:
+    """Raises OllamaError if the model does not load or gives no answer in time."""
+    within = COMPUTE_WITHIN + size(name) / DISK_SPEED
+    [shown] = answers("/api/show", {"model": name})
+    if "completion" in (shown.get("capabilities") or ["completion"]):
+        body = {"prompt": "Hello", "stream": False, "options": {"num_predict": 8}}
+        [answer] = answers("/api/generate", {"model": name, **body}, within=within)
+        answered = answer.get("eval_count")
+    else:
+        [answer] = answers("/api/embed", {"model": name, "input": "Hello"}, within=within)
+        answered = answer.get("embeddings")
+    if not answered:
+        raise OllamaError(f"an empty answer: {answer.get('error', 'no error is reported')}.")
+
+
 def remove(name: str) -> None:
     if digest(name):
         call("/api/delete", {"model": name}, method="DELETE")
@@ -107,10 +150,21 @@ def remove(name: str) -> None:
 
 def digest(name: str) -> str | None:
     """The digest of the model with this name, or None; the case of the name does not matter."""
-    [listed] = answers("/api/tags", None, "GET")
-    for model in listed["models"]:
+    model = listed(name)
+    return str(model["digest"]) if model else None
+
+
+def size(name: str) -> int:
+    """The bytes of its files; 0 if Ollama does not list it."""
+    return int((listed(name) or {}).get("size", 0))
+
+
+def listed(name: str) -> dict[str, Any] | None:
+    [answer] = answers("/api/tags", None, "GET")
+    for model in answer["models"]:
         if model["name"].lower() == name.lower():
-            return str(model["digest"])
+            found: dict[str, Any] = model
+            return found
     return None
 
 
@@ -149,8 +203,10 @@ def download(source: str, *, insecure: bool) -> None:
             printed, last = time.monotonic(), line
 
 
-def discard_unfinished() -> None:
+def discard_unfinished(older_than: float = 0) -> None:
     """Delete the files that no model uses, complete or not, as Ollama does when it starts.
+
+    Only those that have not changed for `older_than` seconds.
 
     A pull that fails at once has reported none of its layers, so their names are not known here. A
     pull that runs at the same time, on the same full disk, downloads again.
@@ -159,7 +215,9 @@ def discard_unfinished() -> None:
     for file in MODELS.glob("blobs/sha256-*"):
         digest = file.name.partition("-partial")[0].replace("-", ":")
         if not any(digest in manifest for manifest in manifests):
-            file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # a download that ends now renames it
+                if time.time() - file.stat().st_mtime >= older_than:
+                    file.unlink()
 
 
 def progress(event: dict[str, Any]) -> str:
@@ -176,10 +234,10 @@ def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
 
 
 def answers(
-    path: str, body: dict[str, Any] | None, method: str = "POST"
+    path: str, body: dict[str, Any] | None, method: str = "POST", within: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Each line of JSON in Ollama's answer, as it arrives."""
-    connection = http.client.HTTPConnection(*OLLAMA)
+    """Each line of JSON in Ollama's answer, as it arrives: the next one `within` seconds."""
+    connection = http.client.HTTPConnection(*OLLAMA, timeout=within)
     try:
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Content-Type": "application/json"})

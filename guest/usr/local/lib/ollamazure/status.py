@@ -16,6 +16,13 @@ import model
 from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
 
 DATA = Path("/srv/data")
+SYSTEM = Path("/")
+# The folders of a disk that can take much.
+FOLDERS = {
+    DATA: ("ollama", "containers/volumes", "containers/overlay", "backup", "open-webui"),
+    SYSTEM: ("opt/ollama", "var/log", "var/cache", "var/tmp", "var/lib", "home", "root", "usr"),
+}
+FULL = 0.85
 CERTIFICATE = "/etc/nginx/cert/server.pem"
 CONTAINERS = ("open-webui", "nginx")
 # Written by Debian's unattended-upgrades when a new kernel waits for a restart.
@@ -36,6 +43,7 @@ def status() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "memory": memory(Path("/proc/meminfo").read_text()),
         "data_disk": data_disk(),
+        "system_disk": usage_of(SYSTEM),
         "services": [
             service("ollama", ollama["version"]),
             *(service(name, version_of(name)) for name in CONTAINERS),
@@ -63,11 +71,24 @@ def memory(meminfo: str) -> dict[str, int]:
     return {"total": kib["MemTotal"] * 1024, "free": kib["MemAvailable"] * 1024}
 
 
-def data_disk() -> dict[str, int] | None:
-    if not DATA.is_mount():
-        return None
-    usage = shutil.disk_usage(DATA)
-    return {"total": usage.total, "free": usage.free}
+def data_disk() -> dict[str, Any] | None:
+    return usage_of(DATA) if DATA.is_mount() else None
+
+
+def usage_of(disk: Path) -> dict[str, Any]:
+    """The space of a disk; if it is nearly full, also which folders take how much."""
+    usage = shutil.disk_usage(disk)
+    full = usage.free < (1 - FULL) * usage.total
+    largest = largest_folders(disk) if full else []
+    return {"total": usage.total, "free": usage.free, "full": full, "largest": largest}
+
+
+def largest_folders(disk: Path) -> list[tuple[str, int]]:
+    """The folders that take most, largest first, in bytes."""
+    present = [str(disk / folder) for folder in FOLDERS[disk] if (disk / folder).exists()]
+    du = ["du", "--summarize", "--one-file-system", "--block-size=1", *present]
+    lines = [line.split("\t", 1) for line in output_of(du).splitlines()]
+    return sorted(((path, int(size)) for size, path in lines), key=lambda one: -one[1])[:4]
 
 
 def service(name: str, version: str | None) -> dict[str, str | None]:
