@@ -28,7 +28,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -343,7 +343,7 @@ def ask(chat: AnswerProbe, token: str, kind: str, name: str) -> None:
     print(f"{name} answers after {time.monotonic() - start:.1f} s: {' '.join(text.split())[:80]}")
 
 
-def read_stream(answer: http.client.HTTPResponse) -> tuple[str, str]:
+def read_stream(answer: Iterable[bytes]) -> tuple[str, str]:
     """The text of a streamed answer, and the problem that it reports or has."""
     words: list[str] = []
     for line in answer:
