@@ -73,8 +73,8 @@ class Watch:
         seconds = int(now - self._begun)
         size = sum(size for _, size, _ in self._state_of_files())
         say(
-            f"  Open WebUI has worked for {seconds} s ({cpu:.0f} s of a processor). Its database has"
-            f" {size / 1e6:.0f} MB.{self._migration()}"
+            f"  Open WebUI has worked for {seconds} s ({cpu:.0f} s of a processor); its database"
+            f" has {size / 1e6:.0f} MB.{self._migration()}"
         )
         show_status(f"Open WebUI is starting and works on its database, for {seconds} s so far.")
 
