@@ -9,6 +9,7 @@ from components.outputs import (
     former_outputs,
     outputs_of,
     refuse_early_rotations,
+    refuse_upgrade,
     size_in,
     users_in,
 )
@@ -17,6 +18,7 @@ from ollamazure.settings.load import load
 from ollamazure.settings.warnings import moved_warning, refused_warning, removed_users_warning
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
+from ollamazure.sizing.upgrade import upgrade_warning
 
 # Pulumi interrupts the program when a resource fails: it ends without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -25,10 +27,12 @@ settings = load(pulumi.Config())
 plan = make_plan(settings)
 former = former_outputs()
 refuse_early_rotations(former, settings)
+refuse_upgrade(former, settings)
 groups = group_names(pulumi.get_project(), pulumi.get_stack())
 changes = [
     resize_warning(size_in(former), plan.vm_size, settings),
     refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
+    upgrade_warning(former, settings, pulumi.get_stack()),
     removed_users_warning(users_in(former), settings),
     moved_warning(former.get("subnetId"), settings) if former else None,
     refused_warning(former.get("certificateMode"), former.get("url", ""), settings),

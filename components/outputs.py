@@ -17,6 +17,7 @@ from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cost import MonthlyCost
 from ollamazure.sizing.plan import Sizing
+from ollamazure.sizing.upgrade import refused_upgrade
 from ollamazure.templates import render_template
 
 
@@ -31,6 +32,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "certificateFingerprint": chat.certificate.fingerprint,
         "models": list(settings.models),
         "vmSize": plan.vm_size.name,
+        "webuiVersion": settings.webui_version_with_digest,
         "monthlyCostEstimate": str(plan.monthly_cost),
     }
     page = {
@@ -44,6 +46,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     return {
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
+        "webuiData": chat.webui_data,
         "subnetId": settings.network.subnet_id,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
@@ -80,6 +83,17 @@ def refuse_early_rotations(former: Mapping[str, Any], settings: Settings) -> Non
     earlier = former and "certificateTrust" not in former  # an output of each version that rotates
     problems = [problem_of(each, Settings) for each in early_rotations(settings)]
     if earlier and problems:
+        raise SettingsError(problems)
+
+
+def refuse_upgrade(former: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse a version of Open WebUI that the stack's machine cannot change to.
+
+    Raises:
+        SettingsError: it is older than the deployed one, or a copy of the data does not fit.
+    """
+    found = refused_upgrade(former, settings, pulumi.get_stack())
+    if problems := [problem_of(each, Settings) for each in found]:
         raise SettingsError(problems)
 
 

@@ -221,14 +221,16 @@ def undo() -> str:
 
 
 def sizes() -> dict[str, int]:
-    """Bytes: what an upgrade copies, what it links, the database, and what the disk has free."""
+    """Bytes: what an upgrade copies, what it links, the database, and the data disk."""
     volume = find_volume()
     copied, linked = sizes_of(volume) if volume else (0, 0)
+    disk = shutil.disk_usage(DATA.parent)
     return {
         "copiedBytes": copied,
         "linkedBytes": linked,
         "databaseBytes": size_of_database(volume) if volume else 0,
-        "freeBytes": shutil.disk_usage(DATA.parent).free,
+        "freeBytes": disk.free,
+        "totalBytes": disk.total,
     }
 
 
