@@ -22,7 +22,7 @@ class Unit:
         self.database.write_text("x")
         self.printed: list[str] = []
         self.status: list[str] = []
-        monkeypatch.setattr(readiness.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("webui.readiness.time.monotonic", lambda: self.now)
         monkeypatch.setattr(readiness, "find_volume", lambda: volume)
         monkeypatch.setattr(readiness, "output_of", self.output_of)
         monkeypatch.setattr(readiness, "say", self.printed.append)
@@ -30,9 +30,7 @@ class Unit:
 
     def output_of(self, command: list[str]) -> str:
         if command[0] == "journalctl":
-            return (
-                "INFO Running upgrade 1 -> 2, Add messages\nINFO Running upgrade 2 -> 3, Add apps"
-            )
+            return "Running upgrade 1 -> 2, Add messages\nRunning upgrade 2 -> 3, Add apps"
         return (
             f"ActiveState={self.state}\nNRestarts={self.restarts}\n"
             f"CPUUsageNSec={int(self.cpu * 1e9)}\n"

@@ -63,6 +63,6 @@ def succeeds(command: list[str]) -> bool:
 
 
 def say(text: str) -> None:
-    """Prints progress. The connection to whoever started the upgrade may be gone."""
+    """Prints progress. The connection to the program that started the upgrade may be gone."""
     with contextlib.suppress(OSError):
         client.say(text)

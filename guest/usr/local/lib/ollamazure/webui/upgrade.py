@@ -62,7 +62,7 @@ LOG = FOLDER / "failed.log"
 # The image that the data belong to. On the data disk, because a new machine may adopt that.
 IMAGE = DATA / "image"
 QUADLET = Path("/etc/containers/systemd/open-webui.container")
-# What the former version ran with, besides its data.
+# What the former version ran with, in addition to its data.
 FILES = (
     DATA / "secrets.env",
     QUADLET,
