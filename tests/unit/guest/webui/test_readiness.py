@@ -17,7 +17,8 @@ class Unit:
     """Open WebUI's unit, whose processor time and database a test changes, second by second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, volume: Path) -> None:
-        self.cpu, self.now, self.state, self.restarts = 0.0, 0.0, "active", 0
+        self.cpu: float | None = 0.0
+        self.now, self.state, self.restarts = 0.0, "active", 0
         self.database = volume / "webui.db"
         self.database.write_text("x")
         self.printed: list[str] = []
@@ -31,10 +32,8 @@ class Unit:
     def output_of(self, command: list[str]) -> str:
         if command[0] == "journalctl":
             return "Running upgrade 1 -> 2, Add messages\nRunning upgrade 2 -> 3, Add apps"
-        return (
-            f"ActiveState={self.state}\nNRestarts={self.restarts}\n"
-            f"CPUUsageNSec={int(self.cpu * 1e9)}\n"
-        )
+        cpu = "[not set]" if self.cpu is None else int(self.cpu * 1e9)
+        return f"ActiveState={self.state}\nNRestarts={self.restarts}\nCPUUsageNSec={cpu}\n"
 
     def look_for(self, seconds: int, each: Callable[[], None] = lambda: None) -> None:
         watch = Watch()
@@ -51,7 +50,7 @@ def unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Unit:
 
 def test_hours_of_work_on_a_processor_are_waited_for(unit: Unit) -> None:
     def compute() -> None:
-        unit.cpu += 0.5
+        unit.cpu = unit.now / 2
 
     unit.look_for(4 * 3600, compute)
     assert "has worked for 14400 s" in unit.printed[-1]
@@ -69,11 +68,16 @@ def test_so_are_hours_of_writing(unit: Unit) -> None:
 
 def test_one_that_does_nothing_is_a_failure(unit: Unit) -> None:
     def idle() -> None:
-        unit.cpu += 0.005
+        unit.cpu = unit.now / 200
 
     unit.look_for(IDLE - 1, idle)
     with pytest.raises(WebuiError, match="for 5 minutes it has used no processor"):
         unit.look_for(IDLE, idle)
+
+
+def test_without_a_known_processor_time_nothing_is_a_failure(unit: Unit) -> None:
+    unit.cpu = None
+    unit.look_for(2 * IDLE)
 
 
 @pytest.mark.parametrize(("state", "restarts"), [("failed", 0), ("activating", 1)])

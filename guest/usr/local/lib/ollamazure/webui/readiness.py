@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import time
 from typing import Any
@@ -60,8 +61,9 @@ class Watch:
 
     def _close_window(self, cpu: float, now: float) -> None:
         files = self._state_of_files()
-        works = files != self._files or cpu - self._cpu >= BUSY * (now - self._window)
-        self._idle = 0 if works else self._idle + 1
+        # If the processor time is not known, a hang is not told from work.
+        idle = files == self._files and cpu - self._cpu < BUSY * (now - self._window)
+        self._idle = self._idle + 1 if idle else 0
         if self._idle >= IDLE_WINDOWS:
             raise WebuiError(
                 f"for {IDLE_WINDOWS * WINDOW / 60:.0f} minutes it has used no processor and written"
@@ -102,7 +104,7 @@ class Watch:
             # systemd starts it again when it fails.
             "ended": values.get("ActiveState") in ("failed", "inactive")
             or values.get("NRestarts", "0") != "0",
-            "cpu": int(used) / 1e9 if used.isdigit() and len(used) < 20 else 0.0,
+            "cpu": int(used) / 1e9 if used.isdigit() and len(used) < 20 else math.nan,
         }
 
 
