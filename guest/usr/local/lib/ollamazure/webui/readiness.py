@@ -61,7 +61,7 @@ class Watch:
 
     def _close_window(self, cpu: float, now: float) -> None:
         files = self._state_of_files()
-        # If the processor time is not known, a hang is not told from work.
+        # Without a known processor time, a hang looks like work.
         idle = files == self._files and cpu - self._cpu < BUSY * (now - self._window)
         self._idle = self._idle + 1 if idle else 0
         if self._idle >= IDLE_WINDOWS:

@@ -128,6 +128,7 @@ def finish() -> None:
     write(IMAGE, f"{journal['to']}\n")
     os.sync()
     JOURNAL.rename(DESCRIPTION)
+    os.sync()  # before a user writes what the way back would lose
     open_chat()
     say(f"{tag_of(journal['to'])} works. The data before the upgrade are kept until the next one.")
 
