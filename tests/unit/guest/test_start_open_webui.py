@@ -185,6 +185,9 @@ def test_an_upgrade_is_begun_before_the_new_files_are_used_and_completed_at_the_
         "upgrade begin image:1",
         "upgrade put-back",
     ]
+    assert "start ollamazure-open-webui-recovery.service " in (
+        (machine.root / "units").read_text().splitlines()
+    )
     log.unlink()
     (machine.root / "fails").unlink()
     assert machine.start().returncode == 0
