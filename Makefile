@@ -38,6 +38,7 @@ test: check test-artifacts ## all checks, and one test for each mechanism
 	@$(pytest) -m "not long"
 
 test-long: check test-artifacts ## all checks and all tests, as the nightly workflow runs them
+	@$(root) $(python) -m emulator.artifacts build open-webui-former
 	@$(pytest)
 
 check: check-packages .venv ## formatting, types and linters

@@ -8,8 +8,7 @@ from components.chat import Chat, ChatArgs
 from components.outputs import (
     former_outputs,
     outputs_of,
-    refuse_early_rotations,
-    refuse_smaller_disk,
+    refuse_changes,
     size_in,
     users_in,
 )
@@ -18,6 +17,7 @@ from ollamazure.settings.load import load
 from ollamazure.settings.warnings import moved_warning, refused_warning, removed_users_warning
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
+from ollamazure.sizing.upgrade import upgrade_warning
 
 # Pulumi interrupts the program when a resource fails: it ends without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -25,12 +25,12 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 settings = load(pulumi.Config())
 plan = make_plan(settings)
 former = former_outputs()
-refuse_early_rotations(former, settings)
-refuse_smaller_disk(former, settings)
+refuse_changes(former, settings)
 groups = group_names(pulumi.get_project(), pulumi.get_stack())
 changes = [
     resize_warning(size_in(former), plan.vm_size, settings),
     refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
+    upgrade_warning(former, settings, pulumi.get_stack()),
     removed_users_warning(users_in(former), settings),
     moved_warning(former.get("subnetId"), settings) if former else None,
     refused_warning(former.get("certificateMode"), former.get("url", ""), settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import sys
@@ -29,6 +30,8 @@ from components.remote_command import (
 )
 from ollamazure.settings.stack import Settings
 
+# As in chat_answers.py.
+SIZES = "Bytes of the data: "
 QUESTIONER = f"{TOOLS}/chat_answers.py"
 
 
@@ -64,9 +67,15 @@ class AnswerCheckArgs:
 
 
 class AnswerCheck(pulumi.ComponentResource):
-    """`answers` is complete when each model and preset has answered a question through `url`."""
+    """`answers` is complete when each model and preset has answered a question through `url`.
 
-    answers: pulumi.CustomResource
+    Attributes:
+        answers: the command that asks.
+        webui_data: sizes in bytes that it reports at its end; None if it does not.
+    """
+
+    answers: local.Command | RemoteCommand
+    webui_data: pulumi.Output[dict[str, int] | None]
 
     def __init__(
         self, name: str, args: AnswerCheckArgs, opts: pulumi.ResourceOptions | None = None
@@ -74,9 +83,10 @@ class AnswerCheck(pulumi.ComponentResource):
         super().__init__("ollamazure:index:AnswerCheck", name, None, opts)
         from_machine = args.settings.probe_from == "machine"
         self.answers = self._ask_from_machine(args) if from_machine else self._ask_here(args)
+        self.webui_data = pulumi.Output.unsecret(self.answers.stdout.apply(sizes_in))
         self.register_outputs({})
 
-    def _ask_here(self, args: AnswerCheckArgs) -> pulumi.CustomResource:
+    def _ask_here(self, args: AnswerCheckArgs) -> local.Command:
         # Paths are relative to the project, where the engine runs this: the same in every clone.
         python, questioner = map(_from_project, (Path(sys.executable), _questioner()))
         return local.Command(
@@ -96,7 +106,7 @@ class AnswerCheck(pulumi.ComponentResource):
             ),
         )
 
-    def _ask_from_machine(self, args: AnswerCheckArgs) -> pulumi.CustomResource:
+    def _ask_from_machine(self, args: AnswerCheckArgs) -> RemoteCommand:
         """Ask on the machine itself, which leaves the network in front of it untested."""
         questions = pulumi.Output.json_dumps({**_questions(args), "connect": "127.0.0.1"})
         return run_on_machine(
@@ -113,6 +123,14 @@ class AnswerCheck(pulumi.ComponentResource):
             timeout="60m",
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.parts),
         )
+
+
+def sizes_in(printed: str | None) -> dict[str, int] | None:
+    """The sizes in what chat_answers.py has printed; plain numbers, the only part without text."""
+    lines = [line for line in (printed or "").splitlines() if line.startswith(SIZES)]
+    if not lines:
+        return None
+    return {str(key): int(size) for key, size in json.loads(lines[-1][len(SIZES) :]).items()}
 
 
 def _from_project(path: Path) -> str:

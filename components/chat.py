@@ -60,6 +60,7 @@ class Chat(pulumi.ComponentResource):
         network: the cloud's network.
         machine: the VM.
         certificate: what Nginx shows to browsers.
+        webui_data: sizes of Open WebUI's data and of the data disk in bytes; None if not known.
     """
 
     # The attributes are annotated in __init__ only: annotations here would become outputs of the
@@ -147,7 +148,7 @@ class Chat(pulumi.ComponentResource):
             _renamed(child, "people", "People"),
         )
         self.initial_passwords = workspace.initial_passwords
-        AnswerCheck(
+        self.webui_data = AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
                 target,
@@ -160,7 +161,7 @@ class Chat(pulumi.ComponentResource):
                 presets=workspace.presets,
             ),
             _renamed(child, "access", "Access"),
-        )
+        ).webui_data
         self.register_outputs({"url": self.url})
 
     def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:

@@ -36,7 +36,9 @@ DECLARED = "/etc/ollamazure/open-webui.json"
 IMAGES_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 START_FILES = (
     File(f"{TOOLS}/start-open-webui", "0755"),
-    File("/etc/ollamazure/open-webui/sitecustomize.py"),
+    File("/etc/systemd/system/ollamazure-open-webui-recovery.service"),
+    # The former one, too, stays in force until the image is there and the data are copied.
+    File("/etc/ollamazure/open-webui/sitecustomize.py", suffix=".next"),
 )
 SIGN_IN = "/etc/ollamazure/sign-in.env"
 SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  a path
@@ -123,7 +125,8 @@ class OpenWebui(pulumi.ComponentResource):
             rotation = {"rotation": settings.rotation.session_key}
             files.append(File("/etc/ollamazure/session-key-rotation", values=rotation))
         if settings.sign_in:
-            files.append(File(SIGN_IN, values={"url": args.url, **settings.sign_in.values()}))
+            values = {"url": args.url, **settings.sign_in.values()}
+            files.append(File(SIGN_IN, values=values, suffix=".next"))
         return run_on_machine(
             "open-webui",
             args.target,
@@ -131,6 +134,8 @@ class OpenWebui(pulumi.ComponentResource):
             script=f"{TOOLS}/start-open-webui {shlex.quote(settings.webui_image)}",
             files=files,
             fix=FIX,
+            # A large database takes long to change, and the machine itself finds one that hangs.
+            timeout="24h",
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[args.nginx_config, *self._sign_in_secret(args)]
             ),

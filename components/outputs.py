@@ -17,6 +17,7 @@ from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cost import MonthlyCost
 from ollamazure.sizing.plan import Sizing
+from ollamazure.sizing.upgrade import refused_upgrade
 from ollamazure.templates import render_template
 
 
@@ -31,6 +32,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "certificateFingerprint": chat.certificate.fingerprint,
         "models": list(settings.models),
         "vmSize": plan.vm_size.name,
+        "webuiVersion": settings.webui_version_with_digest,
         "monthlyCostEstimate": str(plan.monthly_cost),
     }
     page = {
@@ -45,6 +47,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
+        "webuiData": chat.webui_data,
         "subnetId": settings.network.subnet_id,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
@@ -72,30 +75,22 @@ def former_outputs() -> Mapping[str, Any]:
     return outputs
 
 
-def refuse_early_rotations(former: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse rotations on a stack that a version without them deployed last.
+def refuse_changes(former: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse what the stack that the last `pulumi up` left behind cannot change to.
+
+    What the outputs of an earlier version do not have is not checked here.
 
     Raises:
-        SettingsError: the rotations would be lost; nothing has been changed.
+        SettingsError: naming all problems; nothing has been changed.
     """
-    earlier = former and "certificateTrust" not in former  # an output of each version that rotates
-    problems = [problem_of(each, Settings) for each in early_rotations(settings)]
-    if earlier and problems:
-        raise SettingsError(problems)
-
-
-def refuse_smaller_disk(former: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse a data disk that is smaller than the one that the stack has.
-
-    Of a stack that an earlier version deployed, the size is not known; Azure refuses it then.
-
-    Raises:
-        SettingsError: Azure would refuse the change; nothing has been changed.
-    """
-    size = former.get("dataDiskGiB")
-    problems = [problem_of(each, Settings) for each in smaller_disk(int(size or 0), settings)]
-    if problems:
-        raise SettingsError(problems)
+    found = [
+        *smaller_disk(int(former.get("dataDiskGiB") or 0), settings),
+        *refused_upgrade(former, settings, pulumi.get_stack()),
+    ]
+    if former and "certificateTrust" not in former:  # an output of each version that rotates
+        found += early_rotations(settings)
+    if found:
+        raise SettingsError([problem_of(each, Settings) for each in found])
 
 
 def size_in(outputs: Mapping[str, Any]) -> VmSize | None:

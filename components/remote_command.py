@@ -81,6 +81,7 @@ class File:
 # The tool that sets up Open WebUI, for every command that uses it.
 WEBUI_TOOLS = (
     File(f"{TOOLS}/webui-cli", "0755"),
+    File(f"{TOOLS}/chat_answers.py", "0755"),
     *(
         File(f"/{path.relative_to(GUEST)}")
         for path in sorted((GUEST / TOOLS[1:] / "webui").rglob("*.py"))

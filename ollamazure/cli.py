@@ -15,7 +15,7 @@ from ollamazure.azure import bootstrap, preflight
 from ollamazure.azure.az import AzError
 from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
-from ollamazure.operate import drift, logs, ssh, status
+from ollamazure.operate import drift, logs, ssh, status, upgrade
 from ollamazure.operate.pulumi import (
     EMULATED,
     PROJECT,
@@ -180,6 +180,20 @@ def find_drift(
     """
     with errors_exit("drift", 2):
         raise typer.Exit(drift.run(stack, pulumi_for(stack, emulated), markdown))
+
+
+@app.command(
+    "undo-upgrade",
+    epilog="Exit codes: 0 done; 1 not confirmed; 2 the machine cannot be queried or keeps no such "
+    "data, or wrong options.",
+)
+def undo_upgrade(stack: StackName, yes: Yes = False, emulated: Emulated = False) -> None:
+    """Go back to the version and the data of Open WebUI before its last upgrade.
+
+    All chats since the upgrade are lost. An upgrade that fails goes back by itself.
+    """
+    with errors_exit("undo-upgrade", 2):
+        raise typer.Exit(upgrade.undo(stack, pulumi_for(stack, emulated), yes=yes))
 
 
 @app.command(

@@ -38,6 +38,21 @@ class CostInNumbers(TypedDict):
     """Whether the prices were read from Azure's own price list."""
 
 
+class DataInBytes(TypedDict):
+    """Sizes of Open WebUI's data after the last deployment, from which an upgrade is planned."""
+
+    copiedBytes: int
+    """What an upgrade copies."""
+    linkedBytes: int
+    """Uploaded files, which it need not copy."""
+    databaseBytes: int
+    """The database, which a new version may change."""
+    freeBytes: int
+    """What is free on the data disk."""
+    totalBytes: int
+    """The size of its filesystem."""
+
+
 class Trust(TypedDict):
     """What a client checks the chat's certificate with."""
 
@@ -80,6 +95,10 @@ class PrivateChat(chat.Chat):
     """The models that are installed."""
     vmSize: pulumi.Output[str]
     """Size of the machine."""
+    webuiVersion: pulumi.Output[str]
+    """The version of Open WebUI, with the digest of its image if one is known."""
+    webuiData: pulumi.Output[DataInBytes | None]
+    """Sizes of Open WebUI's data; none if the machine did not report them."""
     monthlyCostEstimate: pulumi.Output[str]
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]

@@ -21,6 +21,7 @@ ALL: tuple[Artifact, ...] = (
     machine.ARTIFACT,
     model.ARTIFACT,
     open_webui.ARTIFACT,
+    open_webui.FORMER,
     nginx.ARTIFACT,
     machine.LEAN,
     embedding_model.ARTIFACT,  # after Ollama, which makes it

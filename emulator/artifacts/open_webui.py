@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from emulator.artifacts import debian, paths, pins, python_packages, registry
@@ -21,7 +22,8 @@ from emulator.artifacts.work import Work
 _PIN = pins.CATALOG["open-webui"]
 _NAME: str = _PIN["repository"]
 _TAG: str = _PIN["tag"]
-_VERSION = _TAG.removeprefix("v")
+# The last release before the present one's, from which the long tests upgrade.
+FORMER_TAG = "v0.11.4"
 _FILES = Path(__file__).parent / "open_webui_image"
 _PYTHON = "3.11"
 _PACKAGES = ("ca-certificates", "curl", "jq", "libmagic1", "media-types", "netbase", "python3")
@@ -62,15 +64,16 @@ _SETTINGS = {
 }
 
 
-def copy_official(work: Work, base: str) -> None:
-    digest = pins.DIGESTS["open-webui"].get(_TAG, "")
-    registry.pull(base, Repository(paths.mirror(), _NAME), _TAG, work.say, digest=digest)
+def copy_official(work: Work, base: str, *, tag: str = _TAG) -> None:
+    digest = pins.DIGESTS["open-webui"].get(tag, "")
+    registry.pull(base, Repository(paths.mirror(), _NAME), tag, work.say, digest=digest)
 
 
-def build(work: Work) -> None:
+def build(work: Work, *, tag: str = _TAG) -> None:
+    version = tag.removeprefix("v")
     libraries, application = work.folder / "dist-packages", work.folder / "app"
-    _install(work, libraries)
-    _arrange(libraries, application)
+    _install(work, libraries, version)
+    _arrange(libraries, application, version)
     hooks = (
         f"mkdir -p $1{_LIBRARIES}",
         f"sync-in {libraries} {_LIBRARIES}",
@@ -81,11 +84,11 @@ def build(work: Work) -> None:
     )
     tar = debian.root_filesystem(work, "bookworm", _PACKAGES, hooks)
     work.say("packing the image")
-    Repository(paths.mirror(), _NAME).add_image(_TAG, tar, _SETTINGS)
+    Repository(paths.mirror(), _NAME).add_image(tag, tar, _SETTINGS)
 
 
-def _install(work: Work, target: Path) -> None:
-    wheel = python_packages.fetch(work, "open-webui", _VERSION)
+def _install(work: Work, target: Path, version: str) -> None:
+    wheel = python_packages.fetch(work, "open-webui", version)
     requirements = work.folder / "requirements.txt"
     requirements.write_text("\n".join(_requirements(wheel)))
     shutil.rmtree(target, ignore_errors=True)
@@ -102,7 +105,7 @@ def _requirements(wheel: Path) -> list[str]:
     return [line for line in wanted if re.split(r"[\[=<>~! ]", line)[0] not in _LEFT_OUT]
 
 
-def _arrange(libraries: Path, application: Path) -> None:
+def _arrange(libraries: Path, application: Path, version: str) -> None:
     """Move the application from the libraries to its place in the official image."""
     shutil.rmtree(application, ignore_errors=True)
     backend = application / "backend"
@@ -110,7 +113,7 @@ def _arrange(libraries: Path, application: Path) -> None:
     (libraries / "open_webui").rename(backend / "open_webui")
     (backend / "open_webui" / "frontend").rename(application / "build")
     (backend / "open_webui" / "CHANGELOG.md").rename(application / "CHANGELOG.md")
-    (application / "package.json").write_text(json.dumps({"version": _VERSION}))
+    (application / "package.json").write_text(json.dumps({"version": version}))
     shutil.copy2(_FILES / "start.sh", backend)
     for source_map in application.rglob("*.js.map"):
         source_map.unlink()
@@ -118,19 +121,25 @@ def _arrange(libraries: Path, application: Path) -> None:
         shutil.rmtree(tests, ignore_errors=True)
 
 
-ARTIFACT = Artifact(
-    name="open-webui",
-    lane="network",
-    gib=8,
-    recipe=(
-        _TAG,
-        *_PACKAGES,
-        *sorted(_LEFT_OUT),
-        json.dumps(_SETTINGS),
-        (_FILES / "start.sh").read_text(),
-    ),
-    targets=(paths.manifest(_NAME, _TAG),),
-    build=build,
-    copy_official=copy_official,
-    place=registry_url(_PIN["registry"]),
-)
+def _artifact(name: str, tag: str, *, optional: bool) -> Artifact:
+    return Artifact(
+        name=name,
+        lane="network",
+        gib=8,
+        recipe=(
+            tag,
+            *_PACKAGES,
+            *sorted(_LEFT_OUT),
+            json.dumps(_SETTINGS),
+            (_FILES / "start.sh").read_text(),
+        ),
+        targets=(paths.manifest(_NAME, tag),),
+        build=partial(build, tag=tag),
+        copy_official=partial(copy_official, tag=tag),
+        place=registry_url(_PIN["registry"]),
+        optional=optional,
+    )
+
+
+ARTIFACT = _artifact("open-webui", _TAG, optional=False)
+FORMER = _artifact("open-webui-former", FORMER_TAG, optional=True)

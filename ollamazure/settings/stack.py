@@ -508,6 +508,11 @@ class Settings(Section):
         return self.webui_version.partition("@")[0]
 
     @property
+    def webui_version_with_digest(self) -> str:
+        """The version with the digest of its image, as far as one is known."""
+        return self.webui_image.rpartition("/")[2].partition(":")[2]
+
+    @property
     def webui_image(self) -> str:
         """Open WebUI's image, without its mirror, which Podman's own settings name."""
         return catalog.versions().open_webui.reference(self.webui_version)

@@ -15,6 +15,7 @@ from emulator.instance import Instance
 from ollamazure.operate import drift
 from ollamazure.review import compare
 from tests.engine.stack import PROJECT, Stack, counted, names
+from tests.engine.test_settings import PROGRAM_FAILED
 
 COMMANDS = {
     "machine-ready",
@@ -101,6 +102,20 @@ def test_another_image_replaces_the_vm(stack: Stack) -> None:
     steps = stack.preview()
     assert names(steps, "replace") == {"vm"}
     assert names(steps, "update") >= COMMANDS
+
+
+def test_an_upgrade_of_open_webui_is_explained_and_a_downgrade_is_refused(stack: Stack) -> None:
+    """From the outputs of the last `pulumi up`."""
+    stack.set("webuiVersion", "v0.99.0")
+    printed = " ".join(stack.run("preview").split())
+    assert (
+        f"Open WebUI is upgraded from {stack.outputs()['webuiVersion'][:7]} to v0.99.0" in printed
+    )
+    assert "`bin/ollamazure undo-upgrade --stack local`" in printed
+    stack.set("webuiVersion", "v0.11.4")
+    assert "an earlier version cannot read its database" in stack.run(
+        "preview", code=PROGRAM_FAILED
+    )
 
 
 def test_a_new_nginx_version_touches_nginx_alone_and_no_file_of_the_tree(stack: Stack) -> None:

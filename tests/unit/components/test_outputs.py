@@ -11,8 +11,7 @@ import pytest
 from components import outputs
 from components.outputs import (
     cost_in_numbers,
-    refuse_early_rotations,
-    refuse_smaller_disk,
+    refuse_changes,
     render_operator_page,
 )
 from ollamazure.settings.load import parse
@@ -59,21 +58,21 @@ def test_a_stack_of_an_earlier_version_is_upgraded_before_its_secrets_are_replac
     rotation = dict.fromkeys((*early, "sessionKey", "adminPassword"), "2027-01")
     settings = parse({"sshClients": '["203.0.113.7"]', "rotation": json.dumps(rotation)})
     with pytest.raises(SettingsError) as refused:
-        refuse_early_rotations({"url": "https://203.0.113.9"}, settings)
+        refuse_changes({"url": "https://203.0.113.9"}, settings)
     assert [problem.where for problem in refused.value.problems] == [
         f"ollamazure:rotation.{name}" for name in early
     ]
     key = "ollamazure:rotation.sshKey"
     fix = f"config rm --path {key} && pulumi up && pulumi config set --path {key} 2027-01"
     assert fix in str(refused.value)
-    refuse_early_rotations({}, settings)
-    refuse_early_rotations({"certificateTrust": {}}, settings)
+    refuse_changes({}, settings)
+    refuse_changes({"certificateTrust": {}}, settings)
 
 
 def test_a_smaller_data_disk_is_refused_with_the_size_that_it_has() -> None:
     smaller = parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"})
     with pytest.raises(SettingsError) as refused:
-        refuse_smaller_disk({"dataDiskGiB": 64.0}, smaller)
+        refuse_changes({"dataDiskGiB": 64.0}, smaller)
     (problem,) = refused.value.problems
     assert problem.where == "ollamazure:dataDiskGiB"
     assert "the data disk has 64 GiB, and Azure never shrinks a disk" in problem.what
@@ -86,4 +85,4 @@ def test_a_smaller_data_disk_is_refused_with_the_size_that_it_has() -> None:
 @pytest.mark.parametrize("former", [{}, {"dataDiskGiB": None}, {"dataDiskGiB": 32}])
 def test_a_disk_that_is_unknown_or_not_larger_is_no_problem(former: dict[str, int | None]) -> None:
     """Unknown: of an earlier version, or an adopted one."""
-    refuse_smaller_disk(former, parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"}))
+    refuse_changes(former, parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"}))

@@ -19,9 +19,11 @@ from typing import Any
 import chat_answers
 import pytest
 
+from components.answer_check import sizes_in
 from ollamazure.settings.groups import EXAMPLE_AUTHORITY
 
 TOKEN = "a-session-of-root"
+SIZES = {"copiedBytes": 4096, "freeBytes": 2**30}
 KEY = "a-private-key"
 TRUSTS_NONE = {"system": False, "authorities": ""}
 Answer = tuple[int, Any]
@@ -118,7 +120,7 @@ class Asks:
         self.machine_has()
 
     def machine_has(self, kept: str = "") -> None:
-        answers = {"session": TOKEN, "kept": kept}
+        answers = {"session": TOKEN, "kept": kept, "sizes": SIZES}
         self.asks_machine(f"json.load(sys.stdin); print(json.dumps({answers}[what]))")
 
     def asks_machine(self, code: str) -> None:
@@ -159,7 +161,8 @@ def test_each_model_answers(ask: Asks, server: Server) -> None:
 
     assert done.code == 0, done.stderr
     assert "smollm2:135m answers after" in done.stdout
-    assert done.stdout.endswith(": Paris\n")
+    assert ": Paris\n" in done.stdout
+    assert sizes_in(done.stdout) == SIZES
     path, body, authorization = server.seen[-1]
     assert path == "/api/chat/completions"
     assert (body["model"], body["stream"]) == ("smollm2:135m", True)
@@ -212,10 +215,12 @@ def test_takes_the_fingerprint_as_browsers_show_it(ask: Asks, server: Server) ->
 def test_from_the_machine_says_what_was_not_tested(ask: Asks, server: Server) -> None:
     url = f"https://chat.invalid:{server.port}"
     ask.monkeypatch.setattr(chat_answers, "SESSION", [*chat_answers.OVER_SSH, "session"])
+    ask.monkeypatch.setattr(chat_answers, "SIZES_OF_DATA", ["false"])
     trust = {"system": False, "authorities": server.certificate}
     done = ask(url, server.fingerprint, trust=trust, connect="127.0.0.1", machine=None)
     assert done.code == 0, done.stderr
     assert "access over the internet was not tested" in done.stdout
+    assert sizes_in(done.stdout) is None  # which is no reason to fail
 
 
 def test_waits_until_open_webui_is_ready(ask: Asks, server: Server) -> None:

@@ -724,6 +724,21 @@ def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
     assert "Open WebUI is being downloaded." in site.ask("/")[2]
 
 
+def test_passes_nothing_on_until_an_upgrade_has_proved_that_it_works(
+    site: Site, tmp_path: Path
+) -> None:
+    """Open WebUI runs; what it stores now may be replaced by the copy."""
+    assert site.ask("/")[0] == 200
+    (tmp_path / "upgrading").touch()
+    (tmp_path / "status.txt").write_text("A model is being asked.\n")
+    for method, path in (("GET", "/c/1"), ("POST", "/api/v1/chats/new"), ("POST", SIGN_IN)):
+        status, headers, text = site.ask(path, method=method, body=FORM)
+        assert (status, headers["content-type"]) == (503, "text/html")
+        assert "A model is being asked." in text
+    (tmp_path / "upgrading").unlink()
+    assert site.ask("/")[0] == 200
+
+
 def test_a_page_that_tries_again_sends_no_sign_in_code_twice(site: Site) -> None:
     site.stop_open_webui()
     text = site.ask("/oauth/oidc/callback?code=once&state=s")[2]

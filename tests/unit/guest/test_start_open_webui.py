@@ -22,6 +22,11 @@ cat >>ROOT/encrypted
 SYSTEMCTL = """#!/bin/sh
 echo "$* $(ls ROOT/etc/ollamazure/firewall.d)" >>ROOT/units
 """
+# The upgrade itself: webui/test_upgrade.py.
+WEBUI_CLI = """#!/bin/sh
+echo "$*" >>ROOT/upgrade
+[ "$2" != "$(cat ROOT/fails 2>/dev/null)" ]
+"""
 
 
 class Machine:
@@ -44,6 +49,11 @@ class Machine:
             tool = root / "bin" / name
             tool.write_text(text.replace("ROOT", str(root)))
             tool.chmod(0o755)
+        # It fails at the step that the file `fails` names.
+        cli = root / "usr/local/lib/ollamazure/webui-cli"
+        cli.parent.mkdir(parents=True)
+        cli.write_text(WEBUI_CLI.replace("ROOT", str(root)))
+        cli.chmod(0o755)
         for name in ("start-open-webui", "lib.sh"):
             text = re.sub(r"(?<![\w.])/(etc|srv|run|var|usr)/", rf"{root}/\1/", self.source(name))
             (root / name).write_text(
@@ -153,6 +163,48 @@ def test_the_former_way_to_ollama_is_closed_when_open_webui_has_the_present_one(
     (machine.root / "units").unlink()
     assert machine.start().returncode == 0
     acted = (machine.root / "units").read_text().splitlines()
-    assert acted[0] == "reload ollamazure-firewall.service "
-    assert "daemon-reload " in acted  # before Open WebUI restarts
+    after = acted[acted.index("reload ollamazure-firewall.service ") :]
+    assert "daemon-reload " in after  # before Open WebUI restarts
     assert machine.start().returncode == 0
+
+
+def test_an_upgrade_is_begun_before_the_new_files_are_used_and_completed_at_the_end(
+    machine: Machine,
+) -> None:
+    container = machine.root / "etc/containers/systemd/open-webui.container"
+    customize = machine.root / "etc/ollamazure/open-webui/sitecustomize.py"
+    for file in (container, customize):
+        file.with_name(f"{file.name}.next").write_text(f"EnvironmentFile={machine.secrets}\n#new\n")
+    log = machine.root / "upgrade"
+    log.unlink()
+    (machine.root / "fails").write_text("begin")
+    assert machine.start().returncode != 0
+    assert "#new" not in container.read_text() + customize.read_text()
+    assert log.read_text().splitlines() == [
+        "upgrade recover",
+        "upgrade begin image:1",
+        "upgrade put-back",
+    ]
+    assert "start ollamazure-open-webui-recovery.service " in (
+        (machine.root / "units").read_text().splitlines()
+    )
+    log.unlink()
+    (machine.root / "fails").unlink()
+    assert machine.start().returncode == 0
+    assert "#new" in container.read_text()
+    assert "#new" in customize.read_text()
+    steps = [f"upgrade {step}" for step in ("recover", "begin image:1", "finish")]
+    assert log.read_text().splitlines() == steps
+    assert (machine.root / "srv/data/open-webui/image").read_text() == "image:1\n"
+
+
+def test_whatever_fails_after_the_copy_goes_back(machine: Machine) -> None:
+    """Here the unit does not start."""
+    systemctl = machine.root / "bin/systemctl"
+    systemctl.write_text('#!/bin/sh\n[ "$1" != restart ] && [ "$1" != is-active ]\n')
+    container = machine.root / "etc/containers/systemd/open-webui.container"
+    container.with_name(f"{container.name}.next").write_text(
+        f"EnvironmentFile={machine.secrets}\n#new\n"
+    )
+    assert machine.start().returncode != 0
+    assert (machine.root / "upgrade").read_text().splitlines()[-1] == "upgrade put-back"

@@ -17,7 +17,7 @@ from ollamazure.operate.logs import Unit, journal_command
 from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
-COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "preview", "bootstrap"]
+COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "undo-upgrade", "preview", "bootstrap"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
 

@@ -28,7 +28,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +42,7 @@ READY_WITHIN = 180  # seconds
 ENOUGH = 64  # tokens of an answer
 # What the machine itself is asked: by SSH from an operator's computer.
 SESSION = ["/usr/local/lib/ollamazure/webui-cli", "session"]
+SIZES_OF_DATA = ["/usr/local/lib/ollamazure/webui-cli", "sizes"]
 KEPT_CERTIFICATE = ["/usr/local/lib/ollamazure/acme_client.py", "kept"]
 OVER_SSH = [sys.executable, "-m", "ollamazure.operate.query"]
 NOT_THE_CHATS = (
@@ -225,6 +226,7 @@ def main() -> int:
         return 1
     if warning := chat.warning():
         print(warning)
+    report_sizes(task)
     if task.get("connect"):
         print("The machine itself asked the questions: access over the internet was not tested.")
     return 0
@@ -259,7 +261,7 @@ def check_sign_in_page(chat: AnswerProbe) -> None:
 def session(task: dict[str, Any]) -> str:
     """A token for one question, which must not be printed."""
     try:
-        return ask_machine(task, SESSION)
+        return str(ask_machine(task, SESSION))
     except ValueError as error:
         raise HopError(
             "session",
@@ -271,7 +273,7 @@ def session(task: dict[str, Any]) -> str:
 def kept_certificate(task: dict[str, Any]) -> str:
     """The former certificate, which the chat has until the ACME authority issues one; or ""."""
     try:
-        return ask_machine(task, KEPT_CERTIFICATE)
+        return str(ask_machine(task, KEPT_CERTIFICATE))
     except ValueError as error:
         raise HopError(
             "certificate",
@@ -280,8 +282,16 @@ def kept_certificate(task: dict[str, Any]) -> str:
         ) from error
 
 
-def ask_machine(task: dict[str, Any], command: list[str]) -> str:
-    """The text that a program of the machine prints as JSON. Raises ValueError: the reason."""
+def report_sizes(task: dict[str, Any]) -> None:
+    """Prints what an upgrade has to copy, for the next preview, which asks no machine."""
+    try:
+        print(f"Bytes of the data: {json.dumps(ask_machine(task, SIZES_OF_DATA))}")
+    except ValueError as error:
+        print(f"The sizes of the data are not known: {error}")
+
+
+def ask_machine(task: dict[str, Any], command: list[str]) -> Any:
+    """What a program of the machine prints as JSON. Raises ValueError: the reason."""
     machine = task.get("machine")
     done = subprocess.run(
         [*OVER_SSH, " ".join(["sudo", *command])] if machine else command,
@@ -293,7 +303,7 @@ def ask_machine(task: dict[str, Any], command: list[str]) -> str:
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["no reason given"]
         raise ValueError(reason[-1])
-    return str(json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 def check_models(chat: AnswerProbe, token: str, models: list[str]) -> None:
@@ -343,7 +353,7 @@ def ask(chat: AnswerProbe, token: str, kind: str, name: str) -> None:
     print(f"{name} answers after {time.monotonic() - start:.1f} s: {' '.join(text.split())[:80]}")
 
 
-def read_stream(answer: http.client.HTTPResponse) -> tuple[str, str]:
+def read_stream(answer: Iterable[bytes]) -> tuple[str, str]:
     """The text of a streamed answer, and the problem that it reports or has."""
     words: list[str] = []
     for line in answer:

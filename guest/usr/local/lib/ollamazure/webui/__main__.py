@@ -9,6 +9,12 @@
     webui-cli drift-of-admin         the same for the administrator, given as for `admin`
     webui-cli session                prints the token of a new session, as JSON, for chat_answers.py
     webui-cli reset-second-factor EMAIL    prints a token for a user who has lost the device
+    webui-cli upgrade begin IMAGE    copies the data if they belong to another image
+    webui-cli upgrade finish         waits until the new version works; else goes back
+    webui-cli upgrade put-back       goes back, when it did not start
+    webui-cli upgrade recover [boot] goes back from an upgrade that was cut off
+    webui-cli upgrade undo           goes back to the data before the last upgrade
+    webui-cli sizes                  prints how large the data are, as JSON, for chat_answers.py
 
 KIND is group, user, knowledge, access, preset or prompt. Each run restores what is declared; what
 is not declared is left to the administrator. Runs as root, because only root reaches Open WebUI's
@@ -21,7 +27,7 @@ import json
 import sys
 from pathlib import Path
 
-from webui import items, settings
+from webui import items, settings, upgrade
 from webui.access import ModelAccess, show_to_everyone
 from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
@@ -62,6 +68,10 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(drift_of_admin(sys.stdin.read())))
         case ["session"]:
             print(json.dumps(new_session()))
+        case ["sizes"]:
+            print(json.dumps(upgrade.sizes()))
+        case ["upgrade", *words]:
+            return run_upgrade(words)
         case [
             "admin" | "apply" | "apply-settings" | "remove" | "show" | "reset-second-factor",
             *_,
@@ -92,6 +102,25 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             show_to_everyone(webui, model)
         case ["reset-second-factor", email]:
             reset_second_factor(email)
+        case _:
+            return print_usage()
+    return 0
+
+
+def run_upgrade(words: list[str]) -> int:
+    match words:
+        case ["begin", image]:
+            upgrade.begin(image)
+        case ["finish"]:
+            upgrade.finish()
+        case ["put-back"]:
+            upgrade.put_back_if_begun("it cannot be started; the reason is above.")
+        case ["recover"]:
+            upgrade.recover_and_start()
+        case ["recover", "boot"]:
+            upgrade.recover()
+        case ["undo"]:
+            print(json.dumps(upgrade.undo()))
         case _:
             return print_usage()
     return 0

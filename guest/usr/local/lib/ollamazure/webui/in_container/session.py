@@ -12,17 +12,14 @@ import uuid
 import jwt
 
 database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
-user, stamp = database.execute(
-    "select user.id, auth.session_stamp from user join auth on auth.id = user.id"
-    " where user.role = 'admin' order by user.created_at, user.id limit 1"
+[user] = database.execute(
+    "select id from user where role = 'admin' order by created_at, id limit 1"
 ).fetchone()
 now = int(time.time())
-claims = {
-    "id": user,
-    "session_stamp": stamp,
-    "typ": "automation",
-    "jti": str(uuid.uuid4()),
-    "iat": now,
-    "exp": now + 600,
-}
+claims = {"id": user, "typ": "automation", "jti": str(uuid.uuid4()), "iat": now, "exp": now + 600}
+# Versions before 0.12 have no such column.
+if any(column[1] == "session_stamp" for column in database.execute("pragma table_info(auth)")):
+    [claims["session_stamp"]] = database.execute(
+        "select session_stamp from auth where id = ?", [user]
+    ).fetchone()
 print(jwt.encode(claims, os.environ["WEBUI_SECRET_KEY"], algorithm="HS256"))
