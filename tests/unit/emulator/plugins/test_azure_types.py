@@ -39,6 +39,11 @@ FILES = {
     "azure-native:network:NetworkInterface": "network.network_interface",
     "azure-native:compute:Disk": "compute.disk",
     "azure-native:compute:VirtualMachine": "compute.virtual_machine",
+    "azure-native:managedidentity:UserAssignedIdentity": "managedidentity.user_assigned_identity",
+    "azure-native:storage:StorageAccount": "storage.storage_account",
+    "azure-native:storage:BlobServiceProperties": "storage.blob_service_properties",
+    "azure-native:storage:BlobContainer": "storage.blob_container",
+    "azure-native:authorization:RoleAssignment": "authorization.role_assignment",
 }
 """The module of each type in the SDK."""
 
@@ -95,7 +100,7 @@ def _strangers(shape: Any, class_: Any, path: str) -> Iterator[str]:
 def test_inputs_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     class_ = _arguments(token)
-    assert set(native.path) <= set(_names(class_))
+    assert set(native.path_names) <= set(_names(class_))
     assert list(_strangers(native.shape, class_, native.token)) == []
 
 
@@ -122,7 +127,7 @@ def test_functions_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     source = inspect.getsource(_sdk(token, "get_"))
     assert f"'{native.function}'" in source
-    assert set(native.path) <= set(re.findall(r"__args__\['(\w+)'\]", source))
+    assert set(native.path_names) <= set(re.findall(r"__args__\['(\w+)'\]", source))
 
 
 def test_the_version_is_the_sdks_pin() -> None:
