@@ -15,6 +15,7 @@ from ollamazure.names import (
     IDENTITY,
     GroupNames,
     backup_account_name,
+    group_of,
 )
 from ollamazure.settings.stack import Settings
 
@@ -52,8 +53,8 @@ class BackupStorage(pulumi.ComponentResource):
         access: the role assignment; before it exists, the machine cannot use the container.
     """
 
-    account: pulumi.Output[str]
-    container: pulumi.Output[str]
+    account: str
+    container: str
     client_id: pulumi.Output[str]
     access: authorization.RoleAssignment
 
@@ -64,9 +65,13 @@ class BackupStorage(pulumi.ComponentResource):
         self._args = args
         self._subscription = authorization.get_client_config().subscription_id
         adopted = args.settings.backup.container_id
-        container_id = pulumi.Output.from_input(adopted) if adopted else self._new_container()
-        self.account = container_id.apply(lambda id_: id_.split("/")[8])
-        self.container = container_id.apply(lambda id_: id_.split("/")[-1])
+        if adopted:
+            self.account, self.container = adopted.split("/")[8], adopted.split("/")[-1]
+            container_id = pulumi.Output.from_input(adopted)
+        else:
+            self.account = backup_account_name(self._subscription, args.groups)
+            self.container = BACKUPS
+            container_id = self._new_container()
         # Read from Azure rather than from the resource: a new tag previews with unknown outputs,
         # and then the role assignment would preview as replaced.
         identity = managedidentity.get_user_assigned_identity_output(
@@ -80,14 +85,13 @@ class BackupStorage(pulumi.ComponentResource):
 
     def _new_container(self) -> pulumi.Output[str]:
         """The ARM id of a container in a storage account of its own."""
-        args, settings = self._args, self._args.settings
+        args, settings, disk = self._args, self._args.settings, self._args.settings.data_disk_id
         kept = pulumi.ResourceOptions(
             parent=self, protect=settings.keep_data, retain_on_delete=settings.keep_data
         )
-        name = backup_account_name(self._subscription, args.groups)
         account = storage.StorageAccount(
             "backup-account",
-            account_name=name,
+            account_name=self.account,
             resource_group_name=args.data_group,
             kind=storage.Kind.STORAGE_V2,
             sku={"name": SKUS[settings.backup.redundancy]},
@@ -103,8 +107,8 @@ class BackupStorage(pulumi.ComponentResource):
             location=settings.location,
             tags=args.tags.of(
                 storage.get_storage_account,
-                account_name=name,
-                resource_group_name=args.groups.data,
+                account_name=self.account,
+                resource_group_name=group_of(disk) if disk else args.groups.data,
             ),
             opts=kept,
         )
@@ -121,7 +125,7 @@ class BackupStorage(pulumi.ComponentResource):
         )
         container = storage.BlobContainer(
             "backup-container",
-            container_name=BACKUPS,
+            container_name=self.container,
             account_name=account.name,
             resource_group_name=args.data_group,
             public_access=storage.PublicAccess.NONE,

@@ -35,6 +35,9 @@ from emulator.plugins.values import UNKNOWN, Properties, Unknown
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The official provider's mark on inputs whose name it generated."""
 
+_IDS: Shape = ["string"]
+"""Ids that are a list in the inputs, and an object in ARM and in the outputs."""
+
 _NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
 
 
@@ -131,7 +134,7 @@ def flatten_shape(shape: Shape) -> Shape:
     if isinstance(shape, list):
         return [flatten_shape(shape[0])]
     if not isinstance(shape, dict):
-        return ["string"] if shape == "ids" else shape
+        return _IDS if shape == "ids" else shape
     outer = {
         name: flatten_shape(inner)
         for name, inner in shape.items()
@@ -176,7 +179,7 @@ def _project(shape: Shape, value: Any) -> Any:
         return value
     fields = field_names(shape)
     return {
-        name: _project(fields[name], list(each) if fields[name] == ["string"] else each)
+        name: _project(fields[name], list(each) if fields[name] is _IDS else each)
         for name, each in value.items()
         if name in fields
     }
@@ -185,6 +188,8 @@ def _project(shape: Shape, value: Any) -> Any:
 def _preview(shape: Shape, value: Any) -> Any:
     if isinstance(value, Unknown):
         return value
+    if shape is _IDS:
+        return UNKNOWN
     if isinstance(shape, list):
         return [_preview(shape[0], each) for each in value]
     if not isinstance(shape, dict):

@@ -631,5 +631,5 @@ def backup(settings: Settings) -> Iterator[Violation]:
             ("backup", "redundancy"),
             "backup.containerId is set, whose account has its own",
         )
-        rests_on = (*rests_on, ("backup", "containerId"))
-        yield Violation(path, declared.redundancy, reason, remove=path, rests_on=rests_on)
+        both = (*rests_on, ("backup", "containerId"))
+        yield Violation(path, declared.redundancy, reason, remove=path, rests_on=both)

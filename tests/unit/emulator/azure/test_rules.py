@@ -222,6 +222,11 @@ def _identity(cloud: Cloud, **identity: Any) -> None:
     cloud.change(VM, "identity", identity)
 
 
+def _delete_blob_service(cloud: Cloud) -> None:
+    cloud.add_backups()
+    cloud.delete(BLOBS)
+
+
 OTHER_ACCESS = ACCESS.replace("/7d1f", "/7d1e")
 STRANGER = "11111111-0000-0000-0000-000000000000"
 
@@ -314,7 +319,7 @@ RULES: list[tuple[str, Try, str, str]] = [
     ),
     (
         "blob-service-stays",
-        lambda c: (c.add_backups(), c.delete(BLOBS)),
+        _delete_blob_service,
         "UnsupportedOperation",
         "cannot be deleted",
     ),

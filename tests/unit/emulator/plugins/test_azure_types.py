@@ -266,3 +266,34 @@ def test_a_refresh_leaves_to_others_what_the_program_does_not_mention() -> None:
         RULES, {"securityRules": []}, {"securityRules": []}, {"securityRules": [rule]}
     )
     assert with_rules == {"securityRules": [rule]}
+
+
+def test_ids_are_a_list_in_the_inputs_and_an_object_in_arm() -> None:
+    identity = {"type": "UserAssigned", "userAssignedIdentities": ["/identity"]}
+    body = MACHINE.body({"identity": identity})
+    assert body["identity"]["userAssignedIdentities"] == {"/identity": {}}
+    outputs = MACHINE.outputs_of({**body, "properties": {}})
+    assert outputs["identity"]["userAssignedIdentities"] == {"/identity": {}}
+    assert MACHINE.project(outputs)["identity"] == identity
+    # The SDK expects an object of an output, and cannot read the list of the inputs.
+    assert MACHINE.preview({"identity": identity})["identity"]["userAssignedIdentities"] == UNKNOWN
+
+
+def test_a_property_with_another_name_in_arm() -> None:
+    account = TYPES["azure-native:storage:StorageAccount"]
+    body = account.body({"enableHttpsTrafficOnly": True})
+    assert body["properties"] == {"supportsHttpsTrafficOnly": True}
+    assert account.outputs_of(body)["enableHttpsTrafficOnly"] is True
+
+
+def test_ids_with_a_fixed_part_and_of_extensions() -> None:
+    container = TYPES["azure-native:storage:BlobContainer"]
+    inputs = {"resourceGroupName": "g", "accountName": "a", "containerName": "c"}
+    scope = container.id(inputs, "00000000-0000-0000-0000-000000000000")
+    assert scope.endswith("/storageAccounts/a/blobServices/default/containers/c")
+    assert container.path_inputs(scope) == inputs
+    role = TYPES["azure-native:authorization:RoleAssignment"]
+    inputs = {"scope": scope, "roleAssignmentName": "r"}
+    resource_id = role.id(inputs, "another")
+    assert resource_id == f"{scope}/providers/Microsoft.Authorization/roleAssignments/r"
+    assert role.path_inputs(resource_id) == inputs
