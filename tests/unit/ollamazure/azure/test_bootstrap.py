@@ -553,6 +553,7 @@ def test_the_deployment_may_give_the_backups_role_and_no_other(
     config = yaml.safe_load(file.read_text())["config"]
     config["ollamazure:backup"] = {"target": "azure"}
     file.write_text(yaml.safe_dump({"config": config}))
+    azure.has(groups=DEPLOYED)
 
     code, printed = bootstrapped()
 
