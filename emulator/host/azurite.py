@@ -23,7 +23,7 @@ def main() -> None:
     options = ["--location", folder, "--oauth", "basic", "--silent", "--disableTelemetry"]
     options += ["--blobHost", "127.0.0.1", "--blobPort", "10000", "--skipApiVersionCheck"]
     options += ["--cert", str(server / "server.pem"), "--key", str(server / "server.key")]
-    os.execvp("node", ["node", str(paths.azurite_blobs()), *options])
+    os.execvp("node", ["node", str(paths.azurite_blobs()), *options])  # noqa: S606 -- it needs no shell
 
 
 if __name__ == "__main__":

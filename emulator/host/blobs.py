@@ -17,13 +17,13 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
 import aiohttp
 from aiohttp import web
 
-from emulator.azure.names import CONTAINER, ROLE_ASSIGNMENT
+from emulator.azure.names import ROLE_ASSIGNMENT, STORAGE_ACCOUNT
 from emulator.azure.roles import BLOB_CONTRIBUTOR, BLOB_OWNER, BLOB_READER, role_of
 from emulator.azure.storage import BLOB_DOMAIN
 from emulator.host.metadata import STORAGE, read_resources
@@ -69,11 +69,7 @@ def internal_account(account: Mapping[str, Any]) -> str:
 
 def accounts_of(resources: Resources) -> dict[str, Mapping[str, Any]]:
     """The storage accounts by name."""
-    return {
-        body["name"]: body
-        for body in resources.values()
-        if body["type"] == "Microsoft.Storage/storageAccounts"
-    }
+    return {body["name"]: body for body in resources.values() if body["type"] == STORAGE_ACCOUNT}
 
 
 def check_request(
@@ -238,22 +234,26 @@ class BlobFront:
 
 def main() -> None:
     home, *place = sys.argv[1:]
-    if len(place) > 1:  # listen in this network, then go where Azurite is
-        address, port, namespace = place
-        listening = socket.create_server((address, int(port)))
-        listening.set_inheritable(True)
-        again = [sys.executable, "-m", "emulator.host.blobs", home, str(listening.fileno())]
-        os.execvp("nsenter", ["nsenter", f"--net=/run/netns/{namespace}", *again])
+    if len(place) > 1:
+        _listen_here_and_go_to_azurite(home, *place)
     places = Places(Instance.open(Path(home)))
     certificates = places.state / "blobs"
     trust = ssl.create_default_context(cafile=str(certificates / "authority.pem"))
     serve = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serve.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-    front = BlobFront(
-        lambda: read_resources(places), Directory(places.state / "directory.pem"), trust
-    )
+    directory = Directory(places.state / "directory.pem")
+    front = BlobFront(lambda: read_resources(places), directory, trust)
     listening = socket.socket(fileno=int(place[0]))
     web.run_app(front.application(), sock=listening, ssl_context=serve, print=None)
+
+
+def _listen_here_and_go_to_azurite(home: str, address: str, port: str, namespace: str) -> NoReturn:
+    """Start again in Azurite's namespace, with a socket that listens in the present one."""
+    listening = socket.create_server((address, int(port)))
+    listening.set_inheritable(True)
+    again = [sys.executable, "-m", "emulator.host.blobs", home, str(listening.fileno())]
+    enter = ["nsenter", f"--net=/run/netns/{namespace}", *again]
+    os.execvp("nsenter", enter)  # noqa: S606 -- it needs no shell
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class MetadataService:
     def _choose(self, request: web.Request) -> Identity:
         """The identity that a request names, or the machine's only one."""
         found = list(identities_at(self._read(), self._network, request.remote or ""))
-        names = {
+        names: dict[str, Callable[[Identity], str]] = {
             "client_id": lambda identity: identity.client_id,
             "object_id": lambda identity: identity.principal_id,
             "msi_res_id": lambda identity: identity.resource_id,

@@ -106,9 +106,8 @@ class Services:
             )
         make_certificates(self._certificates)
         make_namespace(self._namespace)
-        folder = self._places.instance.home / "blobs"
-        folder.mkdir(exist_ok=True)
-        server = [sys.executable, "-m", "emulator.host.azurite", str(folder)]
+        self._places.blobs.mkdir(exist_ok=True)
+        server = [sys.executable, "-m", "emulator.host.azurite", str(self._places.blobs)]
         server += [str(self._certificates), *accounts]
         self._start("azurite", self._namespace, server, f"127.0.0.1:{_AZURITE_PORT}")
 
@@ -127,8 +126,9 @@ def connect_machine(root: Path, gateway: str, accounts: Sequence[str], certifica
     hosts = root / "etc/hosts"
     others = [line for line in hosts.read_text().splitlines() if not line.endswith(_MARK)]
     names = [f"{gateway} {name}.{BLOB_DOMAIN} {_MARK}" for name in accounts]
-    # The file itself stays the same one: containers of the machine may have mounted it.
-    hosts.write_text("".join(f"{line}\n" for line in (*others, *names)))
+    text = "".join(f"{line}\n" for line in (*others, *names))
+    if text != hosts.read_text():
+        hosts.write_text(text)  # in place: the file may be mounted on the machine
     trusted = root / _TRUST
     if not accounts or trusted.exists():
         return

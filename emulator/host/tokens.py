@@ -8,7 +8,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -51,8 +51,7 @@ class Directory:
             )
             replace_text(key_file, pem.decode())
         loaded = serialization.load_pem_private_key(key_file.read_bytes(), None)
-        assert isinstance(loaded, rsa.RSAPrivateKey)
-        self._key = loaded
+        self._key = cast(rsa.RSAPrivateKey, loaded)
 
     def issue(self, identity: Identity, audience: str) -> tuple[str, Claims]:
         """A token for an identity, and its claims, in the form of Microsoft Entra's version 1.0."""

@@ -196,6 +196,7 @@ def test_every_policy_is_broken_by_a_test() -> None:
     elsewhere = {
         "only-web-ports-for-the-world",
         "ssh-for-known-addresses",
+        "private-backups",
         "protected-data",
         "size-not-retired",
         "generated-secrets-not-shown",
