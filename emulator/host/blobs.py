@@ -241,7 +241,7 @@ def main() -> None:
     trust = ssl.create_default_context(cafile=str(certificates / "authority.pem"))
     serve = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serve.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-    directory = Directory(places.state / "directory.pem")
+    directory = Directory(places.directory_key)
     front = BlobFront(lambda: read_resources(places), directory, trust)
     listening = socket.socket(fileno=int(place[0]))
     web.run_app(front.application(), sock=listening, ssl_context=serve, print=None)

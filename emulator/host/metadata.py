@@ -135,7 +135,7 @@ def main() -> None:
     home, network, address, port = sys.argv[1:]
     places = Places(Instance.open(Path(home)))
     service = MetadataService(
-        lambda: read_resources(places), network, Directory(places.state / "directory.pem")
+        lambda: read_resources(places), network, Directory(places.directory_key)
     )
     web.run_app(service.application(), host=address, port=int(port), print=None)
 

@@ -23,6 +23,7 @@ from emulator.host.desired import Desired, DesiredNetwork
 from emulator.host.network import Networks, make_namespace, remove_namespace
 from emulator.host.places import Numbers, Places
 from emulator.host.processes import Processes
+from emulator.host.tokens import Directory
 
 _AZURITE_PORT = "10000"
 _MARK = "# storage accounts of the emulated Azure"
@@ -46,6 +47,8 @@ class Services:
         """Start what the machines may use, and stop the rest. Raises FabricError."""
         accounts = accounts_of(resources)
         with_identity = any(resources[each.id].get("identity") for each in desired.machines)
+        if with_identity or accounts:
+            Directory(self._places.directory_key)  # before two servers make one each
         networks = [network for network in desired.networks if network.gateways]
         for network in networks:
             self._switch(

@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ollamazure import cli
+from ollamazure.azure.bootstrap_steps import MAY_ASSIGN
 from ollamazure.azure.state_names import StateNames
 from tests.unit.stand_in import Program
 
@@ -554,6 +555,11 @@ def test_the_deployment_may_give_the_backups_role_and_no_other(
     config["ollamazure:backup"] = {"target": "azure"}
     file.write_text(yaml.safe_dump({"config": config}))
     azure.has(groups=DEPLOYED)
+    role = shlex.quote("Role Based Access Control Administrator")
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev-data"
+    to = "--assignee-object-id principal-0 --assignee-principal-type ServicePrincipal"
+    limit = f"--condition {shlex.quote(MAY_ASSIGN)} --condition-version 2.0"
+    azure.answer(f"role assignment create --role {role} --scope {scope} {to} {limit} {ON}", {})
 
     code, printed = bootstrapped()
 
