@@ -168,7 +168,7 @@ CHECKS: tuple[ResourceCheck | StackCheck, ...] = (
     ResourceCheck(
         name="private-backups",
         demand="A storage account has no keys and no public blobs, and only encrypted connections.",
-        reason="Whoever has a key, or finds a public container, has every backup.",
+        reason="Anyone who has a key, or finds a public container, has every backup.",
         fix="in components/backup_storage.py, set allowSharedKeyAccess and allowBlobPublicAccess "
         "to false, enableHttpsTrafficOnly to true, minimumTlsVersion to TLS1_2 and publicAccess of "
         "the container to None.",

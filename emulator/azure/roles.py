@@ -1,4 +1,4 @@
-"""Role assignments. Here they decide who uses blobs; whoever runs the emulator may do the rest."""
+"""Role assignments. Here they decide who uses blobs, and nothing else."""
 
 from __future__ import annotations
 

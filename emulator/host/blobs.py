@@ -40,7 +40,7 @@ _OWN = Identity("the emulator", "the-emulator", "the-emulator")
 _OF_HOP = frozenset({"connection", "expect", "host", "keep-alive", "transfer-encoding"})
 
 
-class RefusedError(Exception):
+class RefusedBlobRequestError(Exception):
     """Azure's refusal of a request: a status, a code, a message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -75,10 +75,12 @@ def accounts_of(resources: Resources) -> dict[str, Mapping[str, Any]]:
 def check_request(
     resources: Resources, directory: Directory, request: web.Request
 ) -> Mapping[str, Any]:
-    """The account that a request may use as it wants to. Raises RefusedError."""
+    """The account that a request may use as it wants to. Raises RefusedBlobRequestError."""
     account = accounts_of(resources).get((request.host or "").partition(".")[0])
     if account is None:
-        raise RefusedError(404, "ResourceNotFound", "The specified account does not exist.")
+        raise RefusedBlobRequestError(
+            404, "ResourceNotFound", "The specified account does not exist."
+        )
     principal = _principal(account, directory, request)
     container = request.path.split("/")[1]
     scope = f"{account['id']}/blobServices/default/containers/{container}" if container else ""
@@ -92,29 +94,31 @@ def check_request(
     }
     reads = request.method in ("GET", "HEAD")
     if not roles & (WRITERS | {BLOB_READER} if reads else WRITERS):
-        raise RefusedError(
+        raise RefusedBlobRequestError(
             403,
             "AuthorizationPermissionMismatch",
             "This request is not authorized to perform this operation using this permission.",
         )
     if container and scope not in resources:
-        raise RefusedError(404, "ContainerNotFound", "The specified container does not exist.")
+        raise RefusedBlobRequestError(
+            404, "ContainerNotFound", "The specified container does not exist."
+        )
     return account
 
 
 def _principal(account: Mapping[str, Any], directory: Directory, request: web.Request) -> str:
-    """The principal that sends a request. Raises RefusedError."""
+    """The principal that sends a request. Raises RefusedBlobRequestError."""
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "sharedkey" or "sig" in request.query:
         if account["properties"]["allowSharedKeyAccess"]:
-            raise RefusedError(501, "NotEmulated", "The emulated accounts have no keys.")
-        raise RefusedError(
+            raise RefusedBlobRequestError(501, "NotEmulated", "The emulated accounts have no keys.")
+        raise RefusedBlobRequestError(
             403,
             "KeyBasedAuthenticationNotPermitted",
             "Key based authentication is not permitted on this storage account.",
         )
     if scheme.lower() != "bearer":
-        raise RefusedError(
+        raise RefusedBlobRequestError(
             409,
             "PublicAccessNotPermitted",
             "Public access is not permitted on this storage account.",
@@ -129,8 +133,8 @@ def _principal(account: Mapping[str, Any], directory: Directory, request: web.Re
     return principal
 
 
-def _unauthenticated() -> RefusedError:
-    return RefusedError(
+def _unauthenticated() -> RefusedBlobRequestError:
+    return RefusedBlobRequestError(
         401,
         "InvalidAuthenticationInfo",
         "Server failed to authenticate the request. Please refer to the information in the"
@@ -171,11 +175,14 @@ class BlobFront:
         resources = self._read()
         try:
             account = check_request(resources, self._directory, request)
-        except RefusedError as refused:
+        except RefusedBlobRequestError as refused:
             return refused.response()
         await self._prepare_container(resources, account, request.path.split("/")[1])
         headers = {
-            name: value for name, value in request.headers.items() if name.lower() not in _OF_HOP
+            name: value
+            for name, value in request.headers.items()
+            # restic sends an empty x-ms-access-tier, which Azure ignores and Azurite refuses.
+            if name.lower() not in _OF_HOP and value
         }
         async with self._client.request(
             request.method,
