@@ -85,6 +85,11 @@ def test_the_machine_may_use_the_container_and_nothing_else(azure: Recorder) -> 
     assert azure.named("backup-access").delete_before_replace, "its name stays the same"
 
 
+def test_its_parts_have_the_tags(azure: Recorder) -> None:
+    for name in ("backup-account", "machine-identity"):
+        assert azure.named(name).inputs["tags"]["stack"] == "dev"
+
+
 def test_a_redundancy_in_three_zones() -> None:
     recorded = whole_program("dev", backup={"target": "azure", "redundancy": "zones"})
     assert recorded.named("backup-account").inputs["sku"] == {"name": "Standard_ZRS"}
