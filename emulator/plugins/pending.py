@@ -61,7 +61,7 @@ def _adopt(azure: Azure, deployment: Exported, noted: Exported) -> Exported | No
         "created": now,
         "modified": now,
     }
-    if body["properties"]["provisioningState"] == "Failed":
+    if body["properties"].get("provisioningState") == "Failed":
         adopted["initErrors"] = ["Azure could not finish creating it"]
     return adopted
 
