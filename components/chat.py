@@ -8,6 +8,7 @@ import pulumi
 import pulumi_random as random
 
 from components.answer_check import AnswerCheck, AnswerCheckArgs
+from components.backup_storage import BackupStorage, BackupStorageArgs
 from components.certificate import Certificate, CertificateArgs
 from components.machine import Machine, MachineArgs
 from components.network import Network, NetworkArgs
@@ -59,6 +60,7 @@ class Chat(pulumi.ComponentResource):
         initial_passwords: secret; of each declared user, by e-mail.
         network: the cloud's network.
         machine: the VM.
+        backup_storage: the storage account of the backups; None if they are kept elsewhere.
         certificate: what Nginx shows to browsers.
         webui_data: sizes of Open WebUI's data and of the data disk in bytes; None if not known.
     """
@@ -92,6 +94,7 @@ class Chat(pulumi.ComponentResource):
             ),
             child,
         )
+        self.backup_storage = self._backup_storage(args)
         self.certificate = Certificate(
             "certificate",
             CertificateArgs(host, settings, authority=f"{args.groups.chat} authority"),
@@ -163,6 +166,21 @@ class Chat(pulumi.ComponentResource):
             _renamed(child, "access", "Access"),
         ).webui_data
         self.register_outputs({"url": self.url})
+
+    def _backup_storage(self, args: ChatArgs) -> BackupStorage | None:
+        if self.machine.identity is None:
+            return None
+        return BackupStorage(
+            "backup-storage",
+            BackupStorageArgs(
+                args.settings,
+                args.groups,
+                data_group=self.machine.data_group,
+                identity=self.machine.identity,
+                tags=args.tags,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:
         """The password that is given, else a random one; secret in both cases."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 import pulumi_tls as tls
-from pulumi_azure_native import compute, network, resources
+from pulumi_azure_native import compute, managedidentity, network, resources
 from pulumi_command.remote import ConnectionArgs
 
 from components.remote_command import (
@@ -24,7 +24,7 @@ from components.remote_command import (
 )
 from components.ssh_access import SshAccess, SshAccessArgs
 from components.tags import Tags
-from ollamazure.names import VM
+from ollamazure.names import IDENTITY, VM, group_of
 from ollamazure.settings.groups import Rotation
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.disks import OS_DISK_GIB
@@ -107,12 +107,16 @@ class Machine(pulumi.ComponentResource):
         private_key: secret; the operator's key, in OpenSSH's form.
         host_key: the machine's own public key, one `ssh-ed25519 …` line.
         data_disk_id: ARM id of the disk that holds everything worth keeping.
+        data_group: name of the resource group of that disk.
+        identity: what the machine signs in to Azure's storage as; None if it keeps nothing there.
     """
 
     target: Target
     private_key: pulumi.Output[str]
     host_key: pulumi.Output[str]
     data_disk_id: pulumi.Output[str]
+    data_group: pulumi.Output[str]
+    identity: managedidentity.UserAssignedIdentity | None
 
     def __init__(
         self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None
@@ -121,7 +125,8 @@ class Machine(pulumi.ComponentResource):
         # Both are ED25519: Azure accepts it for users, and pulumi-command can pin it for a host.
         user_key, host_key = self._keys(args.settings.rotation)
         self.host_key = host_key.public_key_openssh.apply(str.strip)
-        self.data_disk_id = self._data_disk(args)
+        self.data_disk_id, self.data_group = self._data_disk(args)
+        self.identity = self._identity(args) if args.settings.backup.target == "azure" else None
         vm = self._vm(args, user_key, host_key)
         access = SshAccess(
             "ssh-access",
@@ -223,11 +228,12 @@ class Machine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _data_disk(self, args: MachineArgs) -> pulumi.Output[str]:
-        """The ARM id of the adopted disk, or of a new one in a resource group of its own."""
+    def _data_disk(self, args: MachineArgs) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """The adopted disk, or a new one in a resource group of its own: its ARM id, its group."""
         settings = args.settings
         if settings.data_disk_id is not None:
-            return pulumi.Output.from_input(settings.data_disk_id)
+            adopted = settings.data_disk_id
+            return pulumi.Output.from_input(adopted), pulumi.Output.from_input(group_of(adopted))
         kept = pulumi.ResourceOptions(
             parent=self, protect=settings.keep_data, retain_on_delete=settings.keep_data
         )
@@ -253,8 +259,21 @@ class Machine(pulumi.ComponentResource):
             tags=args.tags.of(compute.get_disk, disk_name="data", **in_group),
             opts=kept,
         )
-        disk_id: pulumi.Output[str] = disk.id
-        return disk_id
+        return disk.id, group.name
+
+    def _identity(self, args: MachineArgs) -> managedidentity.UserAssignedIdentity:
+        """An identity that stays when the machine is replaced, and its rights with it."""
+        in_group = {"resource_group_name": args.group_name}
+        return managedidentity.UserAssignedIdentity(
+            "machine-identity",
+            resource_name_=IDENTITY,
+            resource_group_name=args.group.name,
+            location=args.settings.location,
+            tags=args.tags.of(
+                managedidentity.get_user_assigned_identity, resource_name=IDENTITY, **in_group
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _vm(
         self, args: MachineArgs, user_key: tls.PrivateKey, host_key: tls.PrivateKey
@@ -289,6 +308,7 @@ class Machine(pulumi.ComponentResource):
                 },
             },
             diagnostics_profile={"boot_diagnostics": {"enabled": True}},
+            identity=_signs_in_as(self.identity),
             tags={**tags, "machineClass": args.plan.vm_size.machine_class},
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -300,6 +320,16 @@ class Machine(pulumi.ComponentResource):
                 replacement_trigger=args.settings.rotation.host_key or "",
             ),
         )
+
+
+def _signs_in_as(
+    identity: managedidentity.UserAssignedIdentity | None,
+) -> compute.VirtualMachineIdentityArgs | None:
+    if identity is None:
+        return None
+    return compute.VirtualMachineIdentityArgs(
+        type=compute.ResourceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity.id]
+    )
 
 
 def _os_profile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -11,6 +12,12 @@ STACK_NAME = r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
 LONGEST_GROUP_NAME = 90
 VM = "vm"
 """The machine in the stack's resource group."""
+IDENTITY = "machine"
+"""The managed identity of the machine in the same group."""
+BACKUPS = "backups"
+"""The container of the backups in their storage account."""
+BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+"""Azure's id of the role Storage Blob Data Contributor, the same in every subscription."""
 # The tags that the program itself sets; the last one is on the machine only.
 TAGS = ("project", "stack", "machineClass")
 
@@ -37,6 +44,17 @@ def group_names(project: str, stack: str) -> GroupNames:
 def state_group_name(project: str, stack: str) -> str:
     """The resource group of a stack's state, which `bin/ollamazure bootstrap` creates."""
     return f"{group_names(project, stack).chat}-state"
+
+
+def group_of(resource_id: str) -> str:
+    """The name of the resource group in an ARM id."""
+    return resource_id.split("/")[4]
+
+
+def backup_account_name(subscription: str, groups: GroupNames) -> str:
+    """The storage account of a stack's backups: no other one in all of Azure has this name."""
+    digest = hashlib.sha256(f"{subscription}/{groups.chat}".lower().encode()).hexdigest()
+    return f"backup{digest[:16]}"
 
 
 def fault_of_stack_name(project: str, stack: str) -> str | None:

@@ -120,13 +120,17 @@ _SECURITY_RULES = frozenset(
 _DISK = frozenset({"azure-native:compute:Disk"})
 _ADDRESS = frozenset({"azure-native:network:PublicIPAddress"})
 _MACHINE = frozenset({"azure-native:compute:VirtualMachine"})
+_ACCOUNT = frozenset({"azure-native:storage:StorageAccount"})
+_CONTAINER = frozenset({"azure-native:storage:BlobContainer"})
 _TAGGED = frozenset(
     {
+        "azure-native:managedidentity:UserAssignedIdentity",
         "azure-native:resources:ResourceGroup",
         "azure-native:network:NetworkSecurityGroup",
         "azure-native:network:VirtualNetwork",
         "azure-native:network:NetworkInterface",
         "azure-native:network:NatGateway",
+        *_ACCOUNT,
         *_ADDRESS,
         *_DISK,
         *_MACHINE,
@@ -162,12 +166,22 @@ CHECKS: tuple[ResourceCheck | StackCheck, ...] = (
         check=resources.public_or_plain_disk,
     ),
     ResourceCheck(
+        name="private-backups",
+        demand="A storage account has no keys and no public blobs, and only encrypted connections.",
+        reason="Anyone who has a key, or finds a public container, has every backup.",
+        fix="in components/backup_storage.py, set allowSharedKeyAccess and allowBlobPublicAccess "
+        "to false, enableHttpsTrafficOnly to true, minimumTlsVersion to TLS1_2 and publicAccess of "
+        "the container to None.",
+        types=_ACCOUNT | _CONTAINER,
+        check=resources.open_storage,
+    ),
+    ResourceCheck(
         name="protected-data",
-        demand="The data disk of a production stack is protected.",
-        reason="It holds every chat; without protection one `pulumi destroy` deletes them.",
+        demand="The data disk and the backups of a production stack are protected.",
+        reason="They hold every chat; without protection one `pulumi destroy` deletes them.",
         fix="`pulumi config set ollamazure:keepData true`.",
-        types=_DISK,
-        check=resources.unprotected_disk,
+        types=_DISK | _ACCOUNT | _CONTAINER,
+        check=resources.unprotected_data,
         elsewhere=NOTHING,
     ),
     ResourceCheck(

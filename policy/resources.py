@@ -86,10 +86,26 @@ def public_or_plain_disk(resource: ResourceValidationArgs) -> Iterator[str]:
         yield "encryption.type is not set."
 
 
-def unprotected_disk(resource: ResourceValidationArgs) -> Iterator[str]:
-    """A disk that `pulumi destroy` would delete."""
+def open_storage(resource: ResourceValidationArgs) -> Iterator[str]:
+    """A storage account with keys or without encrypted connections, or blobs for everyone."""
+    if plain_type(resource.resource_type).endswith(":BlobContainer"):
+        if differs(at(resource.props, "publicAccess"), None, "None"):
+            yield "publicAccess is not None."
+        return
+    for name in ("allowSharedKeyAccess", "allowBlobPublicAccess"):
+        if differs(at(resource.props, name), False):
+            yield f"{name} is not false."
+    if differs(at(resource.props, "enableHttpsTrafficOnly"), True):
+        yield "enableHttpsTrafficOnly is not true."
+    if differs(at(resource.props, "minimumTlsVersion"), "TLS1_2", "TLS1_3"):
+        yield "minimumTlsVersion is neither TLS1_2 nor TLS1_3."
+
+
+def unprotected_data(resource: ResourceValidationArgs) -> Iterator[str]:
+    """A disk or backups that `pulumi destroy` would delete."""
     if not resource.opts.protect:
-        yield "the disk is not protected."
+        kind = "disk is" if plain_type(resource.resource_type).endswith(":Disk") else "backups are"
+        yield f"the {kind} not protected."
 
 
 def basic_or_dynamic_address(resource: ResourceValidationArgs) -> Iterator[str]:

@@ -53,6 +53,17 @@ class CertificateInput(TypedDict):
     """Days after which the next `pulumi up` creates a new certificate. Allowed: at least 1 day and fewer than certificate.validityDays; for example 300."""
 
 
+class BackupSettingsInput(TypedDict):
+    """Where backups are kept."""
+
+    target: NotRequired[str]
+    """Where backups are kept. azure: in an Azure storage account of the stack's own, beside the data disk. Allowed: dataDisk or azure; for example azure."""
+    redundancy: NotRequired[str]
+    """How Azure stores the backups. local: three copies in one data centre; zones: in three availability zones of the region. Azure changes it only for a new account. Allowed: local or zones, and only if backup.target is azure; for example zones."""
+    containerId: NotRequired[str]
+    """An existing container with backups to adopt, such as the one that a stack with keepData left. Unset: a new storage account. Allowed: the ARM id of a blob container, and only if backup.target is azure; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat-data/providers/Microsoft.Storage/storageAccounts/backup0123456789abcdef/blobServices/default/containers/backups."""
+
+
 class MirrorsInput(TypedDict):
     """Mirrors of the public registries, for machines in a closed network."""
 
@@ -275,6 +286,8 @@ class ChatInputs(TypedDict):
     """An existing data disk to adopt, with its chats and models. Allowed: the ARM id of a managed disk in the same region; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat-data/providers/Microsoft.Compute/disks/chat-data."""
     keepData: NotRequired[bool]
     """Whether `pulumi destroy` keeps the data disk, and with it every chat. Allowed: true or false; for example true."""
+    backup: NotRequired[BackupSettingsInput]
+    """Backups of the chat. Allowed: a group of settings; for example {"target": "azure"}."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

@@ -8,6 +8,8 @@ machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nft
     slirp4netns util-linux)
 checks=(git make python3-venv shellcheck)
 tests=(certbot chromium-headless-shell libnss3-tools openssh-server openssl pebble)
+# Azurite runs on Node. Node's own package has npm in it and conflicts with Debian's npm.
+command -v npm >/dev/null || tests+=(nodejs npm)
 
 case "${1:-}" in
     up) wanted=("${build[@]}" "${machines[@]}") ;;

@@ -31,6 +31,8 @@ DISK_TIERS = {
     1024: "E30", 2048: "E40", 4096: "E50",
 }  # fmt: skip
 
+BLOB_REDUNDANCY = {"local": "LRS", "zones": "ZRS"}
+
 TEMPLATE = """\
 # Prices in US dollars, pay as you go, Linux, without tax.
 # `verified: false` marks prices from third-party tables or from memory; estimates based on them are
@@ -44,12 +46,14 @@ source: {source}
 # Dollars an hour. Another region is estimated from eastus.
 hourly:
 {hourly}
-# Dollars a month for the address, a NAT gateway and the disks.
+# Dollars a month for the address, a NAT gateway, the disks and the backups.
 monthly:
   publicAddress: {address:g}
   natGateway: {gateway:g}
   # Standard SSD by the largest size, in GiB, of each tier; operations cost extra.
   standardSsd: {{{disks}}}
+  # A GiB of blobs in the hot tier, by backup.redundancy; operations cost extra.
+  blobGib: {{{blobs}}}
 """
 
 
@@ -93,6 +97,7 @@ def fetch_prices(former: Prices, regions: Iterable[str], service: str) -> Prices
             "public_address": address_price(service) or former.monthly.public_address,
             "nat_gateway": gateway_price(service) or former.monthly.nat_gateway,
             "standard_ssd": {**former.monthly.standard_ssd, **disk_prices(service)},
+            "blob_gib": {**former.monthly.blob_gib, **blob_prices(service)},
         }
     )
     return former.model_copy(
@@ -135,6 +140,20 @@ def disk_prices(service: str) -> dict[int, float]:
     by_meter = {item["meterName"]: item["retailPrice"] for item in items(where, service)}
     meters = {size: f"{tier} LRS Disk" for size, tier in DISK_TIERS.items()}
     return {size: by_meter[meter] for size, meter in meters.items() if meter in by_meter}
+
+
+def blob_prices(service: str) -> dict[str, float]:
+    """Dollars a month for a GiB of blobs in the hot tier, by redundancy."""
+    where = (
+        "productName eq 'General Block Blob v2' and priceType eq 'Consumption' "
+        f"and armRegionName eq '{REFERENCE_REGION}'"
+    )
+    by_meter: dict[str, float] = {}
+    for item in items(where, service):  # the first terabytes cost most
+        meter, price = item["meterName"], item["retailPrice"]
+        by_meter[meter] = max(price, by_meter.get(meter, 0))
+    meters = {name: f"Hot {kind} Data Stored" for name, kind in BLOB_REDUNDANCY.items()}
+    return {name: by_meter[meter] for name, meter in meters.items() if meter in by_meter}
 
 
 def address_price(service: str) -> float | None:
@@ -189,8 +208,13 @@ def render(prices: Prices) -> str:
         hourly=hourly,
         address=prices.monthly.public_address,
         gateway=prices.monthly.nat_gateway,
-        disks=", ".join(f"{gib}: {price:g}" for gib, price in prices.monthly.standard_ssd.items()),
+        disks=_in_braces(prices.monthly.standard_ssd),
+        blobs=_in_braces(prices.monthly.blob_gib),
     )
+
+
+def _in_braces(prices: Mapping[Any, float]) -> str:
+    return ", ".join(f"{name}: {price:g}" for name, price in prices.items())
 
 
 def changes(former: Prices, current: Prices) -> Iterator[str]:
@@ -206,6 +230,10 @@ def changes(former: Prices, current: Prices) -> Iterator[str]:
     for gib, price in current.monthly.standard_ssd.items():
         if former.monthly.standard_ssd.get(gib) != price:
             yield f"disk of {gib} GiB: {former.monthly.standard_ssd.get(gib)} -> {price} a month"
+    for name, price in current.monthly.blob_gib.items():
+        if former.monthly.blob_gib.get(name) != price:
+            earlier = former.monthly.blob_gib.get(name)
+            yield f"GiB of blobs, {name}: {earlier} -> {price} a month"
     for name, attribute in (("public address", "public_address"), ("NAT gateway", "nat_gateway")):
         earlier, now = getattr(former.monthly, attribute), getattr(current.monthly, attribute)
         if earlier != now:

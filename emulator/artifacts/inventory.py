@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.artifacts import (
     actionlint,
+    azurite,
     dex,
     embedding_model,
     machine,
@@ -27,4 +28,5 @@ ALL: tuple[Artifact, ...] = (
     embedding_model.ARTIFACT,  # after Ollama, which makes it
     actionlint.ARTIFACT,
     dex.ARTIFACT,
+    azurite.ARTIFACT,
 )

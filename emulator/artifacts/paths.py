@@ -23,6 +23,16 @@ def dex() -> Path:
     return cache_folder() / "dex" / pins.DEX / "dex"
 
 
+def azurite() -> Path:
+    """The folder of Azurite's packages."""
+    return cache_folder() / "azurite" / pins.AZURITE
+
+
+def azurite_blobs() -> Path:
+    """Azurite's server of blobs, a program for Node."""
+    return azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+
+
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 

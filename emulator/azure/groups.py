@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from emulator.azure.errors import AzureError
-from emulator.azure.kinds import PutRequest, ResourceKind, references_of
+from emulator.azure.kinds import PutRequest, ResourceKind, forget_below, references_of
 from emulator.azure.names import ResourceId, check_group_name
 from emulator.azure.store import Body, StoredState
 
@@ -33,9 +33,7 @@ class ResourceGroup(ResourceKind):
                     )
 
     def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
-        for key in contents(state, id_):
-            del state.resources[key]
-            state.operations.pop(key, None)
+        forget_below(state, id_)
 
 
 def contents(state: StoredState, group: ResourceId) -> list[str]:

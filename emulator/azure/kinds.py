@@ -58,6 +58,13 @@ class ResourceKind:
         """Add to a copy of the stored body what only a GET shows."""
 
 
+def forget_below(state: StoredState, id_: ResourceId) -> None:
+    """Remove what is deleted together with a resource: its children and its extensions."""
+    for key in [key for key in state.resources if key.startswith(f"{id_.key}/")]:
+        del state.resources[key]
+        state.operations.pop(key, None)
+
+
 def merge_defaults(body: Body, defaults: Body) -> None:
     """Fill in what is missing (or null) in `body`, also in nested objects."""
     for name, value in defaults.items():

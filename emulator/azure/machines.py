@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from emulator.azure.disks import Disk
 from emulator.azure.errors import AzureError, change_not_allowed, invalid_parameter, not_emulated
+from emulator.azure.identities import check_identity, show_identity
 from emulator.azure.kinds import (
     PutRequest,
     ResourceKind,
@@ -36,6 +37,7 @@ class VirtualMachine(ResourceKind):
         image = _image(request, size)
         _check_security(request, image, size)
         complete_profile(request)
+        check_identity(request)
         _check_interface(request, size)
         _complete_os_disk(request, image, size)
         _check_data_disks(request, size)
@@ -58,6 +60,7 @@ class VirtualMachine(ResourceKind):
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for secret in ("customData", "adminPassword"):
             body["properties"]["osProfile"].pop(secret, None)
+        show_identity(state, body)
         body["properties"].pop("instanceView")
         body["properties"].pop("userData", None)
 

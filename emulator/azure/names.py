@@ -16,11 +16,20 @@ NAT_GATEWAY = "Microsoft.Network/natGateways"
 INTERFACE = "Microsoft.Network/networkInterfaces"
 DISK = "Microsoft.Compute/disks"
 MACHINE = "Microsoft.Compute/virtualMachines"
+IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+STORAGE_ACCOUNT = "Microsoft.Storage/storageAccounts"
+BLOB_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
+CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
+ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"(/providers/(?P<namespace>[^/]+)(?P<rest>(/[^/]+/[^/]+)+))?",
+    re.IGNORECASE,
+)
+_EXTENSION = re.compile(
+    r"(?P<scope>/.+)/providers/(?P<type>Microsoft\.Authorization/[^/]+)/(?P<name>[^/]+)",
     re.IGNORECASE,
 )
 
@@ -30,16 +39,21 @@ class ResourceId:
     """One ARM id. `names` are its own name, after its parents' names if it has parents.
 
     A resource group is a resource too: type `Microsoft.Resources/resourceGroups`, its own name.
+    A resource that extends another one, such as a role assignment, has that one as its `scope`.
     """
 
     subscription: str
     group: str
     type: str
     names: tuple[str, ...]
+    scope: ResourceId | None = None
 
     @classmethod
     def parse(cls, text: str) -> ResourceId:
         """Read an ARM id. Raises AzureError LinkedInvalidPropertyId or InvalidSubscriptionId."""
+        extension = _EXTENSION.fullmatch(text)
+        if extension is not None:
+            return cls.parse(extension["scope"]).extension(extension["type"], extension["name"])
         match = _ID.fullmatch(text)
         if match is None:
             raise AzureError(
@@ -63,6 +77,8 @@ class ResourceId:
 
     def __str__(self) -> str:
         group = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+        if self.scope is not None:
+            return f"{self.scope}/providers/{self.type}/{self.name}"
         if self.type == GROUP:
             return group
         namespace, *types = self.type.split("/")
@@ -80,7 +96,9 @@ class ResourceId:
 
     @property
     def parent(self) -> ResourceId:
-        """The id of its parent: a subnet's network, a network's resource group."""
+        """The id of its parent: a subnet's network, a network's group, an extension's scope."""
+        if self.scope is not None:
+            return self.scope
         if len(self.names) > 1:
             return ResourceId(
                 self.subscription, self.group, self.type.rpartition("/")[0], self.names[:-1]
@@ -90,6 +108,10 @@ class ResourceId:
     def child(self, kind: str, name: str) -> ResourceId:
         """The id of its child `kind/name`."""
         return ResourceId(self.subscription, self.group, f"{self.type}/{kind}", (*self.names, name))
+
+    def extension(self, type_: str, name: str) -> ResourceId:
+        """The id of a resource that extends it."""
+        return ResourceId(self.subscription, self.group, type_, (name,), self)
 
     def sibling(self, type_: str, name: str) -> ResourceId:
         """The id of a resource of another type in the same resource group."""

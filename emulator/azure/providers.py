@@ -5,23 +5,31 @@ from __future__ import annotations
 from emulator.azure.addresses import PublicAddress
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
+from emulator.azure.identities import UserAssignedIdentity
 from emulator.azure.interfaces import NetworkInterface
 from emulator.azure.kinds import ResourceKind
 from emulator.azure.machines import VirtualMachine
 from emulator.azure.names import (
     ADDRESS,
+    BLOB_SERVICE,
+    CONTAINER,
     DISK,
     GROUP,
+    IDENTITY,
     INTERFACE,
     MACHINE,
     NAT_GATEWAY,
     NETWORK,
+    ROLE_ASSIGNMENT,
     SECURITY_GROUP,
+    STORAGE_ACCOUNT,
     SUBNET,
 )
 from emulator.azure.nat_gateways import NatGateway
 from emulator.azure.networks import Subnet, VirtualNetwork
+from emulator.azure.roles import RoleAssignment
 from emulator.azure.security_groups import SecurityGroup
+from emulator.azure.storage import BlobService, Container, StorageAccount
 
 KINDS: dict[str, ResourceKind] = {
     GROUP: ResourceGroup(),
@@ -33,4 +41,9 @@ KINDS: dict[str, ResourceKind] = {
     INTERFACE: NetworkInterface(),
     DISK: Disk(),
     MACHINE: VirtualMachine(),
+    IDENTITY: UserAssignedIdentity(),
+    STORAGE_ACCOUNT: StorageAccount(),
+    BLOB_SERVICE: BlobService(),
+    CONTAINER: Container(),
+    ROLE_ASSIGNMENT: RoleAssignment(),
 }

@@ -7,6 +7,7 @@ it goes on when its caller dies. Callers wait for the operation.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 import time
 from collections.abc import Sequence
@@ -213,7 +214,7 @@ def _parse_known(resource_id: str, api_version: str | None) -> tuple[ResourceId,
             f"No registered resource provider found for API version '{api_version}' for type"
             f" '{type_.name}'. The supported api-versions are '{', '.join(type_.api_versions)}'.",
         )
-    return ResourceId(parsed.subscription, parsed.group, type_.name, parsed.names), type_
+    return dataclasses.replace(parsed, type=type_.name), type_
 
 
 def _check_idle(state: StoredState, id_: ResourceId) -> None:

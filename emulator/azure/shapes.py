@@ -118,6 +118,12 @@ def _scalar_misfit(shape: str, value: Any) -> str | None:
         texts = value.values() if isinstance(value, dict) else [value]
         fits = all(each is ANY or isinstance(each, str) for each in texts)
         return None if isinstance(value, dict) and fits else "must be an object of strings"
+    if shape == "ids":
+        return None if isinstance(value, dict) else "must be an object whose keys are ids"
+    return _text_misfit(shape, value)
+
+
+def _text_misfit(shape: str, value: Any) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
     if shape != "string" and value not in (choices := shape.split("|")):

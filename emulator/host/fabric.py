@@ -20,6 +20,7 @@ from emulator.host.namespace import Podman
 from emulator.host.network import Networks
 from emulator.host.places import Numbers, Places, replace_text
 from emulator.host.processes import Processes
+from emulator.host.services import Services
 from emulator.instance import Instance
 
 
@@ -40,7 +41,9 @@ class HostFabric:
     ) -> None:
         self._places = places = Places(instance)
         processes = Processes(places)
-        self._networks = Networks(places, Numbers(places), processes, mirror or paths.mirror())
+        numbers = Numbers(places)
+        self._networks = Networks(places, numbers, processes, mirror or paths.mirror())
+        self._services = Services(places, numbers, processes, self._networks)
         self._disks = Disks(places)
         self._machines = Machines(
             places, Podman(places), processes, self._networks, self._disks, image or _image()
@@ -55,6 +58,7 @@ class HostFabric:
             self._networks.reconcile(desired.networks)
             self._disks.reconcile(desired.disks)
             self._machines.reconcile(desired, report)
+            self._services.reconcile(resources, desired)
             self._disks.remove_others(desired.disks)
 
     def power(self, vm_id: str, action: PowerAction, report: Report) -> None:

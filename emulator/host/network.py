@@ -74,7 +74,8 @@ class Networks:
         kept = {network.id for network in networks}
         for network_id, number in self._numbers.known("network").items():
             if network_id not in kept:
-                for helper in (f"egress-{number}", f"mirrors-{number}"):
+                for kind in ("egress", "mirrors", "metadata", "blobs"):
+                    helper = f"{kind}-{number}"
                     self._processes.stop(helper)
                 remove_link(self._places.host_link(number))
                 remove_namespace(self.router_of(network_id))

@@ -34,6 +34,16 @@ class Places:
         return self.instance.home / "machines"
 
     @property
+    def blobs(self) -> Path:
+        """What the storage accounts hold."""
+        return self.instance.home / "blobs"
+
+    @property
+    def directory_key(self) -> Path:
+        """The key that signs the tokens of identities."""
+        return self.state / "directory.pem"
+
+    @property
     def run(self) -> Path:
         """Files that a reboot of the host removes; by this Podman notices the reboot."""
         return RUN / self.instance.id

@@ -183,7 +183,8 @@ def _end_processes(places: Places) -> None:
 
 
 def _folders(places: Places) -> list[Path]:
-    return [places.state, places.disks, places.machines, Podman(places).storage, places.run]
+    storage = (Podman(places).storage, places.blobs)
+    return [places.state, places.disks, places.machines, *storage, places.run]
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ class AzureNative(PluginServicer):
         moved = not _same_location(old.get("location"), new.get("location"))
         response = diff_response(
             (found for found in find_differences(old, new) if moved or found[0] != "location"),
-            lambda name: name in native.path or name in native.replaces,
+            lambda name: name in native.path_names or name in native.replaces,
         )
         response.deleteBeforeReplace = (
             bool(response.replaces) and old.get(CREATE_BEFORE_DELETE) is not True
@@ -189,7 +189,7 @@ class AzureNative(PluginServicer):
     async def _create(
         self, request: PluginRequest, native: NativeType, resource_id: str, inputs: Properties
     ) -> Properties:
-        if self._client.get(native, resource_id) is not None:
+        if native.initial is None and self._client.get(native, resource_id) is not None:
             raise FailedError(f"cannot create already existing resource '{resource_id}'")
         return await self._client.put(request, native, resource_id, native.body(inputs))
 
@@ -232,7 +232,10 @@ class AzureNative(PluginServicer):
     ) -> empty_pb2.Empty:
         native = await self._native(request.urn, context)
         deletion = self._plugin_request(request)
-        work = self._client.delete(deletion, native, request.id)
+        if native.initial is None:
+            work: Any = self._client.delete(deletion, native, request.id)
+        else:
+            work = self._client.put(deletion, native, request.id, native.initial)
         await self._carry_out(deletion, work, context)
         return empty_pb2.Empty()
 

@@ -7,26 +7,36 @@ addressSpace, subnets: [{name, …}]}`. Values here are plain or `UNKNOWN`, neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.azure.names import (
     ADDRESS,
+    BLOB_SERVICE,
+    CONTAINER,
     DISK,
     GROUP,
+    IDENTITY,
     INTERFACE,
     MACHINE,
     NAT_GATEWAY,
     NETWORK,
+    ROLE_ASSIGNMENT,
     SECURITY_GROUP,
+    STORAGE_ACCOUNT,
     SUBNET,
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
+from emulator.azure.storage import BLOB_DEFAULTS
 from emulator.plugins.values import UNKNOWN, Properties, Unknown
 
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
 """The official provider's mark on inputs whose name it generated."""
+
+_IDS: Shape = ["string"]
+"""Ids that are a list in the inputs, and an object in ARM and in the outputs."""
 
 _NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
 
@@ -35,9 +45,12 @@ _NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
 class NativeType:
     """One resource type of pulumi-azure-native 3.29.0.
 
-    `path` are the inputs that form the id, the resource's own name last; `replaces` are the other
-    inputs that replace the resource; `maintained` is the property that stays as it is when an
-    update does not mention it; `outputs` are what Azure adds to the inputs.
+    `path` are the inputs that form the id, the resource's own name last; a part of it that starts
+    with / is always that word, and an extension's path starts with its scope. `replaces` are the
+    other inputs that replace the resource; `maintained` is the property that stays as it is when an
+    update does not mention it; `outputs` are what Azure adds to the inputs. `renamed` are
+    properties that have another name in ARM, by that name. `initial` is the body that Azure gives
+    a resource that always exists: creating changes it, and deleting puts it back.
     """
 
     token: str
@@ -46,10 +59,17 @@ class NativeType:
     outputs: tuple[str, ...]
     replaces: frozenset[str] = frozenset({"location"})
     maintained: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    initial: Properties | None = None
 
     @property
     def name_input(self) -> str:
         return self.path[-1]
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The inputs that form the id."""
+        return tuple(name for name in self.path if not name.startswith("/"))
 
     @property
     def api_version(self) -> str:
@@ -59,7 +79,7 @@ class NativeType:
     def shape(self) -> dict[str, Shape]:
         """The inputs without the path, flattened."""
         flat: dict[str, Shape] = flatten_shape(resource_type(self.arm).body)
-        return flat
+        return {self.renamed.get(name, name): inner for name, inner in flat.items()}
 
     @property
     def function(self) -> str:
@@ -69,29 +89,34 @@ class NativeType:
 
     def check(self, inputs: Properties) -> list[Misfit]:
         """The places where the inputs do not fit their types."""
-        paths: dict[str, Shape] = {f"{name}!": "string" for name in self.path}
+        paths: dict[str, Shape] = {f"{name}!": "string" for name in self.path_names}
         marks: dict[str, Shape] = {CREATE_BEFORE_DELETE: "boolean", "azureApiVersion": "string"}
         return list(misfits({**self.shape, **paths, **marks}, _unknown_as_any(inputs)))
 
     def id(self, inputs: Properties, subscription: str) -> str:
         """The ARM id that the inputs form."""
-        group, *names = (inputs[name] for name in self.path)
-        return str(ResourceId(subscription, group, self.arm, tuple(names) or (group,)))
+        first, *names = (each[1:] if each[0] == "/" else inputs[each] for each in self.path)
+        if self.path[0] == "scope":
+            return str(ResourceId.parse(first).extension(self.arm, names[0]))
+        return str(ResourceId(subscription, first, self.arm, tuple(names) or (first,)))
 
     def path_inputs(self, resource_id: str) -> Properties:
         """The inputs that form this id."""
         id_ = ResourceId.parse(resource_id)
-        values = (id_.group,) if self.arm == GROUP else (id_.group, *id_.names)
-        return dict(zip(self.path, values, strict=True))
+        values = (id_.group,) if self.arm == GROUP else (str(id_.scope or id_.group), *id_.names)
+        pairs = zip(self.path, values, strict=True)
+        return {name: value for name, value in pairs if not name.startswith("/")}
 
     def body(self, inputs: Properties) -> Properties:
         """The ARM body of the inputs."""
-        body: Properties = _to_arm(resource_type(self.arm).body, inputs)
+        of_arm = {name: inputs[ours] for name, ours in self.renamed.items() if ours in inputs}
+        body: Properties = _to_arm(resource_type(self.arm).body, {**inputs, **of_arm})
         return body
 
     def outputs_of(self, body: Properties) -> Properties:
         """The outputs of an ARM body."""
-        outputs: Properties = body if self.arm == GROUP else _flatten(body)
+        flat: Properties = body if self.arm == GROUP else _flatten(body)
+        outputs = {self.renamed.get(name, name): value for name, value in flat.items()}
         return {**outputs, "azureApiVersion": self.api_version}
 
     def preview(self, inputs: Properties) -> Properties:
@@ -109,7 +134,7 @@ def flatten_shape(shape: Shape) -> Shape:
     if isinstance(shape, list):
         return [flatten_shape(shape[0])]
     if not isinstance(shape, dict):
-        return shape
+        return _IDS if shape == "ids" else shape
     outer = {
         name: flatten_shape(inner)
         for name, inner in shape.items()
@@ -130,6 +155,8 @@ def _flatten(value: Any) -> Any:
 
 
 def _to_arm(shape: Shape, value: Any) -> Any:
+    if shape == "ids":
+        return {id_: {} for id_ in value}
     if isinstance(shape, list):
         return [_to_arm(shape[0], each) for each in value]
     if not isinstance(shape, dict):
@@ -151,12 +178,18 @@ def _project(shape: Shape, value: Any) -> Any:
     if not isinstance(shape, dict):
         return value
     fields = field_names(shape)
-    return {name: _project(fields[name], each) for name, each in value.items() if name in fields}
+    return {
+        name: _project(fields[name], list(each) if fields[name] is _IDS else each)
+        for name, each in value.items()
+        if name in fields
+    }
 
 
 def _preview(shape: Shape, value: Any) -> Any:
     if isinstance(value, Unknown):
         return value
+    if shape is _IDS:
+        return UNKNOWN
     if isinstance(shape, list):
         return [_preview(shape[0], each) for each in value]
     if not isinstance(shape, dict):
@@ -247,6 +280,48 @@ TYPES: dict[str, NativeType] = {
             MACHINE,
             ("resourceGroupName", "vmName"),
             ("name", "type", "provisioningState", "azureApiVersion", "timeCreated", "vmId"),
+        ),
+        NativeType(
+            "azure-native:managedidentity:UserAssignedIdentity",
+            IDENTITY,
+            ("resourceGroupName", "resourceName"),
+            ("name", "type", "azureApiVersion", "clientId", "principalId", "tenantId"),
+        ),
+        NativeType(
+            "azure-native:storage:StorageAccount",
+            STORAGE_ACCOUNT,
+            ("resourceGroupName", "accountName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion", "creationTime"),
+                *("primaryEndpoints", "primaryLocation", "statusOfPrimary"),
+            ),
+            renamed={"supportsHttpsTrafficOnly": "enableHttpsTrafficOnly"},
+        ),
+        NativeType(
+            "azure-native:storage:BlobServiceProperties",
+            BLOB_SERVICE,
+            ("resourceGroupName", "accountName", "blobServicesName"),
+            ("name", "type", "azureApiVersion"),
+            replaces=frozenset(),
+            initial={"properties": BLOB_DEFAULTS},
+        ),
+        NativeType(
+            "azure-native:storage:BlobContainer",
+            CONTAINER,
+            ("resourceGroupName", "accountName", "/default", "containerName"),
+            (
+                *("name", "type", "azureApiVersion"),
+                *("lastModifiedTime", "leaseState", "leaseStatus"),
+            ),
+            replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:authorization:RoleAssignment",
+            ROLE_ASSIGNMENT,
+            ("scope", "roleAssignmentName"),
+            ("name", "type", "azureApiVersion", "createdOn", "updatedOn"),
+            # The official provider has this rule since its pull request 1010.
+            replaces=frozenset({"principalId"}),
         ),
     )
 }

@@ -43,7 +43,7 @@ def _adopt(azure: Azure, deployment: Exported, noted: Exported) -> Exported | No
     """The noted resource in the form of the state; None if Azure does not have it."""
     native = TYPES.get(noted["type"])
     inputs = noted.get("inputs", {})
-    if native is None or not all(isinstance(inputs.get(name), str) for name in native.path):
+    if native is None or not all(isinstance(inputs.get(name), str) for name in native.path_names):
         return None
     resource_id = native.id(inputs, _subscription(deployment, noted))
     begun = azure.operation(resource_id)
@@ -61,7 +61,7 @@ def _adopt(azure: Azure, deployment: Exported, noted: Exported) -> Exported | No
         "created": now,
         "modified": now,
     }
-    if body["properties"]["provisioningState"] == "Failed":
+    if body["properties"].get("provisioningState") == "Failed":
         adopted["initErrors"] = ["Azure could not finish creating it"]
     return adopted
 

@@ -108,7 +108,13 @@ def read_names(stack: str, folder: Path) -> StateNames:
         ) from error
     account = run_az("account", "show", *file.subscription_arguments())
     settings = file.settings()
-    return StateNames(account["id"], stack, settings.location, settings.network.subnet_id)
+    return StateNames(
+        account["id"],
+        stack,
+        settings.location,
+        settings.network.subnet_id,
+        file.backup_group(settings),
+    )
 
 
 def _signed_in_person(account: Mapping[str, Any]) -> str | None:

@@ -20,6 +20,7 @@ from ollamazure.azure.state_names import (
     StateNames,
     WorkflowIdentity,
 )
+from ollamazure.names import BLOB_DATA_CONTRIBUTOR
 
 
 class AzureSetting(NamedTuple):
@@ -55,6 +56,18 @@ TRUST_GITHUB = f"""
     identity federated-credential create --issuer {GITHUB_ISSUER} --audiences {AZURE_AUDIENCE}
 """
 KEY_PROPERTIES = {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}
+# The deployment gives one role, to machines: Azure's own form of "constrain roles".
+_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
+_ROLE = f"ForAnyOfAnyValues:GuidEquals {{{BLOB_DATA_CONTRIBUTOR}}}"
+_TO_MACHINES = "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}"
+MAY_ASSIGN = (
+    f"((!(ActionMatches{{'{_ASSIGNMENTS}/write'}})) OR "
+    f"(@Request[{_ASSIGNMENTS}:RoleDefinitionId] {_ROLE} AND "
+    f"@Request[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES})) AND "
+    f"((!(ActionMatches{{'{_ASSIGNMENTS}/delete'}})) OR "
+    f"(@Resource[{_ASSIGNMENTS}:RoleDefinitionId] {_ROLE} AND "
+    f"@Resource[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES}))"
+)
 # What the printed steps call the last but one word of an ARM id.
 SCOPES = {
     "containers": "the container",
@@ -224,21 +237,28 @@ def _plan_roles(
     for group in names.deployed_groups:
         if group in inventory.groups:
             yield _assign(it, identity.group_role, names.scope_of(group), inventory)
+    if names.backup_group in inventory.groups and identity.backups_role:
+        scope = names.scope_of(names.backup_group)
+        yield _assign(it, identity.backups_role, scope, inventory, MAY_ASSIGN)
     if names.subnet:
         yield _assign(it, "Reader", names.subnet.rpartition("/subnets/")[0], inventory)
         if identity.subnet_role:
             yield _assign(it, identity.subnet_role, names.subnet, inventory)
 
 
-def _assign(assignee: Assignee, role: str, scope: str, inventory: Inventory) -> BootstrapStep:
+def _assign(
+    assignee: Assignee, role: str, scope: str, inventory: Inventory, condition: str | None = None
+) -> BootstrapStep:
     id_ = assignee.id
     known = id_ if isinstance(id_, str) else inventory.principals.get(id_.identity, "")
     to = ("--assignee-object-id", id_, "--assignee-principal-type", assignee.type)
     type_, name = scope.split("/")[-2:]
+    limit = ("--condition", condition, "--condition-version", "2.0") if condition else ()
+    what = f"  {assignee.name} may act as {role} on {SCOPES[type_.lower()]} {name}"
     return BootstrapStep(
-        f"  {assignee.name} may act as {role} on {SCOPES[type_.lower()]} {name}",
+        f"{what}, for the backups' role alone" if condition else what,
         (known, role, scope.lower()) in inventory.assignments,
-        ((*_words("role assignment create"), "--role", role, "--scope", scope, *to),),
+        ((*_words("role assignment create"), "--role", role, "--scope", scope, *to, *limit),),
     )
 
 

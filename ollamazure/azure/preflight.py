@@ -20,6 +20,7 @@ from ollamazure import catalog
 from ollamazure.azure.az import AzError, AzureCli, run_az
 from ollamazure.azure.region import Region, belongs_to
 from ollamazure.azure.stack_file import StackFile
+from ollamazure.names import BACKUPS, backup_account_name, group_of
 from ollamazure.settings.problems import SettingsError, command
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.subnet import (
@@ -31,7 +32,9 @@ from ollamazure.settings.subnet import (
 from ollamazure.sizing.plan import SizingError, make_plan
 
 JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
+ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
+STORAGE, IDENTITY = "Microsoft.Storage", "Microsoft.ManagedIdentity"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
     ipaddress.IPv4Network(network)
@@ -98,7 +101,8 @@ def check(stack: StackFile) -> Iterator[Finding]:
     yield check_account(account)
     az = AzureCli(account["id"])
     registered = set()
-    for namespace in (COMPUTE, NETWORK):
+    backups = stack.backup_group(settings) if settings else None
+    for namespace in (COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())):
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()
         yield finding
@@ -111,6 +115,9 @@ def check(stack: StackFile) -> Iterator[Finding]:
     if settings and settings.network.subnet_id:
         checks = check_subnet(az, stack, settings, settings.network.subnet_id)
         yield from _guard("subnet", checks, NETWORK in registered)
+    if settings and backups:
+        checks = check_backups(az, stack, settings, backups)
+        yield from _guard("backups", checks, STORAGE in registered)
 
 
 def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[Finding]]:
@@ -309,7 +316,7 @@ def check_subnet(
         yield Finding(f"{topic}: {problem.reason}", (str(problem.fix),))
     for warning in subnet_warnings(found, settings):
         yield Finding(f"{topic}: {warning}")
-    if not _may_join(subnet_id):
+    if not _may(JOIN, subnet_id):
         role = f"--role 'Virtual Machine Contributor' --scope {subnet_id}"
         yield Finding(
             f"{topic}: this account lacks the right {JOIN}",
@@ -319,14 +326,56 @@ def check_subnet(
         yield Finding(f"{topic} can have the machine")
 
 
-def _may_join(subnet_id: str) -> bool:
-    """Whether this account may put machines into a subnet."""
+def check_backups(
+    az: AzureCli, stack: StackFile, settings: Settings, group: str
+) -> Iterator[Finding]:
+    """The storage account's name is free, and this account may give the machine its role."""
+    if settings.backup.container_id is None:
+        yield _check_account_name(az, stack, group)
+    exists = group.lower() in {one["name"].lower() for one in az.run("group", "list")}
+    scope = f"/subscriptions/{az.subscription}"
+    scope = f"{scope}/resourceGroups/{group}" if exists else scope
+    if _may(ASSIGN, scope):
+        yield Finding("backups: this account may give the machine its role")
+        return
+    role = f"--role 'Role Based Access Control Administrator' --scope {scope}"
+    yield Finding(
+        f"backups: this account lacks the right {ASSIGN}",
+        (f"have an owner run: az role assignment create --assignee <you> {role}",),
+    )
+
+
+def _check_account_name(az: AzureCli, stack: StackFile, group: str) -> Finding:
+    name = backup_account_name(az.subscription, stack.groups)
+    topic = f"backups: storage account {name}"
+    if az.run("storage", "account", "check-name", "--name", name)["nameAvailable"]:
+        return Finding(f"{topic} is free")
+    found = {one["name"]: one["id"] for one in az.run("storage", "account", "list")}
+    container = f"{found.get(name)}/blobServices/default/containers/{BACKUPS}"
+    if name not in found:
+        return Finding(
+            f"{topic} is taken by another subscription",
+            ("deploy with another name of the stack, or to another subscription",),
+        )
+    if group_of(found[name]).lower() == group.lower():
+        return Finding(
+            f"{topic} belongs to this stack; if the stack was destroyed and left it, adopt its "
+            f"backups: {command(('backup', 'containerId'), container)}"
+        )
+    return Finding(
+        f"{topic} is in the resource group {group_of(found[name])}",
+        (f"adopt its backups: {command(('backup', 'containerId'), container)}",),
+    )
+
+
+def _may(action: str, scope: str) -> bool:
+    """Whether this account may do something on a scope."""
     query = "providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
-    url = f"{subnet_id}/{query}"
+    url = f"{scope}/{query}"
     granted = run_az("rest", "--method", "get", "--url", url)["value"]
 
     def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(JOIN.lower(), pattern.lower()) for pattern in patterns)
+        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
     return any(matches(one["actions"]) and not matches(one["notActions"]) for one in granted)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ollamazure.names import GroupNames, group_names
+from ollamazure.names import GroupNames, group_names, group_of
 from ollamazure.settings.load import parse, problems_of_stack
 from ollamazure.settings.problems import NAMESPACE
 from ollamazure.settings.stack import Settings
@@ -34,6 +34,13 @@ class StackFile:
     def groups(self) -> GroupNames:
         """The resource groups of the deployed stack."""
         return group_names(NAMESPACE, self.name)
+
+    def backup_group(self, settings: Settings) -> str | None:
+        """The resource group of the backups in Azure; None if they are kept elsewhere."""
+        if settings.backup.target != "azure":
+            return None
+        beside = settings.backup.container_id or settings.data_disk_id
+        return group_of(beside) if beside else self.groups.data
 
     def settings(self) -> Settings:
         """The stack's settings, checked as the program checks them.

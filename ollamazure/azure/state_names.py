@@ -11,6 +11,8 @@ from ollamazure.settings.problems import NAMESPACE
 CONTAINER = KEY = "state"
 READ_STATE, WRITE_STATE = "Storage Blob Data Reader", "Storage Blob Data Contributor"
 USE_KEY = "Key Vault Crypto User"
+# With a condition, see bootstrap_steps.py: Contributor allows no role assignments.
+ASSIGN_ROLES = "Role Based Access Control Administrator"
 # On a subnet it only allows machines to join it (virtualNetworks/subnets/join/action).
 JOIN_SUBNET = "Virtual Machine Contributor"
 
@@ -24,6 +26,7 @@ class WorkflowIdentity:
     state_role: str
     group_role: str
     subnet_role: str | None = None
+    backups_role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,15 @@ class StateNames:
     """The names for one stack in one subscription, the same at every run.
 
     The storage account and the vault need names that are unique in all of Azure: they contain a
-    digest of subscription and stack. `subnet` is the ARM id of an existing subnet, if there is one.
+    digest of subscription and stack. `subnet` is the ARM id of an existing subnet, if there is one,
+    `backup_group` the resource group with backups in Azure, if there are any.
     """
 
     subscription: str
     stack: str
     location: str
     subnet: str | None = None
+    backup_group: str | None = None
 
     @property
     def group(self) -> str:
@@ -67,7 +72,14 @@ class StateNames:
         name, stack = self.deployed_groups.chat.replace(".", "_"), self.stack
         reading = (f"{stack}-preview", f"{stack}-drift")
         return (
-            WorkflowIdentity(f"{name}-deploy", (stack,), WRITE_STATE, "Contributor", JOIN_SUBNET),
+            WorkflowIdentity(
+                f"{name}-deploy",
+                (stack,),
+                WRITE_STATE,
+                "Contributor",
+                JOIN_SUBNET,
+                ASSIGN_ROLES,
+            ),
             WorkflowIdentity(f"{name}-preview", reading, READ_STATE, "Reader"),
         )
 

@@ -148,6 +148,7 @@ class MonthlyPrices(Record):
     public_address: float
     nat_gateway: float
     standard_ssd: dict[int, float]
+    blob_gib: dict[str, float]
 
 
 class Prices(Record):

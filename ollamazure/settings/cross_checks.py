@@ -40,7 +40,7 @@ def cross_check(settings: Settings) -> list[Violation]:
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
         tags, passwords, sign_in, sign_in_secret, unique_names, references, accesses, permissions,
-        presets, default_model, files,
+        presets, default_model, files, backup,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -622,3 +622,24 @@ def files(settings: Settings) -> Iterator[Violation]:
                 usable.append(name)
         for fault in faults_of_all(usable):
             yield Violation(path, list(base.files), fault)
+
+
+def backup(settings: Settings) -> Iterator[Violation]:
+    """What only an Azure storage account has, of backups that are kept elsewhere."""
+    declared = settings.backup
+    rests_on = (("backup", "target"),)
+    if declared.target != "azure":
+        reason = f"backup.target is {declared.target}, which keeps no backups in Azure's storage"
+        if declared.redundancy != "local":
+            path = ("backup", "redundancy")
+            yield Violation(path, declared.redundancy, reason, remove=path, rests_on=rests_on)
+        if declared.container_id:
+            path = ("backup", "containerId")
+            yield Violation(path, declared.container_id, reason, remove=path, rests_on=rests_on)
+    elif declared.container_id and declared.redundancy != "local":
+        path, reason = (
+            ("backup", "redundancy"),
+            "backup.containerId is set, whose account has its own",
+        )
+        both = (*rests_on, ("backup", "containerId"))
+        yield Violation(path, declared.redundancy, reason, remove=path, rests_on=both)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ollamazure import catalog
+from ollamazure.settings.backup import BackupSettings
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.features import Features
 from ollamazure.settings.groups import (
@@ -224,6 +225,12 @@ class Settings(Section):
         description="Whether `pulumi destroy` keeps the data disk, and with it every chat.",
         allowed="true or false",
         example=True,
+    )
+    backup: BackupSettings = setting(
+        BackupSettings(),
+        description="Backups of the chat.",
+        allowed="a group of settings",
+        example={"target": "azure"},
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,

@@ -359,6 +359,15 @@ DiskId = Annotated[
         "it is not the ARM id of a managed disk",
     ),
 ]
+BlobContainerId = Annotated[
+    str,
+    matching(
+        r"(?i)/subscriptions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        r"/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.Storage/storageAccounts"
+        r"/[a-z0-9]{3,24}/blobServices/default/containers/[a-z0-9-]{3,63}",
+        "it is not the ARM id of a blob container",
+    ),
+]
 SubnetId = Annotated[
     str,
     matching(

@@ -47,7 +47,7 @@ class MonthlyCost:
 
 
 def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
-    """An estimate for machine, OS disk, data disk, public address and NAT gateway.
+    """An estimate for machine, disks, public address, NAT gateway and backups in Azure.
 
     A region without prices of its own is estimated with those of eastus.
     """
@@ -58,6 +58,7 @@ def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
         + disk_price(OS_DISK_GIB)
         + disk_price(settings.data_disk_gib)
         + network_price(settings)
+        + backup_price(settings)
     )
     return MonthlyCost(amount, prices.currency, region, prices.date, prices.verified)
 
@@ -71,6 +72,18 @@ def network_price(settings: Settings) -> float:
     if settings.network.outbound == "natGateway":
         return prices.nat_gateway + prices.public_address
     return prices.public_address if settings.public_address else 0
+
+
+def backup_price(settings: Settings) -> float:
+    """Dollars a month for backups in a storage account.
+
+    They are estimated to be as large as half of the data disk: models are not in them, and restic
+    stores what does not change once. Azure also bills operations, and reading from another region.
+    """
+    declared = settings.backup
+    if declared.target != "azure":
+        return 0
+    return catalog.prices().monthly.blob_gib[declared.redundancy] * settings.data_disk_gib / 2
 
 
 def disk_price(gib: int) -> float:

@@ -35,6 +35,16 @@ def network(ssh_clients: tuple[str, ...] = ("203.0.113.7/32",), **others: Any) -
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "azure-native:network:getPublicIPAddress": {"ipAddress": "203.0.113.99"},
     "azure-native:compute:getVirtualMachine": {"vmId": "0b7c7c1e-0000-4000-8000-000000000001"},
+    "azure-native:authorization:getClientConfig": {
+        "clientId": "c",
+        "objectId": "o",
+        "subscriptionId": "00000000-0000-0000-0000-000000000000",
+        "tenantId": "t",
+    },
+    "azure-native:managedidentity:getUserAssignedIdentity": {
+        "clientId": "1f0c1f5e-0000-4000-8000-000000000002",
+        "principalId": "1f0c1f5e-0000-4000-8000-000000000003",
+    },
     "pulumi:pulumi:readStackOutputs": {"outputs": {}},
 }
 
@@ -134,12 +144,6 @@ SUBNET_ID = (
 )
 COMPANY: Mapping[str, Mapping[str, Any]] = {
     **CALLS,
-    "azure-native:authorization:getClientConfig": {
-        "clientId": "c",
-        "objectId": "o",
-        "subscriptionId": "00000000-0000-0000-0000-000000000000",
-        "tenantId": "t",
-    },
     "azure-native:network:getSubnet": {"name": "chat", "addressPrefix": "10.5.1.0/24"},
     "azure-native:network:getVirtualNetwork": {
         "name": "company",
@@ -234,6 +238,8 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "certificate": {"certPem": certificate_pem()},
     "resource-group": {"name": "chat"},
     "data-group": {"name": "chat-data"},
+    # An object in Azure's answer, where the inputs have a list.
+    "vm": {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}},
     "admin-password": {"result": "correct-horse-battery-staple"},
     "initial-passwords": {"result": "a-seed-of-passwords"},
 }

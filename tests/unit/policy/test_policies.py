@@ -196,6 +196,7 @@ def test_every_policy_is_broken_by_a_test() -> None:
     elsewhere = {
         "only-web-ports-for-the-world",
         "ssh-for-known-addresses",
+        "private-backups",
         "protected-data",
         "size-not-retired",
         "generated-secrets-not-shown",
@@ -313,6 +314,47 @@ def test_the_data_disk_is_protected_in_production_alone() -> None:
         ("protected-data", EnforcementLevel.MANDATORY)
     ]
     assert violations(named("data-disk", "dev")) == []
+
+
+@cache
+def backup_storage(name: str) -> Recorded:
+    """A resource of a production stack that keeps its backups in Azure."""
+    recorded = whole_program("prod", backup={"target": "azure"}).named(name)
+    return replace(recorded, urn=f"urn:pulumi:prod::ollamazure::{recorded.type}::{name}")
+
+
+@pytest.mark.parametrize(
+    "name", ["backup-account", "backup-container", "backup-blobs", "machine-identity"]
+)
+def test_the_backups_pass_their_policies(name: str) -> None:
+    assert violations(backup_storage(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("backup-account", "allowSharedKeyAccess", True),
+        ("backup-account", "allowSharedKeyAccess", REMOVED),
+        ("backup-account", "allowBlobPublicAccess", True),
+        ("backup-account", "enableHttpsTrafficOnly", False),
+        ("backup-account", "minimumTlsVersion", "TLS1_0"),
+        ("backup-container", "publicAccess", "Blob"),
+    ],
+)
+def test_backups_with_keys_or_for_everyone_stop_the_preview(
+    name: str, path: str, value: Any
+) -> None:
+    resource = backup_storage(name)
+    [found] = violations(resource, changed(resource.inputs, path, value))
+    assert (found.policy, found.level) == ("private-backups", EnforcementLevel.MANDATORY)
+    assert path in found.message
+
+
+@pytest.mark.parametrize("name", ["backup-account", "backup-container"])
+def test_backups_are_protected_in_production(name: str) -> None:
+    [found] = violations(replace(backup_storage(name), protect=False))
+    assert found.policy == "protected-data"
+    assert "the backups are not protected." in found.message
 
 
 def test_a_gpu_size_may_start_without_secure_boot_and_vtpm() -> None:

@@ -39,6 +39,11 @@ DISKS = [
     {"meterName": "E6 LRS Disk Operations", "retailPrice": 0.002},
 ]
 GATEWAY = [{"meterName": "Standard Gateway", "retailPrice": 0.05}]
+BLOBS = [
+    {"meterName": "Hot LRS Data Stored", "retailPrice": 0.019},
+    {"meterName": "Hot LRS Data Stored", "retailPrice": 0.021},
+    {"meterName": "Cool LRS Data Stored", "retailPrice": 0.01},
+]
 ADDRESS = [{"meterName": "Standard IPv4 Static Public IP", "retailPrice": 0.005}]
 
 
@@ -72,6 +77,8 @@ def matching(where: str) -> list[Any]:
         return [entry for entry in MACHINES.get(region, []) if entry["armSkuName"] in asked]
     if "NAT Gateway" in where:
         return GATEWAY
+    if "Block Blob" in where:
+        return BLOBS
     return DISKS if "Managed Disks" in where else ADDRESS
 
 
@@ -99,6 +106,8 @@ def test_prices_are_taken_from_the_list_and_changes_are_printed(
     assert written.monthly.standard_ssd[64] == 5.0
     assert written.monthly.public_address == pytest.approx(3.65)
     assert written.monthly.nat_gateway == pytest.approx(36.5)
+    assert written.monthly.blob_gib["local"] == 0.021, "the first terabytes"
+    assert written.monthly.blob_gib["zones"] == catalog.prices().monthly.blob_gib["zones"]
     former = catalog.prices().hourly["eastus"]
     assert written.hourly["eastus"].keys() == former.keys(), "prices that the list lacks are kept"
     printed = capsys.readouterr().out.splitlines()

@@ -19,9 +19,20 @@ NAT_GATEWAYS = f"{GROUP}/providers/Microsoft.Network/natGateways"
 INTERFACES = f"{GROUP}/providers/Microsoft.Network/networkInterfaces"
 DISKS = f"{GROUP}/providers/Microsoft.Compute/disks"
 MACHINES = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
+IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+ACCOUNTS = f"{GROUP}/providers/Microsoft.Storage/storageAccounts"
 # The program's own resources of these types.
 VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
 NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
+IDENTITY, ACCOUNT = f"{IDENTITIES}/machine", f"{ACCOUNTS}/backup0123456789abcdef"
+BLOBS = f"{ACCOUNT}/blobServices/default"
+CONTAINER = f"{BLOBS}/containers/backups"
+ROLES = "/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization"
+CONTRIBUTOR = f"{ROLES}/roleDefinitions/ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+ACCESS = (
+    f"{CONTAINER}/providers/Microsoft.Authorization/roleAssignments"
+    "/7d1f4f0c-52a2-5b3f-9a3f-6f0c3a9d2a11"
+)
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8zLepvDwGcx5N/1F7QV2"
 
@@ -72,6 +83,18 @@ def disk(size: int | None = 64, **properties: Any) -> Body:
     }
 
 
+def assignment(principal: str, **properties: Any) -> Body:
+    """A role assignment that lets an identity write blobs."""
+    return {
+        "properties": {
+            "roleDefinitionId": CONTRIBUTOR,
+            "principalId": principal,
+            "principalType": "ServicePrincipal",
+            **properties,
+        }
+    }
+
+
 MACHINE: Body = {
     "location": "francecentral",
     "properties": {
@@ -103,6 +126,13 @@ MACHINE: Body = {
             "uefiSettings": {"secureBootEnabled": True, "vTpmEnabled": True},
         },
     },
+}
+
+STORAGE_ACCOUNT: Body = {
+    "location": "francecentral",
+    "kind": "StorageV2",
+    "sku": {"name": "Standard_LRS"},
+    "properties": {"allowSharedKeyAccess": False},
 }
 
 BODIES: dict[str, Body] = {
@@ -173,6 +203,15 @@ class Cloud:
         for resource_id, body in BODIES.items():
             self.put(resource_id, body)
         return self
+
+    def add_backups(self) -> str:
+        """Create the storage of backups and the machine's right to it; returns who has it."""
+        identity = self.put(IDENTITY, {"location": "francecentral"})
+        self.put(ACCOUNT, STORAGE_ACCOUNT)
+        self.put(CONTAINER, {})
+        principal: str = identity["properties"]["principalId"]
+        self.put(ACCESS, assignment(principal))
+        return principal
 
     def change(self, resource_id: str, path: str, value: Any) -> Body:
         """PUT one of `BODIES` again with one change."""

@@ -16,11 +16,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from emulator.azure.errors import AzureError
 from emulator.azure.profiles import FORBIDDEN_ADMINS
 from tests.unit.emulator.azure.cloud import (
+    ACCESS,
+    ACCOUNT,
+    ACCOUNTS,
     ADDRESSES,
+    BLOBS,
     BODIES,
+    CONTAINER,
+    CONTRIBUTOR,
     DATA,
     DISKS,
     GROUP,
+    IDENTITIES,
+    IDENTITY,
     INTERFACES,
     IP,
     MACHINE,
@@ -31,10 +39,12 @@ from tests.unit.emulator.azure.cloud import (
     NIC,
     NSG,
     SECURITY_GROUPS,
+    STORAGE_ACCOUNT,
     SUBNET,
     SUBNETS,
     VM,
     Cloud,
+    assignment,
     changed,
     disk,
     interface,
@@ -193,6 +203,34 @@ def _subnet_of_another_subscription(cloud: Cloud) -> None:
     cloud.put(f"{INTERFACES}/new", interface(subnet={"id": f"{network}/subnets/default"}))
 
 
+def _account_elsewhere(cloud: Cloud, group: str) -> None:
+    cloud.add_backups()
+    cloud.put(group, {"location": "francecentral"})
+    cloud.put(ACCOUNT.replace(GROUP, group), STORAGE_ACCOUNT)
+
+
+def _blobs(cloud: Cloud, **properties: Any) -> None:
+    cloud.add_backups()
+    cloud.put(BLOBS, {"properties": properties})
+
+
+def _assign(cloud: Cloud, resource_id: str = ACCESS, **properties: Any) -> None:
+    cloud.put(resource_id, assignment(cloud.add_backups(), **properties))
+
+
+def _identity(cloud: Cloud, **identity: Any) -> None:
+    cloud.change(VM, "identity", identity)
+
+
+def _delete_blob_service(cloud: Cloud) -> None:
+    cloud.add_backups()
+    cloud.delete(BLOBS)
+
+
+OTHER_ACCESS = ACCESS.replace("/7d1f", "/7d1e")
+STRANGER = "11111111-0000-0000-0000-000000000000"
+
+
 def _os_disk(cloud: Cloud) -> str:
     storage = cloud.azure.get(VM)["properties"]["storageProfile"]
     resource_id: str = storage["osDisk"]["managedDisk"]["id"]
@@ -221,6 +259,145 @@ def _stranger(location: str) -> str:
 Try = Callable[[Cloud], object]
 
 RULES: list[tuple[str, Try, str, str]] = [
+    # Identities, storage accounts and roles
+    (
+        "identity-name",
+        lambda c: c.put(f"{IDENTITIES}/my.machine", {"location": "francecentral"}),
+        "BadRequest",
+        "The resource name 'my.machine' is invalid.",
+    ),
+    (
+        "identity-must-exist",
+        lambda c: _identity(c, type="UserAssigned", userAssignedIdentities={IDENTITY: {}}),
+        "FailedIdentityOperation",
+        f"Resource '{IDENTITY}' was not found.",
+    ),
+    (
+        "identity-type-without-identities",
+        lambda c: _identity(c, type="UserAssigned"),
+        "MissingUserAssignedIdentities",
+        "0 user assigned identities do not fit together",
+    ),
+    (
+        "identities-without-their-type",
+        lambda c: _identity(c, type="SystemAssigned", userAssignedIdentities={IDENTITY: {}}),
+        "InvalidIdentityTypeForUserAssignedIdentities",
+        "1 user assigned identities do not fit together",
+    ),
+    (
+        "account-name",
+        lambda c: c.put(f"{ACCOUNTS}/my-backups", STORAGE_ACCOUNT),
+        "AccountNameInvalid",
+        "my-backups is not a valid storage account name.",
+    ),
+    (
+        "account-name-in-another-group",
+        lambda c: _account_elsewhere(c, OTHER_GROUP),
+        "StorageAccountInAnotherResourceGroup",
+        "is already in another resource group in this subscription.",
+    ),
+    (
+        "account-name-in-all-of-azure",
+        lambda c: _account_elsewhere(c, GROUP.replace("00000000-0000", "11111111-0000", 1)),
+        "StorageAccountAlreadyTaken",
+        "The storage account named backup0123456789abcdef is already taken.",
+    ),
+    (
+        "account-redundancy-fixed",
+        lambda c: (
+            c.add_backups(),
+            c.put(ACCOUNT, changed(STORAGE_ACCOUNT, "sku.name", "Standard_ZRS")),
+        ),
+        "AccountPropertyCannotBeUpdated",
+        "The property 'sku.name' was specified in the input, but it cannot be updated",
+    ),
+    (
+        "blob-service-name",
+        lambda c: (c.add_backups(), c.put(BLOBS.replace("/default", "/other"), {})),
+        "InvalidResourceName",
+        "The name of a blob service is 'default', not 'other'.",
+    ),
+    (
+        "blob-service-stays",
+        _delete_blob_service,
+        "UnsupportedOperation",
+        "cannot be deleted",
+    ),
+    (
+        "retention-without-days",
+        lambda c: _blobs(c, deleteRetentionPolicy={"enabled": True}),
+        "InvalidValuesForRequestParameters",
+        "Values for request parameters are invalid: deleteRetentionPolicy.days.",
+    ),
+    (
+        "retention-too-long",
+        lambda c: _blobs(c, containerDeleteRetentionPolicy={"enabled": True, "days": 366}),
+        "InvalidValuesForRequestParameters",
+        "Values for request parameters are invalid: containerDeleteRetentionPolicy.days.",
+    ),
+    (
+        "container-name",
+        lambda c: (c.add_backups(), c.put(CONTAINER.replace("backups", "My--Backups"), {})),
+        "InvalidResourceName",
+        "The specified resource name contains invalid characters: 'My--Backups'.",
+    ),
+    (
+        "container-public-access",
+        lambda c: (
+            c.add_backups(),
+            c.put(CONTAINER, {"properties": {"publicAccess": "Blob"}}),
+        ),
+        "PublicAccessNotPermitted",
+        "Public access is not permitted on this storage account.",
+    ),
+    (
+        "role-assignment-name",
+        lambda c: _assign(c, ACCESS.rpartition("/")[0] + "/machine"),
+        "InvalidRoleAssignmentId",
+        "The role assignment ID 'machine' is not valid. The role assignment ID must be a GUID.",
+    ),
+    (
+        "role-must-exist",
+        lambda c: _assign(c, OTHER_ACCESS, roleDefinitionId=f"{CONTRIBUTOR[:-1]}0"),
+        "RoleDefinitionDoesNotExist",
+        "'ba92f5b4-2d11-453d-a403-e96b0029c9f0' does not exist.",
+    ),
+    (
+        "role-principal-is-a-guid",
+        lambda c: _assign(c, OTHER_ACCESS, principalId="machine"),
+        "InvalidPrincipalId",
+        "'machine' is not a GUID.",
+    ),
+    (
+        "role-principal-without-its-type",
+        lambda c: _assign(c, OTHER_ACCESS, principalType=None),
+        "PrincipalNotFound",
+        "does not exist in the directory",
+    ),
+    (
+        "role-principal-of-another-type",
+        lambda c: _assign(c, OTHER_ACCESS, principalType="User"),
+        "UnmatchedPrincipalType",
+        "has type 'ServicePrincipal', which is different from specified PrincipalType 'User'.",
+    ),
+    (
+        "role-assignment-fixed",
+        lambda c: _assign(c, principalId=STRANGER),
+        "RoleAssignmentUpdateNotPermitted",
+        "principal ID, and scope are not allowed to be updated.",
+    ),
+    (
+        "role-assignment-twice",
+        lambda c: _assign(c, OTHER_ACCESS),
+        "RoleAssignmentExists",
+        "The role assignment already exists.",
+    ),
+    (
+        "role-scope-must-exist",
+        lambda c: c.put(ACCESS, assignment(STRANGER)),
+        "ResourceNotFound",
+        "blobServices/containers/backup0123456789abcdef/default/backups",
+    ),
     # ARM: what every resource has
     (
         "unknown-type",

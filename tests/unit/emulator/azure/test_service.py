@@ -13,11 +13,16 @@ from emulator.azure.errors import AzureError
 from emulator.azure.names import ResourceId
 from emulator.azure.offers import offers
 from tests.unit.emulator.azure.cloud import (
+    ACCESS,
+    ACCOUNT,
     ADDRESSES,
+    BLOBS,
     BODIES,
+    CONTAINER,
     DATA,
     DISKS,
     GROUP,
+    IDENTITY,
     INTERFACES,
     IP,
     NET,
@@ -308,3 +313,41 @@ def test_every_size_of_the_catalogue_is_offered_with_its_properties() -> None:
                 listed["premiumCaching"],
                 listed["trustedLaunch"],
             )
+
+
+def test_a_storage_account_has_a_blob_service_and_azures_defaults(cloud: Cloud) -> None:
+    cloud.add_backups()
+    properties = cloud.azure.get(ACCOUNT)["properties"]
+    assert properties["allowBlobPublicAccess"] is False
+    assert properties["primaryEndpoints"]["blob"].endswith(".blob.core.windows.net/")
+    assert cloud.azure.get(BLOBS)["properties"]["isVersioningEnabled"] is False
+    cloud.put(BLOBS, {"properties": {"isVersioningEnabled": True}})
+    retention = {"enabled": True, "days": 30}
+    blobs = cloud.put(BLOBS, {"properties": {"deleteRetentionPolicy": retention}})
+    assert blobs["properties"]["isVersioningEnabled"] is True, "what a PUT leaves out stays"
+
+
+def test_what_is_in_an_account_and_on_a_container_is_deleted_with_it(cloud: Cloud) -> None:
+    cloud.add_backups()
+    cloud.delete(CONTAINER)
+    assert not cloud.exists(ACCESS)
+    cloud.delete(ACCOUNT)
+    assert not cloud.exists(BLOBS)
+    assert cloud.exists(IDENTITY)
+
+
+def test_a_machine_gets_an_identity_in_place_and_keeps_it(cloud: Cloud) -> None:
+    principal = cloud.add_backups()
+    before = cloud.azure.get(VM)["properties"]["vmId"]
+    wanted = {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}
+    cloud.change(VM, "identity", wanted)
+    cloud.change(VM, "tags", {"team": "research"})
+    machine = cloud.azure.get(VM)
+    assert machine["properties"]["vmId"] == before
+    assert machine["identity"]["userAssignedIdentities"][IDENTITY]["principalId"] == principal
+    cloud.delete(IDENTITY)  # Azure allows it, and the machine then names one that is gone
+    assert cloud.azure.get(VM)["identity"]["userAssignedIdentities"] == {IDENTITY: {}}
+    cloud.change(VM, "identity", {"type": "None"})
+    assert "identity" not in cloud.azure.get(VM)
+    cloud.change(VM, "identity", {"type": "SystemAssigned"})
+    assert cloud.azure.get(VM)["identity"]["principalId"] != principal

@@ -39,6 +39,11 @@ FILES = {
     "azure-native:network:NetworkInterface": "network.network_interface",
     "azure-native:compute:Disk": "compute.disk",
     "azure-native:compute:VirtualMachine": "compute.virtual_machine",
+    "azure-native:managedidentity:UserAssignedIdentity": "managedidentity.user_assigned_identity",
+    "azure-native:storage:StorageAccount": "storage.storage_account",
+    "azure-native:storage:BlobServiceProperties": "storage.blob_service_properties",
+    "azure-native:storage:BlobContainer": "storage.blob_container",
+    "azure-native:authorization:RoleAssignment": "authorization.role_assignment",
 }
 """The module of each type in the SDK."""
 
@@ -95,7 +100,7 @@ def _strangers(shape: Any, class_: Any, path: str) -> Iterator[str]:
 def test_inputs_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     class_ = _arguments(token)
-    assert set(native.path) <= set(_names(class_))
+    assert set(native.path_names) <= set(_names(class_))
     assert list(_strangers(native.shape, class_, native.token)) == []
 
 
@@ -122,7 +127,7 @@ def test_functions_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     source = inspect.getsource(_sdk(token, "get_"))
     assert f"'{native.function}'" in source
-    assert set(native.path) <= set(re.findall(r"__args__\['(\w+)'\]", source))
+    assert set(native.path_names) <= set(re.findall(r"__args__\['(\w+)'\]", source))
 
 
 def test_the_version_is_the_sdks_pin() -> None:
@@ -261,3 +266,34 @@ def test_a_refresh_leaves_to_others_what_the_program_does_not_mention() -> None:
         RULES, {"securityRules": []}, {"securityRules": []}, {"securityRules": [rule]}
     )
     assert with_rules == {"securityRules": [rule]}
+
+
+def test_ids_are_a_list_in_the_inputs_and_an_object_in_arm() -> None:
+    identity = {"type": "UserAssigned", "userAssignedIdentities": ["/identity"]}
+    body = MACHINE.body({"identity": identity})
+    assert body["identity"]["userAssignedIdentities"] == {"/identity": {}}
+    outputs = MACHINE.outputs_of({**body, "properties": {}})
+    assert outputs["identity"]["userAssignedIdentities"] == {"/identity": {}}
+    assert MACHINE.project(outputs)["identity"] == identity
+    # The SDK expects an object of an output, and cannot read the list of the inputs.
+    assert MACHINE.preview({"identity": identity})["identity"]["userAssignedIdentities"] == UNKNOWN
+
+
+def test_a_property_with_another_name_in_arm() -> None:
+    account = TYPES["azure-native:storage:StorageAccount"]
+    body = account.body({"enableHttpsTrafficOnly": True})
+    assert body["properties"] == {"supportsHttpsTrafficOnly": True}
+    assert account.outputs_of(body)["enableHttpsTrafficOnly"] is True
+
+
+def test_ids_with_a_fixed_part_and_of_extensions() -> None:
+    container = TYPES["azure-native:storage:BlobContainer"]
+    inputs = {"resourceGroupName": "g", "accountName": "a", "containerName": "c"}
+    scope = container.id(inputs, "00000000-0000-0000-0000-000000000000")
+    assert scope.endswith("/storageAccounts/a/blobServices/default/containers/c")
+    assert container.path_inputs(scope) == inputs
+    role = TYPES["azure-native:authorization:RoleAssignment"]
+    inputs = {"scope": scope, "roleAssignmentName": "r"}
+    resource_id = role.id(inputs, "another")
+    assert resource_id == f"{scope}/providers/Microsoft.Authorization/roleAssignments/r"
+    assert role.path_inputs(resource_id) == inputs

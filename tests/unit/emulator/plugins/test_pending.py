@@ -138,3 +138,26 @@ def test_the_providers_subscription_counts(azure: Azure, tmp_path: Path) -> None
     export["deployment"]["resources"][0]["inputs"] = {"subscriptionId": other}
     (adopted,) = resources(resolve_pending(export, instance(tmp_path)))
     assert adopted["id"] == DISK.replace(SUBSCRIPTION, other)
+
+
+def test_a_resource_without_a_state_of_provisioning_is_adopted(
+    azure: Azure, tmp_path: Path
+) -> None:
+    """An identity has none, and the path of a container has a part that is no input."""
+    account = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/backups"
+    sku = {"kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+    azure.put(account, {"location": "francecentral", **sku})
+    container = f"{account}/blobServices/default/containers/chats"
+    azure.put(container, {})
+    noted = {
+        **NOTED,
+        "type": "azure-native:storage:BlobContainer",
+        "inputs": {
+            "resourceGroupName": "chat",
+            "accountName": "backups",
+            "containerName": "chats",
+        },
+    }
+    (adopted,) = resources(resolve_pending(exported(pending=noted), instance(tmp_path)))
+    assert adopted["id"] == container
+    assert "initErrors" not in adopted

@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ollamazure import cli
+from ollamazure.azure.bootstrap_steps import MAY_ASSIGN
 from ollamazure.azure.state_names import StateNames
 from tests.unit.stand_in import Program
 
@@ -544,3 +545,27 @@ def test_the_identities_get_their_roles_on_an_existing_subnet(
     granted = [command for command in azure.made() if "Microsoft.Network" in command]
     assert len(granted) == len(RIGHTS_ON_THE_SUBNET)
     assert "it may act as Virtual Machine Contributor on the subnet chat" in printed
+
+
+def test_the_deployment_may_give_the_backups_role_and_no_other(
+    bootstrapped: Run, azure: Azure, tmp_path: Path
+) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    config = yaml.safe_load(file.read_text())["config"]
+    config["ollamazure:backup"] = {"target": "azure"}
+    file.write_text(yaml.safe_dump({"config": config}))
+    azure.has(groups=DEPLOYED)
+    role = shlex.quote("Role Based Access Control Administrator")
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev-data"
+    to = "--assignee-object-id principal-0 --assignee-principal-type ServicePrincipal"
+    limit = f"--condition {shlex.quote(MAY_ASSIGN)} --condition-version 2.0"
+    azure.answer(f"role assignment create --role {role} --scope {scope} {to} {limit} {ON}", {})
+
+    code, printed = bootstrapped()
+
+    assert code == 0, printed
+    [granted] = [it for it in azure.made() if "Role Based Access Control Administrator" in it]
+    assert "resourceGroups/ollamazure-dev-data" in granted
+    assert "--condition-version 2.0" in granted
+    assert "{ba92f5b4-2d11-453d-a403-e96b0029c9fe}" in granted
+    assert "for the backups' role alone" in printed

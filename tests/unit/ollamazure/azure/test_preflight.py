@@ -16,6 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ollamazure import cli
+from ollamazure.names import backup_account_name, group_names
 from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -454,6 +455,61 @@ def existing_subnet(azure: Azure, *actions: str, **properties: Any) -> dict[str,
     ):
         azure.answer(f"rest --method get --url {path} --output json", answer)
     return {"subnetId": SUBNET}
+
+
+ACCOUNT = backup_account_name(SUBSCRIPTION, group_names("ollamazure", "dev"))
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev-data"
+
+
+def backups(
+    azure: Azure, *actions: str, group: str | None = None, free: bool = True, deployed: bool = False
+) -> dict[str, str]:
+    """Backups in Azure whose account has, or would have, its name; the setting."""
+    azure.provider("Microsoft.Storage", "Registered")
+    azure.provider("Microsoft.ManagedIdentity", "Registered")
+    azure.answer(f"storage account check-name --name {ACCOUNT} {TAIL}", {"nameAvailable": free})
+    there = f"{group}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+    accounts = [{"name": ACCOUNT, "id": there}] if group else []
+    azure.answer(f"storage account list {TAIL}", accounts)
+    azure.answer(f"group list {TAIL}", [{"name": "ollamazure-dev-data"}] if deployed else [])
+    scope = GROUP if deployed else f"/subscriptions/{SUBSCRIPTION}"
+    query = "providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+    rights = {"value": [{"actions": list(actions), "notActions": []}]}
+    azure.answer(f"rest --method get --url '{scope}/{query}' --output json", rights)
+    return {"target": "azure"}
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+def test_backups_in_azure(look: Look, azure: Azure, deployed: bool) -> None:
+    setting = backups(
+        azure, "*", free=not deployed, group=GROUP if deployed else None, deployed=deployed
+    )
+    code, printed = look(ollamazure__backup=setting)
+    assert code == 0, printed
+    assert f"{ACCOUNT} {'belongs to this stack' if deployed else 'is free'}" in printed
+    assert "this account may give the machine its role" in printed
+
+
+@pytest.mark.parametrize(
+    ("group", "what"),
+    [
+        (None, "is taken by another subscription"),
+        (GROUP.replace("dev-data", "old"), "is in the resource group ollamazure-old"),
+    ],
+)
+def test_an_account_that_is_not_the_stacks(
+    look: Look, azure: Azure, group: str | None, what: str
+) -> None:
+    code, printed = look(ollamazure__backup=backups(azure, "*", group=group, free=False))
+    assert code == 1
+    assert f"PROBLEM  backups: storage account {ACCOUNT} {what}" in printed
+
+
+def test_an_account_that_may_give_no_role(look: Look, azure: Azure) -> None:
+    code, printed = look(ollamazure__backup=backups(azure, "*/read", "Microsoft.Compute/*"))
+    assert code == 1
+    assert "lacks the right Microsoft.Authorization/roleAssignments/write" in printed
+    assert "--role 'Role Based Access Control Administrator'" in printed
 
 
 @pytest.mark.parametrize("action", ["*", "microsoft.network/virtualnetworks/subnets/join/action"])

@@ -38,8 +38,14 @@ def test_every_resource_of_the_program_is_in_the_load_table() -> None:
     declared = {key: value for key, value in BASE.items() if key != "vmSize"}
     provider = {"clientId": "chat", "issuer": "https://x.example", "allowedDomains": ["x.example"]}
     sign_in = {"signIn": provider, "signInSecret": "a-secret-of-the-provider"}
-    program = whole_program("dev", **declared, modelAccess=restricted, **sign_in)
+    backup = {"target": "azure"}
+    program = whole_program("dev", **declared, modelAccess=restricted, backup=backup, **sign_in)
     names = {of.name for of in program.resources}
-    assert {"access-smollm2-135m", "user-bob@example.com", "open-webui-sign-in-secret"} <= names
+    assert {
+        "access-smollm2-135m",
+        "user-bob@example.com",
+        "open-webui-sign-in-secret",
+        "backup-access",
+    } <= names
     for of in program.resources:
         assert load_table().find_resource(of.type, of.name).title != "{type} {item}", of.name

@@ -10,10 +10,11 @@ import pytest
 
 from ollamazure import catalog
 from ollamazure.catalog import MonthlyPrices, Prices
+from ollamazure.settings.backup import BackupSettings
 from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import memory
-from ollamazure.sizing.cost import disk_price
+from ollamazure.sizing.cost import backup_price, disk_price
 from ollamazure.sizing.memory import Load
 from ollamazure.sizing.plan import SizingError, make_plan
 from ollamazure.sizing.speed import tokens_per_second
@@ -35,6 +36,7 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
             public_address=3.65,
             nat_gateway=32.85,
             standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)},
+            blob_gib={"local": 0.02, "zones": 0.03},
         ),
     )
     monkeypatch.setattr(catalog, "prices", lambda: made_up)
@@ -312,6 +314,15 @@ def test_cost_is_machine_disks_and_address() -> None:
     assert str(cost) == (
         "about 69 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
     )
+
+
+@pytest.mark.parametrize(("redundancy", "price"), [("local", 0.02), ("zones", 0.03)])
+def test_backups_in_azure_cost_as_much_as_half_of_the_disk_holds(
+    redundancy: str, price: float
+) -> None:
+    declared = BackupSettings(target="azure", redundancy=redundancy)  # type: ignore[arg-type]
+    assert backup_price(Settings(ssh_clients=("1.2.3.4",), backup=declared)) == 32 * price
+    assert backup_price(Settings(ssh_clients=("1.2.3.4",))) == 0
 
 
 def test_a_disk_is_billed_by_the_next_larger_tier() -> None:
