@@ -168,8 +168,14 @@ def name_of_container(image: str) -> str:
 
 
 def unit_of(path: Path) -> str | None:
-    """The systemd unit of a file: Podman makes one from each of its own."""
+    """The systemd unit of a file that always runs: Podman makes one from each of its own.
+
+    A service with a timer runs only now and then; then it is the timer.
+    """
+    if path.with_suffix(".timer").exists() and path.suffix == ".service":
+        return None
     names = {
+        ".timer": path.name,
         ".service": path.name,
         ".container": f"{path.stem}.service",
         ".network": f"{path.stem}-network.service",
