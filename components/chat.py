@@ -8,6 +8,7 @@ import pulumi
 import pulumi_random as random
 
 from components.answer_check import AnswerCheck, AnswerCheckArgs
+from components.backup import Backup, BackupArgs
 from components.certificate import Certificate, CertificateArgs
 from components.machine import Machine, MachineArgs
 from components.network import Network, NetworkArgs
@@ -60,6 +61,7 @@ class Chat(pulumi.ComponentResource):
         network: the cloud's network.
         machine: the VM.
         certificate: what Nginx shows to browsers.
+        backup: of the chat; None if backup.target is off.
     """
 
     # The attributes are annotated in __init__ only: annotations here would become outputs of the
@@ -147,6 +149,7 @@ class Chat(pulumi.ComponentResource):
             _renamed(child, "people", "People"),
         )
         self.initial_passwords = workspace.initial_passwords
+        self.backup = self._backup(args, after=[webui.settings])
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -162,6 +165,15 @@ class Chat(pulumi.ComponentResource):
             _renamed(child, "access", "Access"),
         )
         self.register_outputs({"url": self.url})
+
+    def _backup(self, args: ChatArgs, after: list[pulumi.Resource]) -> Backup | None:
+        if args.settings.backup.target == "off":
+            return None
+        return Backup(
+            "backup",
+            BackupArgs(self.machine.target, args.settings, after),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:
         """The password that is given, else a random one; secret in both cases."""

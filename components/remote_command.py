@@ -87,6 +87,15 @@ WEBUI_TOOLS = (
     ),
 )
 
+# Backups; also where there are none, because status.py asks this package.
+BACKUP_TOOLS = (
+    File(f"{TOOLS}/backup-cli", "0755"),
+    *(
+        File(f"/{path.relative_to(GUEST)}")
+        for path in sorted((GUEST / TOOLS[1:] / "backup").glob("*.py"))
+    ),
+)
+
 
 class RemoteCommand(remote.Command):
     """A command on the machine.
@@ -226,6 +235,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/container_dns.py", "0755"),
         File("/etc/systemd/system/ollamazure-container-dns.service"),
         *WEBUI_TOOLS,
+        *BACKUP_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File(
             "/etc/containers/registries.conf.d/ollamazure.conf",

@@ -15,6 +15,7 @@ from typing import Any
 from ollamazure import catalog
 from ollamazure.names import TAGS
 from ollamazure.settings import provided_certificate as provided
+from ollamazure.settings.backup import EXAMPLES
 from ollamazure.settings.base import key_of, slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.groups import LETS_ENCRYPT
@@ -39,8 +40,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
-        tags, passwords, sign_in, sign_in_secret, unique_names, references, accesses, permissions,
-        presets, default_model, files,
+        tags, passwords, sign_in, sign_in_secret, backup, unique_names, references, accesses,
+        permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -383,6 +384,32 @@ def sign_in_secret(settings: Settings) -> Iterator[Violation]:
         yield Violation(path, None, "signIn is set, and its provider requires the secret")
     if secret and settings.sign_in is None:
         yield Violation(path, secret, "signIn is not set", remove=path)
+
+
+BACKUP_TARGET = ("backup", "target")
+
+
+def backup(settings: Settings) -> Iterator[Violation]:
+    """What a target of backups needs and does not have, and what another target would need."""
+    values, target = settings.backup, settings.backup.target
+    repository = ("backup", "repository")
+    if values.repository and target in ("s3", "sftp") and not values.repository.startswith(target):
+        reason = f"backup.target is {target}"
+        instead = EXAMPLES[target]
+        yield Violation(repository, values.repository, reason, instead, rests_on=(BACKUP_TARGET,))
+    for path, value, targets in (
+        (repository, values.repository, ("s3", "sftp")),
+        (("backup", "accessKeyId"), values.access_key_id, ("s3",)),
+        (("backupSecretKey",), settings.backup_secret_key, ("s3",)),
+        (("backup", "hostKey"), values.host_key, ("sftp",)),
+    ):
+        if target in targets and value is None:
+            reason = f"backup.target is {target}, which needs it"
+            example = EXAMPLES[target] if path == repository else None
+            yield Violation(path, None, reason, example, rests_on=(BACKUP_TARGET,))
+        if target not in targets and value is not None:
+            reason = f"backup.target is {target}"
+            yield Violation(path, value, reason, remove=path, rests_on=(BACKUP_TARGET,))
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:

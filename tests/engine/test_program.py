@@ -27,6 +27,7 @@ COMMANDS = {
     "nginx-config",
     "nginx-certificate",
     "group-chat-only",
+    "backup",
     "chat-answers",
 }
 SSH_ACCESS = {"ssh-key-authorized", "ssh-key-retirement"}
@@ -145,6 +146,7 @@ def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: St
             {"nginx-certificate", "chat-answers"},
         ),
         ("rotation.initialPasswords", {"initial-passwords"}, set()),
+        ("rotation.backupKey", {"backup-key"}, {"backup"}),
     ],
 )
 def test_a_rotation_replaces_one_secret(

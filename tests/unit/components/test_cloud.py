@@ -236,6 +236,7 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "data-group": {"name": "chat-data"},
     "admin-password": {"result": "correct-horse-battery-staple"},
     "initial-passwords": {"result": "a-seed-of-passwords"},
+    "backup-key": {"result": "a-key-of-backups"},
 }
 
 
