@@ -8,6 +8,7 @@ import pulumi
 import pulumi_random as random
 
 from components.answer_check import AnswerCheck, AnswerCheckArgs
+from components.backup import Backup, BackupArgs
 from components.backup_storage import BackupStorage, BackupStorageArgs
 from components.certificate import Certificate, CertificateArgs
 from components.machine import Machine, MachineArgs
@@ -63,6 +64,7 @@ class Chat(pulumi.ComponentResource):
         backup_storage: the storage account of the backups; None if they are kept elsewhere.
         certificate: what Nginx shows to browsers.
         webui_data: sizes of Open WebUI's data and of the data disk in bytes; None if not known.
+        backup: of the chat; None if backup.target is off.
     """
 
     # The attributes are annotated in __init__ only: annotations here would become outputs of the
@@ -151,6 +153,7 @@ class Chat(pulumi.ComponentResource):
             _renamed(child, "people", "People"),
         )
         self.initial_passwords = workspace.initial_passwords
+        self.backup = self._backup(args, after=[webui.settings])
         self.webui_data = AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -179,6 +182,15 @@ class Chat(pulumi.ComponentResource):
                 identity=self.machine.identity,
                 tags=args.tags,
             ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _backup(self, args: ChatArgs, after: list[pulumi.Resource]) -> Backup | None:
+        if args.settings.backup.target == "off":
+            return None
+        return Backup(
+            "backup",
+            BackupArgs(self.machine.target, args.settings, after, storage=self.backup_storage),
             pulumi.ResourceOptions(parent=self),
         )
 

@@ -40,6 +40,8 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "stack": pulumi.get_stack(),
         "location": settings.location,
         "keepData": settings.keep_data,
+        "backupTarget": settings.backup.target,
+        "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
         "hasUsers": bool(settings.users),
         "redirectUri": pulumi.Output.concat(chat.url, CALLBACK) if settings.sign_in else None,
     }
@@ -54,6 +56,8 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "adminPassword": chat.admin_password,
         "initialPasswords": chat.initial_passwords,
         "sshPrivateKey": chat.machine.private_key,
+        "backupKey": chat.backup and chat.backup.key,
+        "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
         "readme": operator_page(page),
     }
 

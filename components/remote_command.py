@@ -88,6 +88,15 @@ WEBUI_TOOLS = (
     ),
 )
 
+# Backups; also where there are none, because status.py asks this package.
+BACKUP_TOOLS = (
+    File(f"{TOOLS}/backup-cli", "0755"),
+    *(
+        File(f"/{path.relative_to(GUEST)}")
+        for path in sorted((GUEST / TOOLS[1:] / "backup").glob("*.py"))
+    ),
+)
+
 
 class RemoteCommand(remote.Command):
     """A command on the machine.
@@ -231,6 +240,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
             for unit in ("container-dns.service", "cleanup.service", "cleanup.timer")
         ),
         *WEBUI_TOOLS,
+        *BACKUP_TOOLS,
         File("/etc/containers/systemd/mynet.network"),
         File(
             "/etc/containers/registries.conf.d/ollamazure.conf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from ollamazure.azure import bootstrap, preflight
 from ollamazure.azure.az import AzError
 from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
-from ollamazure.operate import drift, logs, ssh, status, upgrade
+from ollamazure.operate import backup, drift, logs, ssh, status, upgrade
 from ollamazure.operate.pulumi import (
     EMULATED,
     PROJECT,
@@ -194,6 +195,92 @@ def undo_upgrade(stack: StackName, yes: Yes = False, emulated: Emulated = False)
     """
     with errors_exit("undo-upgrade", 2):
         raise typer.Exit(upgrade.undo(stack, pulumi_for(stack, emulated), yes=yes))
+
+
+@app.command(
+    "backup",
+    epilog="Exit codes: 0 done; 1 the backup is not complete, or there is none to list; 2 the "
+    "machine cannot be queried, or wrong options.",
+)
+def make_backup(
+    stack: StackName,
+    action: Annotated[
+        backup.Action,
+        typer.Argument(
+            help="now: make a backup; list: print the times of the backups; key: print their key, "
+            "without which they cannot be read, to keep it elsewhere."
+        ),
+    ] = backup.Action.NOW,
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="With now: also check it, as each week."),
+    ] = False,
+    emulated: Emulated = False,
+) -> None:
+    """Make a backup while people chat, or list the backups, or print their key."""
+    if check and action != backup.Action.NOW:
+        raise typer.BadParameter("Only a new backup is checked.", param_hint="--check")
+    with errors_exit("backup", 2):
+        pulumi = pulumi_for(stack, emulated)
+        match action:
+            case backup.Action.NOW:
+                raise typer.Exit(backup.make(stack, pulumi, check=check))
+            case backup.Action.LIST:
+                raise typer.Exit(backup.print_list(stack, pulumi))
+            case backup.Action.KEY:
+                raise typer.Exit(backup.print_key(stack, pulumi))
+
+
+@app.command(
+    "restore",
+    epilog="Exit codes: 0 the chat answers with the data of the backup; 1 it does not, and the "
+    "reason is printed; 2 the machine cannot be reached, or wrong options.",
+)
+def restore_backup(  # noqa: PLR0913  an option each
+    stack: StackName,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help='The newest backup that is not after this time in UTC: "2027-01-31 09:00" or '
+            "2027-01-31. Default: the newest.",
+        ),
+    ] = None,
+    other_key: Annotated[
+        bool,
+        typer.Option(
+            "--other-key",
+            help="Another stack made the backups: read its key from standard input.",
+        ),
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Bring back the data that the last restore replaced.")
+    ] = False,
+    yes: Yes = False,
+    emulated: Emulated = False,
+) -> None:
+    """Bring the chat back to a backup, on the same machine or on a new one.
+
+    Replaces chats, users and files; the present ones are kept for seven days. The chat is
+    unavailable for some minutes.
+    """
+    if undo and (at or other_key):
+        raise typer.BadParameter("It takes neither a time nor a key.", param_hint="--undo")
+    key = read_key() if other_key else ""  # before the question, which also reads standard input
+    if not yes:
+        typer.confirm(f"Replace all chats, users and files of the stack {stack}?", abort=True)
+    with errors_exit("restore", 2):
+        pulumi = pulumi_for(stack, emulated)
+        if undo:
+            raise typer.Exit(backup.undo_restore(stack, pulumi))
+        raise typer.Exit(backup.restore(stack, pulumi, at, key))
+
+
+def read_key() -> str:
+    """The key of backups, from standard input; a terminal does not show it."""
+    return (getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 
 @app.command(

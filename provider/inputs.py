@@ -54,14 +54,28 @@ class CertificateInput(TypedDict):
 
 
 class BackupSettingsInput(TypedDict):
-    """Where backups are kept."""
+    """Backups: where they are kept, when they are made, how long they stay."""
 
     target: NotRequired[str]
-    """Where backups are kept. azure: in an Azure storage account of the stack's own, beside the data disk. Allowed: dataDisk or azure; for example azure."""
+    """Where backups are kept. dataDisk: beside the chats, against mistakes and not against the loss of the disk; azure: in a storage account of the stack; s3, sftp: on a server of your own; off: there are none. Allowed: dataDisk, azure, s3, sftp or off; for example azure."""
     redundancy: NotRequired[str]
     """How Azure stores the backups. local: three copies in one data centre; zones: in three availability zones of the region. Azure changes it only for a new account. Allowed: local or zones, and only if backup.target is azure; for example zones."""
     containerId: NotRequired[str]
     """An existing container with backups to adopt, such as the one that a stack with keepData left. Unset: a new storage account. Allowed: the ARM id of a blob container, and only if backup.target is azure; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat-data/providers/Microsoft.Storage/storageAccounts/backup0123456789abcdef/blobServices/default/containers/backups."""
+    time: NotRequired[str]
+    """When the nightly backup starts, in UTC, up to half an hour later. Allowed: a time of day, 00:00 to 23:59; for example 01:00."""
+    keepDaily: NotRequired[int]
+    """For how many days the last backup of each day is kept. Allowed: 1 to 365; for example 14."""
+    keepWeekly: NotRequired[int]
+    """For how many weeks the last backup of each week is kept. Allowed: 0 to 520; for example 8."""
+    keepMonthly: NotRequired[int]
+    """For how many months the last backup of each month is kept. Allowed: 0 to 120; for example 24."""
+    repository: NotRequired[str]
+    """The place on a server, in restic's notation; one for each stack. Allowed: s3:https://SERVER/BUCKET/PATH for the target s3, and sftp://USER@SERVER//PATH for sftp; for example sftp://chat@backups.example.com//srv/backups/chat."""
+    accessKeyId: NotRequired[str]
+    """Name of the access key of the target s3; backupSecretKey has the key. Allowed: 1 to 128 letters, digits and . _ - +, and only with the target s3; for example AKIAIOSFODNN7EXAMPLE."""
+    hostKey: NotRequired[str]
+    """The public host key of the server of the target sftp, as `ssh-keyscan -t ed25519 SERVER` prints it after the name. Allowed: a public key in OpenSSH's form, and only with the target sftp; for example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFCgTtGFzpDBwFtVLpe4c2ZcGvB5cPbqf4Ml6JfwE8qh."""
 
 
 class MirrorsInput(TypedDict):
@@ -90,6 +104,8 @@ class RotationInput(TypedDict):
     """Replaces the key that signs Open WebUI's sessions: all users sign in again. Allowed: 1 to 64 characters; for example 2027-01."""
     certificateKey: NotRequired[str]
     """Replaces the key of the certificate, with the certificate. Allowed: 1 to 64 characters; for example 2027-01."""
+    backupKey: NotRequired[str]
+    """Replaces the key of the backups. The former one opens none of them any more. Allowed: 1 to 64 characters; for example 2027-01."""
     initialPasswords: NotRequired[str]
     """Replaces the initial passwords that their owners have not changed. Allowed: 1 to 64 characters; for example 2027-01."""
 
@@ -288,6 +304,8 @@ class ChatInputs(TypedDict):
     """Whether `pulumi destroy` keeps the data disk, and with it every chat. Allowed: true or false; for example true."""
     backup: NotRequired[BackupSettingsInput]
     """Backups of the chat. Allowed: a group of settings; for example {"target": "azure"}."""
+    backupSecretKey: NotRequired[str]
+    """The secret access key of backup.target s3. Allowed: 8 to 512 characters without blanks, set with --secret, and only with the target s3; for example a-long-one-that-the-server-made."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

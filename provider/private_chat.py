@@ -86,6 +86,10 @@ class PrivateChat(chat.Chat):
     """Where the certificate comes from: selfSigned, letsEncrypt or provided."""
     certificateFingerprint: pulumi.Output[str | None]
     """SHA-256 of the certificate; none with Let's Encrypt."""
+    backupKey: pulumi.Output[str | None]
+    """Secret; the key of the backups, without which they cannot be read; none without backups."""
+    backupSshPublicKey: pulumi.Output[str | None]
+    """The key that a server of backups by SFTP has to accept; none for another target."""
     caCertificate: pulumi.Output[str | None]
     """The certificate of the stack's authority, which devices can trust, in PEM; none if the
     settings provide the certificate."""

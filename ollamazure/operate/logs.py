@@ -81,7 +81,7 @@ def secrets_of(outputs: Mapping[str, Any]) -> list[str]:
 
 
 def _passwords(outputs: Mapping[str, Any]) -> Iterator[str]:
-    yield from filter(None, [outputs.get("adminPassword")])
+    yield from filter(None, [outputs.get("adminPassword"), outputs.get("backupKey")])
     yield from outputs.get("initialPasswords", {}).values()
 
 
@@ -92,8 +92,12 @@ def mask(line: str, secrets: Sequence[str]) -> str:
     return line
 
 
-async def print_output(machine: MachineConnection, command: str, secrets: Sequence[str]) -> int:
+async def print_output(
+    machine: MachineConnection, command: str, secrets: Sequence[str], text: str | None = None
+) -> int:
     """Print what a command on the machine prints, line by line; returns its exit code.
+
+    `text` is its standard input.
 
     Raises:
         OperateError: the connection fails.
@@ -101,8 +105,14 @@ async def print_output(machine: MachineConnection, command: str, secrets: Sequen
     try:
         async with machine.open() as connection:
             process = await connection.create_process(
-                command, stdin=asyncssh.DEVNULL, stderr=asyncssh.STDOUT, errors="replace"
+                command,
+                stdin=asyncssh.DEVNULL if text is None else asyncssh.PIPE,
+                stderr=asyncssh.STDOUT,
+                errors="replace",
             )
+            if text is not None:
+                process.stdin.write(text)
+                process.stdin.write_eof()
             async for line in process.stdout:
                 print(mask(line, secrets), end="", flush=True)
             return int((await process.wait()).exit_status or 0)

@@ -39,6 +39,9 @@ CONTENTS = {
     "/var/log": "logs",
 }
 CLEAN_UP = "sudo systemctl start ollamazure-cleanup"
+# The nightly backup, its random delay, and the time that it takes.
+OLDEST_BACKUP = timedelta(hours=26)
+OLDEST_CHECK = timedelta(days=9)  # weekly, and a failure may repeat it the next night
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
 STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped"}
 
@@ -132,6 +135,7 @@ class ChatStatus:
             *self._disk_problems(),
             *self._model_problems(),
             *self._certificate_problems(),
+            *self._backup_problems(),
         ]
 
     def _service_problems(self) -> Iterator[str]:
@@ -198,6 +202,37 @@ class ChatStatus:
         if acme := self.facts.get("acme"):  # a machine of an earlier version has none
             yield f"{acme['problem']} {acme['fix']}"
 
+    def _backup_problems(self) -> Iterator[str]:
+        backup = self.facts.get("backup")  # a machine of an earlier version has none
+        if not backup:
+            return
+        again = f"`bin/ollamazure backup --stack {self.stack}` makes one now"
+        last = self._ago(backup["saved"] or backup["since"])
+        if backup["problem"]:
+            yield f"The last backup failed: {backup['problem']} {again}."
+        elif last > OLDEST_BACKUP:
+            state = f"is {span(last)} old" if backup["saved"] else "was never made"
+            yield f"The last backup {state}: {again} and shows what prevents it."
+        if backup["check_problem"]:
+            check = f"bin/ollamazure backup --check --stack {self.stack}"
+            failed = f"The check of the backups failed: {backup['check_problem']}"
+            yield f"{failed} `{check}` checks again."
+        elif self._ago(backup["checked"] or backup["since"]) > OLDEST_CHECK:
+            yield "The backups were not checked for more than a week."
+
+    def _ago(self, seconds: float) -> timedelta:
+        return self.now - datetime.fromtimestamp(seconds, UTC)
+
+    def _backup(self) -> str:
+        backup = self.facts["backup"]
+        if not backup:
+            return "none, ollamazure:backup.target is off"
+        if not backup["saved"]:
+            return "none yet; the first one is made at night"
+        checked = f", checked {span(self._ago(backup['checked']))} ago" if backup["checked"] else ""
+        size = f"{backup['size'] / 2**30:.1f} GiB"
+        return f"{span(self._ago(backup['saved']))} ago, {size}{checked}"
+
     def _new_certificate(self) -> str:
         """Who makes a new certificate, and how."""
         if self._certificate_mode == "provided":
@@ -236,6 +271,7 @@ class ChatStatus:
             ("Models", _models(facts)),
             ("Certificate", _validity(_date(facts["certificate_ends"]), self.now)),
             *([("Authority", _validity(authority, self.now))] if authority else []),
+            *([("Backup", self._backup())] if "backup" in facts else []),
             ("Restart", _restart(self.stack, pending=facts["reboot_pending"])),
         ]
         problems = self.problems()

@@ -15,6 +15,7 @@ from typing import Any
 from ollamazure import catalog
 from ollamazure.names import TAGS
 from ollamazure.settings import provided_certificate as provided
+from ollamazure.settings.backup import EXAMPLES
 from ollamazure.settings.base import key_of, slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.groups import LETS_ENCRYPT
@@ -39,8 +40,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
-        tags, passwords, sign_in, sign_in_secret, unique_names, references, accesses, permissions,
-        presets, default_model, files, backup,
+        tags, passwords, sign_in, sign_in_secret, backup, unique_names, references, accesses,
+        permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -395,6 +396,46 @@ def sign_in_secret(settings: Settings) -> Iterator[Violation]:
         yield Violation(path, secret, "signIn is not set", remove=path)
 
 
+BACKUP_TARGET = ("backup", "target")
+
+
+def backup(settings: Settings) -> Iterator[Violation]:
+    """What a target of backups needs and does not have, and what another target would need."""
+    values, target = settings.backup, settings.backup.target
+    repository, redundancy = ("backup", "repository"), ("backup", "redundancy")
+    container = ("backup", "containerId")
+    if values.repository and target in ("s3", "sftp") and not values.repository.startswith(target):
+        reason = f"backup.target is {target}"
+        instead = EXAMPLES[target]
+        yield Violation(repository, values.repository, reason, instead, rests_on=(BACKUP_TARGET,))
+    needed: list[tuple[SettingPath, Any, Sequence[str]]] = [
+        (repository, values.repository, ("s3", "sftp")),
+        (("backup", "accessKeyId"), values.access_key_id, ("s3",)),
+        (("backupSecretKey",), settings.backup_secret_key, ("s3",)),
+        (("backup", "hostKey"), values.host_key, ("sftp",)),
+    ]
+    for path, value, targets in needed:
+        if target in targets and value is None:
+            reason = f"backup.target is {target}, which needs it"
+            example = EXAMPLES[target] if path == repository else None
+            yield Violation(path, None, reason, example, rests_on=(BACKUP_TARGET,))
+    other_redundancy = None if values.redundancy == "local" else values.redundancy
+    possible = [
+        (redundancy, other_redundancy, ("azure",)),
+        (container, values.container_id, ("azure",)),
+    ]
+    for path, value, targets in [*needed, *possible]:
+        if target not in targets and value is not None:
+            reason = f"backup.target is {target}"
+            yield Violation(path, value, reason, remove=path, rests_on=(BACKUP_TARGET,))
+    if target == "azure" and values.container_id and other_redundancy:
+        reason, both = (
+            "backup.containerId is set, whose account has its own",
+            (BACKUP_TARGET, container),
+        )
+        yield Violation(redundancy, other_redundancy, reason, remove=redundancy, rests_on=both)
+
+
 def unique_names(settings: Settings) -> Iterator[Violation]:
     """Items of one kind with the same name."""
     names: Mapping[tuple[str, str], Sequence[str]] = {
@@ -622,24 +663,3 @@ def files(settings: Settings) -> Iterator[Violation]:
                 usable.append(name)
         for fault in faults_of_all(usable):
             yield Violation(path, list(base.files), fault)
-
-
-def backup(settings: Settings) -> Iterator[Violation]:
-    """What only an Azure storage account has, of backups that are kept elsewhere."""
-    declared = settings.backup
-    rests_on = (("backup", "target"),)
-    if declared.target != "azure":
-        reason = f"backup.target is {declared.target}, which keeps no backups in Azure's storage"
-        if declared.redundancy != "local":
-            path = ("backup", "redundancy")
-            yield Violation(path, declared.redundancy, reason, remove=path, rests_on=rests_on)
-        if declared.container_id:
-            path = ("backup", "containerId")
-            yield Violation(path, declared.container_id, reason, remove=path, rests_on=rests_on)
-    elif declared.container_id and declared.redundancy != "local":
-        path, reason = (
-            ("backup", "redundancy"),
-            "backup.containerId is set, whose account has its own",
-        )
-        both = (*rests_on, ("backup", "containerId"))
-        yield Violation(path, declared.redundancy, reason, remove=path, rests_on=both)

@@ -242,6 +242,12 @@ class Rotation(Section):
         allowed="1 to 64 characters",
         example="2027-01",
     )
+    backup_key: Line | None = setting(
+        None,
+        description="Replaces the key of the backups. The former one opens none of them any more.",
+        allowed="1 to 64 characters",
+        example="2027-01",
+    )
     initial_passwords: Line | None = setting(
         None,
         description="Replaces the initial passwords that their owners have not changed.",

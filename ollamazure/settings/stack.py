@@ -39,6 +39,7 @@ from ollamazure.settings.types import (
     OllamaVersion,
     Password,
     PrivateKey,
+    SecretKey,
     SessionLength,
     TagName,
     TagValue,
@@ -231,6 +232,13 @@ class Settings(Section):
         description="Backups of the chat.",
         allowed="a group of settings",
         example={"target": "azure"},
+    )
+    backup_secret_key: SecretKey | None = setting(
+        None,
+        description="The secret access key of backup.target s3.",
+        allowed="8 to 512 characters without blanks, set with --secret, and only with the target "
+        "s3",
+        example="a-long-one-that-the-server-made",
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,
@@ -497,6 +505,7 @@ class Settings(Section):
             "mirror_ports": sorted({*self.mirrors.ports, *self.certificate.ports}),
             "web_ports": [HTTPS_PORT] if self.web_access else [],
             "sign_in_ports": sorted(sign_in),
+            "backup_ports": self.backup.ports,
         }
 
     @property

@@ -297,6 +297,12 @@ def _only_https(value: str) -> str:
     return value
 
 
+def _secret_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{8,512}", value.get_secret_value()):
+        raise refusal("it is not 8 to 512 characters of ASCII without blanks")
+    return value
+
+
 def _pem_key(value: SecretStr) -> SecretStr:
     if "PRIVATE KEY-----" not in value.get_secret_value():
         raise refusal(
@@ -450,6 +456,30 @@ EmailAddress = Annotated[
 MultiFactor = Annotated[
     Literal["off", "offered", "administrators", "everyone"],
     BeforeValidator(lambda value: "off" if value in (False, "false") else value),
+]
+# Backups
+BackupTarget = Annotated[
+    Literal["dataDisk", "azure", "s3", "sftp", "off"],
+    BeforeValidator(lambda value: "off" if value in (False, "false") else value),
+]
+TimeOfDay = Annotated[str, matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "it is not a time of day")]
+BackupRepository = Annotated[
+    str,
+    matching(
+        r"s3:https?://[\w.-]+(:\d{1,5})?/[\w.-]+(/[\w./-]*)?"
+        r"|sftp://[a-z_][\w.-]*@[\w.-]+(:\d{1,5})?//[\w./-]+",
+        "it is neither s3:https://SERVER/BUCKET/PATH nor sftp://USER@SERVER//PATH",
+    ),
+    AfterValidator(_with_possible_port),
+]
+AccessKeyId = Annotated[str, matching(r"[\w.+-]{1,128}", "it is not the name of an access key")]
+SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
+HostKey = Annotated[
+    str,
+    matching(
+        r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,}={0,2}",
+        "it is not a public key in OpenSSH's form",
+    ),
 ]
 PrivateKey = Annotated[SecretStr, AfterValidator(_pem_key)]
 Password = Annotated[SecretStr, AfterValidator(_password)]

@@ -29,6 +29,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_provided(settings),
         *_by_https(settings),
         *_lost(settings),
+        *_without_backups(settings),
         *_unchecked(settings),
         *_by_tag(settings),
         *_risky(settings),
@@ -288,6 +289,21 @@ def _without_default_model(settings: Settings) -> Iterator[str]:
 def _granted(permissions: Permissions) -> Iterator[str]:
     for branch, leaves in permissions.items():
         yield from (f"{branch}.{leaf}" for leaf, granted in leaves.items() if granted)
+
+
+def _without_backups(settings: Settings) -> Iterator[str]:
+    """Chats that one mistake loses, or a disk that is worth keeping and lost with its backups."""
+    target, path = settings.backup.target, ("backup", "target")
+    if target == "off":
+        yield (
+            f"{NAMESPACE}:backup.target is off: no backup is made, and a chat that is deleted or "
+            f"damaged is lost. To make backups: {command(path, 'dataDisk')}."
+        )
+    elif target == "dataDisk" and settings.keep_data:
+        yield (
+            f"{NAMESPACE}:backup.target is dataDisk: the backups are lost with the disk that they "
+            f"are on. To keep them elsewhere: {command(path, 'azure')}."
+        )
 
 
 def _unchecked(settings: Settings) -> Iterator[str]:

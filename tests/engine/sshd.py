@@ -46,6 +46,7 @@ class Sshd:
             "PasswordAuthentication no\n"
             "StrictModes no\n"
             "AcceptEnv GIVEN_*\n"
+            "Subsystem sftp internal-sftp\n"
         )
 
     @property

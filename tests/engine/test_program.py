@@ -13,6 +13,7 @@ from emulator.azure.fabric import NullFabric
 from emulator.azure.service import Azure
 from emulator.instance import Instance
 from ollamazure.operate import drift
+from ollamazure.operate.backup import declared_commands
 from ollamazure.review import compare
 from tests.engine.stack import PROJECT, Stack, counted, names
 from tests.engine.test_settings import PROGRAM_FAILED
@@ -28,6 +29,7 @@ COMMANDS = {
     "nginx-config",
     "nginx-certificate",
     "group-chat-only",
+    "backup",
     "chat-answers",
 }
 SSH_ACCESS = {"ssh-key-authorized", "ssh-key-retirement"}
@@ -42,6 +44,21 @@ def stack(planned: Stack) -> Stack:
 def test_a_refresh_finds_nothing_and_the_preview_after_it_shows_nothing(stack: Stack) -> None:
     stack.run("refresh", "--yes", "--expect-no-changes")
     assert stack.preview() == []
+
+
+def test_a_restore_finds_the_commands_of_the_database_in_the_state(stack: Stack) -> None:
+    """In an order in which they can run again, with the secrets that their scripts read."""
+    state = json.loads(stack.run("stack", "export", "--show-secrets"))
+    commands = list(declared_commands(state))
+    assert [each.name for each in commands] == [
+        "open-webui",
+        "open-webui-admin",
+        "open-webui-settings",
+        "group-chat-only",
+    ]
+    password = stack.run("stack", "output", "adminPassword", "--show-secrets").strip()
+    assert password in commands[1].script
+    assert all("flock" in each.command and "unless=\n" in each.command for each in commands)
 
 
 @pytest.mark.long
@@ -160,6 +177,7 @@ def test_another_reapply_runs_every_command_again_and_touches_no_cloud(stack: St
             {"nginx-certificate", "chat-answers"},
         ),
         ("rotation.initialPasswords", {"initial-passwords"}, set()),
+        ("rotation.backupKey", {"backup-key"}, {"backup"}),
     ],
 )
 def test_a_rotation_replaces_one_secret(

@@ -18,6 +18,7 @@ from tests.engine.test_settings import PROGRAM_FAILED
 
 COMMAND = "command:remote:Command"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
+BACKUP = {"backup", "backup-key"}
 AUTHORITY = {
     "certificate-authority-key",
     "certificate-authority",
@@ -51,7 +52,7 @@ def test_the_preview_updates_commands_and_touches_nothing_else(
     steps = stack.preview("--show-sames")
     assert {step.op for step in steps} <= {"same", "read", "update", "create", "delete"}
     assert {step.type for step in steps if step.op == "update"} <= {COMMAND, STACK_TYPE}
-    assert names(steps, "create") == AUTHORITY | SSH_ACCESS
+    assert names(steps, "create") == AUTHORITY | SSH_ACCESS | BACKUP
     assert [step.type for step in steps if step.op == "delete"] == [SELF_SIGNED]
     kept = {name(one) for one in before} - {"certificate"}
     assert names(steps, "same") | names(steps, "update") >= kept

@@ -242,6 +242,7 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "vm": {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}},
     "admin-password": {"result": "correct-horse-battery-staple"},
     "initial-passwords": {"result": "a-seed-of-passwords"},
+    "backup-key": {"result": "a-key-of-backups"},
 }
 
 

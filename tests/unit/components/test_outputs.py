@@ -19,13 +19,14 @@ from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
 
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateMode
-    certificateFingerprint sshCommand hostKey keepData hasUsers redirectUri"""
+    certificateFingerprint sshCommand hostKey keepData hasUsers redirectUri
+    backupTarget backupSshPublicKey"""
 
 
 def test_the_operators_page_names_the_commands_of_this_stack() -> None:
     page = render_operator_page({**dict.fromkeys(NAMES.split(), "x"), "stack": "staging"})
     commands = re.findall(r"`bin/ollamazure ([a-z]+) --stack staging[^`]*`", page)
-    assert commands == ["status", "logs", "ssh", "drift"]
+    assert commands == ["status", "logs", "ssh", "backup", "restore", "drift", "status"]
     cli = pytest.importorskip("ollamazure.cli")
     assert {*commands} <= {command.name for command in cli.app.registered_commands}
 

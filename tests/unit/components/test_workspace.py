@@ -313,6 +313,7 @@ def test_the_declaration_of_a_user_is_shown_beside_the_secret() -> None:
 
 def test_the_operators_page_explains_how_users_sign_in() -> None:
     names = "stack url adminEmail models vmSize location monthlyCostEstimate keepData sshCommand"
+    names += " backupTarget backupSshPublicKey"
     values = dict.fromkeys(
         [*names.split(), "certificateFingerprint", "hostKey", "certificateMode"], "x"
     )

@@ -17,7 +17,8 @@ from ollamazure.operate.logs import Unit, journal_command
 from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
-COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "undo-upgrade", "preview", "bootstrap"]
+COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
+COMMANDS += ["backup", "restore", "preview", "bootstrap"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
 
@@ -73,6 +74,20 @@ def test_status_and_drift_end_with_the_code_of_their_result(
     monkeypatch.chdir(tmp_path)
     assert run("drift", "--stack", "local", "--markdown", "report.md").exit_code == code
     assert drift.arguments == ("local", "bin/pulumi-local", tmp_path / "report.md")
+
+
+def test_a_restore_reads_the_key_and_not_the_answer_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restore = Calls(0)
+    monkeypatch.setattr("ollamazure.operate.backup.restore", restore)
+    words = ["restore", "--stack", "local", "--other-key"]
+    assert CliRunner().invoke(cli.app, [*words, "--yes"], input="the-key\n").exit_code == 0
+    assert restore.arguments == ("local", "bin/pulumi-local", None, "the-key")
+    done = CliRunner().invoke(cli.app, words, input="another-key\nn\n")
+    assert done.exit_code == 1
+    assert "another-key" not in done.output
+    assert restore.arguments == ("local", "bin/pulumi-local", None, "the-key")
 
 
 @pytest.mark.parametrize("name", ["status", "logs", "ssh", "drift"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from webui import accounts, items
-from webui.client import detail_of
+from webui.client import WebuiSession, detail_of
 from webui.errors import WebuiError
 
 
@@ -67,3 +70,43 @@ def test_a_refusal_of_a_malformed_request_does_not_repeat_it() -> None:
     )
     assert detail_of(text) == "body.email: Field required"
     assert detail_of('{"detail": "That e-mail is taken."}') == "That e-mail is taken."
+
+
+class Named:
+    """A kind of item whose key is its name; `removed` is what was removed from Open WebUI."""
+
+    def __init__(self, removed: list[str]) -> None:
+        self.removed = removed
+
+    def key(self, declared: items.Item) -> str:
+        return str(declared["name"])
+
+    def wanted(self, declared: items.Item) -> items.Item:
+        return declared
+
+    def present(self, webui: WebuiSession, declared: items.Item) -> items.Item:
+        return declared
+
+    def set(self, webui: WebuiSession, declared: items.Item, present: items.Item | None) -> None:
+        raise AssertionError
+
+    def remove(self, webui: WebuiSession, key: str) -> None:
+        self.removed.append(key)
+
+
+def test_after_a_restore_what_is_no_longer_declared_goes_and_references_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "DECLARED", tmp_path / "declared")
+    for folder, names in {
+        "declared/user": ["alice"],
+        "former/user": ["alice", "bob"],
+        "former/preset": ["coach"],
+    }.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / folder / f"{name}.json").write_text(json.dumps({"name": name}))
+    removed: list[str] = []
+    kinds = {"user": Named(removed), "preset": Named(removed)}
+    items.remove_undeclared(WebuiSession(), kinds, tmp_path / "former")
+    assert removed == ["coach", "bob"]

@@ -46,8 +46,24 @@ WELL: dict[str, Any] = {
     "loaded": ["llama3.2:1b"],
     "certificate_starts": "2026-06-01 09:12:00Z",
     "certificate_ends": "2027-06-01 09:12:00Z",
+    "backup": {
+        "since": datetime(2027, 1, 1, tzinfo=UTC).timestamp(),
+        "saved": datetime(2027, 2, 1, 2, 40, tzinfo=UTC).timestamp(),
+        "seconds": 12,
+        "size": 3 * GIB // 2,
+        "problem": "",
+        "checked": datetime(2027, 1, 30, 2, 40, tzinfo=UTC).timestamp(),
+        "check_problem": "",
+    },
     "reboot_pending": False,
 }
+
+
+OLD = datetime(2027, 1, 31, 9, 0, tzinfo=UTC).timestamp()
+
+
+def backup(**changes: Any) -> dict[str, Any]:
+    return {"backup": {**WELL["backup"], **changes}}
 
 
 def status_of(facts: dict[str, Any]) -> ChatStatus:
@@ -70,6 +86,7 @@ def test_all_is_well_on_one_screen() -> None:
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
         "Authority    until 2226-01-01, 72651 days from now\n"
+        "Backup       9 hours ago, 1.5 GiB, checked 2 days ago\n"
         "Restart      not needed"
     )
 
@@ -103,6 +120,14 @@ def test_all_is_well_on_one_screen() -> None:
             },
             "The system disk is nearly full: 3.0 of 32.0 GiB free; logs 4.0 GiB.",
         ),
+        (
+            backup(problem="restic: no."),
+            "The last backup failed: restic: no. `bin/ollamazure backup",
+        ),
+        (backup(saved=OLD), "The last backup is 27 hours old: `bin/ollamazure backup --stack dev`"),
+        (backup(saved=0), "The last backup was never made"),
+        (backup(check_problem="it differs."), "The check of the backups failed: it differs."),
+        (backup(checked=0), "The backups were not checked for more than a week."),
         ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
         (
             {"certificate_ends": "2027-01-31 09:12:00Z"},
@@ -162,11 +187,14 @@ def test_an_authority_that_ends_within_a_year_has_to_be_replaced() -> None:
     ends = datetime(2226, 1, 1, tzinfo=UTC)
     late = ends - timedelta(days=364)
     validity = {"certificate_starts": f"{late}", "certificate_ends": f"{ends}"}
-    (named,) = ChatStatus("dev", OUTPUTS, WELL | validity, None, late).problems()
+    (named,) = ChatStatus("dev", OUTPUTS, WELL | validity | {"backup": None}, None, late).problems()
     assert named.startswith("The stack's authority is valid until 2226-01-01")
     assert "docs/how-to/trust-the-authority.md#replace-the-authority" in named
     early = late - timedelta(days=2)
-    assert ChatStatus("dev", OUTPUTS, WELL | validity, None, early).problems() == []
+    assert (
+        ChatStatus("dev", OUTPUTS, {**WELL, **validity, "backup": None}, None, early).problems()
+        == []
+    )
 
 
 def test_a_restart_for_a_new_kernel_is_shown_and_is_no_problem() -> None:

@@ -72,11 +72,13 @@ def test_the_machine_reaches_the_ports_that_settings_name() -> None:
             "issuer": "https://login.example.com:8443/realms/team",
             "allowedDomains": ["example.com"],
         },
+        "backup": {"target": "sftp", "repository": "sftp://chat@backups.example.com//srv/chat"},
     }
     assert Settings.model_validate(given).outbound_ports == {
         "mirror_ports": [80, 8480],
         "web_ports": [443],
         "sign_in_ports": [443, 8443],
+        "backup_ports": [22],
     }
 
 

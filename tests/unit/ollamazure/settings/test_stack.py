@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ollamazure import catalog
+from ollamazure.settings.backup import EXAMPLE_HOST_KEY, EXAMPLES
 from ollamazure.settings.groups import NetworkSettings
-from ollamazure.settings.load import parse
+from ollamazure.settings.load import SECRETS, parse
 from ollamazure.settings.schema import section_of
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.workspace import (
@@ -36,7 +37,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def settings_of(**given: str) -> Settings:
-    return parse({**BASE, **given}, frozenset({"adminPassword", "certificateKey", "signInSecret"}))
+    return parse({**BASE, **given}, frozenset(SECRETS))
 
 
 def test_no_text_of_the_settings_shows_a_password() -> None:
@@ -168,6 +169,16 @@ def test_every_setting_explains_itself_with_a_valid_example(
             del whole["issuer"]
         beside = {"signIn": json.dumps(whole), "signInSecret": SECRET, "domain": "chat.example.com"}
         beside |= {"groups": '[{"name": "research"}]'}
+    needed_by = {"repository": "sftp", "hostKey": "sftp", "accessKeyId": "s3"}
+    target = "s3" if path == ("backupSecretKey",) else needed_by.get(path[-1])
+    if target:
+        whole = {"target": target, "repository": EXAMPLES[target]}
+        whole |= {"hostKey": EXAMPLE_HOST_KEY} if target == "sftp" else {"accessKeyId": "an-id"}
+        beside = {"backup": json.dumps(whole)} if path[0] == "backupSecretKey" else {}
+        beside |= {"backupSecretKey": "a-secret-key"} if target == "s3" and not beside else {}
+        value = {**whole, **value} if path[0] == "backup" else value
+    if path[-1] in ("redundancy", "containerId"):
+        value["target"] = "azure"
     if path == ("network", "outbound"):
         value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
         beside = {"publicAddress": "false"}

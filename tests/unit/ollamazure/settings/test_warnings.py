@@ -104,6 +104,14 @@ def test_browsers_that_have_met_a_trusted_certificate(
         assert refused_warning(former, url, settings_of(**given, **own)) is None
 
 
+def test_chats_without_a_backup_elsewhere() -> None:
+    [off] = warnings(backup='{"target": "off"}')
+    assert "no backup is made" in off
+    [beside] = warnings(keepData="true")
+    assert "pulumi config set --path ollamazure:backup.target azure" in beside
+    assert warnings() == []
+
+
 def test_chats_that_will_be_deleted() -> None:
     bob = '[{"email": "bob@example.com", "name": "Bob", "state": "deleted"}]'
     (warning,) = warnings(users=bob)

@@ -13,6 +13,8 @@ from typing import Any
 import acme_client
 import container_dns
 import model
+from backup import state
+from backup.places import DataPlaces
 from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
 
 DATA = Path("/srv/data")
@@ -54,6 +56,7 @@ def status() -> dict[str, Any]:
         **certificate_dates(),
         "acme": acme_client.status(),
         "kept_certificate": acme_client.kept_certificate(),
+        "backup": state.status(DataPlaces()),
         "reboot_pending": REBOOT_REQUIRED.exists(),
     }
 

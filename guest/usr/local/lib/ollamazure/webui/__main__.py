@@ -4,6 +4,7 @@
     webui-cli apply-settings FILE    the configuration
     webui-cli apply KIND FILE        one item; a user's initial password on standard input
     webui-cli remove KIND KEY        one item with its declaration; a user is suspended
+    webui-cli remove-undeclared FOLDER    the items that FOLDER declares and this machine does not
     webui-cli show MODEL             to every user
     webui-cli drift                  prints what differs from the declarations, as JSON; only reads
     webui-cli drift-of-admin         the same for the administrator, given as for `admin`
@@ -73,7 +74,13 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
         case ["upgrade", *words]:
             return run_upgrade(words)
         case [
-            "admin" | "apply" | "apply-settings" | "remove" | "show" | "reset-second-factor",
+            "admin"
+            | "apply"
+            | "apply-settings"
+            | "remove"
+            | "remove-undeclared"
+            | "show"
+            | "reset-second-factor",
             *_,
         ]:
             wait_until_ready(webui)
@@ -98,6 +105,8 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             items.apply(webui, KINDS[kind], Path(path))
         case ["remove", kind, key] if kind in KINDS:
             items.remove(webui, KINDS[kind], kind, key)
+        case ["remove-undeclared", folder]:
+            items.remove_undeclared(webui, KINDS, Path(folder))
         case ["show", model]:
             show_to_everyone(webui, model)
         case ["reset-second-factor", email]:

@@ -68,6 +68,19 @@ def remove(webui: WebuiSession, kind: ItemKind, folder: str, key: str) -> None:
     say(f"{folder} {key} is removed.")
 
 
+def remove_undeclared(webui: WebuiSession, kinds: Mapping[str, ItemKind], former: Path) -> None:
+    """Removes the items that the folder `former` declares and this machine does not.
+
+    After a restore they exist again; what refers to others goes first.
+    """
+    for folder, kind in reversed([*kinds.items()]):
+        declared = {kind.key(json.loads(path.read_text())) for path in declared_files(folder)}
+        for path in sorted((former / folder).glob("*.json")):
+            key = kind.key(json.loads(path.read_text()))
+            if key not in declared:
+                remove(webui, kind, folder, key)
+
+
 def drift(webui: WebuiSession, kinds: Mapping[str, ItemKind]) -> list[dict[str, str]]:
     """What differs from the declared items; changes nothing."""
     found = []

@@ -1,0 +1,1 @@
+"""Backups of the chat with restic: made, checked and restored on the machine itself."""

@@ -1,0 +1,223 @@
+"""restic's repository: opened with the declared key, filled, thinned out, read.
+
+restic 0.14 and later. The key and the secrets of a server reach it by files and by its environment,
+which only root can read, never by a command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from backup.errors import BackupError, NoRepositoryError, WrongKeyError
+from backup.places import DataPlaces, say
+
+TAG = "ollamazure"
+# An on-demand backup stays for two days, however many follow it.
+KEEP_ALL_WITHIN = "48h"
+SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20"
+SSH_KEY, SSH_HOSTS = "etc/ollamazure/backup-ssh-key", "etc/ollamazure/backup-known-hosts"
+OPEN_SECONDS = 120  # restic itself tries a server for a quarter of an hour
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A backup in the repository."""
+
+    id: str
+    time: datetime
+
+
+class ResticRepository:
+    """The repository of /etc/ollamazure/backup.json."""
+
+    def __init__(self, places: DataPlaces) -> None:
+        self.places = places
+        self.settings = json.loads(places.settings.read_text())
+
+    @property
+    def on_data_disk(self) -> bool:
+        return str(self.settings["repository"]).startswith("/")
+
+    def open(self) -> None:
+        """Makes sure that the repository exists and that the declared key opens it.
+
+        A key that has opened it before may add the declared one in its own place: after a rotation,
+        or on a data disk that another stack left.
+
+        Raises:
+            BackupError: the repository cannot be reached, or has another key.
+        """
+        try:
+            self.try_key(self.places.key)
+        except NoRepositoryError:
+            say("Creating the repository.")
+            self.run("init")
+        except WrongKeyError:
+            if not self.places.key_in_use.exists():
+                raise
+            self.replace_key(self.places.key_in_use)
+        self.remember_key()
+        # Only locks whose process no longer runs, of a backup that was cut off.
+        self.run("unlock")
+
+    def try_key(self, key: Path) -> None:
+        self.run("cat", "config", key=key, timeout=OPEN_SECONDS)
+
+    def replace_key(self, former: Path) -> None:
+        """Adds the declared key, then removes the former one."""
+        [own] = [each["id"] for each in self.keys(former) if each["current"]]
+        self.run("key", "add", f"--new-password-file={self.places.key}", key=former)
+        self.run("key", "remove", own)
+        say("The repository has the declared key now.")
+
+    def keys(self, key: Path) -> list[dict[str, Any]]:
+        return list(json.loads(self.run("key", "list", "--json", key=key)))
+
+    def add_declared_key(self, other: str) -> None:
+        """Lets the declared key open the repository of another stack, whose key is `other`.
+
+        Raises:
+            WrongKeyError: `other` does not open it.
+        """
+        given = self.places.home / "other-key"
+        write_private(given, other)
+        try:
+            self.try_key(given)
+            self.run("key", "add", f"--new-password-file={self.places.key}", key=given)
+        finally:
+            given.unlink()
+
+    def remember_key(self) -> None:
+        key = self.places.key.read_text()
+        if not self.places.key_in_use.exists() or self.places.key_in_use.read_text() != key:
+            write_private(self.places.key_in_use, key)
+
+    def snapshots(self) -> list[Snapshot]:
+        """All backups, the oldest first."""
+        listed = json.loads(self.run("snapshots", "--json", f"--tag={TAG}"))
+        found = [Snapshot(each["short_id"], time_of(each["time"])) for each in listed]
+        return sorted(found, key=lambda each: each.time)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Saves the folder; returns restic's summary."""
+        text = self.run(
+            # Links have another time of change than the files that restic has read before.
+            *("backup", "--json", "--ignore-ctime", "--ignore-inode", f"--tag={TAG}", "."),
+            folder=folder,
+        )
+        [summary] = [
+            message
+            for message in map(json.loads, text.splitlines())
+            if message["message_type"] == "summary"
+        ]
+        return dict(summary)
+
+    def thin_out(self) -> None:
+        """Removes backups that the settings do not keep, and the data that only they had."""
+        keep = [f"--keep-{span}={count}" for span, count in self.settings["keep"].items()]
+        keep = [*keep, f"--keep-within={KEEP_ALL_WITHIN}"]
+        self.run("forget", f"--tag={TAG}", "--group-by=", *keep, "--prune", "--quiet")
+
+    def check(self, percent: int) -> None:
+        """Reads the structure and a part of the data."""
+        self.run("check", f"--read-data-subset={percent}%")
+
+    def size(self, snapshot: str) -> int:
+        """Bytes that the snapshot has when it is restored."""
+        text = self.run("stats", "--json", "--mode=restore-size", snapshot)
+        return int(json.loads(text)["total_size"])
+
+    def restore(self, snapshot: str, target: Path, paths: Sequence[str] = ()) -> None:
+        """Writes the snapshot, or only these paths of it, below `target`, and reads it again."""
+        include = [f"--include={path}" for path in paths]
+        self.run("restore", snapshot, f"--target={target}", "--verify", *include)
+
+    def run(
+        self,
+        *arguments: str,
+        key: Path | None = None,
+        folder: Path | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """restic's standard output.
+
+        Raises:
+            BackupError: it fails; the message has its own last lines.
+        """
+        try:
+            done = subprocess.run(
+                ["restic", *self.options(), *arguments],
+                env=self.environment(key or self.places.key),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            where, reasons = self.settings["repository"], (error.stderr or b"").splitlines()[-1:]
+            last = "".join(f" restic: {reason.decode(errors='replace')}" for reason in reasons)
+            raise BackupError(
+                f"{where} does not answer within {timeout:.0f} seconds.{last}"
+            ) from None
+        if done.returncode:
+            raise error_of(done.stderr, self.settings["repository"])
+        return done.stdout
+
+    def options(self) -> list[str]:
+        repository = str(self.settings["repository"])
+        if not repository.startswith("sftp:"):
+            return []
+        address, root = urlsplit(repository), self.places.root
+        command = f"{SSH} -i {root / SSH_KEY} -o UserKnownHostsFile={root / SSH_HOSTS}"
+        command += f" -p {address.port or 22} {address.username}@{address.hostname} -s sftp"
+        return ["-o", f"sftp.command={command}"]
+
+    def environment(self, key: Path) -> dict[str, str]:
+        secrets = self.places.secrets
+        lines = secrets.read_text().splitlines() if secrets.exists() else []
+        return {
+            "PATH": os.environ["PATH"],
+            "RESTIC_REPOSITORY": str(self.settings["repository"]),
+            "RESTIC_PASSWORD_FILE": str(key),
+            "RESTIC_CACHE_DIR": str(self.places.home / "cache"),
+            **self.settings["environment"],
+            **dict(line.split("=", 1) for line in lines),
+        }
+
+
+def error_of(stderr: str, repository: str) -> BackupError:
+    """The error that restic's messages describe; 0.14 has no exit codes of its own for them."""
+    if "Is there a repository at the following location?" in stderr:
+        return NoRepositoryError(f"{repository} has no repository.")
+    if "wrong password or no key found" in stderr:
+        return WrongKeyError(
+            f"the repository {repository} was made with another key than this stack's."
+        )
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return BackupError(f"restic: {' '.join(lines[-5:]) or 'no reason given'}")
+
+
+def time_of(text: str) -> datetime:
+    """The time of a snapshot. restic prints nanoseconds, which Python does not read."""
+    seconds, _, rest = text.partition(".")
+    zone = rest.lstrip("0123456789")
+    return datetime.fromisoformat(seconds + zone.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only root can read, completely or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)

@@ -1,0 +1,173 @@
+"""The commands of backup-cli on a folder that stands for the machine, with the real restic."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from backup import check, repository, restore
+from backup.__main__ import main
+from backup.places import DataPlaces
+from backup.state import BackupState
+
+from tests.unit.guest.backup.chat import add_chat, chats, make_chat, set_up
+
+
+class OpenWebui:
+    """The service: `log` is what systemd was asked, and `broken` makes the next starts fail."""
+
+    def __init__(self, places: DataPlaces) -> None:
+        self.places = places
+        self.log: list[str] = []
+        self.broken = 0
+        self.restarts = 0
+
+    def run(self, command: list[str]) -> str:
+        if command[:2] == ["systemctl", "show"]:
+            self.restarts += self.broken > 0
+            return str(self.restarts)
+        self.log.append(" ".join(command[1:]))
+        if "stop" in command:
+            self.broken -= self.broken > 0
+        return ""
+
+    def is_ready(self) -> bool:
+        return not self.broken
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A machine with a checked backup of one chat; restic's work is done once."""
+    places = make_chat(tmp_path_factory.mktemp("machine"))
+    assert main(["up"], places) == 0
+    assert main(["check"], places) == 0
+    return places.root
+
+
+@pytest.fixture
+def places(saved: Path, tmp_path: Path) -> DataPlaces:
+    """A copy of that machine, on which a second chat was written after the backup."""
+    shutil.copytree(saved, tmp_path / "machine")
+    places = DataPlaces(tmp_path / "machine")
+    set_up(places, places.key.read_text())
+    add_chat(places, "after the backup")
+    return places
+
+
+@pytest.fixture
+def webui(places: DataPlaces, monkeypatch: pytest.MonkeyPatch) -> OpenWebui:
+    service = OpenWebui(places)
+    monkeypatch.setattr(restore, "run", service.run)
+    monkeypatch.setattr(restore, "is_ready", service.is_ready)
+    monkeypatch.setattr(restore, "SESSION_FILE", places.root / "session")
+    monkeypatch.setattr(restore, "WEBUI_CLI", "true")
+    return service
+
+
+def restore_with(
+    monkeypatch: pytest.MonkeyPatch, places: DataPlaces, at: str | None = None, key: str = ""
+) -> int:
+    request = json.dumps({"at": at, "other_key": key})
+    monkeypatch.setattr("sys.stdin", io.StringIO(request))
+    return main(["restore"], places)
+
+
+def test_a_backup_is_recorded_and_leaves_no_copy(places: DataPlaces) -> None:
+    state = BackupState.read(places)
+    assert state.since <= state.saved <= state.checked
+    assert state.size > 0
+    assert not places.staging.exists()
+    assert not (places.home / "check").exists()
+
+
+def test_a_restore_brings_back_everything_and_keeps_the_present_data(
+    places: DataPlaces, webui: OpenWebui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (places.volume / "uploads/1_report.txt").unlink()
+    (places.volume / "uploads/2_later.txt").write_text("later")
+    (places.webui / "secrets.env").write_text("WEBUI_SECRET_KEY=second\n")
+    assert restore_with(monkeypatch, places) == 0
+    assert webui.log == ["stop open-webui.service", "start open-webui.service"]
+    assert chats(places.volume) == ["hello"]
+    assert [file.name for file in (places.volume / "uploads").iterdir()] == ["1_report.txt"]
+    assert (places.webui / "secrets.env").read_text() == "WEBUI_SECRET_KEY=first\n"
+    assert (places.volume / "vector_db/segment/data_level0.bin").read_bytes() == b"index"
+    assert not places.status_text.exists()
+
+    assert main(["undo"], places) == 0
+    assert chats(places.volume) == ["hello", "after the backup"]
+    assert (places.volume / "uploads/2_later.txt").read_text() == "later"
+
+
+def test_data_that_does_not_work_goes_and_the_former_comes_back(
+    places: DataPlaces, webui: OpenWebui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webui.broken = 2  # the stop before the swap, and the one after the failed start
+    assert restore_with(monkeypatch, places) == 1
+    assert chats(places.volume) == ["hello", "after the backup"]
+    assert webui.log[-1] == "start open-webui.service"
+
+
+def test_a_new_machine_of_another_stack_restores_with_the_former_key(
+    places: DataPlaces, webui: OpenWebui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = make_chat(tmp_path / "new", key="key-of-the-new-stack")
+    shutil.copytree(places.home / "repository", new.home / "repository")
+    assert main(["up"], new) == 0
+    assert "made with another key" in BackupState.read(new).problem
+    assert main(["run"], new) == 1
+    assert restore_with(monkeypatch, new, key="not-the-key") == 1
+    assert restore_with(monkeypatch, new, key="the-key-of-the-stack") == 0
+    assert BackupState.read(new).problem == ""
+    assert main(["run"], new) == 0
+
+
+def test_a_backup_of_a_later_version_is_refused_before_anything_changes(
+    places: DataPlaces,
+    webui: OpenWebui,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places.unit.write_text("Image=ghcr.io/open-webui/open-webui:v0.11.4\n")
+    assert restore_with(monkeypatch, places) == 1
+    assert "Set ollamazure:webuiVersion to v0.12.4 or later" in capsys.readouterr().err
+    assert webui.log == []
+
+
+def test_a_time_before_the_first_backup_is_refused(
+    places: DataPlaces, webui: OpenWebui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert restore_with(monkeypatch, places, at="2001-01-01") == 1
+    assert restore_with(monkeypatch, places, at="yesterday") == 1
+    assert webui.log == []
+
+
+def test_a_failure_is_recorded_until_a_backup_succeeds(
+    places: DataPlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = places.home / "repository"
+    folder.rename(places.home / "elsewhere")
+    folder.write_text("no folder")
+    monkeypatch.setattr(repository, "OPEN_SECONDS", 5)  # restic 0.18 goes on trying
+    assert main(["run"], places) == 1
+    assert "not a directory" in BackupState.read(places).problem
+    folder.unlink()
+    assert main(["run"], places) == 0
+    assert BackupState.read(places).problem == ""
+
+
+def test_a_damaged_repository_fails_the_check(
+    places: DataPlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "READ_PERCENT", 100)
+    packs = [path for path in (places.home / "repository/data").rglob("*") if path.is_file()]
+    largest = max(packs, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    largest.chmod(0o600)
+    largest.write_bytes(content)
+    assert main(["check"], places) == 1
+    assert BackupState.read(places).check_problem.startswith("restic: ")

@@ -1,0 +1,126 @@
+"""The repository, with the real restic on this disk."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from backup.errors import BackupError, WrongKeyError
+from backup.places import DataPlaces
+from backup.repository import ResticRepository, error_of, time_of
+from backup.stage import stage
+
+from tests.engine.sshd import HOST, running_sshd
+from tests.unit.guest.backup.chat import make_chat, set_up
+
+
+def saved(places: DataPlaces) -> ResticRepository:
+    repository = ResticRepository(places)
+    repository.open()
+    stage(places)
+    repository.save(places.staging)
+    return repository
+
+
+def test_a_new_key_of_the_stack_replaces_the_one_that_opened_the_repository(tmp_path: Path) -> None:
+    places = make_chat(tmp_path, key="former-key")
+    repository = saved(places)
+    places.key.write_text("rotated-key")
+    repository.open()
+    assert len(repository.snapshots()) == 1
+    former = tmp_path / "former"
+    former.write_text("former-key")
+    with pytest.raises(WrongKeyError):
+        repository.try_key(former)
+    assert stat.S_IMODE(places.key_in_use.stat().st_mode) == 0o600
+
+
+def test_a_repository_of_another_stack_opens_with_its_key_only(tmp_path: Path) -> None:
+    former = make_chat(tmp_path / "former", key="key-of-the-lost-stack")
+    saved(former)
+    places = make_chat(tmp_path / "new", key="key-of-the-new-stack")
+    set_up(places, "key-of-the-new-stack", str(former.home / "repository"))
+    repository = ResticRepository(places)
+    places.home.mkdir()
+    with pytest.raises(WrongKeyError, match="another key than this stack's"):
+        repository.open()
+    with pytest.raises(WrongKeyError):
+        repository.add_declared_key("a-wrong-one")
+    repository.add_declared_key("key-of-the-lost-stack")
+    repository.open()
+    assert len(repository.snapshots()) == 1
+    assert not (places.home / "other-key").exists()
+
+
+def test_the_lock_of_a_backup_that_was_killed_is_removed(tmp_path: Path) -> None:
+    places = make_chat(tmp_path)
+    repository = saved(places)
+    folder = places.home / "repository/locks"
+    process = subprocess.Popen(
+        ["restic", "backup", "--stdin"],
+        env=repository.environment(places.key),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    # restic writes the file under another name first.
+    while not [lock for lock in folder.iterdir() if "tmp" not in lock.name]:
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    repository.open()
+    assert not list(folder.iterdir())
+
+
+def test_equal_data_is_stored_once(tmp_path: Path) -> None:
+    places = make_chat(tmp_path)
+    (places.volume / "uploads/big.bin").write_bytes(bytes(range(256)) * 8192)
+    repository = saved(places)
+    stage(places)
+    assert repository.save(places.staging)["data_added"] < 2**20
+
+
+def test_no_key_is_on_a_command_line(tmp_path: Path) -> None:
+    places = make_chat(tmp_path, key="the-key")
+    places.secrets.write_text("AWS_SECRET_ACCESS_KEY=the-secret\n")
+    environment = ResticRepository(places).environment(places.key)
+    assert environment["AWS_SECRET_ACCESS_KEY"] == "the-secret"
+    assert "the-key" not in environment.values()
+
+
+def test_sftp_trusts_the_declared_host_key_only(tmp_path: Path) -> None:
+    places = make_chat(tmp_path / "machine")
+    with running_sshd(tmp_path / "server") as server:
+        place = f"sftp://{server.user}@{HOST}:{server.port}/{tmp_path}/repository"
+        set_up(places, "key", place)
+        key = places.root / "etc/ollamazure/backup-ssh-key"
+        key.touch(mode=0o600)
+        key.write_text(server.private_key)
+        hosts = places.root / "etc/ollamazure/backup-known-hosts"
+        own = (tmp_path / "server/client.pub").read_text()  # any key but the host's
+        hosts.write_text(f"[{HOST}]:{server.port} {own}")
+        places.home.mkdir()
+        with pytest.raises(BackupError):
+            ResticRepository(places).open()
+        hosts.write_text(f"[{HOST}]:{server.port} {server.host_key}")
+        assert len(saved(places).snapshots()) == 1
+
+
+def test_a_message_of_restic_is_passed_on() -> None:
+    error = error_of("Load(<data/1>) failed\nFatal: disk full\n", "/r")
+    assert type(error) is BackupError
+    assert str(error) == "restic: Load(<data/1>) failed Fatal: disk full"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-01-31T09:00:01.874695206Z",
+        "2027-01-31T10:00:01.874695206+01:00",
+        "2027-01-31T10:00:01+01:00",
+    ],
+)
+def test_times_of_restic_are_read(text: str) -> None:
+    assert time_of(text) == datetime(2027, 1, 31, 9, 0, 1, tzinfo=UTC)
