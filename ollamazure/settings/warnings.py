@@ -304,6 +304,12 @@ def _without_backups(settings: Settings) -> Iterator[str]:
             f"{NAMESPACE}:backup.target is dataDisk: the backups are lost with the disk that they "
             f"are on. To keep them elsewhere: {command(path, 'azure')}."
         )
+    elif target == "azure" and not settings.keep_data and not settings.backup.container_id:
+        yield (
+            f"{NAMESPACE}:backup.target is azure, and {NAMESPACE}:keepData is false: `pulumi "
+            "destroy` deletes the backups with the chats. To keep both: "
+            f"{command(('keepData',), 'true')}."
+        )
 
 
 def _unchecked(settings: Settings) -> Iterator[str]:

@@ -12,30 +12,26 @@ from backup import check, repository, restore
 from backup.__main__ import main
 from backup.places import DataPlaces
 from backup.state import BackupState
+from webui import service as webui_service
+from webui.errors import WebuiError
 
-from tests.unit.guest.backup.chat import add_chat, chats, make_chat, set_up
+from tests.unit.guest.backup.chat import IMAGE, add_chat, chats, make_chat, set_up
 
 
 class OpenWebui:
-    """The service: `log` is what systemd was asked, and `broken` makes the next starts fail."""
+    """The service: `log` is what systemd was asked, and `broken` makes the next start fail."""
 
-    def __init__(self, places: DataPlaces) -> None:
-        self.places = places
+    def __init__(self) -> None:
         self.log: list[str] = []
-        self.broken = 0
-        self.restarts = 0
+        self.broken = False
 
-    def run(self, command: list[str]) -> str:
-        if command[:2] == ["systemctl", "show"]:
-            self.restarts += self.broken > 0
-            return str(self.restarts)
+    def run(self, command: list[str]) -> None:
         self.log.append(" ".join(command[1:]))
-        if "stop" in command:
-            self.broken -= self.broken > 0
-        return ""
 
-    def is_ready(self) -> bool:
-        return not self.broken
+    def wait_until_ready(self) -> None:
+        if self.broken:
+            self.broken = False
+            raise WebuiError("its process ended.")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +55,12 @@ def places(saved: Path, tmp_path: Path) -> DataPlaces:
 
 @pytest.fixture
 def webui(places: DataPlaces, monkeypatch: pytest.MonkeyPatch) -> OpenWebui:
-    service = OpenWebui(places)
+    service = OpenWebui()
     monkeypatch.setattr(restore, "run", service.run)
-    monkeypatch.setattr(restore, "is_ready", service.is_ready)
+    monkeypatch.setattr(restore, "wait_until_ready", service.wait_until_ready)
+    monkeypatch.setattr(webui_service, "PUBLIC", places.root / "public")
+    for name, file in (("STATUS", "status.txt"), ("CLOSED", "upgrading")):
+        monkeypatch.setattr(webui_service, name, places.root / "public" / file)
     monkeypatch.setattr(restore, "SESSION_FILE", places.root / "session")
     monkeypatch.setattr(restore, "WEBUI_CLI", "true")
     return service
@@ -95,7 +94,8 @@ def test_a_restore_brings_back_everything_and_keeps_the_present_data(
     assert [file.name for file in (places.volume / "uploads").iterdir()] == ["1_report.txt"]
     assert (places.webui / "secrets.env").read_text() == "WEBUI_SECRET_KEY=first\n"
     assert (places.volume / "vector_db/segment/data_level0.bin").read_bytes() == b"index"
-    assert not places.status_text.exists()
+    assert not list((places.root / "public").iterdir())
+    assert places.image.read_text() == f"{IMAGE}\n"
 
     assert main(["undo"], places) == 0
     assert chats(places.volume) == ["hello", "after the backup"]
@@ -105,10 +105,26 @@ def test_a_restore_brings_back_everything_and_keeps_the_present_data(
 def test_data_that_does_not_work_goes_and_the_former_comes_back(
     places: DataPlaces, webui: OpenWebui, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    webui.broken = 2  # the stop before the swap, and the one after the failed start
+    webui.broken = True
     assert restore_with(monkeypatch, places) == 1
     assert chats(places.volume) == ["hello", "after the backup"]
     assert webui.log[-1] == "start open-webui.service"
+
+
+def test_neither_a_backup_nor_a_restore_meets_an_upgrade(
+    places: DataPlaces, webui: OpenWebui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.upgrade_journal.parent.mkdir(parents=True)
+    places.upgrade_journal.write_text("{}")
+    assert main(["run"], places) == 1
+    assert "is being upgraded" in BackupState.read(places).problem
+    assert restore_with(monkeypatch, places) == 1
+    assert not webui.log
+    places.upgrade_journal.unlink()
+    (places.upgrade_journal.parent / "copy").write_text("the data before an upgrade")
+    assert main(["run"], places) == 0
+    assert restore_with(monkeypatch, places) == 0
+    assert not places.upgrade_journal.parent.exists()
 
 
 def test_a_new_machine_of_another_stack_restores_with_the_former_key(

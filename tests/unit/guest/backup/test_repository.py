@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from backup.errors import BackupError, WrongKeyError
+from backup import repository as module
+from backup.errors import BackupError, NoRightError, WrongKeyError
 from backup.places import DataPlaces
 from backup.repository import ResticRepository, error_of, time_of
 from backup.stage import stage
@@ -106,6 +107,43 @@ def test_sftp_trusts_the_declared_host_key_only(tmp_path: Path) -> None:
             ResticRepository(places).open()
         hosts.write_text(f"[{HOST}]:{server.port} {server.host_key}")
         assert len(saved(places).snapshots()) == 1
+
+
+RESTIC_OF_AZURE = """#!/bin/sh
+# As restic 0.18 ends when Azure answers 403, twice; then there is no repository.
+echo "$1" >>{log}
+case $1-$(wc -l <{log}) in
+cat-1 | cat-2)
+    echo 'Fatal: unable to open config file: RESPONSE 403: 403 This request is not authorized' >&2
+    echo 'ERROR CODE: AuthorizationPermissionMismatch' >&2
+    exit 1 ;;
+cat-*)
+    echo 'Is there a repository at the following location?' >&2
+    exit 10 ;;
+esac
+"""
+
+
+def test_a_new_role_assignment_gets_time_to_have_its_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = make_chat(tmp_path)
+    set_up(places, "a-key", "azure:backups:/")
+    places.home.mkdir()
+    log = tmp_path / "log"
+    restic = tmp_path / "bin/restic"
+    restic.parent.mkdir()
+    restic.write_text(RESTIC_OF_AZURE.format(log=log))
+    restic.chmod(0o755)
+    monkeypatch.setenv("PATH", str(restic.parent), prepend=":")
+    monkeypatch.setattr(module, "RIGHT_PAUSE_SECONDS", 0)
+    ResticRepository(places).open()
+    assert log.read_text().split() == ["cat", "cat", "cat", "init", "unlock"]
+
+    monkeypatch.setattr(module, "RIGHT_SECONDS", 0)
+    log.unlink()
+    with pytest.raises(NoRightError, match="pulumi up --refresh"):
+        ResticRepository(places).open()
 
 
 def test_a_message_of_restic_is_passed_on() -> None:

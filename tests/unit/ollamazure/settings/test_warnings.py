@@ -110,6 +110,9 @@ def test_chats_without_a_backup_elsewhere() -> None:
     [beside] = warnings(keepData="true")
     assert "pulumi config set --path ollamazure:backup.target azure" in beside
     assert warnings() == []
+    [deleted] = warnings(backup='{"target": "azure"}')
+    assert "pulumi config set ollamazure:keepData true" in deleted
+    assert warnings(backup='{"target": "azure"}', keepData="true") == []
 
 
 def test_chats_that_will_be_deleted() -> None:

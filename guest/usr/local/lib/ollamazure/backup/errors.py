@@ -13,3 +13,7 @@ class WrongKeyError(BackupError):
 
 class NoRepositoryError(BackupError):
     """The repository does not exist yet."""
+
+
+class NoRightError(BackupError):
+    """Azure does not let the machine's identity use the storage, or not yet."""

@@ -32,6 +32,16 @@ class DataPlaces:
         return self.disk / "open-webui"
 
     @property
+    def upgrade_journal(self) -> Path:
+        """It exists while an upgrade is under way (webui/upgrade.py)."""
+        return self.webui / "upgrade/journal.json"
+
+    @property
+    def image(self) -> Path:
+        """Names the image that the data belong to."""
+        return self.webui / "image"
+
+    @property
     def acme(self) -> Path:
         return self.disk / "acme"
 
@@ -71,11 +81,6 @@ class DataPlaces:
     def unit(self) -> Path:
         """The Quadlet unit, which names the image."""
         return self.root / "etc/containers/systemd/open-webui.container"
-
-    @property
-    def status_text(self) -> Path:
-        """What users who open the chat meanwhile read."""
-        return self.root / "run/ollamazure/public/status.txt"
 
 
 def say(words: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from backup.errors import BackupError, NoRepositoryError, WrongKeyError
+from backup.errors import BackupError, NoRepositoryError, NoRightError, WrongKeyError
 from backup.places import DataPlaces, say
 
 TAG = "ollamazure"
@@ -25,6 +26,10 @@ KEEP_ALL_WITHIN = "48h"
 SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20"
 SSH_KEY, SSH_HOSTS = "etc/ollamazure/backup-ssh-key", "etc/ollamazure/backup-known-hosts"
 OPEN_SECONDS = 120  # restic itself tries a server for a quarter of an hour
+# A new role assignment has its effect within ten minutes:
+# https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
+RIGHT_SECONDS = 600
+RIGHT_PAUSE_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class ResticRepository:
             BackupError: the repository cannot be reached, or has another key.
         """
         try:
-            self.try_key(self.places.key)
+            self.wait_for_right()
         except NoRepositoryError:
             say("Creating the repository.")
             self.run("init")
@@ -67,6 +72,18 @@ class ResticRepository:
         self.remember_key()
         # Only locks whose process no longer runs, of a backup that was cut off.
         self.run("unlock")
+
+    def wait_for_right(self) -> None:
+        """Tries the declared key, again for some minutes while a new role has no effect."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self.try_key(self.places.key)
+            except NoRightError:
+                if time.monotonic() - began > RIGHT_SECONDS:
+                    raise
+            say("Azure has not yet given this machine its right to the storage.")
+            time.sleep(RIGHT_PAUSE_SECONDS)
 
     def try_key(self, key: Path) -> None:
         self.run("cat", "config", key=key, timeout=OPEN_SECONDS)
@@ -202,6 +219,11 @@ def error_of(stderr: str, repository: str) -> BackupError:
     if "wrong password or no key found" in stderr:
         return WrongKeyError(
             f"the repository {repository} was made with another key than this stack's."
+        )
+    if "AuthorizationPermissionMismatch" in stderr:
+        return NoRightError(
+            f"Azure does not let this machine's identity use {repository}: its role assignment is"
+            " missing, which `pulumi up --refresh` creates again, or some minutes old."
         )
     lines = [line for line in stderr.splitlines() if line.strip()]
     return BackupError(f"restic: {' '.join(lines[-5:]) or 'no reason given'}")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import subprocess
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from webui.client import SESSION_FILE
-from webui.container import container_address
 from webui.errors import WebuiError
+from webui.readiness import wait_until_ready
+from webui.service import close_chat, open_chat
 
 from backup import state
 from backup.check import require_integrity
 from backup.errors import BackupError, WrongKeyError
 from backup.places import DataPlaces, say
-from backup.repository import ResticRepository, Snapshot
+from backup.repository import ResticRepository, Snapshot, write_private
 from backup.stage import (
     DATABASE,
     LEAST_FREE,
@@ -28,7 +27,9 @@ from backup.stage import (
     VECTORS,
     counts,
     in_mib,
+    refuse_during_upgrade,
     sha256_of,
+    webui_image,
     webui_version,
 )
 from backup.swap import swap
@@ -37,7 +38,6 @@ SERVICE = "open-webui.service"
 WEBUI_CLI = "/usr/local/lib/ollamazure/webui-cli"
 FORMER = "former-"
 FORMER_DAYS = 7
-READY_SECONDS = 3600  # a database of an earlier version is migrated first
 
 
 def restore(
@@ -149,8 +149,8 @@ def parts_of(version: str) -> list[int]:
 
 def exchange(places: DataPlaces, scratch: Path, former: Path) -> None:
     """Runs Open WebUI with the restored data; if it does not start, again with the former."""
-    places.status_text.parent.mkdir(parents=True, exist_ok=True)
-    places.status_text.write_text("The chat is being restored from a backup.\n")
+    refuse_during_upgrade(places)
+    close_chat("The chat is being restored from a backup.")
     try:
         run(["systemctl", "stop", SERVICE])
         swap(places, scratch, former)
@@ -165,48 +165,32 @@ def exchange(places: DataPlaces, scratch: Path, former: Path) -> None:
                 "the restored data does not work, so the chat has its former data again:"
                 f" `journalctl --unit {SERVICE}` has details."
             ) from error
+        write_private(places.image, f"{webui_image(places)}\n")  # which may be a later one
     finally:
-        places.status_text.unlink(missing_ok=True)
+        open_chat()
 
 
 def start() -> None:
-    """Starts Open WebUI and waits until it is ready.
+    """Starts Open WebUI and waits until it is ready, however long it works on an old database.
 
     Raises:
-        BackupError: it ends, or is not ready in time.
+        BackupError: it ends or hangs.
     """
     # The session of the machine's tools belongs to another database now.
     SESSION_FILE.unlink(missing_ok=True)
     run(["systemctl", "start", SERVICE])
     say("Open WebUI is starting.")
-    first, began = restarts(), time.monotonic()
-    while not is_ready():
-        if restarts() != first:
-            raise BackupError("Open WebUI ended.")
-        if time.monotonic() - began > READY_SECONDS:
-            raise BackupError("Open WebUI is not ready.")
-        time.sleep(1)
+    try:
+        wait_until_ready()
+    except WebuiError as error:
+        raise BackupError(f"Open WebUI does not work: {error}") from error
     say("Open WebUI is ready.")
 
 
-def is_ready() -> bool:
-    try:
-        connection = http.client.HTTPConnection(container_address(), 8080, timeout=5)
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException, WebuiError):
-        return False
-
-
-def restarts() -> str:
-    return run(["systemctl", "show", "--property=NRestarts,Result", SERVICE])
-
-
-def run(command: list[str]) -> str:
+def run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BackupError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def keep_certificates(places: DataPlaces, scratch: Path) -> None:

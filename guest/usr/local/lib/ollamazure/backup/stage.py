@@ -15,6 +15,7 @@ import re
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def stage(places: DataPlaces, *, first: bool = False) -> dict[str, Any]:
     """
     if not (places.volume / DATABASE).exists():
         raise BackupError("Open WebUI has no database yet, so there is nothing to save.")
+    refuse_during_upgrade(places)
     require_space(places, first=first)
     shutil.rmtree(places.staging, ignore_errors=True)
     places.staging.mkdir(mode=0o700, parents=True)
@@ -51,8 +53,29 @@ def stage(places: DataPlaces, *, first: bool = False) -> dict[str, Any]:
     copy_vectors(places.volume / VECTORS, places.staging / VECTORS)
     for folder in (places.webui, places.acme, places.declared):
         if folder.exists():
-            shutil.copytree(folder, places.staging / folder.name, symlinks=True)
+            shutil.copytree(
+                folder, places.staging / folder.name, symlinks=True, ignore=without_upgrade(places)
+            )
+    refuse_during_upgrade(places)  # again: the copies may have parts of both versions
     return write_manifest(places)
+
+
+def refuse_during_upgrade(places: DataPlaces) -> None:
+    """Raises BackupError while the data change from one version of Open WebUI to another."""
+    if places.upgrade_journal.exists():
+        raise BackupError(
+            "Open WebUI is being upgraded. `pulumi up` ends an upgrade that was cut off."
+        )
+
+
+def without_upgrade(places: DataPlaces) -> Callable[[str, list[str]], list[str]]:
+    """What `copytree` leaves out: the data before the last upgrade, which are large."""
+    upgrade = places.upgrade_journal.parent
+
+    def ignored(folder: str, _: list[str]) -> list[str]:
+        return [upgrade.name] if Path(folder) == upgrade.parent else []
+
+    return ignored
 
 
 def require_space(places: DataPlaces, *, first: bool) -> None:
@@ -141,9 +164,15 @@ def write_manifest(places: DataPlaces) -> dict[str, Any]:
 
 def webui_version(places: DataPlaces) -> str | None:
     """The version in the image's name: `0.12.4`; None if there is none."""
-    text = places.unit.read_text() if places.unit.exists() else ""
-    found = re.search(r"^Image=.*:v?(\d+\.\d+\.\d+)", text, re.MULTILINE)
+    found = re.search(r":v?(\d+\.\d+\.\d+)", webui_image(places))
     return found and found[1]
+
+
+def webui_image(places: DataPlaces) -> str:
+    """The image that Open WebUI runs from; empty if there is none."""
+    text = places.unit.read_text() if places.unit.exists() else ""
+    found = re.search(r"^Image=(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def counts(database: Path) -> dict[str, int]:
