@@ -18,6 +18,7 @@ from emulator.artifacts import open_webui, paths
 from ollamazure import catalog
 from tests.e2e.conftest import remove
 from tests.e2e.deployment import PROJECT, Deployment, boot, wait_until
+from tests.e2e.test_operations import run
 
 PRESENT = catalog.versions().open_webui.tag
 NEXT = "v0.99.0"
@@ -138,9 +139,8 @@ def test_an_upgrade_that_works_can_be_undone(present: Deployment) -> None:
     assert refused.code != 0
     assert "bin/ollamazure undo-upgrade" in refused.output
     assert kept.of(present) == before
-    undo = [str(PROJECT / "bin/ollamazure"), "undo-upgrade", "--stack", "local", "--yes"]
-    environment = {**os.environ, "OLLAMAZURE_EMULATOR": str(present.home)}
-    subprocess.run(undo, cwd=PROJECT, env=environment, check=True)
+    undone = run(present, "undo-upgrade", "--yes")
+    assert undone.code == 0, undone.output
     assert running(present) == image
     assert kept.of(present) == before
     with present.client(present.token) as client:
@@ -197,11 +197,20 @@ def former(tmp_path: Path) -> Iterator[Deployment]:
 
 
 @pytest.mark.long
-def test_a_real_upgrade_keeps_every_chat(former: Deployment) -> None:
+def test_a_real_upgrade_keeps_every_chat_and_reads_backups_of_before(former: Deployment) -> None:
     kept = Kept.by(former)
     before = kept.of(former)
+    assert run(former, "backup").code == 0
     former.up(webuiVersion=PRESENT)
     assert PRESENT in running(former)
+    assert kept.of(former) == before
+    assert former.ask("Hello?")
+
+    with former.client(former.token) as client:
+        assert client.delete(f"/api/v1/chats/{kept.chat}").status_code == 200
+    restored = run(former, "restore", "--yes")
+    assert restored.code == 0, restored.output
+    former.forget()
     assert kept.of(former) == before
     assert former.ask("Hello?")
     former.pulumi("preview", "--expect-no-changes")
