@@ -129,7 +129,8 @@ def test_the_key_is_in_no_process_and_no_world_readable_file(deployment: Deploym
     key = run(deployment, "backup", "key").output.strip()
     assert key == deployment.outputs["backupKey"]
     found = deployment.ssh(
-        "sudo grep -rlsF -f - /etc /srv/data/backup /run --exclude-dir=repository", stdin=key
+        "sudo grep -rlsF -f - /etc /srv/data/backup /run/ollamazure --exclude-dir=repository",
+        stdin=key,
     ).output.split()
     assert sorted(found) == ["/etc/ollamazure/backup-key", "/srv/data/backup/key"]
     modes = deployment.ssh(f"sudo stat --format '%a %U' {' '.join(found)}").output
