@@ -71,11 +71,11 @@ class AnswerCheck(pulumi.ComponentResource):
 
     Attributes:
         answers: the command that asks.
-        webui_data: sizes in bytes that it reports at its end; None if it does not.
+        webui_data: sizes in bytes that it reports at its end; empty if it does not.
     """
 
     answers: local.Command | RemoteCommand
-    webui_data: pulumi.Output[dict[str, int] | None]
+    webui_data: pulumi.Output[dict[str, int]]
 
     def __init__(
         self, name: str, args: AnswerCheckArgs, opts: pulumi.ResourceOptions | None = None
@@ -125,11 +125,11 @@ class AnswerCheck(pulumi.ComponentResource):
         )
 
 
-def sizes_in(printed: str | None) -> dict[str, int] | None:
+def sizes_in(printed: str | None) -> dict[str, int]:
     """The sizes in what chat_answers.py has printed; plain numbers, the only part without text."""
     lines = [line for line in (printed or "").splitlines() if line.startswith(SIZES)]
     if not lines:
-        return None
+        return {}
     return {str(key): int(size) for key, size in json.loads(lines[-1][len(SIZES) :]).items()}
 
 

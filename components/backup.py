@@ -126,10 +126,13 @@ def _restic(backup: BackupSettings, storage: BackupStorage | None) -> dict[str, 
     if backup.target == "dataDisk":
         repository = ON_DATA_DISK
     elif storage:
-        repository = f"azure:{storage.container}:/"
+        # Debian builds restic without Azure's storage, so rclone passes it on.
+        repository = f"rclone:azure:{storage.container}"
         environment = {
-            "AZURE_ACCOUNT_NAME": storage.account,
-            "AZURE_CLIENT_ID": storage.client_id,
+            "RCLONE_CONFIG_AZURE_TYPE": "azureblob",
+            "RCLONE_CONFIG_AZURE_ACCOUNT": storage.account,
+            "RCLONE_CONFIG_AZURE_USE_MSI": "true",
+            "RCLONE_CONFIG_AZURE_MSI_CLIENT_ID": storage.client_id,
         }
     elif backup.access_key_id:
         environment = {"AWS_ACCESS_KEY_ID": backup.access_key_id}

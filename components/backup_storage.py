@@ -49,7 +49,7 @@ class BackupStorage(pulumi.ComponentResource):
     Attributes:
         account: name of the storage account.
         container: name of the container in it.
-        client_id: of the machine's identity; Azure's libraries read it from AZURE_CLIENT_ID.
+        client_id: of the machine's identity, of which it asks for tokens.
         access: the role assignment; before it exists, the machine cannot use the container.
     """
 

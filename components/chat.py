@@ -63,7 +63,7 @@ class Chat(pulumi.ComponentResource):
         machine: the VM.
         backup_storage: the storage account of the backups; None if they are kept elsewhere.
         certificate: what Nginx shows to browsers.
-        webui_data: sizes of Open WebUI's data and of the data disk in bytes; None if not known.
+        webui_data: sizes of Open WebUI's data and of the data disk in bytes; empty if not known.
         backup: of the chat; None if backup.target is off.
     """
 

@@ -38,8 +38,11 @@ class CostInNumbers(TypedDict):
     """Whether the prices were read from Azure's own price list."""
 
 
-class DataInBytes(TypedDict):
-    """Sizes of Open WebUI's data after the last deployment, from which an upgrade is planned."""
+class DataInBytes(TypedDict, total=False):
+    """Sizes of Open WebUI's data after the last deployment, from which an upgrade is planned.
+
+    Empty if the machine did not report them.
+    """
 
     copiedBytes: int
     """What an upgrade copies."""
@@ -101,8 +104,8 @@ class PrivateChat(chat.Chat):
     """Size of the machine."""
     webuiVersion: pulumi.Output[str]
     """The version of Open WebUI, with the digest of its image if one is known."""
-    webuiData: pulumi.Output[DataInBytes | None]
-    """Sizes of Open WebUI's data; none if the machine did not report them."""
+    webuiData: pulumi.Output[DataInBytes]
+    """Sizes of Open WebUI's data."""
     monthlyCostEstimate: pulumi.Output[str]
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.deployment import Deployment, boot
+from tests.e2e.test_backup import restore, titles, write_chat
+from tests.e2e.test_operations import run
 
 pytestmark = pytest.mark.long
 
@@ -61,3 +63,15 @@ def test_blobs_are_written_and_read_with_the_identity(with_backups: Deployment) 
         f"curl --silent --output /dev/null --write-out '%{{http_code}}' {address}", check=False
     )
     assert anonymous.output.strip() == "409"
+
+
+def test_a_backup_in_azure_brings_back_a_chat(with_backups: Deployment) -> None:
+    kept = write_chat(with_backups, "Kept in Azure")
+    saved = run(with_backups, "backup", "--check")
+    assert saved.code == 0, saved.output
+    with with_backups.client(with_backups.token) as client:
+        assert client.delete(f"/api/v1/chats/{kept}").status_code == 200
+    restore(with_backups)
+    assert "Kept in Azure" in titles(with_backups)
+    assert run(with_backups, "status").code == 0
+    with_backups.pulumi("preview", "--expect-no-changes")

@@ -39,7 +39,7 @@ def test_a_deployed_machine_gets_an_identity_in_place(stack: Stack) -> None:
 
     steps = stack.preview()
     assert names(steps, "create") == ADDED
-    assert names(steps, "update") <= {"vm", "pulumi-local", "ollamazure-local"}
+    assert names(steps, "update") <= {"vm", "backup", "pulumi-local", "ollamazure-local"}
     assert {step.op for step in steps} <= {"create", "update"}
 
     stack.up()

@@ -14,20 +14,9 @@ import pytest
 from ollamazure.review import from_files
 from tests.engine.record_deployed import STACK, restore
 from tests.engine.stack import Stack, names
-from tests.engine.test_settings import PROGRAM_FAILED
 
 COMMAND = "command:remote:Command"
-SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
 BACKUP = {"backup", "backup-key"}
-AUTHORITY = {
-    "certificate-authority-key",
-    "certificate-authority",
-    "certificate-request",
-    "certificate",
-}
-"""An authority now signs the certificate, for the key that it had."""
-SSH_ACCESS = {"ssh-access", "ssh-key-authorized", "ssh-key-retirement"}
-"""They only record which SSH key the machine accepts."""
 STACK_TYPE = "pulumi:pulumi:Stack"
 """Its outputs may change: the page for the operator is one of them."""
 
@@ -50,12 +39,10 @@ def test_the_preview_updates_commands_and_touches_nothing_else(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:
     steps = stack.preview("--show-sames")
-    assert {step.op for step in steps} <= {"same", "read", "update", "create", "delete"}
+    assert {step.op for step in steps} <= {"same", "read", "update", "create"}
     assert {step.type for step in steps if step.op == "update"} <= {COMMAND, STACK_TYPE}
-    assert names(steps, "create") == AUTHORITY | SSH_ACCESS | BACKUP
-    assert [step.type for step in steps if step.op == "delete"] == [SELF_SIGNED]
-    kept = {name(one) for one in before} - {"certificate"}
-    assert names(steps, "same") | names(steps, "update") >= kept
+    assert names(steps, "create") == BACKUP
+    assert names(steps, "same") | names(steps, "update") >= {name(one) for one in before}
 
 
 @pytest.mark.long
@@ -74,15 +61,6 @@ def test_the_comment_explains_every_update(
 
 
 @pytest.mark.long
-def test_a_rotation_waits_for_the_upgrade(stack: Stack) -> None:
-    stack.set("rotation.sshKey", "2027-01")
-    try:
-        assert "upgrade it before you replace this" in stack.run("preview", code=PROGRAM_FAILED)
-    finally:
-        stack.run("config", "rm", "--path", "ollamazure:rotation.sshKey")
-
-
-@pytest.mark.long
 def test_the_upgrade_keeps_every_id_key_and_password(
     stack: Stack, before: list[dict[str, Any]]
 ) -> None:
@@ -93,11 +71,11 @@ def test_the_upgrade_keeps_every_id_key_and_password(
     stack.set("rotation.sshKey", "2027-01")
     assert "ssh-key" in names(stack.preview(), "replace")
     after = {name(one): one for one in resources(stack)}
-    for one in (one for one in before if one["type"] != SELF_SIGNED):
+    for one in before:
         assert after[name(one)]["id"] == one["id"]
     now = json.loads(stack.run("stack", "output", "--json", "--show-secrets"))
     changed = {key for key, value in json.loads(secrets).items() if now[key] != value}
-    assert changed <= {"readme", "monthlyCostEstimate", "certificateFingerprint"}
+    assert changed <= {"readme", "monthlyCostEstimate"}
 
 
 def resources(stack: Stack) -> list[dict[str, Any]]:

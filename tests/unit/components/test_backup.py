@@ -72,10 +72,12 @@ def test_azure_needs_no_key_of_the_account() -> None:
         )
 
     found = settings_of(deploy(storage, backup={"target": "azure"}))
-    assert found["repository"] == "azure:backups:/"
+    assert found["repository"] == "rclone:azure:backups"
     assert found["environment"] == {
-        "AZURE_ACCOUNT_NAME": "backup0123",
-        "AZURE_CLIENT_ID": "a-guid",
+        "RCLONE_CONFIG_AZURE_TYPE": "azureblob",
+        "RCLONE_CONFIG_AZURE_ACCOUNT": "backup0123",
+        "RCLONE_CONFIG_AZURE_USE_MSI": "true",
+        "RCLONE_CONFIG_AZURE_MSI_CLIENT_ID": "a-guid",
     }
 
 

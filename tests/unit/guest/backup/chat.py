@@ -42,14 +42,19 @@ def make_chat(root: Path, *, key: str = "the-key-of-the-stack") -> DataPlaces:
     return places
 
 
-def set_up(places: DataPlaces, key: str, repository: str | None = None) -> None:
+def set_up(
+    places: DataPlaces,
+    key: str,
+    repository: str | None = None,
+    environment: dict[str, str] | None = None,
+) -> None:
     """Writes what the command of the stack writes."""
     places.settings.parent.mkdir(parents=True, exist_ok=True)
     places.settings.write_text(
         json.dumps(
             {
                 "repository": repository or str(places.home / "repository"),
-                "environment": {},
+                "environment": environment or {},
                 "keep": {"daily": 7, "weekly": 5, "monthly": 12},
             }
         )

@@ -109,15 +109,14 @@ def test_sftp_trusts_the_declared_host_key_only(tmp_path: Path) -> None:
         assert len(saved(places).snapshots()) == 1
 
 
-RESTIC_OF_AZURE = """#!/bin/sh
-# As restic 0.18 ends when Azure answers 403, twice; then there is no repository.
-echo "$1" >>{log}
-case $1-$(wc -l <{log}) in
-cat-1 | cat-2)
-    echo 'Fatal: unable to open config file: RESPONSE 403: 403 This request is not authorized' >&2
-    echo 'ERROR CODE: AuthorizationPermissionMismatch' >&2
+PROGRAM = """#!/bin/sh
+# As rclone ends when Azure answers 403, twice; then the container has no repository.
+echo "${{0##*/}} $1" >>{log}
+case "${{0##*/}} $1 $(wc -l <{log})" in
+"rclone lsf 1" | "rclone lsf 2")
+    echo 'RESPONSE ERROR (ServiceCode=AuthorizationPermissionMismatch)' >&2
     exit 1 ;;
-cat-*)
+"restic cat"*)
     echo 'Is there a repository at the following location?' >&2
     exit 10 ;;
 esac
@@ -128,21 +127,26 @@ def test_a_new_role_assignment_gets_time_to_have_its_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = make_chat(tmp_path)
-    set_up(places, "a-key", "azure:backups:/")
+    set_up(places, "a-key", "rclone:azure:backups", {"RCLONE_CONFIG_AZURE_ACCOUNT": "backup0123"})
     places.home.mkdir()
     log = tmp_path / "log"
-    restic = tmp_path / "bin/restic"
-    restic.parent.mkdir()
-    restic.write_text(RESTIC_OF_AZURE.format(log=log))
-    restic.chmod(0o755)
-    monkeypatch.setenv("PATH", str(restic.parent), prepend=":")
+    for name in ("rclone", "restic"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(PROGRAM.format(log=log))
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     monkeypatch.setattr(module, "RIGHT_PAUSE_SECONDS", 0)
     ResticRepository(places).open()
-    assert log.read_text().split() == ["cat", "cat", "cat", "init", "unlock"]
+    assert log.read_text().splitlines() == [
+        *["rclone lsf"] * 3,
+        *(f"restic {name}" for name in ("cat", "init", "unlock")),
+    ]
 
     monkeypatch.setattr(module, "RIGHT_SECONDS", 0)
     log.unlink()
-    with pytest.raises(NoRightError, match="pulumi up --refresh"):
+    where = "the container backups of the storage account backup0123"
+    with pytest.raises(NoRightError, match=f"identity use {where}: .*pulumi up --refresh"):
         ResticRepository(places).open()
 
 

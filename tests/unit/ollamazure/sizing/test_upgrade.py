@@ -88,7 +88,7 @@ def test_a_copy_that_does_not_fit_is_refused_unless_the_disk_grows_with_it() -> 
     assert "needs 14.5 GiB on the data disk, and 10.0 GiB were free" in text
     assert "pulumi config set ollamazure:dataDiskGiB 69" in text
     refuse_changes(small, settings(dataDiskGiB="128"))
-    refuse_changes({**small, "webuiData": None}, settings(dataDiskGiB="64"))
+    refuse_changes({**small, "webuiData": {}}, settings(dataDiskGiB="64"))
 
 
 def test_the_machine_leaves_the_same_space() -> None:

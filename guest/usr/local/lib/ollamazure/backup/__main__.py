@@ -112,7 +112,7 @@ def prepare(places: DataPlaces, repository: ResticRepository) -> None:
         return
     # What failed at night stays reported until a backup succeeds.
     state.change(places)
-    say(f"Backups go to {repository.settings['repository']}.")
+    say(f"Backups go to {repository.place}.")
 
 
 def explain(error: BackupError) -> str:

@@ -1,7 +1,8 @@
 """restic's repository: opened with the declared key, filled, thinned out, read.
 
-restic 0.14 and later. The key and the secrets of a server reach it by files and by its environment,
-which only root can read, never by a command line.
+restic 0.14 and later. Debian builds it without Azure's storage, so rclone passes that on. The key
+and the secrets of a server reach them by files and by their environment, which only root can read,
+never by a command line.
 """
 
 from __future__ import annotations
@@ -51,6 +52,20 @@ class ResticRepository:
     def on_data_disk(self) -> bool:
         return str(self.settings["repository"]).startswith("/")
 
+    @property
+    def remote(self) -> str | None:
+        """What rclone passes on, REMOTE:CONTAINER; None for another kind of repository."""
+        name = str(self.settings["repository"])
+        return name.removeprefix("rclone:") if name.startswith("rclone:") else None
+
+    @property
+    def place(self) -> str:
+        """Where the repository is, for people."""
+        if self.remote is None:
+            return str(self.settings["repository"])
+        account = self.settings["environment"]["RCLONE_CONFIG_AZURE_ACCOUNT"]
+        return f"the container {self.remote.partition(':')[2]} of the storage account {account}"
+
     def open(self) -> None:
         """Makes sure that the repository exists and that the declared key opens it.
 
@@ -60,8 +75,10 @@ class ResticRepository:
         Raises:
             BackupError: the repository cannot be reached, or has another key.
         """
+        if self.remote:
+            self.wait_for_right(self.remote)
         try:
-            self.wait_for_right()
+            self.try_key(self.places.key)
         except NoRepositoryError:
             say("Creating the repository.")
             self.run("init")
@@ -73,15 +90,20 @@ class ResticRepository:
         # Only locks whose process no longer runs, of a backup that was cut off.
         self.run("unlock")
 
-    def wait_for_right(self) -> None:
-        """Tries the declared key, again for some minutes while a new role has no effect."""
+    def wait_for_right(self, remote: str) -> None:
+        """Lists the container, again for some minutes while a new role has no effect.
+
+        rclone shows restic each refusal of Azure as a file that does not exist.
+        """
         began = time.monotonic()
         while True:
             try:
-                return self.try_key(self.places.key)
+                self.execute(["rclone", "lsf", "--retries=1", remote], timeout=OPEN_SECONDS)
             except NoRightError:
                 if time.monotonic() - began > RIGHT_SECONDS:
                     raise
+            else:
+                return
             say("Azure has not yet given this machine its right to the storage.")
             time.sleep(RIGHT_PAUSE_SECONDS)
 
@@ -164,14 +186,24 @@ class ResticRepository:
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> str:
-        """restic's standard output.
+        """restic's standard output; the errors of `execute`."""
+        return self.execute(["restic", *self.options(), *arguments], key, folder, timeout)
+
+    def execute(
+        self,
+        command: Sequence[str],
+        key: Path | None = None,
+        folder: Path | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """The standard output of a program that uses the repository.
 
         Raises:
             BackupError: it fails; the message has its own last lines.
         """
         try:
             done = subprocess.run(
-                ["restic", *self.options(), *arguments],
+                command,
                 env=self.environment(key or self.places.key),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -181,13 +213,13 @@ class ResticRepository:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            where, reasons = self.settings["repository"], (error.stderr or b"").splitlines()[-1:]
-            last = "".join(f" restic: {reason.decode(errors='replace')}" for reason in reasons)
+            reasons = (error.stderr or b"").splitlines()[-1:]
+            last = "".join(f" {command[0]}: {line.decode(errors='replace')}" for line in reasons)
             raise BackupError(
-                f"{where} does not answer within {timeout:.0f} seconds.{last}"
+                f"{self.place} does not answer within {timeout:.0f} seconds.{last}"
             ) from None
         if done.returncode:
-            raise error_of(done.stderr, self.settings["repository"])
+            raise error_of(done.stderr, self.place, command[0])
         return done.stdout
 
     def options(self) -> list[str]:
@@ -207,13 +239,14 @@ class ResticRepository:
             "RESTIC_REPOSITORY": str(self.settings["repository"]),
             "RESTIC_PASSWORD_FILE": str(key),
             "RESTIC_CACHE_DIR": str(self.places.home / "cache"),
+            "RCLONE_CONFIG": os.devnull,  # all of it is in the environment
             **self.settings["environment"],
             **dict(line.split("=", 1) for line in lines),
         }
 
 
-def error_of(stderr: str, repository: str) -> BackupError:
-    """The error that restic's messages describe; 0.14 has no exit codes of its own for them."""
+def error_of(stderr: str, repository: str, program: str = "restic") -> BackupError:
+    """The error that messages describe; restic 0.14 has no exit codes of its own for them."""
     if "Is there a repository at the following location?" in stderr:
         return NoRepositoryError(f"{repository} has no repository.")
     if "wrong password or no key found" in stderr:
@@ -226,7 +259,7 @@ def error_of(stderr: str, repository: str) -> BackupError:
             " missing, which `pulumi up --refresh` creates again, or some minutes old."
         )
     lines = [line for line in stderr.splitlines() if line.strip()]
-    return BackupError(f"restic: {' '.join(lines[-5:]) or 'no reason given'}")
+    return BackupError(f"{program}: {' '.join(lines[-5:]) or 'no reason given'}")
 
 
 def time_of(text: str) -> datetime:

@@ -28,7 +28,8 @@ with database:
         statement = f"update {table} set email = ? where id = ?"  # noqa: S608
         database.execute(statement, [admin["email"], row[0]])
     database.execute("update user set role = 'admin' where id = ?", row)
-    database.execute(
-        "update auth set password = ?, active = 1, session_stamp = ? where id = ?",
-        [hashed, str(uuid.uuid4()), row[0]],
-    )
+    database.execute("update auth set password = ?, active = 1 where id = ?", [hashed, row[0]])
+    # Versions before 0.12 have no such column.
+    if any(column[1] == "session_stamp" for column in database.execute("pragma table_info(auth)")):
+        stamp = str(uuid.uuid4())  # which ends the sessions
+        database.execute("update auth set session_stamp = ? where id = ?", [stamp, row[0]])
