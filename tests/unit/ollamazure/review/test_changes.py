@@ -257,14 +257,14 @@ def test_the_halves_of_a_replacement_are_one() -> None:
 
 
 def test_the_effect_of_a_resource_outside_the_table_is_unknown() -> None:
-    review = reviewed(step("create", "azure-native:storage:StorageAccount", "x", newState={}))
+    review = reviewed(step("create", "azure-native:keyvault:Vault", "x", newState={}))
     assert review.effect == "unknown"
-    assert plain(review.changes[0].title) == "azure-native:storage:StorageAccount x"
+    assert plain(review.changes[0].title) == "azure-native:keyvault:Vault x"
 
 
 def test_an_unknown_effect_is_in_the_headline_next_to_a_worse_one() -> None:
     vm = "azure-native:compute:VirtualMachine"
-    unknown = step("create", "azure-native:storage:StorageAccount", "x", newState={})
+    unknown = step("create", "azure-native:keyvault:Vault", "x", newState={})
     known = step("delete", vm, "vm", oldState={"inputs": {}})
     assert "Some effects are not known" in comment.format_review("dev", reviewed(unknown, known))
 
