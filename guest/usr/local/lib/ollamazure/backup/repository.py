@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from webui.copying import write
+
 from backup.errors import BackupError, NoRepositoryError, NoRightError, WrongKeyError
 from backup.places import DataPlaces, say
 
@@ -127,7 +129,7 @@ class ResticRepository:
             WrongKeyError: `other` does not open it.
         """
         given = self.places.home / "other-key"
-        write_private(given, other)
+        write(given, other)
         try:
             self.try_key(given)
             self.run("key", "add", f"--new-password-file={self.places.key}", key=given)
@@ -137,7 +139,7 @@ class ResticRepository:
     def remember_key(self) -> None:
         key = self.places.key.read_text()
         if not self.places.key_in_use.exists() or self.places.key_in_use.read_text() != key:
-            write_private(self.places.key_in_use, key)
+            write(self.places.key_in_use, key)
 
     def snapshots(self) -> list[Snapshot]:
         """All backups, the oldest first."""
@@ -267,12 +269,3 @@ def time_of(text: str) -> datetime:
     seconds, _, rest = text.partition(".")
     zone = rest.lstrip("0123456789")
     return datetime.fromisoformat(seconds + zone.replace("Z", "+00:00")).astimezone(UTC)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only root can read, completely or not at all."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text(text)
-    new.replace(path)

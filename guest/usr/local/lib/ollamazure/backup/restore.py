@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from webui.client import SESSION_FILE
+from webui.copying import write
 from webui.errors import WebuiError
 from webui.readiness import wait_until_ready
 from webui.service import close_chat, open_chat
@@ -18,7 +19,7 @@ from backup import state
 from backup.check import require_integrity
 from backup.errors import BackupError, WrongKeyError
 from backup.places import DataPlaces, say
-from backup.repository import ResticRepository, Snapshot, write_private
+from backup.repository import ResticRepository, Snapshot
 from backup.stage import (
     DATABASE,
     LEAST_FREE,
@@ -165,7 +166,7 @@ def exchange(places: DataPlaces, scratch: Path, former: Path) -> None:
                 "the restored data does not work, so the chat has its former data again:"
                 f" `journalctl --unit {SERVICE}` has details."
             ) from error
-        write_private(places.image, f"{webui_image(places)}\n")  # which may be a later one
+        write(places.image, f"{webui_image(places)}\n")  # which may be a later one
     finally:
         open_chat()
 

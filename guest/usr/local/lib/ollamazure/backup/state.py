@@ -8,8 +8,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from webui.copying import write
+
 from backup.places import DataPlaces
-from backup.repository import write_private
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BackupState:
             return cls()
 
     def write(self, places: DataPlaces) -> None:
-        write_private(places.home / "state.json", json.dumps(asdict(self), indent=2))
+        write(places.home / "state.json", json.dumps(asdict(self), indent=2))
 
 
 def change(places: DataPlaces, **values: Any) -> BackupState:

@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from webui.copying import write
+
 from backup.places import DataPlaces
-from backup.repository import write_private
 from backup.stage import DATABASE, UPLOADS, VECTORS
 
 # They belong to one state of the database, so they go with it and come from nowhere.
@@ -24,7 +25,7 @@ def swap(places: DataPlaces, source: Path, aside: Path) -> None:
     for name in (UPLOADS, VECTORS):
         (source / name).mkdir(exist_ok=True)
     aside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(journal(places), json.dumps([str(source), str(aside)]))
+    write(journal(places), json.dumps([str(source), str(aside)]))
     resume(places)
 
 
