@@ -114,6 +114,7 @@ def test_the_check_has_the_mounts_and_limits_and_no_network(machine: Machine) ->
         "ContainerName",
         "Network",
         "IP",
+        "PodmanArgs",
         "PublishPort",
         "ExecReload",
         "Restart",
