@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import remove
 from tests.e2e.deployment import Deployment, boot
 from tests.e2e.test_backup import restore, titles, write_chat
 from tests.e2e.test_operations import run
@@ -75,3 +77,35 @@ def test_a_backup_in_azure_brings_back_a_chat(with_backups: Deployment) -> None:
     assert "Kept in Azure" in titles(with_backups)
     assert run(with_backups, "status").code == 0
     with_backups.pulumi("preview", "--expect-no-changes")
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> Iterator[Deployment]:
+    """A stack of its own, of which a test leaves the storage account only."""
+    deployment = Deployment(tmp_path / "emulator")
+    try:
+        deployment.up(**{"backup.target": "azure", "keepData": "true"})
+        yield deployment
+    finally:
+        remove(deployment.home)
+
+
+def test_another_stack_restores_from_the_storage_account_that_is_left(lost: Deployment) -> None:
+    write_chat(lost, "In Azure only")
+    saved = run(lost, "backup")
+    assert saved.code == 0, saved.output
+    key = run(lost, "backup", "key").output.strip()
+    exported = json.loads(lost.pulumi("stack", "export").output)
+    resources = exported["deployment"]["resources"]
+    [container] = [one["id"] for one in resources if one["type"].endswith(":BlobContainer")]
+    lost.pulumi("destroy", "--exclude-protected", "--yes", "--skip-preview")
+
+    rescue = Deployment(lost.home, stack="rescue")
+    rescue.pulumi("stack", "init")
+    lost.pulumi("config", "cp", "--dest", "rescue")
+    rescue.up(**{"keepData": "false", "backup.containerId": container})
+    assert "another key" in run(rescue, "status").output
+    restore(rescue, "--other-key", key=key)
+    assert titles(rescue) == {"In Azure only"}
+    assert run(rescue, "backup").code == 0
+    rescue.pulumi("preview", "--expect-no-changes")
