@@ -151,6 +151,19 @@ def test_each_service_comes_back_after_a_restart(deployment: Deployment, unit: s
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("name", ["open-webui", "nginx"])
+def test_a_container_is_found_where_it_was_before_its_restart(
+    deployment: Deployment, name: str
+) -> None:
+    """Its neighbours remember the MAC address of its IP address."""
+    networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}}{{end}}"
+    inspect = f"sudo podman inspect --format '{networks}' {name}"
+    before = deployment.ssh(inspect).output
+    deployment.ssh(f"sudo systemctl restart {name}")
+    assert deployment.ssh(inspect).output == before
+
+
+@pytest.mark.long
 def test_a_container_of_an_earlier_version_leaves_the_address_of_the_other(
     deployment: Deployment,
 ) -> None:
