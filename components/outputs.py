@@ -34,6 +34,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "vmSize": plan.vm_size.name,
         "webuiVersion": settings.webui_version_with_digest,
         "monthlyCostEstimate": str(plan.monthly_cost),
+        "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
     }
     page = {
         **shown,
@@ -41,7 +42,6 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "location": settings.location,
         "keepData": settings.keep_data,
         "backupTarget": settings.backup.target,
-        "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
         "hasUsers": bool(settings.users),
         "redirectUri": pulumi.Output.concat(chat.url, CALLBACK) if settings.sign_in else None,
     }
@@ -57,7 +57,6 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "initialPasswords": chat.initial_passwords,
         "sshPrivateKey": chat.machine.private_key,
         "backupKey": chat.backup and chat.backup.key,
-        "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
         "readme": operator_page(page),
     }
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 
 from backup import state
 from backup.check import check
-from backup.errors import BackupError, WrongKeyError
+from backup.errors import BackupError
 from backup.places import DataPlaces, say
 from backup.repository import ResticRepository
 from backup.restore import remove_old_formers, restore, undo
@@ -107,18 +107,12 @@ def prepare(places: DataPlaces, repository: ResticRepository) -> None:
     try:
         repository.open()
     except BackupError as error:
-        say(f"No backup is possible yet: {explain(error)}")
-        state.change(places, problem=explain(error))
+        say(f"No backup is possible yet: {error}")
+        state.change(places, problem=str(error))
         return
     # What failed at night stays reported until a backup succeeds.
     state.change(places)
     say(f"Backups go to {repository.place}.")
-
-
-def explain(error: BackupError) -> str:
-    if isinstance(error, WrongKeyError):
-        return f"{error} If you have that key: bin/ollamazure restore --other-key."
-    return str(error)
 
 
 def save(places: DataPlaces, repository: ResticRepository, *, and_check: bool) -> None:
@@ -127,10 +121,7 @@ def save(places: DataPlaces, repository: ResticRepository, *, and_check: bool) -
     try:
         snapshot = make_snapshot(places, repository, began)
         repository.thin_out()
-    except BackupError as error:
-        state.change(places, problem=explain(error))
-        raise
-    except OSError as error:
+    except (BackupError, OSError) as error:
         state.change(places, problem=str(error))
         raise BackupError(str(error)) from error
     try:

@@ -253,7 +253,8 @@ def error_of(stderr: str, repository: str, program: str = "restic") -> BackupErr
         return NoRepositoryError(f"{repository} has no repository.")
     if "wrong password or no key found" in stderr:
         return WrongKeyError(
-            f"the repository {repository} was made with another key than this stack's."
+            f"the repository {repository} was made with another key than this stack's. If you have"
+            " that key: bin/ollamazure restore --other-key."
         )
     if "AuthorizationPermissionMismatch" in stderr:
         return NoRightError(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from drift import declared_image
 from webui.client import SESSION_FILE
 from webui.copying import write
 from webui.errors import WebuiError
@@ -30,7 +31,6 @@ from backup.stage import (
     in_mib,
     refuse_during_upgrade,
     sha256_of,
-    webui_image,
     webui_version,
 )
 from backup.swap import swap
@@ -67,11 +67,9 @@ def open_repository(repository: ResticRepository, other_key: str) -> None:
     """Opens it. If another stack made it, `other_key` is the key of that stack."""
     try:
         repository.open()
-    except WrongKeyError as error:
+    except WrongKeyError:
         if not other_key:
-            raise BackupError(
-                f"{error} If you have that key: bin/ollamazure restore --other-key."
-            ) from error
+            raise
         repository.add_declared_key(other_key)
         repository.open()
 
@@ -166,7 +164,7 @@ def exchange(places: DataPlaces, scratch: Path, former: Path) -> None:
                 "the restored data does not work, so the chat has its former data again:"
                 f" `journalctl --unit {SERVICE}` has details."
             ) from error
-        write(places.image, f"{webui_image(places)}\n")  # which may be a later one
+        write(places.image, f"{declared_image(places.unit)}\n")  # which may be a later one
     finally:
         open_chat()
 

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from drift import declared_image
+
 from backup.errors import BackupError
 from backup.places import DataPlaces, say
 
@@ -164,15 +166,8 @@ def write_manifest(places: DataPlaces) -> dict[str, Any]:
 
 def webui_version(places: DataPlaces) -> str | None:
     """The version in the image's name: `0.12.4`; None if there is none."""
-    found = re.search(r":v?(\d+\.\d+\.\d+)", webui_image(places))
+    found = re.search(r":v?(\d+\.\d+\.\d+)", declared_image(places.unit))
     return found and found[1]
-
-
-def webui_image(places: DataPlaces) -> str:
-    """The image that Open WebUI runs from; empty if there is none."""
-    text = places.unit.read_text() if places.unit.exists() else ""
-    found = re.search(r"^Image=(\S+)", text, re.MULTILINE)
-    return found[1] if found else ""
 
 
 def counts(database: Path) -> dict[str, int]:

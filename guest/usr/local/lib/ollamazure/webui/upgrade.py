@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from chat_answers import ENOUGH, QUESTION, read_stream
+from drift import declared_image
 
 from webui.client import WebuiSession
 from webui.copying import (
@@ -371,8 +372,7 @@ def former_image() -> str:
     """The image that the data belong to; empty if it is not known."""
     if IMAGE.exists():
         return IMAGE.read_text().strip()
-    found = re.search(r"^Image=(\S+)", QUADLET.read_text(), re.M) if QUADLET.exists() else None
-    return found[1] if found else ""
+    return declared_image(QUADLET)
 
 
 def tag_of(image: str) -> str:
