@@ -31,7 +31,10 @@ FORWARDING = {
         f"insert rule inet ollamazure output tcp dport {PORT} accept\n"
     ),
 }
-APPLY_FORWARDING = "sudo systemctl reload ssh.service ollamazure-firewall.service"
+# A restart ends when sshd listens again; a reload ends before, and a connection may be refused.
+APPLY_FORWARDING = (
+    "sudo systemctl restart ssh.service && sudo systemctl reload ollamazure-firewall.service"
+)
 
 
 @dataclass(frozen=True)
