@@ -184,8 +184,9 @@ def machine(
 ) -> Iterator[Machine]:
     folder = tmp_path / "machine"
     (folder / "public").mkdir(parents=True)
-    plain, secure = free_ports(2)
-    nginx.configure(root, folder, http=plain, https=secure, server_name=NAME, acme=True)
+    plain, secure, ollama = free_ports(3)
+    ports: dict[str, Any] = {"http": plain, "https": secure, "ollama": ollama}
+    nginx.configure(root, folder, **ports, server_name=NAME, acme=True)
     own = folder / "self-signed.pem"
     make_certificate(own, folder / "own.key", NAME)
     own.write_text(own.read_text() + (folder / "own.key").read_text())
