@@ -168,7 +168,10 @@ def bodies(host: Host) -> dict[str, Any]:
         f"{COMPUTE}/disks/data": {"diskSizeGB": 4},
         MACHINE: machine,
     }
-    return {arm_id: {"properties": body} for arm_id, body in properties.items()}
+    return {
+        arm_id: {"type": arm_id.partition("/providers/")[2].rpartition("/")[0], "properties": body}
+        for arm_id, body in properties.items()
+    }
 
 
 def allow(name: str, priority: int, port: int) -> dict[str, Any]:
