@@ -29,6 +29,7 @@ from components.remote_command import (
     secret_json,
 )
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.upgrade import DATA, VERSION
 
 # As in chat_answers.py.
 SIZES = "Bytes of the data: "
@@ -69,22 +70,27 @@ class AnswerCheckArgs:
 class AnswerCheck(pulumi.ComponentResource):
     """`answers` is complete when each model and preset has answered a question through `url`.
 
+    Its outputs `webuiVersion` and `webuiData` are those of the last complete `pulumi up`: Pulumi
+    keeps them when a later one fails. No stack output may wait for a command: if one failed, there
+    would be no outputs at all, and the operator could neither sign in nor look at the machine.
+
     Attributes:
         answers: the command that asks.
-        webui_data: sizes in bytes that it reports at its end; empty if it does not.
     """
 
+    TYPE = "ollamazure:index:AnswerCheck"
+
     answers: local.Command | RemoteCommand
-    webui_data: pulumi.Output[dict[str, int]]
 
     def __init__(
         self, name: str, args: AnswerCheckArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("ollamazure:index:AnswerCheck", name, None, opts)
+        super().__init__(self.TYPE, name, None, opts)
         from_machine = args.settings.probe_from == "machine"
         self.answers = self._ask_from_machine(args) if from_machine else self._ask_here(args)
-        self.webui_data = pulumi.Output.unsecret(self.answers.stdout.apply(sizes_in))
-        self.register_outputs({})
+        data = pulumi.Output.unsecret(self.answers.stdout.apply(sizes_in))
+        version = args.settings.webui_version_with_digest
+        self.register_outputs({DATA: data, VERSION: data.apply(lambda _: version)})
 
     def _ask_here(self, args: AnswerCheckArgs) -> local.Command:
         # Paths are relative to the project, where the engine runs this: the same in every clone.

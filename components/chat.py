@@ -63,7 +63,6 @@ class Chat(pulumi.ComponentResource):
         machine: the VM.
         backup_storage: the storage account of the backups; None if they are kept elsewhere.
         certificate: what Nginx shows to browsers.
-        webui_data: sizes of Open WebUI's data and of the data disk in bytes; empty if not known.
         backup: of the chat; None if backup.target is off.
     """
 
@@ -154,7 +153,7 @@ class Chat(pulumi.ComponentResource):
         )
         self.initial_passwords = workspace.initial_passwords
         self.backup = self._backup(args, after=[webui.settings])
-        self.webui_data = AnswerCheck(
+        AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
                 target,
@@ -167,7 +166,7 @@ class Chat(pulumi.ComponentResource):
                 presets=workspace.presets,
             ),
             _renamed(child, "access", "Access"),
-        ).webui_data
+        )
         self.register_outputs({"url": self.url})
 
     def _backup_storage(self, args: ChatArgs) -> BackupStorage | None:

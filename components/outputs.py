@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import invoke
 
+from components.answer_check import AnswerCheck
 from components.chat import Chat
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
@@ -19,6 +20,8 @@ from ollamazure.sizing.cost import MonthlyCost
 from ollamazure.sizing.plan import Sizing
 from ollamazure.sizing.upgrade import refused_upgrade
 from ollamazure.templates import render_template
+
+STACK = "pulumi:pulumi:Stack"
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
@@ -32,7 +35,6 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "certificateFingerprint": chat.certificate.fingerprint,
         "models": list(settings.models),
         "vmSize": plan.vm_size.name,
-        "webuiVersion": settings.webui_version_with_digest,
         "monthlyCostEstimate": str(plan.monthly_cost),
         "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
     }
@@ -49,7 +51,6 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
-        "webuiData": chat.webui_data,
         "subnetId": settings.network.subnet_id,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
@@ -62,20 +63,21 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
 
 
 def former_outputs() -> Mapping[str, Any]:
-    """The outputs of the last `pulumi up`, secrets in plain text; empty before the first.
+    """The outputs that the last `pulumi up` left, secrets in plain text; empty before the first.
 
-    The engine reads the stack's own outputs from the backend that is in use. A StackReference could
-    do it too, but it would be in every preview and copy all outputs, also secrets, into the state.
-    Outputs that cannot be read only mean that no warning is printed, which is no reason to stop.
+    Those of the stack and of its answer check. The engine reads them from the backend that is in
+    use. A StackReference could read the stack's too, but it would be in every preview and copy all
+    outputs, also secrets, into the state. Outputs that cannot be read only mean that no warning is
+    printed, which is no reason to stop.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
-        read = invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
+        read = invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
     except Exception as error:  # the SDK raises nothing narrower
         pulumi.log.debug(f"The former outputs are not known: {error}")
         return {}
-    outputs: Mapping[str, Any] = read.value["outputs"]
-    return outputs
+    by_type = {resource["type"]: resource["outputs"] for resource in read.value["outputs"].values()}
+    return {**by_type.get(STACK, {}), **by_type.get(AnswerCheck.TYPE, {})}
 
 
 def refuse_changes(former: Mapping[str, Any], settings: Settings) -> None:

@@ -38,24 +38,6 @@ class CostInNumbers(TypedDict):
     """Whether the prices were read from Azure's own price list."""
 
 
-class DataInBytes(TypedDict, total=False):
-    """Sizes of Open WebUI's data after the last deployment, from which an upgrade is planned.
-
-    Empty if the machine did not report them.
-    """
-
-    copiedBytes: int
-    """What an upgrade copies."""
-    linkedBytes: int
-    """Uploaded files, which it need not copy."""
-    databaseBytes: int
-    """The database, which a new version may change."""
-    freeBytes: int
-    """What is free on the data disk."""
-    totalBytes: int
-    """The size of its filesystem."""
-
-
 class Trust(TypedDict):
     """What a client checks the chat's certificate with."""
 
@@ -102,10 +84,6 @@ class PrivateChat(chat.Chat):
     """The models that are installed."""
     vmSize: pulumi.Output[str]
     """Size of the machine."""
-    webuiVersion: pulumi.Output[str]
-    """The version of Open WebUI, with the digest of its image if one is known."""
-    webuiData: pulumi.Output[DataInBytes]
-    """Sizes of Open WebUI's data."""
     monthlyCostEstimate: pulumi.Output[str]
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]

@@ -12,17 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.chat import Chat, ChatArgs
 from components.machine import render_user_data
-from components.tags import Tags
 from ollamazure.azure.stack_file import StackFile
-from ollamazure.names import group_names
 from ollamazure.settings.stack import Settings
-from ollamazure.sizing.plan import make_plan
-from tests.unit.components.recorder import Recorder, record
+from tests.unit.components.recorder import Recorder
+from tests.unit.components.whole_chat import ADDRESS, make_chat, record_chat
 
 PROJECT = Path(__file__).resolve().parents[2]
-ADDRESS = "192.0.2.10"
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +31,7 @@ def settings() -> Settings:
 def chat(settings: Settings) -> Recorder:
     """The whole program, with the settings of Pulumi.dev.yaml."""
 
-    def program() -> None:
-        plan = make_plan(settings)
-        Chat("chat", ChatArgs(group_names("ollamazure", "dev"), settings, plan, tags=Tags({})))
-
-    key = {
-        "privateKeyOpenssh": "private",
-        "privateKeyPem": "private",
-        "publicKeyOpenssh": "ssh-ed25519 AAAA",
-    }
-    pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    return record(
-        program,
-        outputs={
-            **dict.fromkeys(
-                ("ssh-key", "host-key", "certificate-key", "certificate-authority-key"), key
-            ),
-            "certificate-authority": {"certPem": pem},
-            "certificate": {"certPem": pem},
-            "certificate-request": {"certRequestPem": "a request"},
-            "admin-password": {"result": "a password"},
-        },
-        calls={
-            "azure-native:compute:getVirtualMachine": {"vmId": "vm-1"},
-            "azure-native:network:getPublicIPAddress": {"ipAddress": ADDRESS},
-        },
-    )
+    return record_chat(lambda: make_chat(settings))
 
 
 @pytest.fixture(scope="module")

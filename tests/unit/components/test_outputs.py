@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
+from typing import Any
 
+import pulumi
 import pytest
 
 from components import outputs
 from components.outputs import (
     cost_in_numbers,
+    outputs_of,
     refuse_changes,
     render_operator_page,
 )
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
+from ollamazure.sizing.plan import make_plan
+from tests.unit.components.whole_chat import make_chat, record_chat
 
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateMode
     certificateFingerprint sshCommand hostKey keepData hasUsers redirectUri
@@ -29,6 +34,29 @@ def test_the_operators_page_names_the_commands_of_this_stack() -> None:
     assert commands == ["status", "logs", "ssh", "backup", "restore", "drift", "status"]
     cli = pytest.importorskip("ollamazure.cli")
     assert {*commands} <= {command.name for command in cli.app.registered_commands}
+
+
+def test_no_output_waits_for_a_command_on_the_machine() -> None:
+    """If it failed, there would be no outputs: no address, key or password for the operator.
+
+    The key waits for what makes the machine accept it, which a new machine does by itself.
+    """
+    waits_for: dict[str, set[str]] = {}
+    settings = parse({"sshClients": '["203.0.113.7"]'})
+
+    async def note(name: str, output: pulumi.Output[Any]) -> str:
+        waits_for[name] = {each.pulumi_resource_name for each in await output.resources()}
+        return name
+
+    def program() -> None:
+        for name, value in outputs_of(make_chat(settings), settings, make_plan(settings)).items():
+            pulumi.Output.all(note(name, pulumi.Output.from_input(value)))
+
+    recorder = record_chat(program)
+    commands = {each.name for each in recorder.resources if each.type.startswith("command:")}
+    waited_for = {each for names in waits_for.values() for each in names}
+    assert commands & waited_for == {"ssh-key-retirement", "ssh-key-authorized"}
+    assert waits_for["sshCommand"]
 
 
 def test_the_cost_is_exported_in_numbers_too() -> None:
@@ -46,7 +74,7 @@ def test_outputs_that_cannot_be_read_stop_nothing(monkeypatch: pytest.MonkeyPatc
     """Seen with the file backend, while the same run wrote its first state."""
 
     def cut_off(*_: object) -> None:
-        raise Exception("invoke of readStackOutputs failed: failed to load checkpoint: EOF")
+        raise Exception("invoke of readStackResourceOutputs failed: failed to load checkpoint: EOF")
 
     monkeypatch.setattr(outputs, "invoke", cut_off)
     former = outputs.former_outputs()
