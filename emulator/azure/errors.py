@@ -9,16 +9,24 @@ class AzureError(Exception):
     """Azure refuses a request, or fails to carry it out.
 
     `code` and `message` are Azure's own words, `status` the HTTP status, `target` the property.
+    `retry_after` is the header Retry-After: how many seconds a client waits before it tries again.
     """
 
     def __init__(
-        self, code: str, message: str, *, status: int = 400, target: str | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        target: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
         self.target = target
+        self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
         """The error as ARM writes it into a response."""

@@ -17,10 +17,12 @@ import fcntl
 import json
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
+
+import yaml
 
 from emulator.azure.errors import AzureError
 from emulator.azure.names import ResourceId
@@ -29,14 +31,79 @@ from emulator.azure.store import Body
 from emulator.instance import Instance
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """One of Azure's errors; `refusals.yaml` explains the fields."""
+
+    code: str
+    status: int
+    message: str
+    of: str = ""
+    operations: tuple[str, ...] = ("put",)
+    late: bool = False
+    target: str | None = None
+    retry_after: float | None = None
+
+    def concerns(self, type_: str, operation: str = "put") -> bool:
+        """Whether Azure gives this answer to requests of `operation` on the type."""
+        fits = type_.startswith(self.of) if self.of.endswith("/") else self.of in ("", type_)
+        return fits and operation in self.operations
+
+    def error(self, operation: str, id_: ResourceId, body: Body) -> AzureError:
+        """The error for a request."""
+        properties = body.get("properties", {})
+        words = {
+            "id": id_,
+            "name": id_.name,
+            "type": id_.type,
+            "namespace": id_.type.partition("/")[0],
+            "group": id_.group,
+            "subscription": id_.subscription,
+            "location": body.get("location", ""),
+            "principal": properties.get("principalId", ""),
+            "size": properties.get("hardwareProfile", {}).get("vmSize", ""),
+            "retryAfter": f"{self.retry_after or 0:g}",
+            "action": "delete" if operation == "delete" else "write",
+        }
+        return AzureError(
+            self.code,
+            self.message.format_map(words),
+            status=self.status,
+            target=self.target,
+            retry_after=self.retry_after,
+        )
+
+
+def _refusals() -> Mapping[str, Refusal]:
+    listed = yaml.safe_load((Path(__file__).parent / "refusals.yaml").read_text())
+    return {
+        code: Refusal(
+            code,
+            status=each["status"],
+            message=each["message"],
+            of=each.get("of", ""),
+            operations=tuple(each.get("operations", ["put"])),
+            late=each.get("late", False),
+            target=each.get("target"),
+            retry_after=each.get("retryAfter"),
+        )
+        for code, each in listed.items()
+    }
+
+
+REFUSALS = _refusals()
+"""Azure's errors by code."""
+
+
 @dataclass
 class Fault:
     """A fault for requests of `operation` on `type` whose name matches the pattern `name`.
 
     The operation `resize` is a PUT with another size, of a machine that is not deallocated.
 
-    `code` is one of `CODES`, or empty. `slow` is the operation's shortest duration in seconds.
-    `times` is the number of requests that it still affects; 0 means all, -1 means none any more.
+    `code` is one of `REFUSALS`, or empty; `retry_after` replaces its Retry-After. `slow` is the
+    operation's shortest duration in seconds. `times` is the number of requests that it still
+    affects; 0 means all, -1 means none any more.
     """
 
     type: str
@@ -45,6 +112,7 @@ class Fault:
     code: str = ""
     slow: float = 0.0
     times: int = 0
+    retry_after: float | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def fits(self, operation: str, id_: ResourceId) -> bool:
@@ -55,80 +123,13 @@ class Fault:
             and fnmatch(id_.name, self.name)
         )
 
-
-def _sku_not_available(id_: ResourceId, body: Body) -> AzureError:
-    return AzureError(
-        "SkuNotAvailable",
-        f"The requested size for resource '{id_}' is currently not available in location"
-        f" '{body['location']}' zones '' for subscription '{id_.subscription}'. Please try another"
-        " size or deploy to a different location or zones. See"
-        " https://aka.ms/azureskunotavailable for details.",
-        status=409,
-    )
-
-
-def _quota_exceeded(id_: ResourceId, body: Body) -> AzureError:
-    return AzureError(
-        "QuotaExceeded",
-        "Operation could not be completed as it results in exceeding approved Total Regional Cores"
-        " quota. Additional details - Deployment Model: Resource Manager, Location:"
-        f" {body['location']}, Current Limit: 0, Current Usage: 0, Additional Required: 2,"
-        " (Minimum) New Limit Required: 2. Submit a request for Quota increase at"
-        " https://aka.ms/ProdportalCRP. Please read more about quota limits at https://docs.microsoft.com/azure/azure-supportability/"
-        "regional-quota-requests",
-        status=409,
-    )
-
-
-def _allocation_failed(id_: ResourceId, body: Body) -> AzureError:
-    return AzureError(
-        "AllocationFailed",
-        "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
-        " region. Read more about improving likelihood of allocation success at"
-        " https://aka.ms/allocation-guidance",
-    )
-
-
-def _nic_reserved(id_: ResourceId, body: Body) -> AzureError:
-    return AzureError(
-        "NicReservedForAnotherVm",
-        f"Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide"
-        f" another nic(s) or retry after 180 seconds. Reserved VM: {id_}. See aka.ms/deletenic.",
-    )
-
-
-def _not_registered(id_: ResourceId, body: Body) -> AzureError:
-    namespace = id_.type.partition("/")[0]
-    return AzureError(
-        "MissingSubscriptionRegistration",
-        f"The subscription is not registered to use namespace '{namespace}'. See"
-        " https://aka.ms/rps-not-found for how to register subscriptions.",
-        status=409,
-    )
-
-
-def _resize_not_allowed(id_: ResourceId, body: Body) -> AzureError:
-    size = body["properties"]["hardwareProfile"]["vmSize"]
-    return AzureError(
-        "OperationNotAllowed",
-        f"Unable to resize the VM '{id_.name}' because the requested size {size} is not available"
-        " in the current hardware cluster. To resize your VM, please deallocate it first.",
-        status=409,
-        target="vmSize",
-    )
-
-
-CODES: dict[str, Callable[[ResourceId, Body], AzureError]] = {
-    "SkuNotAvailable": _sku_not_available,
-    "QuotaExceeded": _quota_exceeded,
-    "AllocationFailed": _allocation_failed,
-    "NicReservedForAnotherVm": _nic_reserved,
-    "MissingSubscriptionRegistration": _not_registered,
-    "OperationNotAllowed": _resize_not_allowed,
-}
-"""The errors by code. Azure reports AllocationFailed only after it has accepted the request."""
-
-LATE = frozenset({"AllocationFailed"})
+    @property
+    def refusal(self) -> Refusal | None:
+        """The error, if it has one."""
+        found = REFUSALS.get(self.code)
+        if found is None or self.retry_after is None:
+            return found
+        return replace(found, retry_after=self.retry_after)
 
 
 class Faults:
@@ -187,8 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add.add_argument("--type", required=True, help="such as Microsoft.Compute/virtualMachines")
     add.add_argument("--operation", choices=["put", "delete", "resize"], default="put")
     add.add_argument("--name", default="*", help="resource name, or a pattern (default: *)")
-    add.add_argument("--code", choices=sorted(CODES), default="")
+    add.add_argument("--code", choices=sorted(REFUSALS), default="")
     add.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
+    add.add_argument("--retry-after", type=float, metavar="SECONDS", help="with a code: the header")
     add.add_argument("--times", type=int, default=0, help="for how many requests (default: all)")
     commands.add_parser("list", help="show the faults")
     commands.add_parser("clear", help="remove all faults")
@@ -200,8 +202,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options["type"] = resource_type(options["type"]).name
             except AzureError as error:
                 parser.error(error.message)
-            if options["code"] == "OperationNotAllowed" and options["operation"] != "resize":
-                parser.error("Azure answers OperationNotAllowed to --operation resize")
+            refusal = REFUSALS.get(options["code"])
+            if refusal and options["operation"] not in refusal.operations:
+                operations = " or ".join(refusal.operations)
+                parser.error(f"Azure answers {refusal.code} to --operation {operations}")
             faults.add(Fault(**options))
         case "clear":
             faults.clear()

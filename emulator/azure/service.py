@@ -17,7 +17,7 @@ from typing import Any
 from emulator.azure import worker
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, NullFabric
-from emulator.azure.faults import CODES, LATE, Fault, Faults
+from emulator.azure.faults import Fault, Faults
 from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
@@ -57,7 +57,7 @@ class Azure:
             complete = self._complete(state, id_, type_, body, old)
             if old and _is_resize(old, complete):
                 hit += self.faults.take("resize", id_)
-            _raise_early(hit, id_, complete)
+            _raise_early("put", hit, id_, complete)
             complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
             state.resources[id_.key] = complete
             return self._begin(state, "put", id_, hit)
@@ -75,7 +75,7 @@ class Azure:
                 return None
             _check_idle(state, id_)
             KINDS[type_.name].check_delete(state, id_, ())
-            _raise_early(hit, id_, body)
+            _raise_early("delete", hit, id_, body)
             body["properties"]["provisioningState"] = "Deleting"
             return self._begin(state, "delete", id_, hit)
 
@@ -180,7 +180,7 @@ class Azure:
 
     def _begin(self, state: StoredState, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
         slow = max(hit, key=lambda fault: fault.slow, default=None)
-        late = next((fault.code for fault in hit if fault.code in LATE), None)
+        late = next((one for fault in hit if (one := fault.refusal) and one.late), None)
         operation = LongRunningOperation(
             id=new_guid(),
             kind=kind,
@@ -189,7 +189,8 @@ class Azure:
             fault=slow.id if slow else "",
         )
         if late:
-            operation.error = worker.error_record(CODES[late](id_, state.resources[id_.key]))
+            error = late.error(kind, id_, state.resources[id_.key])
+            operation.error = worker.error_record(error)
         state.operations[id_.key] = operation
         if self._instant and not hit:
             worker.finish(state, operation)
@@ -239,10 +240,10 @@ def _check_idle(state: StoredState, id_: ResourceId) -> None:
         )
 
 
-def _raise_early(hit: Sequence[Fault], id_: ResourceId, body: Body) -> None:
+def _raise_early(operation: str, hit: Sequence[Fault], id_: ResourceId, body: Body) -> None:
     for fault in hit:
-        if fault.code and fault.code not in LATE:
-            raise CODES[fault.code](id_, body)
+        if (refusal := fault.refusal) and not refusal.late:
+            raise refusal.error(operation, id_, body)
 
 
 def _is_resize(old: Body, new: Body) -> bool:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from emulator.azure.errors import AzureError
 from emulator.azure.service import POLL, Azure
 from emulator.plugins.azure_types import NativeType
 from emulator.plugins.provider import FailedError, PluginRequest
 from emulator.plugins.values import Properties
+
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+RETRIED_CONFLICTS = frozenset({"AnotherOperationInProgress", "StorageAccountOperationInProgress"})
+BACKOFF = (20.0, 60.0, 120.0)
+LONGEST_WAIT = 120.0
+"""When azure-native repeats a request (provider/pkg/azure/client_azcore.go, and azcore's
+policy_retry.go): these statuses, and these codes of a conflict, three times, after what Retry-After
+tells it or else these seconds; it does not wait for a longer Retry-After."""
 
 
 class PartialFailureError(FailedError):
@@ -43,12 +52,9 @@ class AzureClient:
 
         Raises FailedError or PartialFailureError.
         """
-        while True:
-            try:
-                operation = self._azure.put(resource_id, body, native.api_version)
-                break
-            except AzureError as error:
-                await self._wait_for_other_operation(request, resource_id, error)
+        operation = await self._begin(
+            request, resource_id, lambda: self._azure.put(resource_id, body, native.api_version)
+        )
         reason = ""
         try:
             await self.wait(request, operation)
@@ -65,12 +71,9 @@ class AzureClient:
 
     async def delete(self, request: PluginRequest, native: NativeType, resource_id: str) -> None:
         """Delete the resource, which need not exist. Raises FailedError."""
-        while True:
-            try:
-                operation = self._azure.delete(resource_id, native.api_version)
-                break
-            except AzureError as error:
-                await self._wait_for_other_operation(request, resource_id, error)
+        operation = await self._begin(
+            request, resource_id, lambda: self._azure.delete(resource_id, native.api_version)
+        )
         try:
             await self.wait(request, operation)
         except AzureError as error:
@@ -89,15 +92,28 @@ class AzureClient:
         if found is not None:
             found.raise_error()
 
-    async def _wait_for_other_operation(
-        self, request: PluginRequest, resource_id: str, error: AzureError
-    ) -> None:
-        """Wait for what is under way on the resource, as the official provider does.
+    async def _begin(
+        self, request: PluginRequest, resource_id: str, ask: Callable[[], str | None]
+    ) -> str | None:
+        """Ask Azure until it accepts the request; returns the operation. Raises FailedError."""
+        tries = 0
+        while True:
+            try:
+                return ask()
+            except AzureError as error:
+                if error.code == "AnotherOperationInProgress" and error.retry_after is None:
+                    await self._wait_for_other_operation(request, resource_id)
+                    continue
+                delay = retry_delay(error, tries)
+                if delay is None:
+                    raise FailedError(error_text(error)) from error
+                wait = f"Azure answers {error.code}; the next try is in {delay:g} s"
+                await request.log("info", wait, passing=True)
+            await asyncio.sleep(delay)
+            tries += 1
 
-        Raises FailedError when `error` is about anything else.
-        """
-        if error.code != "AnotherOperationInProgress":
-            raise FailedError(error_text(error)) from error
+    async def _wait_for_other_operation(self, request: PluginRequest, resource_id: str) -> None:
+        """Wait for what is under way on the resource."""
         await request.log("info", "waiting for another operation on it to end", passing=True)
         other = self._azure.operation(resource_id)
         if other is None or other.status != "InProgress":  # it is on the parent or the group
@@ -105,6 +121,15 @@ class AzureClient:
             return
         while (found := self._azure.poll(other.id)) and found.status == "InProgress":
             await asyncio.sleep(POLL)
+
+
+def retry_delay(error: AzureError, tries: int) -> float | None:
+    """How many seconds azure-native waits before it repeats a request; None: it gives up."""
+    is_retried = error.status in RETRIED or error.code in RETRIED_CONFLICTS
+    if not is_retried or tries == len(BACKOFF):
+        return None
+    delay = BACKOFF[tries] if error.retry_after is None else error.retry_after
+    return delay if delay <= LONGEST_WAIT else None
 
 
 def error_text(error: AzureError) -> str:

@@ -9,8 +9,9 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import grpc
@@ -143,6 +144,36 @@ class PluginServicer(provider_pb2_grpc.ResourceProviderServicer):
         raise AssertionError("abort raises")
 
 
+class _Hold(grpc.aio.ServerInterceptor):
+    """Keeps back the answers about the resources that $OLLAMAZURE_HOLD names, with commas.
+
+    The work is done, and the engine does not learn of it: the worst moment to kill a run. The
+    folder `held` of the instance has an empty file for each of them.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+        self._held = Path(os.environ["OLLAMAZURE_EMULATOR"]) / "held"
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if details.method.rpartition("/")[2] not in ("Create", "Read", "Update", "Delete"):
+            return handler
+
+        async def answer(request: Any, context: Context) -> Any:
+            response = await handler.unary_unary(request, context)
+            name = request.urn.rpartition("::")[2]
+            if name in self._names and not getattr(request, "preview", False):
+                self._held.mkdir(exist_ok=True)
+                (self._held / name).touch()
+                await asyncio.Event().wait()
+            return response
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer, handler.request_deserializer, handler.response_serializer
+        )
+
+
 def token_of(urn: str) -> str:
     """The type token of a resource, such as `command:remote:Command`."""
     return urn.split("::")[2].rsplit("$", 1)[-1]
@@ -160,7 +191,9 @@ def serve(plugin: Callable[[str], PluginServicer]) -> None:
     """
 
     async def run() -> None:
-        server = grpc.aio.server(options=_UNLIMITED)
+        held = os.environ.get("OLLAMAZURE_HOLD")
+        hold = [_Hold(held.split(","))] if held else []
+        server = grpc.aio.server(interceptors=hold, options=_UNLIMITED)
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(plugin(sys.argv[-1]), server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -1,4 +1,7 @@
-"""A small program with one of each resource; $EDIT contains the changes of a test, as JSON."""
+"""A small program of a machine; $EDIT contains the changes of a test, as JSON.
+
+With `everything`, it has a resource of each type that the emulated Azure knows.
+"""
 
 import json
 import os
@@ -120,6 +123,49 @@ machine = compute.VirtualMachine(
         replace_on_changes=["osProfile.computerName"], delete_before_replace=True
     ),
 )
+if "everything" in edit:
+    from pulumi_azure_native import authorization, managedidentity, storage
+
+    outbound = network.PublicIPAddress(
+        "outbound",
+        resource_group_name=group.name,
+        sku=network.PublicIPAddressSkuArgs(name="Standard"),
+        public_ip_allocation_method="Static",
+    )
+    network.NatGateway(
+        "nat",
+        resource_group_name=group.name,
+        sku=network.NatGatewaySkuArgs(name="Standard"),
+        public_ip_addresses=[network.SubResourceArgs(id=outbound.id)],
+    )
+    identity = managedidentity.UserAssignedIdentity("identity", resource_group_name=group.name)
+    account = storage.StorageAccount(
+        "account",
+        account_name="backups0123456789",
+        resource_group_name=group.name,
+        kind="StorageV2",
+        sku=storage.SkuArgs(name="Standard_LRS"),
+        allow_shared_key_access=False,
+    )
+    storage.BlobServiceProperties(
+        "blobs",
+        blob_services_name="default",
+        account_name=account.name,
+        resource_group_name=group.name,
+        is_versioning_enabled=True,
+    )
+    container = storage.BlobContainer(
+        "container", account_name=account.name, resource_group_name=group.name
+    )
+    authorization.RoleAssignment(
+        "access",
+        role_assignment_name="7d1f4f0c-52a2-5b3f-9a3f-6f0c3a9d2a11",
+        scope=container.id,
+        principal_id=identity.principal_id,
+        principal_type="ServicePrincipal",
+        role_definition_id="/subscriptions/00000000-0000-0000-0000-000000000000/providers"
+        "/Microsoft.Authorization/roleDefinitions/ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    )
 if "balancer" in edit:
     network.LoadBalancer("balancer", resource_group_name=group.name)
 

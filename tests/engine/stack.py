@@ -36,21 +36,32 @@ class Stack:
         Raises:
             AssertionError: it ended with another exit code.
         """
-        done = subprocess.run(
+        process = self.start(*arguments)
+        printed, _ = process.communicate()
+        assert process.returncode == code, printed
+        return printed
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start bin/pulumi-local in a process group of its own."""
+        return subprocess.Popen(
             [PROJECT / "bin" / "pulumi-local", "--non-interactive", *arguments],
             env={
                 **os.environ,
                 "OLLAMAZURE_EMULATOR": str(self.home),
                 "OLLAMAZURE_PLAN": "1" if self.plan else "",
                 "PULUMI_STACK": self.name,
+                **environment,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        assert done.returncode == code, done.stdout
-        return done.stdout
+
+    def state(self) -> dict[str, Any]:
+        """Pulumi's state of the stack, secrets encrypted."""
+        state: dict[str, Any] = json.loads(self.run("stack", "export"))["deployment"]
+        return state
 
     def up(self) -> str:
         """`pulumi up` without asking."""

@@ -258,36 +258,6 @@ def test_what_else_the_emulator_does_not_know_is_an_error(stack: Stack) -> None:
     assert "has no setting azure-native:planet" in stack.fail("preview")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("code", "message", "states"),
-    [
-        # This one is accepted first, so the machine exists, and has failed.
-        (
-            "AllocationFailed",
-            "We do not have sufficient capacity for the requested VM size",
-            ["Failed"],
-        ),
-        ("SkuNotAvailable", "Please try another size or deploy to a different location", []),
-        ("QuotaExceeded", "exceeding approved Total Regional Cores quota", []),
-        ("MissingSubscriptionRegistration", "to use namespace 'Microsoft.Compute'", []),
-    ],
-)
-def test_a_machine_that_azure_refuses_is_made_by_the_next_run(
-    without_machine: Stack, code: str, message: str, states: list[str]
-) -> None:
-    stack = without_machine
-    stack.azure.faults.add(Fault(MACHINES, code=code, times=1))
-    refused = stack.fail("up", "--yes", "--skip-preview")
-    assert f'Code="{code}"' in refused
-    assert message in refused
-    machines = [machine["properties"] for machine in stack.azure.list(MACHINES)]
-    assert [machine["provisioningState"] for machine in machines] == states
-    stack.up()
-    assert stack.only(MACHINES)["properties"]["provisioningState"] == "Succeeded"
-    stack.run("preview", "--expect-no-changes")
-
-
 def test_a_run_killed_while_azure_creates_is_completed_by_the_next(without_machine: Stack) -> None:
     stack = without_machine
     stack.azure.faults.add(Fault(MACHINES, slow=3600))

@@ -18,7 +18,7 @@ import pytest
 
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import FabricError, PowerAction, Report
-from emulator.azure.faults import CODES, LATE, Fault, main
+from emulator.azure.faults import Fault, main
 from emulator.azure.service import Azure
 from emulator.azure.store import Store
 from emulator.azure.worker import Worker, _fabric
@@ -239,16 +239,6 @@ def test_a_failed_deletion_leaves_the_resource(hosted: Cloud) -> None:
     hosted.azure.delete(VM)
     _work(hosted, FakeFabric(FabricError("InternalExecutionError", "cannot unmount")))
     assert hosted.azure.get(VM)["properties"]["provisioningState"] == "Failed"
-
-
-@pytest.mark.parametrize("code", sorted(set(CODES) - LATE - {"OperationNotAllowed"}))
-def test_a_fault_refuses_and_leaves_nothing(cloud: Cloud, code: str) -> None:
-    cloud.azure.faults.add(Fault("Microsoft.Compute/disks", code=code, times=1))
-    with pytest.raises(AzureError) as refused:
-        cloud.azure.put(NEW, disk())
-    assert refused.value.code == code
-    assert not cloud.exists(NEW)
-    assert cloud.put(NEW, disk())["properties"]["provisioningState"] == "Succeeded"
 
 
 def test_an_allocation_that_fails_leaves_a_failed_machine(plan: Cloud) -> None:
