@@ -41,12 +41,11 @@ INSTALLED = "/etc/ollamazure/installed"
 RUNS = "pgrep --count --full '^flock --close /run/ollamazure/{}.lock'"
 # The connection of the oldest run of a command: its process on the machine, the client's port.
 CONNECTION = """
-pid=$(pgrep --oldest --full '^flock --close /run/ollamazure/{}.lock')
+pid=$(pgrep --oldest --full '^flock --close /run/ollamazure/NAME.lock')
 while [ "$(ps -o comm= "$pid")" != sshd-session ]; do pid=$(ps -o ppid= "$pid" | tr -d ' '); done
 echo "$pid"
 sudo ss --no-header --tcp --processes state established '( sport = :22 )' |
-    awk -v pid="pid=$(ps -o ppid= "$pid" | tr -d ' ')," -v own="pid=$pid," \
-        'index($0, own) || index($0, pid) { sub(/.*:/, "", $4); print $4; exit }'
+    awk -v pid="pid=$pid," 'index($0, pid) { sub(/.*:/, "", $4); print $4 }'
 """
 SILENCE = """add table inet cut
 add chain inet cut input {{ type filter hook input priority -300; }}
@@ -101,8 +100,8 @@ def run_again(deployment: Deployment, name: str) -> Callable[[], Ran]:
 def machine(deployment: Deployment) -> Iterator[Deployment]:
     """The shared machine; afterwards its settings are what they were."""
     yield deployment
-    asked = deployment.pulumi("config", "rm", "ollamazure:reapply", check=False)
-    if asked.code == 0:
+    if deployment.pulumi("config", "get", "ollamazure:reapply", check=False).code == 0:
+        deployment.pulumi("config", "rm", "ollamazure:reapply")
         deployment.up()
 
 
@@ -132,7 +131,7 @@ def test_a_connection_that_ends_in_the_middle_of_a_command(machine: Deployment, 
 
 
 def connection(deployment: Deployment, name: str) -> list[str]:
-    return deployment.ssh(CONNECTION.format(name)).output.split()
+    return deployment.ssh(CONNECTION.replace("NAME", name)).output.split()
 
 
 @pytest.mark.long
