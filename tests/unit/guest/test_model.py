@@ -24,6 +24,8 @@ from tests.faulty_mirror import FaultyMirror, publish
 
 TOOL = remote_command.GUEST / "usr/local/lib/ollamazure/model.py"
 STALLED, SILENT = "nothing has arrived for 2 s", "no answer (TimeoutError('timed out'))"
+# Instead of an event: nothing comes for a while.
+SILENCE = object()
 
 
 @dataclass
@@ -93,6 +95,10 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
             self.send_response(status)
             self.end_headers()
             for event in events:
+                if event is SILENCE:
+                    self.wfile.flush()
+                    threading.Event().wait(0.5)
+                    continue
                 text = "{" if event is None else json.dumps(event)
                 self.wfile.write(f"{text}\n".encode())
 
@@ -167,6 +173,16 @@ def test_what_cannot_be_pulled_again_is_not_lost(ollama: Ollama) -> None:
 
     assert ollama.pull("m:1b").returncode == 1
     assert ollama.models == {"m:1b": "made by hand"}
+
+
+def test_a_layer_may_be_verified_for_long(ollama: Ollama) -> None:
+    """Only until the manifest has come, silence means that nothing comes."""
+    verifying = [{"digest": "sha256:ab", "total": 1}, {"status": "verifying sha256 digest"}]
+    ollama.pulls = [[*verifying, SILENCE, {"status": "success"}], [{"error": "asked again"}]]
+    text = ollama.program.read_text()
+    ollama.program.write_text(text.replace("MANIFEST_WITHIN = 60", "MANIFEST_WITHIN = 0.1"))
+    done = ollama.pull("m:1b")
+    assert done.returncode == 0, done.stderr
 
 
 def test_tells_how_far_it_is(ollama: Ollama) -> None:

@@ -192,16 +192,18 @@ def download(source: str, *, insecure: bool) -> None:
     """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
     printed, last, moved = 0.0, "", time.monotonic()
     state: dict[str, Any] = {}
+    has_manifest = False
     # After the manifest Ollama may be silent for long: it verifies a large layer.
     events = answers(
         "/api/pull",
         {"model": source, "insecure": insecure},
-        within=lambda: None if "digest" in state else MANIFEST_WITHIN,
+        within=lambda: None if has_manifest else MANIFEST_WITHIN,
     )
     with closing(events):  # this ends the pull
         for event in events:
             if "error" in event:
                 raise OllamaError(after_error(str(event["error"])))
+            has_manifest = has_manifest or "digest" in event
             if event != state:
                 moved, state = time.monotonic(), event
             elif time.monotonic() - moved >= STALLED:
