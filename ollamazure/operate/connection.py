@@ -77,5 +77,6 @@ class MachineConnection:
         """The error to raise when the connection fails."""
         return OperateError(
             f"SSH to the machine at {self.address} failed: {error}. Is the machine running, and is "
-            "your address in ollamazure:sshClients?"
+            "your address in ollamazure:sshClients? docs/how-to/ssh-is-lost.md has the fix for "
+            "each cause."
         )

@@ -154,7 +154,12 @@ class ChatStatus:
         clean_up = f"`bin/ollamazure ssh --stack {self.stack} {CLEAN_UP}` removes what is not used"
         disk = self.facts["data_disk"]
         if disk is None:
-            yield "The data disk is not mounted."
+            mount = f"bin/ollamazure ssh --stack {self.stack} sudo ollamazure-data-disk"
+            yield (
+                "The data disk is not mounted, so the chat does not run. If it was detached in "
+                f"Azure: `pulumi up --refresh --stack {self.stack}` attaches it, and the chat "
+                f"starts by itself. If it is attached: `{mount}` mounts it, or states why not."
+            )
         elif disk.get("full"):  # a machine of an earlier version does not report it
             yield (
                 f"The data disk is nearly full: {_space(disk)}{_largest(disk)}. {clean_up}; models "

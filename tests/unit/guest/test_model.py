@@ -1,9 +1,12 @@
-"""Pulling and removing models, against a server that answers as Ollama does."""
+"""Pulling and removing models, against a server that answers as Ollama does, and the real one."""
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,8 +18,14 @@ from typing import Any
 import pytest
 
 from components import remote_command
+from emulator.artifacts import paths
+from emulator.host import mirrors
+from tests.faulty_mirror import FaultyMirror, publish
 
 TOOL = remote_command.GUEST / "usr/local/lib/ollamazure/model.py"
+STALLED, SILENT = "nothing has arrived for 2 s", "no answer (TimeoutError('timed out'))"
+# Instead of an event: nothing comes for a while.
+SILENCE = object()
 
 
 @dataclass
@@ -86,6 +95,10 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
             self.send_response(status)
             self.end_headers()
             for event in events:
+                if event is SILENCE:
+                    self.wfile.flush()
+                    threading.Event().wait(2)
+                    continue
                 text = "{" if event is None else json.dumps(event)
                 self.wfile.write(f"{text}\n".encode())
 
@@ -160,6 +173,16 @@ def test_what_cannot_be_pulled_again_is_not_lost(ollama: Ollama) -> None:
 
     assert ollama.pull("m:1b").returncode == 1
     assert ollama.models == {"m:1b": "made by hand"}
+
+
+def test_a_layer_may_be_verified_for_long(ollama: Ollama) -> None:
+    """Only until the manifest has come, silence means that nothing comes."""
+    verifying = [{"digest": "sha256:ab", "total": 1}, {"status": "verifying sha256 digest"}]
+    ollama.pulls = [[*verifying, SILENCE, {"status": "success"}]]
+    text = ollama.program.read_text()
+    ollama.program.write_text(text.replace("MANIFEST_WITHIN = 60", "MANIFEST_WITHIN = 1"))
+    done = ollama.pull("m:1b")
+    assert done.returncode == 0, done.stderr
 
 
 def test_tells_how_far_it_is(ollama: Ollama) -> None:
@@ -277,3 +300,107 @@ def test_a_model_that_gives_no_answer_is_named(ollama: Ollama, tmp_path: Path) -
     }
     assert ollama.run("silent", "chat:1b").stdout == ""
     assert ollama.run("silent", "missing:1b").stdout == "missing:1b\n"
+
+
+@pytest.fixture(scope="module")
+def real_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
+    """The real Ollama, and a program that gives up after two attempts."""
+    folder = tmp_path_factory.mktemp("ollama")
+    [bundle] = paths.ollama_bundle().glob("*.tar.zst")
+    subprocess.run(["tar", "-C", folder, "--zstd", "-xf", bundle, "bin/ollama"], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    models = folder / "models"
+    proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+    environment = {"OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(models)}
+    program = folder / "model.py"
+    text = TOOL.read_text().replace("11434", str(port)).replace("ATTEMPTS = 5", "ATTEMPTS = 2")
+    text = text.replace("/srv/data/ollama/models", str(models)).replace("PAUSE = 10", "PAUSE = 0")
+    program.write_text(text)
+    with subprocess.Popen(
+        [folder / "bin/ollama", "serve"],
+        env={**os.environ, **proxies, **environment, "HOME": str(folder)},
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        found = Ollama(program)
+        while found.run("remove", "none:1").returncode != 0:
+            assert server.poll() is None
+        yield found
+        server.terminate()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyMirror]:
+    """A registry with the model tiny:1, of which nothing is downloaded."""
+    # Ollama takes layers only from another host than the registry's.
+    monkeypatch.setattr(mirrors, "REGISTRY_HOST", "127.0.0.1")
+    monkeypatch.setattr(mirrors, "BLOB_HOST", "localhost")
+    layers = [os.urandom(300_000), os.urandom(200_000)]
+    publish(tmp_path / "v2/library/tiny", "1", "application/vnd.ollama.image.model", *layers)
+    mirror = FaultyMirror(tmp_path)
+    with mirror.serving():
+        yield mirror
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "reason"),
+    [
+        ("stalled", "blobs", STALLED),
+        ("wrong", "blobs", "digest mismatch"),
+        pytest.param("endless", "blobs", "digest mismatch", marks=pytest.mark.long),
+        pytest.param("stalled", "manifests", SILENT, marks=pytest.mark.long),
+        pytest.param("endless", "manifests", SILENT, marks=pytest.mark.long),
+        pytest.param("cut", "manifests", "unexpected EOF", marks=pytest.mark.long),
+        pytest.param("gone", "blobs", "503", marks=pytest.mark.long),
+    ],
+)
+def test_a_pull_that_failed_is_completed_by_the_next(
+    real_ollama: Ollama, mirror: FaultyMirror, fault: str, path: str, reason: str
+) -> None:
+    """And no layer is kept that is not what its name states."""
+    mirror.fail(fault, path)
+    patient = real_ollama.program.read_text()
+    if reason in (SILENT, STALLED):
+        impatient = patient.replace("STALLED = 300", "STALLED = 2")
+        real_ollama.program.write_text(impatient.replace("WITHIN = 60", "WITHIN = 2"))
+    failed = real_ollama.pull("tiny:1", f"http://{mirror.address}")
+    real_ollama.program.write_text(patient)
+    assert failed.returncode == 1
+    last = failed.stderr.splitlines()[-1]
+    source = f"{mirror.address}/library/tiny:1"
+    assert last.startswith(f"Ollama: tiny:1 cannot be pulled from {source}: ")
+    assert reason in last
+
+    mirror.work()
+    done = real_ollama.pull("tiny:1", f"http://{mirror.address}")
+    assert done.returncode == 0, done.stderr
+    blobs = real_ollama.program.with_name("models") / "blobs"
+    layers = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in blobs.iterdir()}
+    assert len(layers) == 3
+    assert all(name == f"sha256-{digest}" for name, digest in layers.items())
+    assert real_ollama.run("remove", "tiny:1").returncode == 0
+
+
+def test_a_pull_goes_on_where_the_connection_broke(
+    real_ollama: Ollama, mirror: FaultyMirror
+) -> None:
+    """Ollama itself requests the rest again."""
+    mirror.fail("cut", "blobs", times=2)
+    done = real_ollama.pull("tiny:1", f"http://{mirror.address}")
+    assert done.returncode == 0, done.stderr
+    assert mirror.times == 0
+    assert real_ollama.run("remove", "tiny:1").returncode == 0
+
+
+def test_a_registry_that_is_not_reached_is_named(real_ollama: Ollama, mirror: FaultyMirror) -> None:
+    """Refused, a name that does not exist, no certificate."""
+    for address, reason in (
+        ("http://127.0.0.1:1", "connection refused"),
+        ("http://mirror.invalid:1", "no such host"),
+        (f"https://{mirror.address}", "server gave HTTP response to HTTPS client"),
+    ):
+        failed = real_ollama.pull("tiny:1", address)
+        assert failed.returncode == 1
+        assert f"tiny:1 cannot be pulled from {address.partition('//')[2]}" in failed.stderr
+        assert reason in failed.stderr

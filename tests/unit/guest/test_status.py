@@ -23,9 +23,9 @@ def test_free_memory_is_what_is_available_to_programs() -> None:
 def test_a_folder_on_the_system_disk_is_no_data_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "DATA", tmp_path)
+    monkeypatch.setattr("status.DATA", tmp_path)
     assert status.data_disk() is None
-    monkeypatch.setattr(status, "DATA", Path("/proc"))
+    monkeypatch.setattr("status.DATA", Path("/proc"))
     assert status.data_disk() is not None
 
 
@@ -35,7 +35,7 @@ def test_of_a_disk_that_is_nearly_full_the_largest_folders_are_named(
     for folder, size in {"ollama": 3, "containers/volumes": 1, "containers/overlay": 2}.items():
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "file").write_bytes(b"x" * size * 2**20)
-    monkeypatch.setitem(status.FOLDERS, tmp_path, status.FOLDERS[status.DATA])
+    monkeypatch.setitem(status.FOLDERS, tmp_path, status.FOLDERS[Path("/srv/data")])
     usage = shutil._ntuple_diskusage
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 84, 16))
     assert status.usage_of(tmp_path)["largest"] == []

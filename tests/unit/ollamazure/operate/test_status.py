@@ -94,7 +94,13 @@ def test_all_is_well_on_one_screen() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"data_disk": None}, "The data disk is not mounted."),
+        (
+            {"data_disk": None},
+            "The data disk is not mounted, so the chat does not run. If it was detached in Azure: "
+            "`pulumi up --refresh --stack dev` attaches it, and the chat starts by itself. If it "
+            "is attached: `bin/ollamazure ssh --stack dev sudo ollamazure-data-disk` mounts it, or "
+            "states why not.",
+        ),
         (
             {
                 "data_disk": {

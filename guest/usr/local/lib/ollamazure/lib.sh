@@ -113,45 +113,85 @@ redirects_of() {
     echo "=${1%%:*},https"
 }
 
+# A download that moves less than this in this time has stalled: nothing comes any more.
+readonly stalled=120 slowest=65536 # seconds, bytes
+# No file that is downloaded is larger (KiB). A file without end stops there, before the disk is full.
+readonly largest=8388608
+
 # download URL FILE: downloads URL, resumes what is in FILE already, and prints the progress.
 download() {
-    local url=$1 file=$2 code=0
+    local url=$1 file=$2 attempt code
     say "Downloading $url."
-    fetch_on "$url" "$file" || code=$?
-    if [ "$code" = 33 ]; then # the server cannot resume a download
-        rm -f "$file"
+    for attempt in 1 2 3 4 5; do
         code=0
         fetch_on "$url" "$file" || code=$?
-    fi
-    [ "$code" = 0 ] || fail "$url cannot be downloaded; the reason from curl is above."
+        case $code in
+            0) return ;;
+            # Cut off, too slow, ended by `attend`, no answer, an error while sending or receiving.
+            18 | 28 | 143 | 52 | 55 | 56 | 92) say "  The connection broke ($attempt of 5)." ;;
+            33) rm -f "$file" ;; # the server cannot resume a download
+            23 | 63) # cannot be written
+                rm -f "$file"
+                fail "$url cannot be stored: the disk is full, or the file is larger than" \
+                    "$((largest >> 20)) GiB. What was downloaded is deleted."
+                ;;
+            *) break ;;
+        esac
+    done
+    fail "$url cannot be downloaded; the reason from curl is above."
 }
 
 # fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
-    curl --fail --silent --show-error --location --proto-redir "$(redirects_of "$1")" \
-        --retry 5 --retry-connrefused --continue-at - --output "$2" "$1" &
+    transfer "$1" --continue-at - --output "$2" &
     attend $! say_size "$2"
+}
+
+# transfer URL OPTION…: becomes curl, which downloads URL.
+transfer() {
+    trap '' XFSZ # an error when a file gets too large, instead of the end of the process
+    ulimit -f "$largest"
+    exec curl --fail --silent --show-error --location --proto-redir "$(redirects_of "$1")" \
+        --connect-timeout 30 --retry 5 --retry-connrefused "${@:2}" "$1"
 }
 
 say_size() {
     say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
 }
 
-# attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, returns the exit code
-# of PROCESS. If this shell ends first, PROCESS ends too, so that it does not disturb the next run.
+# attend PROCESS COMMAND…: waits for PROCESS, which downloads, runs COMMAND every 15 seconds, returns
+# the exit code of PROCESS. It ends PROCESS if the download has stalled. If this shell ends first,
+# PROCESS ends too, so that it does not disturb the next run.
 attend() {
-    local process=$1 last=$SECONDS
-    shift
+    local code=0
     # shellcheck disable=SC2064  # this process, whatever the variable is later
-    trap "kill $process 2>/dev/null" EXIT
+    trap "kill $1 2>/dev/null" EXIT
+    watch "$@" || code=$?
+    trap - EXIT
+    return "$code"
+}
+
+watch() {
+    local process=$1 last=$SECONDS moved=$SECONDS before=0 now io=("rchar: 0" "wchar: 0")
+    shift
     while kill -0 "$process" 2>/dev/null; do
+        # How many bytes it has read and written.
+        mapfile -t io 2>/dev/null <"/proc/$process/io" || true
+        now=$((${io[0]#*: } + ${io[1]#*: }))
+        if ((now - before >= slowest)); then
+            before=$now moved=$SECONDS
+        elif ((SECONDS - moved >= stalled)); then
+            say "  Nothing has arrived for $stalled seconds."
+            kill "$process" 2>/dev/null || true
+            wait "$process" || true # Podman ends without an error
+            return 143
+        fi
         if ((SECONDS - last >= 15)); then
             "$@"
             last=$SECONDS
         fi
         sleep 0.2
     done
-    trap - EXIT
     wait "$process"
 }
 
@@ -159,14 +199,21 @@ attend() {
 # digest, only the digest decides. So that the data disk never holds more than two of them, it first
 # removes all former images except the last one that was ready.
 pull_image() {
-    local name=$1 image=$2
+    local name=$1 image=$2 folder code=0
     if podman image exists "$image"; then
         return
     fi
     remove_former_images "$name" "$image"
     say "Pulling $image."
-    podman pull --quiet --retry 5 "$image" >/dev/null &
-    attend $! say "  Still pulling." || fail_to_pull "$name" "$image"
+    # For what a pull leaves that is ended; cleanup.py knows the name.
+    folder=$(mktemp --directory --tmpdir="${TMPDIR:-/var/tmp}" container_images_XXXXXX)
+    (
+        ulimit -f "$largest"
+        TMPDIR=$folder exec podman pull --quiet --retry 5 "$image" >/dev/null
+    ) &
+    attend $! say "  Still pulling." || code=$?
+    rm -rf "$folder"
+    [ "$code" = 0 ] || fail_to_pull "$name" "$image"
     say "$image is pulled."
 }
 

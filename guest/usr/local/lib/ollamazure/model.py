@@ -16,23 +16,27 @@ now, it is replaced.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 OLLAMA = ("127.0.0.1", 11434)
 INSTALLED = Path("/etc/ollamazure/installed")
 MODELS = Path("/srv/data/ollama/models")
-NO_SPACE = "no space left"
+NO_SPACE, MISMATCH = "no space left", "digest mismatch"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
 PROGRESS_EVERY = 5  # seconds
+# Ollama itself waits for a registry without end, and requests a part of a layer again after 30 s.
+MANIFEST_WITHIN = 60  # seconds
+STALLED = 300  # seconds
 # For one short answer: to read the model from the disk, which takes longest on the size with the
 # slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
 DISK_SPEED = 20e6  # bytes a second
@@ -133,10 +137,10 @@ def ask(name: str) -> None:
     [shown] = answers("/api/show", {"model": name})
     if "completion" in (shown.get("capabilities") or ["completion"]):
         body = {"prompt": "Hello", "stream": False, "options": {"num_predict": 8}}
-        [answer] = answers("/api/generate", {"model": name, **body}, within=within)
+        [answer] = answers("/api/generate", {"model": name, **body}, within=lambda: within)
         answered = answer.get("eval_count")
     else:
-        [answer] = answers("/api/embed", {"model": name, "input": "Hello"}, within=within)
+        [answer] = answers("/api/embed", {"model": name, "input": "Hello"}, within=lambda: within)
         answered = answer.get("embeddings")
     if not answered:
         raise OllamaError(f"an empty answer: {answer.get('error', 'no error is reported')}.")
@@ -186,21 +190,39 @@ def can_retry(error: OllamaError) -> bool:
 
 def download(source: str, *, insecure: bool) -> None:
     """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
-    printed, last = 0.0, ""
-    for event in answers("/api/pull", {"model": source, "insecure": insecure}):
-        if "error" in event:
-            reason = str(event["error"])
-            if NO_SPACE in reason:
-                discard_unfinished()
-                reason += (
-                    "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
-                )
-            raise OllamaError(reason)
-        line = progress(event)
-        is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
-        if line != last and is_due:
-            say(f"{source}: {line}")
-            printed, last = time.monotonic(), line
+    printed, last, moved = 0.0, "", time.monotonic()
+    state: dict[str, Any] = {}
+    has_manifest = False
+    # After the manifest Ollama may be silent for long: it verifies a large layer.
+    events = answers(
+        "/api/pull",
+        {"model": source, "insecure": insecure},
+        within=lambda: None if has_manifest else MANIFEST_WITHIN,
+    )
+    with closing(events):  # this ends the pull
+        for event in events:
+            if "error" in event:
+                raise OllamaError(after_error(str(event["error"])))
+            has_manifest = has_manifest or "digest" in event
+            if event != state:
+                moved, state = time.monotonic(), event
+            elif time.monotonic() - moved >= STALLED:
+                raise OllamaError(f"nothing has arrived for {STALLED} s")
+            line = progress(event)
+            is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
+            if line != last and is_due:
+                say(f"{source}: {line}")
+                printed, last = time.monotonic(), line
+
+
+def after_error(reason: str) -> str:
+    """The reason why a pull failed, after removing what the next one must not find."""
+    if MISMATCH in reason:
+        discard_wrong()
+    if NO_SPACE in reason:
+        discard_unfinished()
+        reason += "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
+    return reason
 
 
 def discard_unfinished(older_than: float = 0) -> None:
@@ -211,13 +233,30 @@ def discard_unfinished(older_than: float = 0) -> None:
     A pull that fails at once has reported none of its layers, so their names are not known here. A
     pull that runs at the same time, on the same full disk, downloads again.
     """
+    for file in unused_files():
+        with suppress(FileNotFoundError):  # a download that ends now renames it
+            if time.time() - file.stat().st_mtime >= older_than:
+                file.unlink()
+
+
+def discard_wrong() -> None:
+    """Delete the complete layers of unfinished pulls that are not what their name states.
+
+    Ollama deletes only the first one that it finds, and the next pull does not verify the others.
+    """
+    for file in (each for each in unused_files() if "-partial" not in each.name):
+        with suppress(FileNotFoundError), file.open("rb") as layer:
+            if file.name != f"sha256-{hashlib.file_digest(layer, 'sha256').hexdigest()}":
+                file.unlink()
+
+
+def unused_files() -> Iterator[Path]:
+    """The files that no model uses, complete or not."""
     manifests = [path.read_text() for path in MODELS.glob("manifests/**/*") if path.is_file()]
     for file in MODELS.glob("blobs/sha256-*"):
         digest = file.name.partition("-partial")[0].replace("-", ":")
         if not any(digest in manifest for manifest in manifests):
-            with suppress(FileNotFoundError):  # a download that ends now renames it
-                if time.time() - file.stat().st_mtime >= older_than:
-                    file.unlink()
+            yield file
 
 
 def progress(event: dict[str, Any]) -> str:
@@ -230,23 +269,28 @@ def progress(event: dict[str, Any]) -> str:
 
 def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
     for _ in answers(path, body, method):
-        pass
+        discard_wrong()
 
 
 def answers(
-    path: str, body: dict[str, Any] | None, method: str = "POST", within: float | None = None
-) -> Iterator[dict[str, Any]]:
+    path: str,
+    body: dict[str, Any] | None,
+    method: str = "POST",
+    within: Callable[[], float | None] = lambda: None,
+) -> Generator[dict[str, Any]]:
     """Each line of JSON in Ollama's answer, as it arrives: the next one `within` seconds."""
-    connection = http.client.HTTPConnection(*OLLAMA, timeout=within)
+    connection = http.client.HTTPConnection(*OLLAMA, timeout=within())
     try:
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Content-Type": "application/json"})
+        channel = connection.sock
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise OllamaError(message_of(answer.read().decode(errors="replace")), answer.status)
         for line in answer:
             if line.strip():
                 yield json.loads(line)
+                channel.settimeout(within())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise OllamaError(f"no answer ({error!r}); see `journalctl --unit ollama`.") from error
     finally:

@@ -15,9 +15,17 @@ import container_dns
 import model
 from backup import state
 from backup.places import DataPlaces
-from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
+from drift import (
+    DATA,
+    UNITS,
+    declared_image,
+    image_of,
+    is_active,
+    name_of_container,
+    output_of,
+    state_of,
+)
 
-DATA = Path("/srv/data")
 SYSTEM = Path("/")
 # The folders of a disk that can take much.
 FOLDERS = {
