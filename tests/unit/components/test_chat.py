@@ -44,7 +44,8 @@ def parsed(**given: Any) -> Settings:
 
 def changed_settings(**changes: Any) -> Settings:
     """The same settings with other values, which nothing checks."""
-    return parsed().model_copy(update=changes)
+    unknown = dict.fromkeys({*changes.get("models", ())} - {*catalog.models()}, 1.0)
+    return parsed().model_copy(update={"model_memory_gib": unknown, **changes})
 
 
 PLAN = make_plan(parsed())
@@ -84,7 +85,8 @@ def deploy(
         AnswerCheck(
             "access",
             AnswerCheckArgs(
-                target, settings, URL, TRUST, fingerprint, application=[ollama, webui, nginx]
+                *(target, settings, plan.vm_size, URL, TRUST, fingerprint),
+                application=[ollama, webui, nginx],
             ),
         )
 

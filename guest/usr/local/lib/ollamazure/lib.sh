@@ -128,13 +128,43 @@ download() {
 
 # fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
+    local code=0
+    start_progress bytes_of_download "$2"
     curl --fail --silent --show-error --location --proto-redir "$(redirects_of "$1")" \
-        --retry 5 --retry-connrefused --continue-at - --output "$2" "$1" &
-    attend $! say_size "$2"
+        --dump-header "$2.headers" --retry 5 --retry-connrefused --continue-at - --output "$2" "$1" &
+    attend $! say_progress bytes_of_download "$2" || code=$?
+    rm -f "$2.headers"
+    return "$code"
 }
 
-say_size() {
-    say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
+# bytes_of_download FILE: prints how many bytes FILE has, and how many it will have.
+bytes_of_download() {
+    local total
+    # Of a resumed download, Content-Length is only the rest.
+    total=$(sed -n 's,^content-range:.*/,,Ip; s,^content-length: *,,Ip' "$1.headers" 2>/dev/null |
+        sort --numeric-sort | tail --lines 1 | tr --complement --delete 0-9) || true
+    echo "$(stat --format %s "$1" 2>/dev/null || echo 0) ${total:-0}"
+}
+
+# start_progress COMMAND…: before the first say_progress.
+start_progress() {
+    read -r transferred _ < <("$@")
+    looked=$SECONDS
+}
+
+# say_progress COMMAND…: prints how far a transfer is, and its speed since the last time. COMMAND prints
+# the bytes that are transferred and those of the whole; 0 if they are not known.
+say_progress() {
+    local bytes total rate seconds=$((SECONDS > looked ? SECONDS - looked : 1))
+    read -r bytes total < <("$@")
+    rate=$((bytes > transferred ? (bytes - transferred) / 100000 / seconds : 0))
+    rate="$((rate / 10)).${rate: -1} MB/s"
+    if ((bytes < total)); then
+        say "  $((bytes / 1000000)) of $((total / 1000000)) MB ($((100 * bytes / total)) %), $rate"
+    else
+        say "  $((bytes / 1000000)) MB, $rate"
+    fi
+    transferred=$bytes looked=$SECONDS
 }
 
 # attend PROCESS COMMAND…: waits for PROCESS, runs COMMAND every 15 seconds, returns the exit code
@@ -159,15 +189,24 @@ attend() {
 # digest, only the digest decides. So that the data disk never holds more than two of them, it first
 # removes all former images except the last one that was ready.
 pull_image() {
-    local name=$1 image=$2
+    local name=$1 image=$2 total
     if podman image exists "$image"; then
         return
     fi
     remove_former_images "$name" "$image"
+    total=$(/usr/local/lib/ollamazure/image_size.py "$image")
     say "Pulling $image."
+    start_progress bytes_of_pull "$total"
     podman pull --quiet --retry 5 "$image" >/dev/null &
-    attend $! say "  Still pulling." || fail_to_pull "$name" "$image"
+    attend $! say_progress bytes_of_pull "$total" || fail_to_pull "$name" "$image"
     say "$image is pulled."
+}
+
+# bytes_of_pull TOTAL: prints how many bytes Podman has downloaded, and TOTAL. It keeps the layers of an
+# image in /var/tmp until it has unpacked all of them.
+bytes_of_pull() {
+    local folders=(/var/tmp/container_images_*)
+    echo "$(du --bytes --summarize --total "${folders[@]}" 2>/dev/null | tail --lines 1 | cut -f1 || true) $1"
 }
 
 fail_to_pull() {

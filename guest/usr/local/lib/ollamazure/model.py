@@ -32,10 +32,10 @@ NO_SPACE = "no space left"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
-PROGRESS_EVERY = 5  # seconds
-# For one short answer: to read the model from the disk, which takes longest on the size with the
-# slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
-DISK_SPEED = 20e6  # bytes a second
+PROGRESS_EVERY = 10  # seconds
+# For one short answer: to read the model from the disk, which takes longest on the sizes with the
+# slowest disk (ollamazure/catalog/vm_sizes.yaml), and to compute the answer on a slow processor.
+DISK_SPEED = 10e6  # bytes a second
 COMPUTE_WITHIN = 300  # seconds
 
 
@@ -129,7 +129,7 @@ def print_silent(names: list[str]) -> None:
 
 def ask(name: str) -> None:
     """Raises OllamaError if the model does not load or gives no answer in time."""
-    within = COMPUTE_WITHIN + size(name) / DISK_SPEED
+    within = answer_within(name)
     [shown] = answers("/api/show", {"model": name})
     if "completion" in (shown.get("capabilities") or ["completion"]):
         body = {"prompt": "Hello", "stream": False, "options": {"num_predict": 8}}
@@ -140,6 +140,11 @@ def ask(name: str) -> None:
         answered = answer.get("embeddings")
     if not answered:
         raise OllamaError(f"an empty answer: {answer.get('error', 'no error is reported')}.")
+
+
+def answer_within(name: str) -> float:
+    """Seconds that are enough to load the model and to compute a short answer."""
+    return COMPUTE_WITHIN + size(name) / DISK_SPEED
 
 
 def remove(name: str) -> None:
@@ -186,7 +191,7 @@ def can_retry(error: OllamaError) -> bool:
 
 def download(source: str, *, insecure: bool) -> None:
     """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
-    printed, last = 0.0, ""
+    printed, last, done = 0.0, "", 0
     for event in answers("/api/pull", {"model": source, "insecure": insecure}):
         if "error" in event:
             reason = str(event["error"])
@@ -199,8 +204,8 @@ def download(source: str, *, insecure: bool) -> None:
         line = progress(event)
         is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
         if line != last and is_due:
-            say(f"{source}: {line}")
-            printed, last = time.monotonic(), line
+            say(f"{source}: {line}{speed(event, done, printed)}")
+            printed, last, done = time.monotonic(), line, event.get("completed", 0)
 
 
 def discard_unfinished(older_than: float = 0) -> None:
@@ -226,6 +231,12 @@ def progress(event: dict[str, Any]) -> str:
         return str(status)
     done = completed or 0
     return f"{status}: {done / 1e6:.0f} of {total / 1e6:.0f} MB ({100 * done // total} %)"
+
+
+def speed(event: dict[str, Any], former: int, since: float) -> str:
+    """The speed since the line before, when `former` bytes of the same layer had arrived."""
+    arrived, seconds = event.get("completed", 0) - former, time.monotonic() - since
+    return f", {arrived / 1e6 / seconds:.1f} MB/s" if since and arrived > 0 else ""
 
 
 def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
