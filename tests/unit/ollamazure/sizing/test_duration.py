@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from components import remote_command
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
 from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import duration
+from ollamazure.sizing.plan import make_plan
 
 SIZES = catalog.vm_sizes()
 
@@ -50,15 +50,10 @@ def test_each_model_that_fits_can_be_loaded_before_ollama_gives_up(size: VmSize)
 
 
 def test_another_model_does_not_restart_ollama() -> None:
-    """Its unit has the limit, so that must not follow from the models."""
-    unit = remote_command.render_file("/etc/systemd/system/ollama.service", **_plan_values())
-    assert "OLLAMA_LOAD_TIMEOUT=764s" in unit
-
-
-def _plan_values() -> dict[str, object]:
-    names = ("context_length", "num_parallel", "max_loaded_models", "prompt_cache_mib")
-    load = duration.load_seconds(SIZES["Standard_B2ms"])
-    return {**dict.fromkeys(names, 1), "keep_alive": "-1", "gpu": False, "load_seconds": load}
+    """Its unit has the limit of the plan, so that must not follow from the models."""
+    one = make_plan(settings(models="llama3.2:1b", vmSize="Standard_B2ms"))
+    two = make_plan(settings(models="llama3.2:1b,qwen3:0.6b", vmSize="Standard_B2ms"))
+    assert one.load_seconds == two.load_seconds == 764
 
 
 def test_a_larger_model_and_a_slower_disk_have_more_time() -> None:
