@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,10 @@ def test_a_link_has_its_speed_until_it_has_none(namespace: str) -> None:
     assert not [one for one in _qdiscs(namespace) if one["kind"] == "tbf"]
 
 
-def _qdiscs(namespace: str) -> list[dict[str, object]]:
+def _qdiscs(namespace: str) -> list[dict[str, Any]]:
     shown = ["tc", "-n", namespace, "-j", "qdisc", "show", "dev", "lo"]
-    return json.loads(subprocess.run(shown, stdout=subprocess.PIPE, check=True).stdout)
+    printed = subprocess.run(shown, stdout=subprocess.PIPE, check=True).stdout
+    return list(json.loads(printed))
 
 
 def test_a_speed_is_kept_until_it_is_cleared(tmp_path: Path) -> None:

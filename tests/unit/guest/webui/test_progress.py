@@ -40,7 +40,7 @@ def test_a_file_that_disappears_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_rate_is_that_since_the_line_before(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 10.0, 20.0))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("webui.progress.time.monotonic", lambda: next(clock))
     rate = Rate()
     assert rate.line(100_000_000, 300_000_000) == "100 of 300 MB (33 %), 10.0 MB/s"
     assert rate.line(325_000_000, 300_000_000) == "325 of 300 MB (100 %), 22.5 MB/s"

@@ -194,7 +194,7 @@ pull_image() {
         return
     fi
     remove_former_images "$name" "$image"
-    total=$(/usr/local/lib/ollamazure/image_size.py "$image")
+    total=$(/usr/local/lib/ollamazure/image_size.py "$image" || echo 0)
     say "Pulling $image."
     start_progress bytes_of_pull "$total"
     podman pull --quiet --retry 5 "$image" >/dev/null &

@@ -144,7 +144,10 @@ def ask(name: str) -> None:
 
 def answer_within(name: str) -> float:
     """Seconds that are enough to load the model and to compute a short answer."""
-    return COMPUTE_WITHIN + size(name) / DISK_SPEED
+    file = 0
+    with suppress(OllamaError):  # which the question itself reports
+        file = size(name)
+    return COMPUTE_WITHIN + file / DISK_SPEED
 
 
 def remove(name: str) -> None:
