@@ -20,6 +20,7 @@ from components.ollama import Ollama
 from components.open_webui import OpenWebui
 from components.remote_command import (
     GUEST,
+    HALF_AN_HOUR,
     TOOLS,
     File,
     RemoteCommand,
@@ -27,8 +28,11 @@ from components.remote_command import (
     render_file,
     run_on_machine,
     secret_json,
+    time_limit,
 )
+from ollamazure.catalog import VmSize
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing import duration
 from ollamazure.sizing.upgrade import DATA, VERSION
 
 # As in chat_answers.py.
@@ -43,6 +47,7 @@ class AnswerCheckArgs:
     Attributes:
         target: the machine.
         settings: the stack's. Each of its chat models and presets is asked.
+        size: of the machine.
         url: the address users open, `https://…`.
         trust: what the certificate is checked with, as `Certificate` has it.
         certificate_fingerprint: SHA-256 of the certificate's DER form, hex with or without colons;
@@ -54,6 +59,7 @@ class AnswerCheckArgs:
 
     target: Target
     settings: Settings
+    size: VmSize
     url: pulumi.Input[str]
     trust: pulumi.Input[dict[str, Any]]
     certificate_fingerprint: pulumi.Input[str] | None
@@ -108,7 +114,7 @@ class AnswerCheck(pulumi.ComponentResource):
                 depends_on=args.parts,
                 deleted_with=args.target.vm,
                 additional_secret_outputs=["stdout", "stderr"],
-                custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m"),
+                custom_timeouts=time_limit(_limit(args)),
             ),
         )
 
@@ -126,7 +132,7 @@ class AnswerCheck(pulumi.ComponentResource):
             secrets={"questions": questions},
             show_output=True,
             fix="Fix what the lines above name, then run `pulumi up`: it asks again.",
-            timeout="60m",
+            limit=_limit(args),
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.parts),
         )
 
@@ -158,7 +164,12 @@ def _questions(args: AnswerCheckArgs) -> dict[str, pulumi.Input[Any]]:
         "address": args.address if args.settings.certificate.mode == "letsEncrypt" else None,
         "models": list(args.settings.chat_models),
         "presets": [preset.id for preset in args.settings.presets],
+        "answer_within": duration.answer_seconds(args.size),
     }
+
+
+def _limit(args: AnswerCheckArgs) -> int:
+    return HALF_AN_HOUR + duration.questions_seconds(args.size, args.settings)
 
 
 def _machine(target: Target) -> dict[str, pulumi.Input[Any]]:

@@ -158,6 +158,7 @@ class Chat(pulumi.ComponentResource):
             AnswerCheckArgs(
                 target,
                 settings,
+                args.plan.vm_size,
                 url=self.url,
                 trust=self.certificate.trust,
                 certificate_fingerprint=self.certificate.fingerprint,

@@ -14,6 +14,7 @@ from pulumi_azure_native import compute, managedidentity, network, resources
 from pulumi_command.remote import ConnectionArgs
 
 from components.remote_command import (
+    HALF_AN_HOUR,
     TOOLS,
     File,
     RemoteCommand,
@@ -27,6 +28,7 @@ from components.tags import Tags
 from ollamazure.names import IDENTITY, VM, group_of
 from ollamazure.settings.groups import Rotation
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing import duration
 from ollamazure.sizing.disks import OS_DISK_GIB
 from ollamazure.sizing.plan import Sizing
 from ollamazure.templates import render_template
@@ -192,7 +194,7 @@ class Machine(pulumi.ComponentResource):
                 *_files(GPU_FIRST_BOOT_FILES),
                 File(f"{TOOLS}/gpu-driver", "0755"),
             ],
-            timeout="60m",
+            limit=2 * HALF_AN_HOUR + duration.packages_seconds(args.plan.vm_size),
             fix=_FIX,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -225,7 +227,8 @@ class Machine(pulumi.ComponentResource):
                     },
                 ),
             ],
-            timeout="40m",
+            # The data disk may be attached late, and Azure may show its new size late.
+            limit=HALF_AN_HOUR + 1200 + duration.packages_seconds(args.plan.vm_size),
             fix=_FIX,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.remote_command import (
+    HALF_AN_HOUR,
     TOOLS,
     File,
     Lanes,
@@ -20,9 +21,8 @@ from components.remote_command import (
 from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing import duration
 from ollamazure.sizing.plan import Sizing
-
-DOWNLOADS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Ollama(pulumi.ComponentResource):
     ) -> None:
         super().__init__("ollamazure:index:Ollama", name, None, opts)
         self.server = self._server(args)
-        lanes = Lanes(DOWNLOADS_AT_ONCE, after=[self.server])
+        lanes = Lanes(duration.DOWNLOADS_AT_ONCE, after=[self.server])
         self.models = {model: self._model(model, args, lanes) for model in args.settings.models}
         self.digest = digest_of([self.server, *self.models.values()])
         self.register_outputs({})
@@ -82,6 +82,7 @@ class Ollama(pulumi.ComponentResource):
                         "max_loaded_models": plan.max_loaded_models,
                         "prompt_cache_mib": plan.prompt_cache_mib,
                         "keep_alive": plan.keep_alive,
+                        "load_seconds": plan.load_seconds,
                         "gpu": plan.gpu,
                     },
                 ),
@@ -89,7 +90,7 @@ class Ollama(pulumi.ComponentResource):
                 *([mirror_authority(authority)] if authority else []),
             ],
             fix="`journalctl --unit ollama` on the machine has details; `pulumi up` tries again.",
-            timeout="3h",  # another version loads each model before it is kept
+            limit=HALF_AN_HOUR + duration.ollama_seconds(plan.vm_size, args.settings),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -109,7 +110,7 @@ class Ollama(pulumi.ComponentResource):
                 script="\n".join(script),
                 delete=f"{tool} remove {name}",
                 fix="`pulumi up` continues the download where it stopped.",
-                timeout="3h",  # for tens of gigabytes over a slow line
+                limit=HALF_AN_HOUR + duration.pull_seconds(args.plan.vm_size, args.settings, model),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=before),
             )
         )

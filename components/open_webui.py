@@ -135,7 +135,7 @@ class OpenWebui(pulumi.ComponentResource):
             files=files,
             fix=FIX,
             # A large database takes long to change, and the machine itself finds one that hangs.
-            timeout="24h",
+            limit=24 * 3600,
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[args.nginx_config, *self._sign_in_secret(args)]
             ),
@@ -203,7 +203,7 @@ class OpenWebui(pulumi.ComponentResource):
             ],
             fix=FIX,
             # Another embedding model embeds all documents again; see EMBEDDED_WITHIN there.
-            timeout="2h",
+            limit=2 * 3600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, args.nginx, *models]),
         )
 

@@ -35,6 +35,7 @@ INSTALLED = "/etc/ollamazure/installed"
 
 _END_OF_SECRETS = "END_OF_SECRETS"
 
+HALF_AN_HOUR = 1800  # seconds; for a command that moves few bytes
 _DEFAULT_FIX = "Fix what the lines above name, then run `pulumi up` again: it goes on from here."
 
 
@@ -120,7 +121,7 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
     show_output: bool = False,
     delete: str | None = None,
     fix: str = _DEFAULT_FIX,
-    timeout: str = "30m",
+    limit: int = HALF_AN_HOUR,
     opts: pulumi.ResourceOptions | None = None,
 ) -> RemoteCommand:
     """Run `script` as root on the machine whenever it, a file, a secret or the machine changes.
@@ -141,7 +142,7 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
         show_output: show the output while it runs, although there are secrets; it is stored secret.
         delete: a command line that undoes it; not run when the machine itself is deleted.
         fix: what to do when it fails, the last line of its output.
-        timeout: of one run, waiting for the machine included (Go duration).
+        limit: of one run, in seconds, with the time that it waits for the machine.
         opts: of the resource; `parent` above all.
     """
     shown = secrets is None or show_output
@@ -178,12 +179,17 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
                 depends_on=list(target.ready),
                 deleted_with=target.vm,
                 additional_secret_outputs=None if secrets is None else ["stdout", "stderr"],
-                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout, delete="10m"),
+                custom_timeouts=time_limit(limit),
             ),
         ),
     )
     step.digest = plain.apply(_sha256)
     return step
+
+
+def time_limit(seconds: int) -> pulumi.CustomTimeouts:
+    """The limit of a command. It ends what hangs without notice (ollamazure/sizing/duration.py)."""
+    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s", delete="10m")
 
 
 class Lanes:
@@ -229,6 +235,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/lib.sh"),
         File(f"{TOOLS}/machine-ready", "0755"),
         File(f"{TOOLS}/model.py", "0755"),
+        File(f"{TOOLS}/image_size.py", "0755"),
         File(f"{TOOLS}/drift.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
         File(f"{TOOLS}/acme_client.py", "0755"),

@@ -220,9 +220,9 @@ def _refused_series() -> Iterator[str]:
 
 def _sizes_table(prices: Prices) -> Iterator[str]:
     head = (
-        "size", "series", "vCPU", "memory", "GPU memory", "temp disk", "data disks", "class",
-        "Premium caching", "accelerated networking", "Trusted Launch", "retires", "an hour",
-        "a month",
+        "size", "series", "vCPU", "memory", "GPU memory", "temp disk", "data disks", "disk speed",
+        "class", "Premium caching", "accelerated networking", "Trusted Launch", "retires",
+        "an hour", "a month",
     )  # fmt: skip
     return _table(head, (_size_row(size, prices) for size in catalog.vm_sizes().values()))
 
@@ -238,6 +238,7 @@ def _size_row(size: VmSize, prices: Prices) -> tuple[str, ...]:
         f"{size.gpu.memory_gib:g} GiB" if size.gpu else "",
         f"{size.temp_disk_gib} GiB" if size.temp_disk_gib else "",
         str(size.max_data_disks),
+        f"{size.disk_mbps:g} MB/s" if size.disk_mbps else "",
         size.machine_class,
         _yes(size.premium_caching),
         _yes(size.accelerated_networking),

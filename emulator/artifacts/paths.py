@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from emulator.artifacts import pins
@@ -44,8 +45,11 @@ def machine_rootfs(*, lean: bool = False) -> Path:
 
 
 def mirror() -> Path:
-    """The tree that the emulated mirrors serve: Ollama's bundle, models, container images."""
-    return cache_folder() / "mirror"
+    """The tree that the emulated mirrors serve: Ollama's bundle, models, container images.
+
+    $OLLAMAZURE_MIRROR is another one, for a test.
+    """
+    return Path(os.environ.get("OLLAMAZURE_MIRROR") or cache_folder() / "mirror")
 
 
 def ollama_bundle() -> Path:

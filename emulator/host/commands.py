@@ -14,6 +14,7 @@ _PACKAGES = {
     "podman": "podman",
     "nft": "nftables",
     "ip": "iproute2",
+    "tc": "iproute2",
     "slirp4netns": "slirp4netns",
     "losetup": "util-linux",
     "mkfs.ext4": "e2fsprogs",

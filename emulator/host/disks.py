@@ -12,6 +12,7 @@ from emulator.azure.fabric import FabricError
 from emulator.host.commands import run
 from emulator.host.desired import DesiredDisk, name_on_host
 from emulator.host.places import Places
+from emulator.host.speeds import limit_disk
 
 _GIB = 1 << 30
 
@@ -53,17 +54,27 @@ def make_or_grow(file: Path, size_gib: int) -> None:
         run(["losetup", "--set-capacity", device])
 
 
-def attach(file: Path) -> int:
-    """Attach the file to a loop device, unless it is attached. Returns the device's number."""
+def attach(file: Path, mbps: float | None = None) -> int:
+    """Attach the file to a loop device, unless it is attached. Returns the device's number.
+
+    `mbps` limits its speed; see speeds.py.
+    """
     devices = _devices(file)
     device = devices[0] if devices else run(["losetup", "--find", "--show", str(file)]).strip()
-    return int(device.removeprefix("/dev/loop"))
+    limit_disk(_number(device), mbps)
+    return _number(device)
 
 
 def detach(file: Path) -> None:
     """Detach the file's loop devices. A mounted one stays until it is unmounted."""
     for device in _devices(file):
-        run(["losetup", "--detach", device])
+        detach_device(device)
+
+
+def detach_device(device: str) -> None:
+    """Detach a loop device, without a limit for what is attached to it next."""
+    limit_disk(_number(device), None)
+    run(["losetup", "--detach", device])
 
 
 def attached_below(folder: Path) -> dict[Path, str]:
@@ -75,6 +86,10 @@ def attached_below(folder: Path) -> dict[Path, str]:
         if entry["back-file"]
     }
     return {file: name for file, name in files.items() if file.is_relative_to(folder)}
+
+
+def _number(device: str) -> int:
+    return int(device.removeprefix("/dev/loop"))
 
 
 def _devices(file: Path) -> list[str]:

@@ -1,7 +1,8 @@
-"""Faults of the host, on request: disks that appear late, or never, when their machine boots.
+"""Faults of the host, on request: disks that appear late, or never; slow disks and networks.
 
 python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
 python -m emulator.host.faults missing DISK
+python -m emulator.host.faults speed --disk 22.5 --network 200    # of machines made from now on
 python -m emulator.host.faults clear
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from emulator.azure.fabric import FabricError
 from emulator.host.places import Places, replace_text
+from emulator.host.speeds import Speed, Speeds
 from emulator.instance import Instance
 
 
@@ -37,11 +40,21 @@ def main() -> None:
     late.add_argument("disk")
     late.add_argument("seconds", type=float)
     actions.add_parser("missing", help="the disk never appears").add_argument("disk")
-    actions.add_parser("clear", help="all disks appear at once again")
+    speed = actions.add_parser("speed", help="the speeds of machines that are made from now on")
+    speed.add_argument("--disk", type=float, metavar="MB/S", help="of reads, and of writes")
+    speed.add_argument("--network", type=float, metavar="MBIT/S")
+    actions.add_parser("clear", help="all disks appear at once, and everything is fast again")
     arguments = parser.parse_args()
-    faults = DiskFaults(Places(Instance.open()))
+    places = Places(Instance.open())
+    faults, speeds = DiskFaults(places), Speeds(places)
     if arguments.action == "clear":
         faults.clear()
+        speeds.clear()
+    elif arguments.action == "speed":
+        try:
+            speeds.set(Speed(arguments.disk, arguments.network))
+        except FabricError as error:
+            parser.error(str(error))
     else:
         faults.set(arguments.disk, getattr(arguments, "seconds", None))
 

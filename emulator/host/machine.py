@@ -34,6 +34,7 @@ from emulator.host.namespace import (
 from emulator.host.network import Networks
 from emulator.host.places import Places, replace_text
 from emulator.host.processes import Processes
+from emulator.host.speeds import Speeds
 
 _BOOT = Path(__file__).parent / "boot"
 _POWER_ON = _BOOT / "power-on-network"
@@ -62,6 +63,7 @@ class Machines:
         self._disks = disks
         self._image = image
         self._faults = DiskFaults(places)
+        self._speeds = Speeds(places)
 
     def remove_others(self, machines: Iterable[DesiredMachine]) -> None:
         """Remove machines that are not among these; with another vmId it is another machine.
@@ -234,7 +236,7 @@ class Machines:
         late = self._faults.read()
         for lun, disk_id in machine.disks:
             seconds = late.get(disk_id.rpartition("/")[2], 0)
-            number = loop.attach(self._disks.file(disk_id))
+            number = loop.attach(self._disks.file(disk_id), self._speeds.read().disk_mbps)
             if seconds is not None:
                 lines.append(f"data/by-lun/{lun} {number} {seconds:g}")
         if mib := _size(machine).temp_disk_mib:
@@ -249,7 +251,7 @@ class Machines:
             loop.make_or_grow(new, mib // 1024)
             run(["mkfs.ext4", "-q", "-F", str(new)])
             new.rename(file)
-        return loop.attach(file)
+        return loop.attach(file, self._speeds.read().disk_mbps)
 
     def _lose_temp_disk(self, name: str) -> None:
         """Delete the temp disk: a deallocated machine loses its hardware, and with it that disk."""

@@ -24,6 +24,7 @@ from emulator.host.desired import DesiredInterface, DesiredNetwork
 from emulator.host.nsg import AZURE_HOST, Direction, compile_rules
 from emulator.host.places import Numbers, Places
 from emulator.host.processes import Processes
+from emulator.host.speeds import Speeds, limit_network
 
 MIRROR_PORT = 8480
 _CLIENTS = "127.0.0.0/24"
@@ -43,6 +44,7 @@ class Networks:
         self._numbers = numbers
         self._processes = processes
         self._mirror = mirror
+        self._speeds = Speeds(places)
 
     def reconcile(self, networks: Iterable[DesiredNetwork]) -> None:
         """Create these networks, and remove all others. Raises FabricError."""
@@ -114,6 +116,9 @@ class Networks:
         _give_address(inside, f"{interface.address}/{interface.prefix_length}")
         _ip("link set eth0 up", inside)
         _ip(f"route replace default via {interface.gateway}", inside)
+        mbits = self._speeds.read().network_mbits
+        limit_network(router, link, mbits)
+        limit_network(inside, "eth0", mbits)
 
     def _router_link(self, interface: DesiredInterface) -> str:
         return f"nic{self._numbers.of('interface', interface.id)}"

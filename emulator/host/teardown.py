@@ -82,7 +82,7 @@ def take_down(places: Places) -> None:
     if _has_table(places):
         run(["nft", "delete", "table", "ip", places.host_table])
     for device in disks.attached_below(places.instance.home).values():
-        run(["losetup", "--detach", device])
+        disks.detach_device(device)
     for group in _groups(places):
         remove_group(group)
     with contextlib.suppress(OSError):

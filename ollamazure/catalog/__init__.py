@@ -113,6 +113,7 @@ class Gpu(Record):
 class VmSize(Record):
     """A VM size as Microsoft documents it; memory and disks in GiB.
 
+    `disk_mbps` is what its remote disks sustain together, in MB/s; None if it is not published.
     `unsupported` is the reason why the program refuses it.
     """
 
@@ -123,6 +124,7 @@ class VmSize(Record):
     memory_gib: float
     temp_disk_gib: int
     max_data_disks: int
+    disk_mbps: float | None = None
     gpu: Gpu | None = None
     architecture: Literal["x64", "Arm64"]
     disk_controller: Literal["SCSI", "NVMe"]

@@ -14,10 +14,12 @@ DATA_DISK_BASE_GIB = 16
 
 def models_on_disk(settings: Settings) -> float:
     """GiB that the files of all models take."""
-    return sum(
-        settings.model_memory_gib.get(name) or catalog.models()[name].download_gb * 1e9 / GIB
-        for name in settings.models
-    )
+    return sum(model_on_disk(name, settings) for name in settings.models)
+
+
+def model_on_disk(name: str, settings: Settings) -> float:
+    """GiB that the files of a model take, at most."""
+    return settings.model_memory_gib.get(name) or catalog.models()[name].download_gb * 1e9 / GIB
 
 
 def data_disk_need(settings: Settings) -> float:

@@ -12,6 +12,7 @@ from ollamazure.settings.stack import Settings
 from ollamazure.sizing import messages
 from ollamazure.sizing.choice import choose_load, choose_size, database_pool_size
 from ollamazure.sizing.cost import MonthlyCost, monthly_cost
+from ollamazure.sizing.duration import load_seconds
 from ollamazure.sizing.memory import machine_need, models_need, webui_limit_mib
 
 
@@ -29,6 +30,7 @@ class Sizing:
         num_parallel: answers that a model writes at once.
         max_loaded_models: models in memory at once.
         keep_alive: how long an unused model stays in memory, as Ollama reads it.
+        load_seconds: how long Ollama waits for a model that is read from the disk.
         prompt_cache_mib: MiB that each loaded model may keep of former conversations.
         database_pool_size: Open WebUI's database connections.
         webui_limit_mib: MiB of memory that Open WebUI may use; the kernel ends it above that.
@@ -44,6 +46,7 @@ class Sizing:
     num_parallel: int
     max_loaded_models: int
     keep_alive: str
+    load_seconds: int
     prompt_cache_mib: int
     database_pool_size: int
     webui_limit_mib: int
@@ -82,6 +85,7 @@ def make_plan(settings: Settings, today: date | None = None) -> Sizing:
         num_parallel=load.num_parallel,
         max_loaded_models=load.max_loaded_models,
         keep_alive=tuning.keep_alive or "-1",
+        load_seconds=load_seconds(size),
         prompt_cache_mib=load.prompt_cache_mib,
         database_pool_size=tuning.database_pool_size or database_pool_size(size),
         webui_limit_mib=webui_limit_mib(size),

@@ -200,6 +200,7 @@ class Deployment:
             "fingerprint": outputs.get("certificateFingerprint"),
             "models": outputs["models"],
             "presets": [],
+            "answer_within": 900,
             "machine": asdict(MachineConnection.from_outputs(outputs)),
             **changes,
         }

@@ -19,13 +19,15 @@ from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs, declaration
 from ollamazure import catalog
+from ollamazure.catalog import VmSize
 from ollamazure.operate.connection import MachineConnection
+from ollamazure.settings.base import slug
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
 from ollamazure.settings.workspace import Access, Banner
-from ollamazure.sizing.plan import make_plan
+from ollamazure.sizing.plan import Sizing, make_plan
 from tests.unit.components.recorder import Recorder, record
 
 PASSWORD = "the-admin-password"
@@ -44,7 +46,8 @@ def parsed(**given: Any) -> Settings:
 
 def changed_settings(**changes: Any) -> Settings:
     """The same settings with other values, which nothing checks."""
-    return parsed().model_copy(update=changes)
+    unknown = dict.fromkeys({*changes.get("models", ())} - {*catalog.models()}, 1.0)
+    return parsed().model_copy(update={"model_memory_gib": unknown, **changes})
 
 
 PLAN = make_plan(parsed())
@@ -57,11 +60,12 @@ def deploy(
     server_name: str = "chat",
     pem: str = "PEM",
     fingerprint: str = "AB:CD",
+    plan: Sizing = PLAN,
     **changes: Any,
 ) -> Recorder:
     """The application on a machine, with `changes` to the settings."""
     settings = changed_settings(**changes)
-    plan = dataclasses.replace(PLAN, context_length=context_length)
+    plan = dataclasses.replace(plan, context_length=context_length)
 
     def program() -> None:
         vm = pulumi.CustomResource("test:index:Vm", "vm")
@@ -84,7 +88,8 @@ def deploy(
         AnswerCheck(
             "access",
             AnswerCheckArgs(
-                target, settings, URL, TRUST, fingerprint, application=[ollama, webui, nginx]
+                *(target, settings, plan.vm_size, URL, TRUST, fingerprint),
+                application=[ollama, webui, nginx],
             ),
         )
 
@@ -544,6 +549,29 @@ def test_the_question_is_asked_from_here_or_from_the_machine(
     asked = json.loads(json.loads(secrets)["questions"])
     assert asked["connect"] == "127.0.0.1"
     assert "machine" not in asked
+
+
+def test_limits_of_time_follow_from_the_models_and_the_size() -> None:
+    fast, slow = catalog.vm_sizes()["Standard_B2as_v2"], catalog.vm_sizes()["Standard_B2ms"]
+
+    def seconds(size: VmSize, *models: str) -> dict[str, int]:
+        recorder = deploy(plan=dataclasses.replace(PLAN, vm_size=size), models=models)
+        names = ("ollama", *(f"model-{slug(name)}" for name in models), "chat-answers")
+        return {
+            name: int(recorder.named(name).timeouts["create"].removesuffix("s")) for name in names
+        }
+
+    small, large = seconds(fast, "smollm2:135m"), seconds(fast, "qwen3:32b")
+    assert large["model-qwen3-32b"] > 10 * small["model-smollm2-135m"]
+    assert large["ollama"] > small["ollama"]  # another version loads each model
+    slower = seconds(slow, "smollm2:135m")
+    assert all(slower[name] > small[name] for name in small)
+
+
+def test_a_question_may_take_as_long_as_the_model_is_loaded() -> None:
+    plan = dataclasses.replace(PLAN, vm_size=catalog.vm_sizes()["Standard_B2ms"])
+    asked = json.loads(deploy(plan=plan).named("chat-answers").inputs["stdin"])
+    assert asked["answer_within"] == 764 + 600
 
 
 def test_every_command_follows_the_machine() -> None:

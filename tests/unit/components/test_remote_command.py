@@ -306,7 +306,7 @@ def test_registers_a_command_that_can_be_repeated() -> None:
     assert step.inputs["update"] == remote_command.command("step", unless="done")
     assert step.deleted_with == "vm"
     assert step.dependencies == {"machine-ready"}
-    assert step.timeouts["create"] == "30m"
+    assert step.timeouts["create"] == "1800s"
 
 
 def test_another_word_runs_every_command_again() -> None:

@@ -20,7 +20,7 @@ from components.workspace import (
     initial_password,
     with_chat_only,
 )
-from ollamazure import manifest
+from ollamazure import catalog, manifest
 from ollamazure.settings import team_file
 from ollamazure.settings.base import slug
 from ollamazure.settings.load import parse
@@ -58,6 +58,7 @@ def deploy(**given: Any) -> Recorder:
             AnswerCheckArgs(
                 target,
                 settings,
+                catalog.vm_sizes()["Standard_B2ms"],
                 "https://chat",
                 {"system": True, "authorities": ""},
                 "AB:CD",

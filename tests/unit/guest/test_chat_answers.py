@@ -135,6 +135,7 @@ class Asks:
             "fingerprint": fingerprint,
             "models": ["smollm2:135m"],
             "presets": [],
+            "answer_within": 60,
             "machine": {"private_key": KEY},
             **more,
         }

@@ -390,6 +390,31 @@ def test_starts_again_if_it_cannot_resume(machine: Machine, honours_ranges: bool
     assert machine.runs == "1.0.0"
 
 
+@pytest.mark.parametrize(
+    ("headers", "line"),
+    [
+        ("HTTP/2 302\r\ncontent-length: 0\r\n\r\nContent-Length: 2000000000\r\n", "25"),
+        ("Content-Range: bytes 9-1999999999/2000000000\r\nContent-Length: 1999999991\r\n", "25"),
+        ("Content-Length: 12\r\n\r\nTransfer-Encoding: chunked\r\n", None),
+        (None, None),
+    ],
+    ids=["redirected", "resumed", "of unknown length", "not begun"],
+)
+def test_says_how_far_a_download_is(tmp_path: Path, headers: str | None, line: str | None) -> None:
+    file = tmp_path / "bundle"
+    file.touch()
+    os.truncate(file, 500_000_000)
+    if headers is not None:
+        Path(f"{file}.headers").write_text(headers)
+    script = f"""set -euo pipefail; . {TOOLS}/lib.sh
+        start_progress bytes_of_download {file}; echo "$transferred"
+        transferred=0 looked=$((SECONDS - 20)); say_progress bytes_of_download {file}"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "500000000\n"
+    part = f" of 2000 MB ({line} %)" if line else " MB"
+    assert f"  500{part}, 25.0 MB/s" in done.stderr
+
+
 def test_a_download_ends_with_the_run_that_began_it(machine: Machine) -> None:
     """Two downloads into one file would spoil it."""
     machine.release("1.0.0")

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -193,6 +194,18 @@ def test_tells_how_far_it_is(ollama: Ollama) -> None:
         ]
     ]
     assert "pulling abc: 500 of 2000 MB (25 %)" in ollama.pull("m:1b").stderr
+
+
+def test_tells_how_fast_it_is(ollama: Ollama) -> None:
+    text = ollama.program.read_text().replace("PROGRESS_EVERY = 10 ", "PROGRESS_EVERY = 0 ")
+    ollama.program.write_text(text)
+    parts = [
+        {"status": "pulling abc", "total": 2_000_000_000, "completed": n * 10**9} for n in (1, 2)
+    ]
+    ollama.pulls = [[*parts, {"status": "success"}]]
+    printed = ollama.pull("m:1b").stderr
+    assert "pulling abc: 1000 of 2000 MB (50 %)\n" in printed
+    assert re.search(r"pulling abc: 2000 of 2000 MB \(100 %\), \d+\.\d MB/s\n", printed)
 
 
 @pytest.mark.parametrize("broken", [[{"error": "connection reset"}], [None]])

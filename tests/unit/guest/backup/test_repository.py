@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import stat
 import subprocess
 from datetime import UTC, datetime
@@ -73,6 +74,33 @@ def test_the_lock_of_a_backup_that_was_killed_is_removed(tmp_path: Path) -> None
     process.communicate()
     repository.open()
     assert not list(folder.iterdir())
+
+
+def shell(script: str) -> subprocess.Popen[str]:
+    """Stands for restic, which prints its progress as JSON."""
+    return subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def test_the_progress_of_a_backup_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = '{"message_type":"status","bytes_done":500000000,"total_bytes":2000000000}'
+    begins, summary = '{"message_type":"status"}', '{"message_type":"summary","data_added":1}'
+    repository = ResticRepository(make_chat(tmp_path))
+    found = repository.follow(shell(f"printf '%s\\n' '{begins}' '{status}' '{summary}'"))
+    assert found["data_added"] == 1
+    assert "Saving: 500 of 2000 MB (25 %), " in capsys.readouterr().err
+
+
+def test_a_backup_that_stands_still_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STANDS_STILL_SECONDS", 0)
+    status = '{"message_type":"status","bytes_done":5,"total_bytes":9}'
+    restic = shell(f"while :; do printf '%s\\n' '{status}'; done")
+    with pytest.raises(BackupError, match="has taken nothing for 0 minutes"):
+        ResticRepository(make_chat(tmp_path)).follow(restic)
+    assert restic.wait() == -signal.SIGKILL
 
 
 def test_equal_data_is_stored_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
     chat_answers.py    with JSON on standard input:
         {"url": "https://…", "trust": {"system": false, "authorities": "PEM"},
          "fingerprint": "AB:CD:…", "models": ["…"], "presets": ["…"],
+         "answer_within": SECONDS,
          "machine": {"address": "…", …}, "connect": "ADDRESS", "address": "ADDRESS"}
 
 The certificate must be for the name in `url` and lead to an authority of `trust`: one of its own,
@@ -15,7 +16,7 @@ The questions need no user's password: the machine's tools make a session for ea
 ten minutes. From an operator's computer, it comes over the SSH connection to `machine` (the fields
 of MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
 `connect` is another address for the connection to `url`: its own. `address` is the public one, if
-the name in `url` need not lead to it yet.
+the name in `url` need not lead to it yet. `answer_within` is enough to load a model from the disk.
 """
 
 from __future__ import annotations
@@ -35,8 +36,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 QUESTION = "What is the capital of France? Answer in one word."
-# Ollama loads a model from the disk at its first question, and processors are slow.
-ANSWER_WITHIN = 900  # seconds
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
 ENOUGH = 64  # tokens of an answer
@@ -74,6 +73,7 @@ class AnswerProbe:
     fingerprint: str | None
     connect: str | None
     address: str | None
+    answer_within: float
 
     @classmethod
     def of(cls, task: dict[str, Any]) -> AnswerProbe:
@@ -86,7 +86,7 @@ class AnswerProbe:
         trust = task["trust"]
         kept = kept_certificate(task) if trust["system"] else ""
         tls = trusting({**trust, "authorities": trust["authorities"] + kept})
-        others = task.get("connect"), task.get("address")
+        others = task.get("connect"), task.get("address"), task["answer_within"]
         return cls(parts.hostname, parts.port or 443, tls, plain, *others)
 
     def get(self, path: str, token: str | None = None) -> tuple[int, Any]:
@@ -144,7 +144,7 @@ class AnswerProbe:
                 f"not {self.fingerprint}.",
                 NOT_THE_CHATS,
             )
-        secure.settimeout(ANSWER_WITHIN)
+        secure.settimeout(self.answer_within)
         return secure
 
     def _address(self) -> str:

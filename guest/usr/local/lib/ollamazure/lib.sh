@@ -143,8 +143,12 @@ download() {
 
 # fetch_on URL FILE: one download; returns curl's exit code.
 fetch_on() {
-    transfer "$1" --continue-at - --output "$2" &
-    attend $! say_size "$2"
+    local code=0
+    start_progress bytes_of_download "$2"
+    transfer "$1" --dump-header "$2.headers" --continue-at - --output "$2" &
+    attend $! say_progress bytes_of_download "$2" || code=$?
+    rm -f "$2.headers"
+    return "$code"
 }
 
 # transfer URL OPTION…: becomes curl, which downloads URL.
@@ -155,8 +159,34 @@ transfer() {
         --connect-timeout 30 --retry 5 --retry-connrefused "${@:2}" "$1"
 }
 
-say_size() {
-    say "  $(du --block-size=MB "$1" 2>/dev/null | cut -f1) so far."
+# bytes_of_download FILE: prints how many bytes FILE has, and how many it will have.
+bytes_of_download() {
+    local total
+    # Of a resumed download, Content-Length is only the rest.
+    total=$(sed -n 's,^content-range:.*/,,Ip; s,^content-length: *,,Ip' "$1.headers" 2>/dev/null |
+        sort --numeric-sort | tail --lines 1 | tr --complement --delete 0-9) || true
+    echo "$(stat --format %s "$1" 2>/dev/null || echo 0) ${total:-0}"
+}
+
+# start_progress COMMAND…: before the first say_progress.
+start_progress() {
+    read -r transferred _ < <("$@")
+    looked=$SECONDS
+}
+
+# say_progress COMMAND…: prints how far a transfer is, and its speed since the last time. COMMAND prints
+# the bytes that are transferred and those of the whole; 0 if they are not known.
+say_progress() {
+    local bytes total rate seconds=$((SECONDS > looked ? SECONDS - looked : 1))
+    read -r bytes total < <("$@")
+    rate=$((bytes > transferred ? (bytes - transferred) / 100000 / seconds : 0))
+    rate="$((rate / 10)).${rate: -1} MB/s"
+    if ((bytes < total)); then
+        say "  $((bytes / 1000000)) of $((total / 1000000)) MB ($((100 * bytes / total)) %), $rate"
+    else
+        say "  $((bytes / 1000000)) MB, $rate"
+    fi
+    transferred=$bytes looked=$SECONDS
 }
 
 # attend PROCESS COMMAND…: waits for PROCESS, which downloads, runs COMMAND every 15 seconds, returns
@@ -199,22 +229,30 @@ watch() {
 # digest, only the digest decides. So that the data disk never holds more than two of them, it first
 # removes all former images except the last one that was ready.
 pull_image() {
-    local name=$1 image=$2 folder code=0
+    local name=$1 image=$2 folder total code=0
     if podman image exists "$image"; then
         return
     fi
     remove_former_images "$name" "$image"
+    total=$(/usr/local/lib/ollamazure/image_size.py "$image" || echo 0)
     say "Pulling $image."
     # For what a pull leaves that is ended; cleanup.py knows the name.
     folder=$(mktemp --directory --tmpdir="${TMPDIR:-/var/tmp}" container_images_XXXXXX)
+    start_progress bytes_of_pull "$folder" "$total"
     (
         ulimit -f "$largest"
         TMPDIR=$folder exec podman pull --quiet --retry 5 "$image" >/dev/null
     ) &
-    attend $! say "  Still pulling." || code=$?
+    attend $! say_progress bytes_of_pull "$folder" "$total" || code=$?
     rm -rf "$folder"
     [ "$code" = 0 ] || fail_to_pull "$name" "$image"
     say "$image is pulled."
+}
+
+# bytes_of_pull FOLDER TOTAL: prints how many bytes Podman has downloaded into FOLDER, where it keeps the
+# layers of an image until it has unpacked all of them, and TOTAL.
+bytes_of_pull() {
+    echo "$(du --bytes --summarize "$1" 2>/dev/null | cut -f1) $2"
 }
 
 fail_to_pull() {

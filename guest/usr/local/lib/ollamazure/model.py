@@ -33,13 +33,13 @@ NO_SPACE, MISMATCH = "no space left", "digest mismatch"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
 PAUSE = 10  # seconds
-PROGRESS_EVERY = 5  # seconds
+PROGRESS_EVERY = 10  # seconds
 # Ollama itself waits for a registry without end, and requests a part of a layer again after 30 s.
 MANIFEST_WITHIN = 60  # seconds
 STALLED = 300  # seconds
-# For one short answer: to read the model from the disk, which takes longest on the size with the
-# slowest disk (Standard_B2ms, 22.5 MB/s), and to compute the answer on a slow processor.
-DISK_SPEED = 20e6  # bytes a second
+# For one short answer: to read the model from the disk, which takes longest on the sizes with the
+# slowest disk (ollamazure/catalog/vm_sizes.yaml), and to compute the answer on a slow processor.
+DISK_SPEED = 10e6  # bytes a second
 COMPUTE_WITHIN = 300  # seconds
 
 
@@ -133,7 +133,7 @@ def print_silent(names: list[str]) -> None:
 
 def ask(name: str) -> None:
     """Raises OllamaError if the model does not load or gives no answer in time."""
-    within = COMPUTE_WITHIN + size(name) / DISK_SPEED
+    within = answer_within(name)
     [shown] = answers("/api/show", {"model": name})
     if "completion" in (shown.get("capabilities") or ["completion"]):
         body = {"prompt": "Hello", "stream": False, "options": {"num_predict": 8}}
@@ -144,6 +144,14 @@ def ask(name: str) -> None:
         answered = answer.get("embeddings")
     if not answered:
         raise OllamaError(f"an empty answer: {answer.get('error', 'no error is reported')}.")
+
+
+def answer_within(name: str) -> float:
+    """Seconds that are enough to load the model and to compute a short answer."""
+    file = 0
+    with suppress(OllamaError):  # which the question itself reports
+        file = size(name)
+    return COMPUTE_WITHIN + file / DISK_SPEED
 
 
 def remove(name: str) -> None:
@@ -190,7 +198,7 @@ def can_retry(error: OllamaError) -> bool:
 
 def download(source: str, *, insecure: bool) -> None:
     """Pull `source`; `insecure` makes Ollama use plain HTTP (its server/images.go)."""
-    printed, last, moved = 0.0, "", time.monotonic()
+    printed, last, done, moved = 0.0, "", 0, time.monotonic()
     state: dict[str, Any] = {}
     has_manifest = False
     # After the manifest Ollama may be silent for long: it verifies a large layer.
@@ -211,8 +219,8 @@ def download(source: str, *, insecure: bool) -> None:
             line = progress(event)
             is_due = time.monotonic() - printed >= PROGRESS_EVERY or not event.get("total")
             if line != last and is_due:
-                say(f"{source}: {line}")
-                printed, last = time.monotonic(), line
+                say(f"{source}: {line}{speed(event, done, printed)}")
+                printed, last, done = time.monotonic(), line, event.get("completed", 0)
 
 
 def after_error(reason: str) -> str:
@@ -267,9 +275,15 @@ def progress(event: dict[str, Any]) -> str:
     return f"{status}: {done / 1e6:.0f} of {total / 1e6:.0f} MB ({100 * done // total} %)"
 
 
+def speed(event: dict[str, Any], former: int, since: float) -> str:
+    """The speed since the line before, when `former` bytes of the same layer had arrived."""
+    arrived, seconds = event.get("completed", 0) - former, time.monotonic() - since
+    return f", {arrived / 1e6 / seconds:.1f} MB/s" if since and arrived > 0 else ""
+
+
 def call(path: str, body: dict[str, Any], method: str = "POST") -> None:
     for _ in answers(path, body, method):
-        discard_wrong()
+        pass
 
 
 def answers(

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
 from webui.copying import write
+from webui.progress import Rate
 
 from backup.errors import BackupError, NoRepositoryError, NoRightError, WrongKeyError
 from backup.places import DataPlaces, say
@@ -29,6 +31,9 @@ KEEP_ALL_WITHIN = "48h"
 SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20"
 SSH_KEY, SSH_HOSTS = "etc/ollamazure/backup-ssh-key", "etc/ollamazure/backup-known-hosts"
 OPEN_SECONDS = 120  # restic itself tries a server for a quarter of an hour
+PROGRESS_SECONDS = 15
+# Of a server that takes nothing; what restic uploads may be large.
+STANDS_STILL_SECONDS = 1800
 # A new role assignment has its effect within ten minutes:
 # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
 RIGHT_SECONDS = 600
@@ -148,18 +153,51 @@ class ResticRepository:
         return sorted(found, key=lambda each: each.time)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Saves the folder; returns restic's summary."""
-        text = self.run(
-            # Links have another time of change than the files that restic has read before.
-            *("backup", "--json", "--ignore-ctime", "--ignore-inode", f"--tag={TAG}", "."),
-            folder=folder,
-        )
-        [summary] = [
-            message
-            for message in map(json.loads, text.splitlines())
-            if message["message_type"] == "summary"
-        ]
-        return dict(summary)
+        """Saves the folder; returns restic's summary.
+
+        Raises:
+            BackupError: it fails, or has stood still for long.
+        """
+        # Links have another time of change than the files that restic has read before.
+        command = ["backup", "--json", "--ignore-ctime", "--ignore-inode", f"--tag={TAG}", "."]
+        with (
+            TemporaryFile("w+") as errors,
+            subprocess.Popen(
+                ["restic", *self.options(), *command],
+                env=self.environment(self.places.key),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            ) as restic,
+        ):
+            summary = self.follow(restic)
+            if restic.wait():
+                errors.seek(0)
+                raise error_of(errors.read(), self.place)
+        return summary
+
+    def follow(self, restic: subprocess.Popen[str]) -> dict[str, Any]:
+        """Prints the progress of a backup; returns the summary at its end."""
+        summary: dict[str, Any] = {}
+        rate, done, moved = Rate(), 0, time.monotonic()
+        for line in restic.stdout or ():
+            message = json.loads(line)
+            if message["message_type"] == "summary":
+                summary = message
+            if message["message_type"] != "status":
+                continue
+            former, done = done, message.get("bytes_done", 0)
+            say(f"  Saving: {rate.line(done, message.get('total_bytes', 0))}")
+            if done != former:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STANDS_STILL_SECONDS:
+                restic.kill()
+                raise BackupError(
+                    f"{self.place} has taken nothing for {STANDS_STILL_SECONDS // 60} minutes."
+                )
+        return summary
 
     def thin_out(self) -> None:
         """Removes backups that the settings do not keep, and the data that only they had."""
@@ -241,6 +279,7 @@ class ResticRepository:
             "RESTIC_REPOSITORY": str(self.settings["repository"]),
             "RESTIC_PASSWORD_FILE": str(key),
             "RESTIC_CACHE_DIR": str(self.places.home / "cache"),
+            "RESTIC_PROGRESS_FPS": f"{1 / PROGRESS_SECONDS:.3f}",
             "RCLONE_CONFIG": os.devnull,  # all of it is in the environment
             **self.settings["environment"],
             **dict(line.split("=", 1) for line in lines),

@@ -13,6 +13,7 @@ from drift import declared_image
 from webui.client import SESSION_FILE
 from webui.copying import write
 from webui.errors import WebuiError
+from webui.progress import progress, size_of
 from webui.readiness import wait_until_ready
 from webui.service import close_chat, open_chat
 
@@ -114,7 +115,8 @@ def fetch(places: DataPlaces, repository: ResticRepository, snapshot: Snapshot) 
         )
     say(f"Restoring the backup of {snapshot.time:%Y-%m-%d %H:%M} UTC ({in_mib(size)}).")
     scratch.mkdir(mode=0o700)
-    repository.restore(snapshot.id, scratch)
+    with progress("Restoring", size, lambda: size_of(scratch), say):
+        repository.restore(snapshot.id, scratch)
     return scratch
 
 

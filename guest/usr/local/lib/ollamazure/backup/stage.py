@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from drift import declared_image
+from webui.progress import progress, size_of
 
 from backup.errors import BackupError
 from backup.places import DataPlaces, say
@@ -109,9 +110,11 @@ def link_uploads(places: DataPlaces) -> None:
 def copy_database(source: Path, target: Path) -> None:
     """A copy at one moment. In WAL mode, which Open WebUI uses, it makes no writer wait."""
     say(f"Copying {source.name} ({in_mib(source.stat().st_size)}).")
+    size = source.stat().st_size
     with (
         contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=60)) as live,
         contextlib.closing(sqlite3.connect(target)) as copy,
+        progress(f"Copying {source.name}", size, lambda: target.stat().st_size, say),
     ):
         live.backup(copy)
         # One file is the whole copy: no journal beside it.
@@ -183,15 +186,6 @@ def counts(database: Path) -> dict[str, int]:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files in the folder."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
 
 
 def in_mib(size: int) -> str:

@@ -15,6 +15,7 @@
     webui-cli upgrade put-back       goes back, when it did not start
     webui-cli upgrade recover [boot] goes back from an upgrade that was cut off
     webui-cli upgrade undo           goes back to the data before the last upgrade
+    webui-cli wait                   until Open WebUI is ready, however long it works on its data
     webui-cli sizes                  prints how large the data are, as JSON, for chat_answers.py
 
 KIND is group, user, knowledge, access, preset or prompt. Each run restores what is declared; what
@@ -28,7 +29,7 @@ import json
 import sys
 from pathlib import Path
 
-from webui import items, settings, upgrade
+from webui import items, readiness, settings, upgrade
 from webui.access import ModelAccess, show_to_everyone
 from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
@@ -71,6 +72,8 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(new_session()))
         case ["sizes"]:
             print(json.dumps(upgrade.sizes()))
+        case ["wait"]:
+            readiness.wait_until_ready()
         case ["upgrade", *words]:
             return run_upgrade(words)
         case [

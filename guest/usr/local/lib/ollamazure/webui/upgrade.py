@@ -28,6 +28,7 @@ from typing import Any
 
 from chat_answers import ENOUGH, QUESTION, read_stream
 from drift import declared_image
+from model import answer_within
 
 from webui.client import WebuiSession
 from webui.copying import (
@@ -40,6 +41,7 @@ from webui.copying import (
     write,
 )
 from webui.errors import WebuiError
+from webui.progress import progress
 from webui.readiness import is_ready, journal_since, wait_until_ready
 from webui.service import (
     UNIT,
@@ -80,7 +82,6 @@ SPARE = 512 * 2**20
 
 # Ollama or Nginx may restart in the same `pulumi up`.
 ANSWERS_WITHIN = 180  # seconds
-ANSWER_WITHIN = 900  # seconds; a model is loaded first
 # Lines that can have text of users: values in a statement of SQL, and variables below a traceback.
 PRIVATE = re.compile(r"\[parameters:|\[SQL:|[│└]")
 
@@ -104,7 +105,9 @@ def begin(image: str) -> None:
         write_journal(journal, "copying")
         start = time.monotonic()
         remove(COPY)
-        copy(volume)
+        size = sizes_of(volume)[0]
+        with progress("Copying the data", size, lambda: sizes_of(COPY / "data")[0], say):
+            copy(volume)
         write_journal(journal, "upgrading")
     except (OSError, sqlite3.Error) as problem:
         raise put_back(f"its data cannot be copied: {problem}") from problem
@@ -331,7 +334,8 @@ def ask_one(models: list[str]) -> None:
         "temperature": 0,
         "max_tokens": ENOUGH,
     }
-    answer = webui.call("POST", "/api/chat/completions", body, answer_within=ANSWER_WITHIN)
+    within = answer_within(model)  # it is loaded first
+    answer = webui.call("POST", "/api/chat/completions", body, answer_within=within)
     text, problem = read_stream(str(answer).encode().splitlines())
     if problem or not text:
         raise WebuiError(f"{model} does not answer: {problem or 'an empty answer.'}")
