@@ -193,7 +193,8 @@ def download(source: str, *, insecure: bool) -> None:
             if NO_SPACE in reason:
                 discard_unfinished()
                 reason += (
-                    "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
+                    "; what was downloaded is removed."
+                    " ollamazure:dataDiskGiB enlarges the data disk"
                 )
             raise OllamaError(reason)
         line = progress(event)
