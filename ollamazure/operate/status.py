@@ -47,7 +47,7 @@ LARGEST_DIFFERENCE = timedelta(minutes=1)
 # Of OpenSSL, for a certificate.
 VERIFY_ERRORS = {9: "is not valid yet", 10: "has expired"}
 MORE_MEMORY = (
-    "If it happens again, choose a smaller model, a smaller ollamazure:tuning.contextLength or a "
+    "If it happens again, choose a smaller model, a smaller ollamazure:contextLength or a "
     "larger size: docs/how-to/choose-a-size.md."
 )
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}

@@ -168,8 +168,8 @@ def test_a_disk_without_room_for_another_file_is_named(deployment: Deployment) -
     """
     within = "sudo unshare --mount --propagation private bash -euc"
     printed = deployment.ssh(f'{within} "$(cat)"', stdin=script).output
-    said, facts = printed.strip().rsplit("\n", 1)
-    assert "The data disk has no room for many more files: 0 of 100 inodes free" in said
+    sentence, facts = printed.strip().rsplit("\n", 1)
+    assert "The data disk has no room for many more files: 0 of 100 inodes free" in sentence
     files = json.loads(facts)["data_disk"]["files"]
     assert files["full"]
     assert files["largest"][0][0] == "/srv/data/ollama"

@@ -37,7 +37,7 @@ def test_an_answer_whose_model_is_killed_ends_with_an_error(chat: Deployment) ->
     before = kept.of(chat)
     story = {"role": "user", "content": "Tell a very long story."}
     body = {"model": chat.outputs["models"][0], "messages": [story], "stream": True}
-    events = []
+    events: list[str] = []
     with (
         chat.client(chat.token) as client,
         client.stream("POST", "/api/chat/completions", json=body) as answer,
