@@ -196,7 +196,7 @@ class ChatStatus:
             last = f"{datetime.fromtimestamp(ended['last'], UTC):%Y-%m-%d %H:%M} UTC"
             logs = f"bin/ollamazure logs --stack {self.stack} --unit ollama --since 24h"
             yield (
-                f"Memory ran out at {last}, and the kernel ended a model: answers broke off. "
+                f"A model was killed at {last}, usually because memory ran out: answers broke off. "
                 f"{MORE_MEMORY}"
                 if ended["memory"]
                 else f"A model broke off an answer at {last}: `{logs}` shows why."

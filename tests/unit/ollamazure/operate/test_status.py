@@ -144,8 +144,8 @@ def test_all_is_well_on_one_screen() -> None:
         ),
         (
             {"ended_models": {"count": 2, "last": OLD, "memory": True}},
-            "Memory ran out at 2027-01-31 09:00 UTC, and the kernel ended a model: answers broke "
-            "off. If it happens again, choose a smaller model",
+            "A model was killed at 2027-01-31 09:00 UTC, usually because memory ran out: answers "
+            "broke off. If it happens again, choose a smaller model",
         ),
         (
             {"ended_models": {"count": 2, "last": OLD, "memory": False}},
