@@ -104,6 +104,8 @@ def test_a_certificate_outside_its_time_is_named(
         if chat:
             assert f"\nThe chat shows a certificate that {chat}." in shown.output
             assert f"{chat}." in asked.output
+            expired = "has expired: `bin/ollamazure status`" in run(deployment, "drift").output
+            assert expired == (chat == "has expired")
             assert "Check the clock of the computer that asks." in asked.output
     wait_until(lambda: run(deployment, "status").code == 0, "the former certificate")
 

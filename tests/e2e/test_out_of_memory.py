@@ -108,11 +108,11 @@ def test_a_model_without_enough_memory_is_what_the_kernel_ends(chat: Deployment)
     assert "usually because memory ran out" in shown.output
 
 
-def test_the_kernel_ends_a_model_before_anything_else(chat: Deployment) -> None:
-    """Whatever Open WebUI has in memory: the model has half of all memory more in its favour."""
-    chat.ask("Hello?")
+def test_the_kernel_ends_a_model_before_anything_else(deployment: Deployment) -> None:
+    """Whatever Open WebUI has in memory: the kernel adds half of all memory to the model's."""
+    deployment.ask("Hello?")
     adjusted = f"cat /proc/$({RUNNER} | head -1)/oom_score_adj"
-    assert chat.ssh(adjusted).output.strip() == "500"
+    assert deployment.ssh(adjusted).output.strip() == "500"
     others = "for unit in open-webui nginx ssh; do"
     others += " cat /proc/$(systemctl show --property=MainPID --value $unit)/oom_score_adj; done"
-    assert all(int(value) <= 0 for value in chat.ssh(others).output.split())
+    assert all(int(value) <= 0 for value in deployment.ssh(others).output.split())
