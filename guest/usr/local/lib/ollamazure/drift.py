@@ -122,7 +122,7 @@ def drift_of_authorized_keys() -> Iterator[str]:
 
 
 def drift_of_certificate() -> Iterator[str]:
-    """Whether the certificate has expired; `pulumi up`, or its authority, should have renewed it."""
+    """Whether the certificate has expired, because what renews it did not."""
     check = ["openssl", "x509", "-checkend", "0", "-noout", "-in", str(CERTIFICATE)]
     if CERTIFICATE.exists() and not succeeds(check):
         yield f"the certificate {CERTIFICATE} has expired: `bin/ollamazure status` shows the fix"
