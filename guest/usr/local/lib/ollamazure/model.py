@@ -193,8 +193,7 @@ def download(source: str, *, insecure: bool) -> None:
             if NO_SPACE in reason:
                 discard_unfinished()
                 reason += (
-                    "; what was downloaded is removed."
-                    " ollamazure:dataDiskGiB enlarges the data disk"
+                    "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
                 )
             raise OllamaError(reason)
         line = progress(event)
