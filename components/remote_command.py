@@ -237,6 +237,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/model.py", "0755"),
         File(f"{TOOLS}/image_size.py", "0755"),
         File(f"{TOOLS}/drift.py", "0755"),
+        File(f"{TOOLS}/disks.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
         File(f"{TOOLS}/acme_client.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),

@@ -42,6 +42,14 @@ CLEAN_UP = "sudo systemctl start ollamazure-cleanup"
 # The nightly backup, its random delay, and the time that it takes.
 OLDEST_BACKUP = timedelta(hours=26)
 OLDEST_CHECK = timedelta(days=9)  # weekly, and a failure may repeat it the next night
+# Between the clocks of the machine and of this computer. A code of a second factor lasts as long.
+LARGEST_DIFFERENCE = timedelta(minutes=1)
+# Of OpenSSL, for a certificate.
+VERIFY_ERRORS = {9: "is not valid yet", 10: "has expired"}
+MORE_MEMORY = (
+    "If it happens again, choose a smaller model, a smaller ollamazure:contextLength or a "
+    "larger size: docs/how-to/choose-a-size.md."
+)
 NAMES = {"ollama": "Ollama", "open-webui": "Open WebUI", "nginx": "Nginx"}
 STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped"}
 
@@ -60,10 +68,11 @@ def run(stack: str, pulumi: str) -> int:
     except OperateError as error:
         problem = check_url(url, trust, fingerprint)
         raise OperateError(f"{error} The chat at {url} {problem or 'answers'}.") from error
+    now = datetime.now(UTC)
     # An earlier version of the machine's program does not report the last one.
     authorities = trust["authorities"] + facts.get("kept_certificate", "")
     url_problem = check_url(url, {**trust, "authorities": authorities}, fingerprint)
-    status = ChatStatus(stack, outputs, facts, url_problem, datetime.now(UTC))
+    status = ChatStatus(stack, outputs, facts, url_problem, now)
     print(status.render())
     return 1 if status.problems() else 0
 
@@ -91,6 +100,8 @@ def check_url(url: str, trust: Mapping[str, Any], fingerprint: str | None) -> st
             connection.request("GET", "/health")
             status = connection.getresponse().status
     except ssl.SSLCertVerificationError as error:
+        if error.verify_code in VERIFY_ERRORS:
+            return f"shows a certificate that {VERIFY_ERRORS[error.verify_code]}"
         return f"shows another certificate than its own: {error.verify_message}"
     except (OSError, http.client.HTTPException) as error:
         return f"does not answer: {error}"
@@ -134,6 +145,7 @@ class ChatStatus:
             *self._service_problems(),
             *self._disk_problems(),
             *self._model_problems(),
+            *self._clock_problems(),
             *self._certificate_problems(),
             *self._backup_problems(),
         ]
@@ -160,14 +172,11 @@ class ChatStatus:
                 f"Azure: `pulumi up --refresh --stack {self.stack}` attaches it, and the chat "
                 f"starts by itself. If it is attached: `{mount}` mounts it, or states why not."
             )
-        elif disk.get("full"):  # a machine of an earlier version does not report it
-            yield (
-                f"The data disk is nearly full: {_space(disk)}{_largest(disk)}. {clean_up}; models "
-                f"that leave ollamazure:models are removed. {self._larger_disk(disk['total'])}"
-            )
-        system = self.facts.get("system_disk") or {}
-        if system.get("full"):
-            yield f"The system disk is nearly full: {_space(system)}{_largest(system)}. {clean_up}."
+        else:
+            models = "models that leave ollamazure:models are removed"
+            fix = f"{clean_up}; {models}. {self._larger_disk(disk['total'])}"
+            yield from _full("data", disk, fix)
+        yield from _full("system", self.facts.get("system_disk") or {}, f"{clean_up}.")
 
     def _larger_disk(self, size: int) -> str:
         """How to enlarge the data disk."""
@@ -187,12 +196,41 @@ class ChatStatus:
                 drift = f"bin/ollamazure drift --stack {self.stack}"
                 yield f"The model {name} is missing: `{drift}` shows how to restore it."
 
+        ended = self.facts.get("ended_models") or {}  # not of a machine of an earlier version
+        if ended.get("count"):
+            last = f"{datetime.fromtimestamp(ended['last'], UTC):%Y-%m-%d %H:%M} UTC"
+            logs = f"bin/ollamazure logs --stack {self.stack} --unit ollama --since 24h"
+            yield (
+                f"A model was killed at {last}, usually because memory ran out: answers broke off. "
+                f"{MORE_MEMORY}"
+                if ended["memory"]
+                else f"A model broke off an answer at {last}: `{logs}` shows why."
+            )
+
+    def _clock_problems(self) -> Iterator[str]:
+        """Sessions, codes of a second factor and certificates depend on the clock."""
+        machine = self.facts.get("now")  # a machine of an earlier version does not report it
+        if machine is None or abs(self._ago(machine)) <= LARGEST_DIFFERENCE:
+            return
+        relation = "behind" if self._ago(machine) > timedelta() else "ahead of"
+        ssh = f"bin/ollamazure ssh --stack {self.stack}"
+        yield (
+            f"The machine's clock is {span(abs(self._ago(machine)))} {relation} this computer's. If"
+            f" the machine's is wrong, `{ssh} sudo systemctl restart chrony` sets it, and"
+            f" `{ssh} chronyc tracking` shows what it follows."
+        )
+
     def _certificate_problems(self) -> Iterator[str]:
         ends = _date(self.facts["certificate_ends"])
         # A machine of an earlier version does not report the start.
         starts = _date(self.facts.get("certificate_starts"))
         if ends is None:
             yield "The certificate cannot be read."
+        elif starts and starts > self.now:
+            yield (
+                f"The certificate is not valid before {starts:%Y-%m-%d %H:%M} UTC. If the clocks of"
+                f" this computer and of the machine are right: {self._new_certificate()}."
+            )
         elif ends < self.now:
             yield f"The certificate expired on {ends:%Y-%m-%d}: {self._new_certificate()}."
         elif starts and ends - self.now < LEAST_VALIDITY * (ends - starts):
@@ -215,6 +253,8 @@ class ChatStatus:
         last = self._ago(backup["saved"] or backup["since"])
         if backup["problem"]:
             yield f"The last backup failed: {backup['problem']} {again}."
+        elif last < -LARGEST_DIFFERENCE:
+            yield f"The last backup has a time in the future, of a clock that was wrong: {again}."
         elif last > OLDEST_BACKUP:
             state = f"is {span(last)} old" if backup["saved"] else "was never made"
             yield f"The last backup {state}: {again} and shows what prevents it."
@@ -234,9 +274,9 @@ class ChatStatus:
             return "none, ollamazure:backup.target is off"
         if not backup["saved"]:
             return "none yet; the first one is made at night"
-        checked = f", checked {span(self._ago(backup['checked']))} ago" if backup["checked"] else ""
+        checked = f", checked {_ago(self._ago(backup['checked']))}" if backup["checked"] else ""
         size = f"{backup['size'] / 2**30:.1f} GiB"
-        return f"{span(self._ago(backup['saved']))} ago, {size}{checked}"
+        return f"{_ago(self._ago(backup['saved']))}, {size}{checked}"
 
     def _new_certificate(self) -> str:
         """Who makes a new certificate, and how."""
@@ -313,6 +353,31 @@ def _restart(stack: str, *, pending: bool) -> str:
     if not pending:
         return "not needed"
     return f"needed for a new kernel: `bin/ollamazure ssh --stack {stack} sudo reboot`"
+
+
+def _full(name: str, disk: Mapping[str, Any], fix: str) -> Iterator[str]:
+    """What a disk has too little of; a machine of an earlier version does not report all of it."""
+    if disk.get("full"):
+        fullness = _fullness(disk)
+        yield f"The {name} disk is {fullness}: {_space(disk)}{_largest(disk)}. {fix}"
+    files = disk.get("files") or {}
+    if files.get("full"):
+        left = f"{files['free']} of {files['total']} inodes free"
+        yield f"The {name} disk has no room for many more files: {left}{_most(files)}. {fix}"
+
+
+def _fullness(disk: Mapping[str, Any]) -> str:
+    return "full" if disk["free"] < 0.01 * disk["total"] else "nearly full"
+
+
+def _most(files: Mapping[str, Any]) -> str:
+    """Its folders with most files: `; chats and files 400000, logs 12`."""
+    named = [f"{CONTENTS.get(path, path)} {count}" for path, count in files["largest"]]
+    return f"; {', '.join(named)}" if named else ""
+
+
+def _ago(duration: timedelta) -> str:
+    return f"{span(duration)} ago" if duration >= -LARGEST_DIFFERENCE else "in the future"
 
 
 def _largest(disk: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e import authenticator, browser
 from tests.e2e.authenticator import Authenticator, is_accepted, send, set_up
 from tests.e2e.deployment import Deployment
+from tests.e2e.test_clocks import clock_of
 
 pytestmark = pytest.mark.long
 RESET = "sudo /usr/local/lib/ollamazure/webui-cli reset-second-factor"
@@ -76,6 +77,18 @@ def test_an_administrator_is_signed_in_only_with_a_code(demanding: Deployment) -
     assert (
         "no account has the e-mail" in demanding.ssh(f"{RESET} x@example.com", check=False).output
     )
+
+
+def test_a_code_of_another_time_is_refused_until_the_clock_is_right(demanding: Deployment) -> None:
+    admin = demanding.outputs["adminEmail"]
+    in_database(demanding, "update auth set mfa = null where email = ?", admin)
+    app, _ = set_up(demanding, sign_in(demanding, admin))
+    with clock_of(demanding, "open-webui", "+1d"):
+        refused = send(demanding, "verify", sign_in(demanding, admin), code=app.code(1))
+        assert refused.status_code == 401
+        assert "code" in str(refused.json()["detail"]).lower()
+    verified = send(demanding, "verify", sign_in(demanding, admin), code=app.code(1))
+    assert is_accepted(demanding, verified.json()["token"])
 
 
 def test_other_users_need_none_until_they_become_administrators(demanding: Deployment) -> None:

@@ -146,6 +146,20 @@ def test_records_that_it_did_not_finish_until_it_does(machine: Path, ending: str
     assert not unfinished.exists()
 
 
+def test_a_command_that_fails_on_a_full_disk_names_the_disk(machine: Path) -> None:
+    tools = machine / "tools"
+    tools.mkdir()
+    (tools / "disks.py").write_text("#!/bin/sh\necho The data disk is full.\n")
+    (tools / "disks.py").chmod(0o755)
+    text = script("echo No space left on device >&2; false", fix="Run it again.")
+    done = execute(machine, text.replace(f"{remote_command.TOOLS}/disks.py", f"{tools}/disks.py"))
+    assert done.stderr.splitlines() == [
+        "No space left on device",
+        "The data disk is full.",
+        "ollamazure: step failed (code 1). Run it again.",
+    ]
+
+
 def test_forgets_what_failed_the_first_time(machine: Path) -> None:
     assert execute(machine, script("false")).returncode == 1
     assert not installed(machine).exists()

@@ -353,6 +353,33 @@ def test_a_rate_limit_lasts_as_long_as_the_authority_says(words: str, until: boo
     assert failure.until == 1798859045 if until else failure.until > time.time() + 23 * 3600
 
 
+@pytest.mark.parametrize(("days", "due"), [(0, False), (-1, True), (1, True)])
+def test_a_pause_of_a_wrong_clock_ends_when_the_clock_is_right(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, days: int, due: bool
+) -> None:
+    """A request failed; then the clock is set by so many days."""
+    settings = acme_client.AcmeSettings(**json.loads(acme_client.SETTINGS.read_text()))
+    acme_client.HOME.mkdir(exist_ok=True)
+    failure = acme_client.Failure("it is down", "Wait.")
+    monkeypatch.setattr(acme_client, "request", lambda _: failure)
+    acme_client.look_after(settings)
+    now = time.time() + days * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert acme_client.is_due(settings, "run") == due
+
+
+def test_a_certificate_that_is_not_valid_yet_is_installed(
+    machine: Machine, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a wrong clock can find that: the authority's certificate stays the best one."""
+    machine.run("up")
+    assert machine.shows_another_than(machine.own)
+    issued, now = machine.shown(), time.time() - 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+    machine.run("run")
+    assert (machine.shown(), authority.issued) == (issued, 1)
+
+
 def test_without_settings_it_does_nothing(machine: Machine) -> None:
     acme_client.SETTINGS.unlink()
     assert machine.run("run") == ""

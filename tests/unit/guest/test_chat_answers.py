@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 
 from components.answer_check import sizes_in
 from ollamazure.settings.groups import EXAMPLE_AUTHORITY
+from tests.unit.ollamazure.settings.test_provided_certificate import Signer
 
 TOKEN = "a-session-of-root"
 SIZES = {"copiedBytes": 4096, "freeBytes": 2**30}
@@ -70,6 +72,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(certificate: Path) -> Iterator[Server]:
+    with serve(certificate) as state:
+        yield state
+
+
+@contextmanager
+def serving(folder: Path, begins: int, ends: int) -> Iterator[Server]:
+    """The server with a certificate that begins and ends in so many days."""
+    signed = Signer("chat", names=["127.0.0.1"], begins=begins, ends=ends)
+    (folder / "server.pem").write_text(signed.pem + signed.key_pem)
+    with serve(folder / "server.pem") as state:
+        yield state
+
+
+@contextmanager
+def serve(certificate: Path) -> Iterator[Server]:
     pem = certificate.read_text().split("-----BEGIN PRIVATE")[0]
     fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
@@ -371,6 +388,19 @@ def test_refuses_what_no_authority_signed_for_this_name(
     done = ask(f"https://{host}:{server.port}", server.fingerprint, trust=trust)
     assert f"TLS: {host}:{server.port} has another certificate than the chat: " in done.stderr
     assert expected in done.stderr
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "words"), [(-9, -1, "has expired"), (1, 9, "is not valid yet")]
+)
+def test_names_a_certificate_outside_its_time(
+    ask: Asks, tmp_path: Path, begins: int, ends: int, words: str
+) -> None:
+    with serving(tmp_path, begins, ends) as server:
+        done = ask.server(server)
+    assert f"TLS: the certificate of 127.0.0.1:{server.port} {words}." in done.stderr
+    assert "Check the clock of the computer that asks." in done.stderr
     assert server.seen == []
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from components import remote_command
 from ollamazure import manifest
+from tests.unit.ollamazure.settings.test_provided_certificate import Signer
 
 
 @pytest.fixture
@@ -50,6 +51,16 @@ def test_a_file_that_everyone_can_write(file: drift.Installed) -> None:
     file.path.chmod(0o666)
     [found] = drift.drift_of_file(file)
     assert f"{file.path} has mode 0666" in found and "declared are 0640 and 0" in found
+
+
+@pytest.mark.parametrize(("ends", "expired"), [(-1, True), (1, False)])
+def test_a_certificate_that_has_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: int, expired: bool
+) -> None:
+    monkeypatch.setattr(drift, "CERTIFICATE", tmp_path / "server.pem")
+    assert [*drift.drift_of_certificate()] == []
+    drift.CERTIFICATE.write_text(Signer("chat", begins=-9, ends=ends).pem)
+    assert any("has expired" in what for what in drift.drift_of_certificate()) == expired
 
 
 @pytest.fixture

@@ -224,3 +224,58 @@ def ask_ollama(folder: Path, *asked: Any, name: str = "send_request") -> list[di
     )
     answers: list[dict[str, Any]] = json.loads(ran.stdout)
     return answers
+
+
+RESPONSE = """
+import json
+async def {name}(answer):
+    async for line in answer.body_iterator:
+        yield "data: " + json.dumps({{"content": json.loads(line).get("message")}}) + "\\n\\n"
+    yield "data: [DONE]\\n\\n"
+"""
+ANSWER = """
+import asyncio
+from types import SimpleNamespace as Record
+from open_webui.utils import response
+async def lines():
+    for line in {lines}:
+        yield line
+async def print_all():
+    async for event in getattr(response, "{name}")(Record(body_iterator=lines())):
+        print(event.strip())
+asyncio.run(print_all())
+"""
+CONVERT = "convert_streaming_response_ollama_to_openai"
+WORD, QUOTE = '{"message": "Once"}', '{"message": "a text with \\"error\\" in it"}'
+FAILURE = '{"error": "the model ended: unexpected EOF"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "printed", "broken"),
+    [
+        ([WORD, FAILURE], CONVERT, 3, True),
+        ([WORD.encode(), FAILURE.encode()], CONVERT, 3, True),
+        ([WORD, QUOTE], CONVERT, 3, False),
+        ([WORD, FAILURE], "renamed", 3, False),
+    ],
+)
+def test_an_answer_that_ollama_breaks_off_ends_with_an_error(
+    tmp_path: Path, lines: list[str], name: str, printed: int, broken: bool
+) -> None:
+    utils = tmp_path / "open_webui/utils"
+    utils.mkdir(parents=True)
+    (utils / "response.py").write_text(RESPONSE.format(name=name))
+    ran = subprocess.run(
+        [sys.executable, "-c", ANSWER.format(lines=lines, name=name)],
+        env={"PYTHONPATH": f"{FOLDER}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    events = ran.stdout.splitlines()
+    events = [event for event in events if event]
+    assert (len(events), events[-1]) == (printed, "data: [DONE]")
+    shown = json.loads(events[-2].removeprefix("data: ")).get("error", {}).get("message", "")
+    assert broken == shown.startswith("The model stopped in the middle of this answer. Ask again.")
+    assert ran.stderr == ("Ollama broke off an answer.\n" if broken else "")
+    assert "EOF" not in ran.stdout + ran.stderr, "Ollama's words may have a part of the answer"

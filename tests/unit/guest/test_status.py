@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -29,21 +29,32 @@ def test_a_folder_on_the_system_disk_is_no_data_disk(
     assert status.data_disk() is not None
 
 
-def test_of_a_disk_that_is_nearly_full_the_largest_folders_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+KILLED = "ollama.service: A process of this unit has been killed by the OOM killer."
+JOURNAL = f"""\
+{{"__REALTIME_TIMESTAMP":"1800000000000000","MESSAGE":"Ollama broke off an answer."}}
+{{"__REALTIME_TIMESTAMP":"1800000060000000","MESSAGE":"{KILLED}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("", {"count": 0, "last": 0, "memory": False}),
+        (JOURNAL.splitlines()[0], {"count": 1, "last": 1_800_000_000, "memory": False}),
+        (JOURNAL, {"count": 2, "last": 1_800_000_060, "memory": True}),
+    ],
+)
+def test_a_model_that_ended_in_the_middle_of_its_work_is_counted(
+    monkeypatch: pytest.MonkeyPatch, lines: str, found: dict[str, object]
 ) -> None:
-    for folder, size in {"ollama": 3, "containers/volumes": 1, "containers/overlay": 2}.items():
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "file").write_bytes(b"x" * size * 2**20)
-    monkeypatch.setitem(status.FOLDERS, tmp_path, status.FOLDERS[Path("/srv/data")])
-    usage = shutil._ntuple_diskusage
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 84, 16))
-    assert status.usage_of(tmp_path)["largest"] == []
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 86, 14))
-    assert [
-        path.removeprefix(f"{tmp_path}/") for path, _ in status.usage_of(tmp_path)["largest"]
-    ] == [
-        "ollama",
-        "containers/overlay",
-        "containers/volumes",
-    ]
+    """Since Ollama was started again, which is what a new setting does."""
+    started = f"@{time.time() - 60:.0f}"
+    commands = []
+
+    def output_of(command: list[str]) -> str:
+        commands.append(command)
+        return started if command[0] == "systemctl" else lines
+
+    monkeypatch.setattr(status, "output_of", output_of)
+    assert status.ended_models() == found
+    assert f"--since={started}" in commands[-1]

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 # The page guest/etc/nginx/second-factor.html sets this cookie for a user who wants a second factor.
@@ -37,6 +37,11 @@ KEEP_ALIVE = "keep_alive"
 NAMED = re.compile(
     b'_(?i:%b)|"(?!model")(?i:model)"'
     % "|".join(name.partition("_")[2] for name in sorted({*LOADING, KEEP_ALIVE})).encode()
+)
+
+BROKEN_OFF = (
+    "The model stopped in the middle of this answer. Ask again. If this happens again, an "
+    "administrator finds the reason with: bin/ollamazure status"
 )
 
 
@@ -179,10 +184,45 @@ def value_of(given: Any) -> Any:
         return given
 
 
+def show_broken_answers(response: ModuleType) -> None:
+    """Adds the error with which Ollama breaks off an answer, when memory runs out for example.
+
+    Open WebUI reads the line `{"error": …}` as a part of the answer without words, so users would
+    see half of an answer as if it were all of it.
+    """
+    convert = getattr(response, "convert_streaming_response_ollama_to_openai", None)
+    if convert is None:
+        return
+
+    async def convert_and_show(answer: Any) -> AsyncIterator[str]:
+        broken: list[str] = []
+        lines = until_error(answer.body_iterator, broken)
+        async for event in convert(SimpleNamespace(body_iterator=lines)):
+            if broken and event.startswith("data: [DONE]"):
+                # status.py looks for this line. Ollama's own words may have a part of the answer.
+                print("Ollama broke off an answer.", file=sys.stderr, flush=True)
+                yield f"data: {json.dumps({'error': {'message': BROKEN_OFF}})}\n\n"
+            yield event
+
+    vars(response)["convert_streaming_response_ollama_to_openai"] = convert_and_show
+
+
+async def until_error(lines: AsyncIterator[Any], broken: list[str]) -> AsyncIterator[Any]:
+    """The lines of an answer before an error, which is added to `broken`."""
+    async for line in lines:
+        text = line.decode() if isinstance(line, bytes) else line
+        error = json.loads(text).get("error") if '"error"' in text else None
+        if isinstance(error, str):
+            broken.append(error)
+            return
+        yield line
+
+
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "open_webui.routers.auths": remove_limit,
     "open_webui.routers.ollama": keep_models_loaded,
     "open_webui.utils.auth": note_sign_ins,
+    "open_webui.utils.response": show_broken_answers,
 }
 if os.environ.get("OLLAMAZURE_MULTI_FACTOR") in ("offered", "administrators"):
     CHANGES["open_webui.utils.mfa"] = except_users

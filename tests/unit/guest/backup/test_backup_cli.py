@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 
+import disks
 import pytest
-from backup import check, repository, restore
-from backup.__main__ import main
+from backup import check, repository, restore, stage, state
+from backup.__main__ import is_check_due, main
 from backup.places import DataPlaces
 from backup.state import BackupState
 from webui import service as webui_service
@@ -173,6 +176,27 @@ def test_a_failure_is_recorded_until_a_backup_succeeds(
     folder.unlink()
     assert main(["run"], places) == 0
     assert BackupState.read(places).problem == ""
+
+
+def test_a_full_disk_is_named_also_when_nothing_can_be_recorded(
+    places: DataPlaces, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/data/backup/state.json")
+
+    monkeypatch.setattr(stage, "LEAST_FREE", 10)
+    monkeypatch.setattr(state, "write", write)
+    monkeypatch.setattr(disks, "full_disks", lambda: iter(["The data disk is full: …"]))
+    assert main(["run"], places) == 1
+    printed = capsys.readouterr().err
+    assert "Backup: the data disk has " in printed
+    assert printed.endswith("The data disk is full: …\n")
+
+
+@pytest.mark.parametrize(("days", "due"), [(-300, True), (1, False), (7, True)])
+def test_a_check_with_a_time_in_the_future_is_due(places: DataPlaces, days: int, due: bool) -> None:
+    state.change(places, checked=time.time() - days * 24 * 3600)
+    assert is_check_due(places) == due
 
 
 def test_a_damaged_repository_fails_the_check(

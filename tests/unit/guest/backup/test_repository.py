@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import stat
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from backup import repository as module
 from backup.errors import BackupError, NoRightError, WrongKeyError
 from backup.places import DataPlaces
 from backup.repository import ResticRepository, error_of, time_of
+from backup.restore import choose
 from backup.stage import stage
 
 from tests.engine.sshd import HOST, running_sshd
@@ -109,6 +110,36 @@ def test_equal_data_is_stored_once(tmp_path: Path) -> None:
     repository = saved(places)
     stage(places)
     assert repository.save(places.staging)["data_added"] < 2**20
+
+
+def test_backups_of_a_wrong_clock_are_kept_in_the_place_of_none(tmp_path: Path) -> None:
+    """A clock was a year ahead for eight nights; then the backups of three nights follow."""
+    places = make_chat(tmp_path)
+    repository = ResticRepository(places)
+    repository.open()
+    stage(places)
+    now = datetime.now(UTC)
+
+    def save(moment: datetime, text: str) -> None:
+        (places.staging / "night").write_text(text)
+        time = f"--time={moment:%Y-%m-%d %H:%M:%S}"
+        repository.run("backup", time, f"--tag={module.TAG}", ".", folder=places.staging)
+
+    for night in range(8):
+        save(now + timedelta(days=365 + night), f"ahead {night}")
+    for night in (4, 3, 0):
+        save(now - timedelta(days=night), f"right {night}")
+    repository.thin_out()
+    listed = repository.snapshots()
+    assert len([one for one in listed if not one.is_misdated]) == 3
+    assert len([one for one in listed if one.is_misdated]) == 8
+    assert choose(listed, None).time == max(one.time for one in listed if not one.is_misdated)
+
+    with pytest.MonkeyPatch.context() as patch:  # their time has come
+        patch.setattr(module, "LEEWAY", timedelta(days=400))
+        repository.thin_out()
+    assert repository.tagged(module.MISDATED) == []
+    assert 0 < len(repository.tagged(module.TAG)) < 11
 
 
 def test_no_key_is_on_a_command_line(tmp_path: Path) -> None:

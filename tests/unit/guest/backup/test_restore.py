@@ -33,6 +33,14 @@ def test_a_time_means_the_newest_backup_until_its_end(at: str | None, expected: 
     assert restore.choose(NIGHTS, at).id == expected
 
 
+def test_a_backup_of_the_future_is_not_the_newest() -> None:
+    now = datetime.now(UTC)
+    [last, wrong] = [Snapshot("last", now), Snapshot("wrong", now + timedelta(days=300))]
+    assert restore.choose([last, wrong], None) == last
+    assert restore.choose([last, wrong], f"{wrong.time:%Y-%m-%d}") == wrong
+    assert restore.choose([wrong], None) == wrong
+
+
 def test_a_time_without_a_backup_is_refused() -> None:
     with pytest.raises(BackupError, match="the first backup is of 2027-01-30 02:31 UTC"):
         restore.choose(NIGHTS, "2027-01-29")

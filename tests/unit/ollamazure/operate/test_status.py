@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ollamazure import catalog
 from ollamazure.operate.status import ChatStatus, check_url, span
 from ollamazure.settings.groups import EXAMPLE_AUTHORITY
-from tests.unit.guest.test_chat_answers import Server, certificate, server
+from tests.unit.guest.test_chat_answers import Server, certificate, server, serving
 
 __all__ = ["certificate", "server"]  # fixtures
 PINS = catalog.versions()
@@ -18,6 +19,13 @@ WEBUI = f"ghcr.io/open-webui/open-webui:{PINS.open_webui.tag}"
 NGINX = f"docker.io/library/nginx:{PINS.nginx.tag}"
 NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
+DAY = 24 * 3600
+NO_FILES = {
+    "total": 4000,
+    "free": 3,
+    "full": True,
+    "largest": [["/srv/data/containers/volumes", 3900], ["/srv/data/x", 1]],
+}
 OUTPUTS = {
     "url": "https://chat.example",
     "certificateMode": "selfSigned",
@@ -56,8 +64,9 @@ WELL: dict[str, Any] = {
         "check_problem": "",
     },
     "reboot_pending": False,
+    "ended_models": {"count": 0, "last": 0, "memory": False},
+    "now": NOW.timestamp() + 30,
 }
-
 
 OLD = datetime(2027, 1, 31, 9, 0, tzinfo=UTC).timestamp()
 
@@ -127,6 +136,45 @@ def test_all_is_well_on_one_screen() -> None:
             "The system disk is nearly full: 3.0 of 32.0 GiB free; logs 4.0 GiB.",
         ),
         (
+            {"data_disk": {"total": 63 * GIB, "free": 0, "full": True, "largest": []}},
+            "The data disk is full: 0.0 of 63.0 GiB free. `bin/ollamazure ssh --stack dev sudo",
+        ),
+        (
+            {"data_disk": {**WELL["data_disk"], "files": NO_FILES}},
+            "The data disk has no room for many more files: 3 of 4000 inodes free; chats and files "
+            "3900, /srv/data/x 1. `bin/ollamazure ssh --stack dev sudo systemctl start ollamazure",
+        ),
+        (
+            {"system_disk": {**WELL["system_disk"], "files": NO_FILES}},
+            "The system disk has no room for many more files: 3 of 4000 inodes free",
+        ),
+        (
+            {"ended_models": {"count": 2, "last": OLD, "memory": True}},
+            "A model was killed at 2027-01-31 09:00 UTC, usually because memory ran out: answers "
+            "broke off. If it happens again, choose a smaller model",
+        ),
+        (
+            {"ended_models": {"count": 2, "last": OLD, "memory": False}},
+            "A model broke off an answer at 2027-01-31 09:00 UTC: `bin/ollamazure logs --stack dev "
+            "--unit ollama --since 24h` shows why.",
+        ),
+        (
+            {"now": NOW.timestamp() + DAY},
+            "The machine's clock is 24 hours ahead of this computer's. If the machine's is wrong, "
+            "`bin/ollamazure ssh --stack dev sudo systemctl restart chrony` sets it",
+        ),
+        ({"now": NOW.timestamp() - DAY}, "The machine's clock is 24 hours behind this computer's."),
+        (
+            backup(saved=NOW.timestamp() + DAY),
+            "The last backup has a time in the future, of a clock that was wrong: `bin/ollamazure "
+            "backup --stack dev` makes one now.",
+        ),
+        (
+            {"certificate_starts": "2027-02-02 09:12:00Z"},
+            "The certificate is not valid before 2027-02-02 09:12 UTC. If the clocks of this "
+            "computer and of the machine are right: `pulumi up` creates a new one.",
+        ),
+        (
             backup(problem="restic: no."),
             "The last backup failed: restic: no. `bin/ollamazure backup",
         ),
@@ -192,15 +240,15 @@ def test_each_mode_renews_the_certificate_in_its_own_way(mode: str, fix: str) ->
 def test_an_authority_that_ends_within_a_year_has_to_be_replaced() -> None:
     ends = datetime(2226, 1, 1, tzinfo=UTC)
     late = ends - timedelta(days=364)
-    validity = {"certificate_starts": f"{late}", "certificate_ends": f"{ends}"}
-    (named,) = ChatStatus("dev", OUTPUTS, WELL | validity | {"backup": None}, None, late).problems()
+    starts = late - timedelta(days=9)
+    validity = {"certificate_starts": f"{starts}", "certificate_ends": f"{ends}", "backup": None}
+    facts = WELL | validity | {"now": late.timestamp()}
+    (named,) = ChatStatus("dev", OUTPUTS, facts, None, late).problems()
     assert named.startswith("The stack's authority is valid until 2226-01-01")
     assert "docs/how-to/trust-the-authority.md#replace-the-authority" in named
     early = late - timedelta(days=2)
-    assert (
-        ChatStatus("dev", OUTPUTS, {**WELL, **validity, "backup": None}, None, early).problems()
-        == []
-    )
+    facts |= {"now": early.timestamp()}
+    assert ChatStatus("dev", OUTPUTS, facts, None, early).problems() == []
 
 
 def test_a_restart_for_a_new_kernel_is_shown_and_is_no_problem() -> None:
@@ -236,3 +284,15 @@ def test_the_url_is_checked_by_authority_name_and_fingerprint(server: Server) ->
     assert "shows another certificate than its own" in str(check_url(url, other, None))
     by_name = url.replace("127.0.0.1", "localhost")
     assert "Hostname mismatch" in str(check_url(by_name, trust, None))
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "words"), [(-9, -1, "has expired"), (1, 9, "is not valid yet")]
+)
+def test_the_url_names_a_certificate_outside_its_time(
+    tmp_path: Path, begins: int, ends: int, words: str
+) -> None:
+    with serving(tmp_path, begins, ends) as server:
+        trust = {"system": False, "authorities": server.certificate}
+        problem = check_url(f"https://127.0.0.1:{server.port}", trust, None)
+    assert problem == f"shows a certificate that {words}"

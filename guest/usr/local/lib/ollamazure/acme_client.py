@@ -81,13 +81,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class State:
-    """What happened last, in seconds since 1970; on the data disk."""
+    """What happened last, and at which time, in seconds since 1970; on the data disk."""
 
     settings: str = ""
     failures: int = 0
     next: float = 0
     reason: str = ""
     fix: str = ""
+    at: float = 0
 
     @classmethod
     def read(cls) -> State:
@@ -130,6 +131,8 @@ def is_due(settings: AcmeSettings, action: str) -> bool:
     if is_good(settings):
         return False
     state = State.read()
+    if time.time() < state.at:  # the clock was wrong then, and so is the end of the pause
+        return True
     return state.settings != settings.digest or time.time() >= state.next
 
 
@@ -169,8 +172,9 @@ def look_after(settings: AcmeSettings) -> None:
     changed = former.settings != settings.digest
     failures = 1 if changed else former.failures + 1
     pause = 60 * PAUSES[min(failures, len(PAUSES)) - 1]
-    again = max(time.time() + pause, failure.until)
-    State(settings.digest, failures, again, failure.reason, failure.fix).write()
+    now = time.time()
+    again = max(now + pause, failure.until)
+    State(settings.digest, failures, again, failure.reason, failure.fix, now).write()
 
 
 def request(settings: AcmeSettings) -> Failure | None:
@@ -339,8 +343,9 @@ def kept_certificate() -> str:
 
 
 def is_valid(certificate: Path, name: str) -> bool:
+    """Not by its start, which only a machine with a wrong clock finds in the future."""
     validity = validity_of(certificate, name)
-    return validity is not None and validity[0] <= time.time() < validity[1]
+    return validity is not None and time.time() < validity[1]
 
 
 def issuer_of(certificate: Path) -> str:

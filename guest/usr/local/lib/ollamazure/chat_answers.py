@@ -48,6 +48,12 @@ NOT_THE_CHATS = (
     "Another server answers at this address, or Nginx has not loaded the new certificate: run "
     "`sudo systemctl reload nginx` on the machine."
 )
+# Of OpenSSL, for a certificate.
+VERIFY_ERRORS = {9: "is not valid yet", 10: "has expired"}
+RENEW = (
+    "Check the clock of the computer that asks. If it is right, `bin/ollamazure status` shows who "
+    "renews the certificate, and how."
+)
 FIXES = {
     "model": "Run `sudo journalctl --unit ollama` on the machine; usually it has too little"
     " memory.",
@@ -122,6 +128,11 @@ class AnswerProbe:
             secure = self.tls.wrap_socket(plain, server_hostname=self.host)
         except ssl.SSLCertVerificationError as error:
             plain.close()
+            if error.verify_code in VERIFY_ERRORS:
+                what = f"the certificate of {self.host}:{self.port} "
+                raise HopError(
+                    "TLS", f"{what}{VERIFY_ERRORS[error.verify_code]}.", RENEW
+                ) from error
             raise HopError(
                 "TLS",
                 f"{self.host}:{self.port} has another certificate than the chat: "

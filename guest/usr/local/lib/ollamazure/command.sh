@@ -23,6 +23,8 @@ on_exit() {
         rm -f "$installed/unfinished"
     else
         $known || rm -rf "$installed"
+        # A program that finds no space left does not say on which disk.
+        ! [ -x /usr/local/lib/ollamazure/disks.py ] || /usr/local/lib/ollamazure/disks.py >&2 || true
         printf 'ollamazure: %s failed (code %s). %s\n' "$name" "$code" "${fix:?}" >&2
     fi
 }

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import model
+from disks import DATA
 
 INSTALLED = Path("/etc/ollamazure/installed")
-DATA = Path("/srv/data")
 AUTHORIZED_KEY = Path("/etc/ollamazure/authorized-key")
+CERTIFICATE = Path("/etc/nginx/cert/server.pem")
 FIREWALL = "/etc/ollamazure/firewall.nft"
 LIST_FIREWALL = ["nft", "list", "table", "inet", "ollamazure"]
 WEBUI = "/usr/local/lib/ollamazure/webui-cli"
@@ -49,6 +50,7 @@ def main() -> int:
         for what in drift_of(folder)
     ]
     found += [{"resource": "ssh-key", "what": what} for what in drift_of_authorized_keys()]
+    found += [{"resource": "nginx-certificate", "what": what} for what in drift_of_certificate()]
     admin = sys.stdin.read()
     if is_active("open-webui.service"):
         found += drift_of_webui("drift")
@@ -118,6 +120,13 @@ def drift_of_authorized_keys() -> Iterator[str]:
     for key in keys:
         if declared.strip() not in key:
             yield f"{path} has another key: {key.split(maxsplit=2)[-1]}"
+
+
+def drift_of_certificate() -> Iterator[str]:
+    """Whether the certificate has expired, because what renews it did not."""
+    check = ["openssl", "x509", "-checkend", "0", "-noout", "-in", str(CERTIFICATE)]
+    if CERTIFICATE.exists() and not succeeds(check):
+        yield f"the certificate {CERTIFICATE} has expired: `bin/ollamazure status` shows the fix"
 
 
 def home_of(user: str) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +16,17 @@ import container_dns
 import model
 from backup import state
 from backup.places import DataPlaces
-from drift import (
-    DATA,
-    UNITS,
-    declared_image,
-    image_of,
-    is_active,
-    name_of_container,
-    output_of,
-    state_of,
-)
+from disks import DATA, SYSTEM, usage_of
+from drift import UNITS, declared_image, image_of, is_active, name_of_container, output_of, state_of
 
-SYSTEM = Path("/")
-# The folders of a disk that can take much.
-FOLDERS = {
-    DATA: ("ollama", "containers/volumes", "containers/overlay", "backup", "open-webui"),
-    SYSTEM: ("opt/ollama", "var/log", "var/cache", "var/tmp", "var/lib", "home", "root", "usr"),
-}
-FULL = 0.85
 CERTIFICATE = "/etc/nginx/cert/server.pem"
 CONTAINERS = ("open-webui", "nginx")
 # Written by Debian's unattended-upgrades when a new kernel waits for a restart.
 REBOOT_REQUIRED = Path("/run/reboot-required")
+# What systemd, Ollama and sitecustomize.py log when a model ends in the middle of its work.
+OUT_OF_MEMORY = "killed by the OOM killer|signal: killed"
+BROKEN_OFF = "Ollama broke off an answer"
+DAY = 24 * 3600
 
 
 def main() -> int:
@@ -66,6 +56,8 @@ def status() -> dict[str, Any]:
         "kept_certificate": acme_client.kept_certificate(),
         "backup": state.status(DataPlaces()),
         "reboot_pending": REBOOT_REQUIRED.exists(),
+        "ended_models": ended_models(),
+        "now": time.time(),  # last: the operator's computer compares it with its own clock
     }
 
 
@@ -73,6 +65,29 @@ def booted() -> int:
     """When systemd started."""
     show = ["systemctl", "show", "--property=UserspaceTimestamp", "--timestamp=unix", "--value"]
     return int(output_of(show).removeprefix("@"))
+
+
+def ended_models() -> dict[str, Any]:
+    """How often a model ended in the middle of its work, in a day or since Ollama started.
+
+    `last` is in seconds since 1970; `memory` is whether the kernel ended one.
+    """
+    since = max(time.time() - DAY, started("ollama.service"))
+    journal = ["journalctl", "--quiet", "--output=json", "--output-fields=MESSAGE"]
+    journal += ["--unit=ollama", "--unit=open-webui", f"--since=@{since:.0f}"]
+    found = output_of([*journal, f"--grep={OUT_OF_MEMORY}|{BROKEN_OFF}"])
+    lines = [json.loads(line) for line in found.splitlines()]
+    return {
+        "count": len(lines),
+        "last": max((int(line["__REALTIME_TIMESTAMP"]) / 1e6 for line in lines), default=0),
+        "memory": any(re.search(OUT_OF_MEMORY, str(line["MESSAGE"])) for line in lines),
+    }
+
+
+def started(unit: str) -> int:
+    """When systemd started the unit, in seconds since 1970; 0 if it does not run."""
+    show = ["systemctl", "show", "--property=ActiveEnterTimestamp", "--timestamp=unix", "--value"]
+    return int(output_of([*show, unit]).removeprefix("@") or 0)
 
 
 def memory(meminfo: str) -> dict[str, int]:
@@ -84,22 +99,6 @@ def memory(meminfo: str) -> dict[str, int]:
 
 def data_disk() -> dict[str, Any] | None:
     return usage_of(DATA) if DATA.is_mount() else None
-
-
-def usage_of(disk: Path) -> dict[str, Any]:
-    """The space of a disk; if it is nearly full, also which folders take how much."""
-    usage = shutil.disk_usage(disk)
-    full = usage.free < (1 - FULL) * usage.total
-    largest = largest_folders(disk) if full else []
-    return {"total": usage.total, "free": usage.free, "full": full, "largest": largest}
-
-
-def largest_folders(disk: Path) -> list[tuple[str, int]]:
-    """The folders that take most, largest first, in bytes."""
-    present = [str(disk / folder) for folder in FOLDERS[disk] if (disk / folder).exists()]
-    du = ["du", "--summarize", "--one-file-system", "--block-size=1", *present]
-    lines = [line.split("\t", 1) for line in output_of(du).splitlines()]
-    return sorted(((path, int(size)) for size, path in lines), key=lambda one: -one[1])[:4]
 
 
 def service(name: str, version: str | None) -> dict[str, str | None]:

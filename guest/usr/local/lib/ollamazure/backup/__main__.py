@@ -20,7 +20,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import disks
 
 from backup import state
 from backup.check import check
@@ -39,8 +41,10 @@ def main(arguments: list[str], places: DataPlaces | None = None) -> int:
     places = places or DataPlaces()
     try:
         run(places, arguments)
-    except BackupError as error:
+    except (BackupError, OSError) as error:
         say(f"Backup: {error}")
+        for full in disks.full_disks():
+            say(full)
         return 1
     return 0
 
@@ -73,8 +77,7 @@ def run(places: DataPlaces, arguments: list[str]) -> None:
                 save(places, repository, and_check=True)
         case ["nightly"]:
             with exclusive(places):
-                due = time.time() - state.BackupState.read(places).checked > CHECK_AFTER
-                save(places, repository, and_check=due)
+                save(places, repository, and_check=is_check_due(places))
         case ["restore"]:
             request = json.load(sys.stdin)
             with exclusive(places):
@@ -84,6 +87,11 @@ def run(places: DataPlaces, arguments: list[str]) -> None:
                 undo(places)
         case _:
             raise BackupError(f"unknown command.\n{__doc__}")
+
+
+def is_check_due(places: DataPlaces) -> bool:
+    """Also after a check that a wrong clock dated in the future."""
+    return not 0 <= time.time() - state.BackupState.read(places).checked <= CHECK_AFTER
 
 
 @contextmanager
@@ -122,7 +130,8 @@ def save(places: DataPlaces, repository: ResticRepository, *, and_check: bool) -
         snapshot = make_snapshot(places, repository, began)
         repository.thin_out()
     except (BackupError, OSError) as error:
-        state.change(places, problem=str(error))
+        with suppress(OSError):  # the disk may be full
+            state.change(places, problem=str(error))
         raise BackupError(str(error)) from error
     try:
         if and_check:

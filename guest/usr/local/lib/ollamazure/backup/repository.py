@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -26,6 +26,9 @@ from backup.errors import BackupError, NoRepositoryError, NoRightError, WrongKey
 from backup.places import DataPlaces, say
 
 TAG = "ollamazure"
+# The tag of backups with a time in the future, which a wrong clock made.
+MISDATED = "ollamazure-misdated"
+LEEWAY = timedelta(minutes=10)
 # An on-demand backup stays for two days, however many follow it.
 KEEP_ALL_WITHIN = "48h"
 SSH = "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20"
@@ -46,6 +49,11 @@ class Snapshot:
 
     id: str
     time: datetime
+
+    @property
+    def is_misdated(self) -> bool:
+        """Whether it has a time in the future."""
+        return self.time > datetime.now(UTC) + LEEWAY
 
 
 class ResticRepository:
@@ -148,7 +156,10 @@ class ResticRepository:
 
     def snapshots(self) -> list[Snapshot]:
         """All backups, the oldest first."""
-        listed = json.loads(self.run("snapshots", "--json", f"--tag={TAG}"))
+        return self.tagged(TAG, MISDATED)
+
+    def tagged(self, *tags: str) -> list[Snapshot]:
+        listed = json.loads(self.run("snapshots", "--json", *(f"--tag={tag}" for tag in tags)))
         found = [Snapshot(each["short_id"], time_of(each["time"])) for each in listed]
         return sorted(found, key=lambda each: each.time)
 
@@ -201,9 +212,20 @@ class ResticRepository:
 
     def thin_out(self) -> None:
         """Removes backups that the settings do not keep, and the data that only they had."""
+        self.set_misdated_aside()
         keep = [f"--keep-{span}={count}" for span, count in self.settings["keep"].items()]
         keep = [*keep, f"--keep-within={KEEP_ALL_WITHIN}"]
         self.run("forget", f"--tag={TAG}", "--group-by=", *keep, "--prune", "--quiet")
+
+    def set_misdated_aside(self) -> None:
+        """Tags the backups of the future, so that none of them is kept in the place of a real one.
+
+        When their time has come, they are thinned out like the others.
+        """
+        for tag, other, in_future in ((TAG, MISDATED, True), (MISDATED, TAG, False)):
+            ids = [one.id for one in self.tagged(tag) if one.is_misdated == in_future]
+            if ids:
+                self.run("tag", f"--remove={tag}", f"--add={other}", *ids)
 
     def check(self, percent: int) -> None:
         """Reads the structure and a part of the data."""

@@ -76,11 +76,16 @@ def open_repository(repository: ResticRepository, other_key: str) -> None:
 
 
 def choose(snapshots: list[Snapshot], at: str | None) -> Snapshot:
-    """The newest backup that is not after `at`, a time in UTC; a date means its end."""
+    """The newest backup that is not after `at`, a time in UTC; a date means its end.
+
+    Without `at`, it is none of the future, which a wrong clock made, unless there is no other.
+    """
     if not snapshots:
         raise BackupError("the repository has no backup.")
-    latest = end_of(at) if at else None
-    found = [each for each in snapshots if latest is None or each.time < latest]
+    if not at:
+        return ([each for each in snapshots if not each.is_misdated] or snapshots)[-1]
+    latest = end_of(at)
+    found = [each for each in snapshots if each.time < latest]
     if not found:
         first = f"{snapshots[0].time:%Y-%m-%d %H:%M}"
         raise BackupError(f"the first backup is of {first} UTC, after {at}.")
