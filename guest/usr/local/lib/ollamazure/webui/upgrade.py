@@ -28,6 +28,7 @@ from typing import Any
 
 from chat_answers import ENOUGH, QUESTION, read_stream
 from drift import declared_image
+from durable import write
 
 from webui.client import WebuiSession
 from webui.copying import (
@@ -37,7 +38,6 @@ from webui.copying import (
     remove,
     size_of_database,
     sizes_of,
-    write,
 )
 from webui.errors import WebuiError
 from webui.readiness import is_ready, journal_since, wait_until_ready
