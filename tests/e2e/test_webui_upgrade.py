@@ -16,7 +16,7 @@ import pytest
 from emulator.artifacts import open_webui, paths
 from ollamazure import catalog
 from tests.e2e.conftest import remove
-from tests.e2e.deployment import PROJECT, Deployment, boot, wait_until
+from tests.e2e.deployment import PROJECT, Deployment, cut_power, wait_until
 from tests.e2e.kept import Kept
 from tests.e2e.test_operations import run
 
@@ -134,7 +134,7 @@ def test_an_upgrade_that_works_can_be_undone(present: Deployment) -> None:
 @pytest.mark.long
 def test_a_power_cut_in_the_middle_of_a_migration(present: Deployment) -> None:
     """The machine goes back at its boot, before Open WebUI starts."""
-    kept, image, booted = Kept.by(present), running(present), boot(present)
+    kept, image = Kept.by(present), running(present)
     before = kept.of(present)
     make_image(present, f"{HALF}; while :; do :; done")
     present.pulumi("config", "set", "ollamazure:webuiVersion", NEXT)
@@ -146,12 +146,10 @@ def test_a_power_cut_in_the_middle_of_a_migration(present: Deployment) -> None:
     )
     try:
         wait_until(lambda: has_half(present), "half of a migration", patience=600)
-        present.ssh("sudo systemctl reboot --force --force", check=False)
+        cut_power(present)
     finally:
         up.kill()
         up.wait()
-    present.forget()
-    wait_until(lambda: boot(present) != booted, "the next boot", patience=600)
     wait_until(lambda: kept.of(present) == before, "the chat of the former version", patience=600)
     assert running(present) == image
     assert (
