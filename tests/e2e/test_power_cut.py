@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import httpx
 import pytest
 
-from emulator.host import faults
-from emulator.instance import Instance
-from tests.e2e.conftest import remove
-from tests.e2e.deployment import PROJECT, Deployment, cut_power, wait_until
+from tests.e2e.deployment import Deployment, cut_power, wait_until
 from tests.e2e.kept import Kept
 from tests.e2e.test_backup import REPOSITORY
-from tests.e2e.test_first_boot import MACHINE
 from tests.e2e.test_operations import run
 
 VOLUME = "/srv/data/containers/volumes/open-webui/_data"
@@ -50,25 +43,6 @@ def answering(deployment: Deployment) -> Iterator[None]:
     ):
         next(answer.iter_lines())
         yield
-
-
-@contextmanager
-def deploying(deployment: Deployment, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """While `pulumi up` runs."""
-    with deployment.log.open("ab") as log:
-        up = subprocess.Popen(
-            [
-                *(str(PROJECT / "bin/pulumi-local"), "up", "--yes", "--skip-preview"),
-                *("--stack", deployment.stack, *arguments),
-            ],
-            env={**os.environ, "OLLAMAZURE_EMULATOR": str(deployment.home)},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield up
-        finally:
-            up.wait()
 
 
 def is_sound(deployment: Deployment) -> bool:
@@ -162,24 +136,3 @@ def test_during_a_backup(deployment: Deployment) -> None:
     assert deployment.ssh(locks).output.strip() == ""
     assert "no errors were found" in deployment.ssh(f"{RESTIC} check").output
     assert is_sound(deployment)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Deployment]:
-    """A stack of its own, of which only the machine will be made."""
-    deployment = Deployment(tmp_path / "emulator")
-    yield deployment
-    remove(deployment.home)
-
-
-@pytest.mark.long
-def test_during_the_first_boot(machine: Deployment) -> None:
-    """While Debian's packages are installed; this `pulumi up` or the next one completes it."""
-    with deploying(machine, *MACHINE):
-        installing = "machines/*/root/var/lib/cloud/instance/sem/config_package*"
-        wait_until(lambda: bool([*machine.home.glob(installing)]), "the packages", patience=600)
-        faults.cut_power(Instance.open(machine.home))
-    machine.pulumi("up", "--yes", "--skip-preview", *MACHINE)
-    machine.ssh("curl --version && zstd --version && systemctl is-active ollamazure-firewall")
-    assert ".ollamazure-data" in machine.ssh("ls -A /srv/data").output
-    assert machine.ssh("sudo dpkg --audit").output == ""
