@@ -79,8 +79,8 @@ WRITERS = {
 }
 
 
-# One attempt. Its mounts are in a namespace of its own: a container that starts meanwhile would have
-# a copy of them, and a file system that is still mounted does not forget.
+# One attempt. Its mounts are in a namespace of its own: a container that starts meanwhile would
+# have a copy of them, and a file system that is still mounted does not forget.
 ATTEMPT = f"""set -eu
 mount -o loop "$image" "$disk"
 mkdir -p "$disk/folder" "$disk/.ssh"
