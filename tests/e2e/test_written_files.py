@@ -22,7 +22,7 @@ TOOLS = GUEST / "usr/local/lib/ollamazure"
 # Without imports, because it starts hundreds of times.
 CUT = f"{sys.executable} -ISc " + shlex.quote(
     "import fcntl, os, sys;"
-    f"fcntl.ioctl(os.open(sys.argv[1], 0), {faults.EXT4_IOC_SHUTDOWN}, {faults.NO_LOG_FLUSH})"
+    f"fcntl.ioctl(os.open(sys.argv[1], 0), {faults.EXT4_IOC_SHUTDOWN}, {faults.NO_LOG_FLUSH!r})"
 )
 FORMER, NEW = "the former content\n" * 500, "the new content\n" * 700
 
