@@ -83,6 +83,7 @@ class File:
 WEBUI_TOOLS = (
     File(f"{TOOLS}/webui-cli", "0755"),
     File(f"{TOOLS}/chat_answers.py", "0755"),
+    File(f"{TOOLS}/durable.py"),
     *(
         File(f"/{path.relative_to(GUEST)}")
         for path in sorted((GUEST / TOOLS[1:] / "webui").rglob("*.py"))

@@ -1,17 +1,24 @@
-"""Faults of the host, on request: disks that appear late, or never; slow disks and networks.
+"""Faults of the host, on request: late or missing disks, slow disks and networks, power cuts.
 
 python -m emulator.host.faults late DISK SECONDS    # from the machine's next boot on
 python -m emulator.host.faults missing DISK
 python -m emulator.host.faults speed --disk 22.5 --network 200    # of machines made from now on
 python -m emulator.host.faults clear
+python -m emulator.host.faults power-cut            # of all machines; they boot again
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
+import os
+import signal
+import struct
+from pathlib import Path
 
 from emulator.azure.fabric import FabricError
+from emulator.host.namespace import Podman
 from emulator.host.places import Places, replace_text
 from emulator.host.speeds import Speed, Speeds
 from emulator.instance import Instance
@@ -33,6 +40,49 @@ class DiskFaults:
         self._file.unlink(missing_ok=True)
 
 
+# Of ext4: stops the file system at once. What was not synced is lost, and so is the last part of
+# its journal.
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = struct.pack("I", 2)
+
+
+def shut_down(mounted: Path) -> None:
+    """End a file system as a power cut does: it keeps only what was synced."""
+    folder = os.open(mounted, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH)
+    finally:
+        os.close(folder)
+
+
+def cut_power(instance: Instance) -> None:
+    """Cut the power of all machines. Their keepers switch them on again.
+
+    Their OS disks are folders of this host and lose nothing.
+    """
+    places = Places(instance)
+    podman = Podman(places)
+    template = "{{.State.Pid}}"
+    for machine in places.machines.glob("*"):
+        container = places.container(machine.name)
+        first = int(podman("container", "inspect", "--format", template, container))
+        if first == 0:
+            continue  # it is off
+        for mounted in _disks_of(first):
+            shut_down(mounted)
+        os.kill(first, signal.SIGKILL)
+
+
+def _disks_of(process: int) -> list[Path]:
+    """Where the disks of the machine with this first process are mounted, as this host sees it."""
+    root = Path(f"/proc/{process}/root")
+    lines = [line.split() for line in Path(f"/proc/{process}/mounts").read_text().splitlines()]
+    disks = {
+        device: path for device, path, kind, *_ in lines if kind == "ext4" and "/loop" in device
+    }
+    return [root / path.lstrip("/") for path in disks.values()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m emulator.host.faults", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
@@ -44,10 +94,14 @@ def main() -> None:
     speed.add_argument("--disk", type=float, metavar="MB/S", help="of reads, and of writes")
     speed.add_argument("--network", type=float, metavar="MBIT/S")
     actions.add_parser("clear", help="all disks appear at once, and everything is fast again")
+    actions.add_parser("power-cut", help="all machines lose what they have not synced, and boot")
     arguments = parser.parse_args()
-    places = Places(Instance.open())
+    instance = Instance.open()
+    places = Places(instance)
     faults, speeds = DiskFaults(places), Speeds(places)
-    if arguments.action == "clear":
+    if arguments.action == "power-cut":
+        cut_power(instance)
+    elif arguments.action == "clear":
         faults.clear()
         speeds.clear()
     elif arguments.action == "speed":

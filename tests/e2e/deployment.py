@@ -21,6 +21,8 @@ import asyncssh
 import httpx
 
 from components.certificate import sha256_fingerprint
+from emulator.host import faults
+from emulator.instance import Instance
 from ollamazure.operate.connection import MachineConnection
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -254,6 +256,15 @@ class Deployment:
 def boot(deployment: Deployment) -> str:
     """When systemd took over in this boot."""
     return deployment.ssh("systemctl show --property=UserspaceTimestampMonotonic").output
+
+
+def cut_power(deployment: Deployment) -> None:
+    """Cut the machine's power; it has booted again when this returns."""
+    identity = "cat /proc/sys/kernel/random/boot_id"
+    before = deployment.ssh(identity).output
+    faults.cut_power(Instance.open(deployment.home))
+    deployment.shell.close()
+    wait_until(lambda: deployment.ssh(identity).output != before, "the next boot", patience=600)
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, patience: float = 180) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.deployment import Deployment, Ran, wait_until
+from tests.e2e.deployment import Deployment, Ran, cut_power, wait_until
 
 NGINX = "docker.io/library/nginx:9.9.9"
 OLLAMA = "0.99.0"
@@ -102,8 +102,7 @@ def test_a_restart_in_the_middle_starts_the_former_ollama(restored: Deployment) 
     running = "sudo readlink /proc/$(systemctl show --property=MainPID --value ollama)/exe"
     try:
         wait_until(lambda: OLLAMA in restored.ssh(running).output, "the version on trial")
-        restored.ssh("sudo systemctl --force --force reboot", check=False)
-        restored.shell.close()
+        cut_power(restored)
         wait_until(lambda: f"/{former}/" in restored.ssh(running).output, "the former version")
     finally:
         restored.ssh(f"sudo rm -rf /opt/ollama/{OLLAMA}")

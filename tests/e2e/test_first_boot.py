@@ -1,8 +1,9 @@
-"""First boots that do not go well: a foreign disk, a disk that comes late, no packages."""
+"""First boots that do not go well: a foreign or late disk, no packages, a power cut."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,11 +14,11 @@ import pytest
 from emulator.artifacts import paths
 from emulator.azure.service import Azure
 from emulator.host.disks import Disks
-from emulator.host.faults import DiskFaults
+from emulator.host.faults import DiskFaults, cut_power
 from emulator.host.places import Places
 from emulator.instance import Instance
 from tests.e2e.conftest import remove
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import PROJECT, Deployment, wait_until
 
 # Everything up to the machine whose first boot is done; no application.
 MACHINE = ("--target", "**::chat", "--target", "**Network**", "--target", "**Machine**")
@@ -112,3 +113,25 @@ def test_a_lean_image_is_enough(machine: Deployment) -> None:
     machine.pulumi("up", "--yes", "--skip-preview", *MACHINE)
     machine.forget()
     machine.ssh("curl --version && zstd --version")
+
+
+@pytest.mark.long
+def test_a_power_cut_while_packages_are_installed(machine: Deployment) -> None:
+    """This `pulumi up` or the next one completes the first boot."""
+    with machine.log.open("ab") as log:
+        up = subprocess.Popen(
+            [str(PROJECT / "bin/pulumi-local"), "up", "--yes", "--skip-preview", *MACHINE],
+            env={**os.environ, "OLLAMAZURE_EMULATOR": str(machine.home)},
+            stdout=log,
+            stderr=log,
+        )
+        began = "machines/*/root/var/lib/cloud/instance/sem/config_package*"
+        try:
+            wait_until(lambda: bool([*machine.home.glob(began)]), "the packages", patience=600)
+            cut_power(Instance.open(machine.home))
+        finally:
+            up.wait()
+    machine.pulumi("up", "--yes", "--skip-preview", *MACHINE)
+    machine.ssh("curl --version && zstd --version && systemctl is-active ollamazure-firewall")
+    assert ".ollamazure-data" in machine.ssh("ls -A /srv/data").output
+    assert machine.ssh("sudo dpkg --audit").output == ""

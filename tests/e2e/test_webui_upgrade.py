@@ -10,20 +10,19 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 from emulator.artifacts import open_webui, paths
 from ollamazure import catalog
 from tests.e2e.conftest import remove
-from tests.e2e.deployment import PROJECT, Deployment, boot, wait_until
+from tests.e2e.deployment import PROJECT, Deployment, cut_power, wait_until
+from tests.e2e.kept import Kept
 from tests.e2e.test_operations import run
 
 PRESENT = catalog.versions().open_webui.tag
 NEXT = "v0.99.0"
 REPOSITORY = "ghcr.io/open-webui/open-webui"
-TEXT = b"The cat is called Mungojerrie."
 DATABASE = "/srv/data/containers/volumes/open-webui/_data/webui.db"
 KEPT = "/srv/data/open-webui/upgrade"
 # Half of a migration: a table more, and all chats gone.
@@ -48,30 +47,6 @@ FAILURES = {
     "fills the disk": (f"{FILL}; {HALF}; exit 1", ""),
     "answers but cannot chat": (f"{WITHOUT_OLLAMA}; exec bash start.sh", "it does not list"),
 }
-
-
-class Kept(NamedTuple):
-    """What a user has: a chat, and a file."""
-
-    chat: str
-    file: str
-
-    @classmethod
-    def by(cls, deployment: Deployment) -> Kept:
-        message = {"role": "user", "content": "Kept?"}
-        chat = {"title": "Kept", "models": deployment.outputs["models"], "messages": [message]}
-        file = {"file": ("cat.txt", TEXT, "text/plain")}
-        with deployment.client(deployment.token) as client:
-            stored = client.post("/api/v1/chats/new", json={"chat": chat}).json()
-            return cls(stored["id"], client.post("/api/v1/files/", files=file).json()["id"])
-
-    def of(self, deployment: Deployment) -> tuple[Any, bytes]:
-        with deployment.client(deployment.token) as client:
-            chat = client.get(f"/api/v1/chats/{self.chat}").json()["chat"]
-            # Versions differ in what they add to a chat and its messages when they show them.
-            messages = [(one["role"], one["content"]) for one in chat["messages"]]
-            shown = (chat["title"], chat["models"], messages)
-            return shown, client.get(f"/api/v1/files/{self.file}/content").content
 
 
 def make_image(deployment: Deployment, command: str, version: str = NEXT) -> None:
@@ -159,7 +134,7 @@ def test_an_upgrade_that_works_can_be_undone(present: Deployment) -> None:
 @pytest.mark.long
 def test_a_power_cut_in_the_middle_of_a_migration(present: Deployment) -> None:
     """The machine goes back at its boot, before Open WebUI starts."""
-    kept, image, booted = Kept.by(present), running(present), boot(present)
+    kept, image = Kept.by(present), running(present)
     before = kept.of(present)
     make_image(present, f"{HALF}; while :; do :; done")
     present.pulumi("config", "set", "ollamazure:webuiVersion", NEXT)
@@ -171,12 +146,10 @@ def test_a_power_cut_in_the_middle_of_a_migration(present: Deployment) -> None:
     )
     try:
         wait_until(lambda: has_half(present), "half of a migration", patience=600)
-        present.ssh("sudo systemctl reboot --force --force", check=False)
+        cut_power(present)
     finally:
         up.kill()
         up.wait()
-    present.forget()
-    wait_until(lambda: boot(present) != booted, "the next boot", patience=600)
     wait_until(lambda: kept.of(present) == before, "the chat of the former version", patience=600)
     assert running(present) == image
     assert (

@@ -210,3 +210,12 @@ def test_the_addresses_that_connect_are_no_drift(tmp_path: Path, change: str, fo
         check=True,
     ).stdout.splitlines()[-1]
     assert printed.startswith(found) and bool(printed) == bool(found)
+
+
+def test_a_program_that_was_removed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert list(drift.drift_of_programs("/etc/ollamazure/backup.json")) == [
+        "the program restic is missing"
+    ]
+    assert drift.output_of(["podman", "ps"]) == ""
+    assert not drift.succeeds(["podman", "ps"])

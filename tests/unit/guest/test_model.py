@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -114,6 +115,8 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     program = tmp_path / "model.py"
     text = TOOL.read_text().replace("11434", str(server.server_port))
     text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
+    text = text.replace("/srv/data/pulling/models", str(tmp_path / "pulling/models"))
+    shutil.copy(TOOL.with_name("durable.py"), tmp_path)
     text = text.replace("/etc/ollamazure/installed", str(tmp_path / "installed"))
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
@@ -417,3 +420,57 @@ def test_a_registry_that_is_not_reached_is_named(real_ollama: Ollama, mirror: Fa
         assert failed.returncode == 1
         assert f"tiny:1 cannot be pulled from {address.partition('//')[2]}" in failed.stderr
         assert reason in failed.stderr
+
+
+def blob(models: Path, content: bytes, named: bytes | None = None) -> Path:
+    """A file with this content, and the name that it, or another content, has."""
+    digest = hashlib.sha256(content if named is None else named).hexdigest()
+    file = models / f"blobs/sha256-{digest}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def manifest(models: Path, name: str, *blobs: Path) -> Path:
+    digests = [{"digest": file.name.replace("-", ":")} for file in blobs]
+    file = models / "manifests/registry.ollama.ai/library" / name / "latest"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"config": digests[0], "layers": digests[1:]}))
+    return file
+
+
+def test_after_a_power_cut_a_pull_removes_what_is_damaged(ollama: Ollama) -> None:
+    """Ollama takes a file of the right name for a complete download."""
+    models = ollama.program.with_name("models")
+    whole, zeros = blob(models, b"whole"), blob(models, b"\0" * 7, b"content")
+    former = blob(models, b"changed by hand", b"of long ago")
+    os.utime(former, (0, 0))
+    good, bad = manifest(models, "good", whole, former), manifest(models, "bad", whole, zeros)
+    empty = manifest(models, "empty", whole)
+    empty.write_text("")
+    partial = models / "blobs/sha256-0123-partial-0"
+    partial.touch()
+    pulling = ollama.program.with_name("pulling") / "models/bad"
+    pulling.parent.mkdir(parents=True)
+    pulling.write_text("another boot")
+    os.utime(pulling, (1, 1))
+
+    done = ollama.pull("llama3.2:1b")
+
+    assert done.returncode == 0, done.stderr
+    assert f"{zeros.name} is damaged, and removed." in done.stderr
+    assert [file.exists() for file in (whole, former, good)] == [True] * 3
+    assert [file.exists() for file in (zeros, bad, empty, partial)] == [False] * 4
+    assert list(pulling.parent.iterdir()) == []
+
+
+def test_a_pull_that_was_cut_off_without_a_restart_goes_on(ollama: Ollama) -> None:
+    partial = ollama.program.with_name("models") / "blobs/sha256-0123-partial"
+    partial.parent.mkdir(parents=True)
+    partial.touch()
+    pulling = ollama.program.with_name("pulling") / "models/llama3.2:1b"
+    pulling.parent.mkdir(parents=True)
+    pulling.write_text(Path("/proc/sys/kernel/random/boot_id").read_text())
+    assert ollama.pull("llama3.2:1b").returncode == 0
+    assert partial.exists()
+    assert not pulling.exists()

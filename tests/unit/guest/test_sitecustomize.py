@@ -279,3 +279,40 @@ def test_an_answer_that_ollama_breaks_off_ends_with_an_error(
     assert broken == shown.startswith("The model stopped in the middle of this answer. Ask again.")
     assert ran.stderr == ("Ollama broke off an answer.\n" if broken else "")
     assert "EOF" not in ran.stdout + ran.stderr, "Ollama's words may have a part of the answer"
+
+
+PROVIDER = """
+import os
+class LocalStorageProvider:
+    @staticmethod
+    def upload_file(file, filename, tags):
+        with open(filename, "wb") as uploaded:
+            uploaded.write(file)
+        return file, filename
+Storage = LocalStorageProvider()
+"""
+UPLOAD = """
+import os
+synced, sync = [], os.fsync
+def note(descriptor):
+    synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    sync(descriptor)
+os.fsync = note
+from open_webui.storage.provider import Storage
+print(Storage.upload_file(b"text", "FOLDER/file", {}), synced)
+"""
+
+
+def test_an_upload_is_on_the_disk_before_it_is_noted(tmp_path: Path) -> None:
+    storage = tmp_path / "open_webui/storage"
+    storage.mkdir(parents=True)
+    (storage / "provider.py").write_text(PROVIDER)
+    ran = subprocess.run(
+        [sys.executable, "-c", UPLOAD.replace("FOLDER", str(tmp_path))],
+        env={"PYTHONPATH": f"{FOLDER}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file = f"{tmp_path}/file"
+    assert ran.stdout.strip() == f"{(b'text', file)} {[file, str(tmp_path)]}"

@@ -30,6 +30,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from durable import write
+
 SETTINGS = Path("/etc/ollamazure/acme.json")
 HOME = Path("/srv/data/acme")
 WEBROOT = Path("/run/ollamazure/public")
@@ -98,9 +100,7 @@ class State:
             return cls()
 
     def write(self) -> None:
-        new = HOME / "state.json.new"
-        new.write_text(json.dumps(asdict(self)))
-        new.rename(HOME / "state.json")
+        write(HOME / "state.json", json.dumps(asdict(self)))
 
 
 def main(arguments: list[str]) -> int:

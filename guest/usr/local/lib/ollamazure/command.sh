@@ -21,6 +21,9 @@ on_exit() {
         install -m 0600 /dev/null "$installed/script"
         printf '%s\n' "$digest" >"$installed/script"
         rm -f "$installed/unfinished"
+        # Pulumi takes the command for done, so a power cut must not undo it. With this folder, the
+        # disk gets all names that were changed before it.
+        sync "$installed/script" "$installed/manifest.json" "$installed/secret-files" "$installed"
     else
         $known || rm -rf "$installed"
         # A program that finds no space left does not say on which disk.
@@ -43,8 +46,9 @@ secret() {
     printf '%s' "${secrets:?}" | /usr/local/lib/ollamazure/value_of.py "$1"
 }
 
-# put PATH MODE [SUFFIX]: writes standard input to the file PATH, completely or not at all. With
-# SUFFIX it writes PATH+SUFFIX instead, for a script that checks the file before it replaces PATH.
+# put PATH MODE [SUFFIX]: writes standard input to the file PATH, completely or not at all, also when
+# the power is cut. With SUFFIX it writes PATH+SUFFIX instead, for a script that checks the file before
+# it replaces PATH.
 put() {
     local path=$1${3-} new=$1.new
     install -d -m 0755 "${path%/*}"
@@ -53,6 +57,7 @@ put() {
     chmod "$2" "$new"
     # A file that does not change keeps its time, which start_with in lib.sh compares.
     ! cmp --silent "$new" "$path" || touch --reference "$path" "$new"
+    sync "$new"
     mv -f "$new" "$path"
 }
 

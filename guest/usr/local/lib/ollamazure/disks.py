@@ -45,7 +45,7 @@ def full_disks() -> Iterator[str]:
     for disk in disks.values():
         names = {DATA: "The data disk", SYSTEM: "The system disk"}
         name = names.get(disk, f"The file system at {disk}")
-        enlarge = ", ollamazure:dataDiskGiB enlarges the disk" if disk == DATA else ""
+        enlarge = ", ollamazure:dataDiskGiB enlarges the data disk" if disk == DATA else ""
         fix = f"{CLEAN_UP}{enlarge}, and {MORE}."
         space, files = space_of(disk), files_of(disk)
         if is_full(space):

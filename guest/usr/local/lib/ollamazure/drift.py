@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,13 @@ AUTHORIZED_KEY = Path("/etc/ollamazure/authorized-key")
 CERTIFICATE = Path("/etc/nginx/cert/server.pem")
 FIREWALL = "/etc/ollamazure/firewall.nft"
 LIST_FIREWALL = ["nft", "list", "table", "inet", "ollamazure"]
+DATA = Path("/srv/data")
+# What a command with this file installs, in case the first boot did not, or it was removed by hand.
+PROGRAMS = {
+    FIREWALL: ("curl", "nft", "podman", "zstd", "/usr/lib/podman/aardvark-dns"),
+    "/etc/ollamazure/backup.json": ("restic",),
+    "/etc/ollamazure/acme.json": ("certbot",),
+}
 WEBUI = "/usr/local/lib/ollamazure/webui-cli"
 UNITS = (Path("/etc/systemd/system"), Path("/etc/containers/systemd"))
 
@@ -76,8 +84,10 @@ def drift_of(folder: Path) -> Iterator[str]:
         yield from drift_of_file(file)
         if file.path.parent in UNITS:
             yield from drift_of_unit(file.path)
+        yield from drift_of_programs(str(file.path))
         if str(file.path) == FIREWALL:
             yield from drift_of_firewall()
+            yield from drift_of_data_disk()
     pulled = folder / "model"
     if pulled.exists():
         yield from drift_of_model(**json.loads(pulled.read_text()))
@@ -105,6 +115,18 @@ def drift_of_file(file: Installed) -> Iterator[str]:
     mode, owner = f"{status.st_mode & 0o7777:04o}", status.st_uid
     if (mode, owner) != (file.mode, 0):
         yield f"{file.path} has mode {mode} and owner {owner}, declared are {file.mode} and 0"
+
+
+def drift_of_data_disk() -> Iterator[str]:
+    if not DATA.is_mount():
+        yield f"{DATA} is not mounted"
+
+
+def drift_of_programs(file: str) -> Iterator[str]:
+    """Whether the machine has the programs of Debian that the command with this file installs."""
+    for program in PROGRAMS.get(file, ()):
+        if shutil.which(program) is None:
+            yield f"the program {program} is missing"
 
 
 def drift_of_authorized_keys() -> Iterator[str]:
@@ -251,12 +273,18 @@ def drift_of_webui(command: str, text: str = "") -> list[dict[str, str]]:
 
 def succeeds(command: list[str]) -> bool:
     """Whether a command ends with exit code 0; its output is dropped."""
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def output_of(command: list[str]) -> str:
-    """The output of a command, whatever its exit code."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """The output of a command, whatever its exit code; nothing without the program."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return done.stdout.strip()
 
 

@@ -30,6 +30,17 @@ wait_for() {
     done
 }
 
+# put_in_place NEW FILE: renames NEW to FILE. After a power cut FILE has the former or the new content,
+# never none: the content of NEW is on the disk before its name is.
+put_in_place() {
+    sync "$1" && mv -f "$1" "$2" && sync "${2%/*}"
+}
+
+# write_file FILE: writes standard input to FILE, completely or not at all.
+write_file() {
+    cat >"$1.new" && put_in_place "$1.new" "$1"
+}
+
 # start_with UNIT FILE…: makes UNIT run with the present content of FILE…; restarts it only if it
 # runs with another content. It compares with what UNIT was last started with, not with what this
 # run changed: if a run is cut off between writing a file and the restart, the next run restarts
@@ -67,7 +78,7 @@ record_start() {
     local record
     record=$(record_of_start "$1")
     install -d -m 0755 "${record%/*}"
-    printf '%s\n' "$2" >"$record"
+    printf '%s\n' "$2" | write_file "$record"
 }
 
 record_of_start() {
@@ -229,13 +240,16 @@ watch() {
 # digest, only the digest decides. So that the data disk never holds more than two of them, it first
 # removes all former images except the last one that was ready.
 pull_image() {
-    local name=$1 image=$2 folder total code=0
+    local name=$1 image=$2 pulling=/srv/data/pulling/images/$1 folder total code=0
+    repair_images "$pulling"
     if podman image exists "$image"; then
         return
     fi
     remove_former_images "$name" "$image"
     total=$(/usr/local/lib/ollamazure/image_size.py "$image" || echo 0)
     say "Pulling $image."
+    install -d -m 0700 "${pulling%/*}"
+    write_file "$pulling" </proc/sys/kernel/random/boot_id
     # For what a pull leaves that is ended; cleanup.py knows the name.
     folder=$(mktemp --directory --tmpdir="${TMPDIR:-/var/tmp}" container_images_XXXXXX)
     start_progress bytes_of_pull "$folder" "$total"
@@ -246,6 +260,8 @@ pull_image() {
     attend $! say_progress bytes_of_pull "$folder" "$total" || code=$?
     rm -rf "$folder"
     [ "$code" = 0 ] || fail_to_pull "$name" "$image"
+    sync --file-system "${pulling%/*}"
+    rm "$pulling"
     say "$image is pulled."
 }
 
@@ -253,6 +269,16 @@ pull_image() {
 # layers of an image until it has unpacked all of them, and TOTAL.
 bytes_of_pull() {
     echo "$(du --bytes --summarize "$1" 2>/dev/null | cut -f1) $2"
+}
+
+# repair_images PULLING: if a power cut ended a pull, removes what it damaged: Podman has noted layers
+# whose files may be empty, and would use them. PULLING has the boot in which the pull began.
+repair_images() {
+    [ -e "$1" ] && ! cmp --silent "$1" /proc/sys/kernel/random/boot_id || return 0
+    say "The machine restarted during a pull; checking the images."
+    # Without --force: what a container uses was complete when that started, so it stays.
+    podman system check --repair >&2 || say "Podman could not repair everything; the reason is above."
+    rm "$1"
 }
 
 fail_to_pull() {
@@ -282,7 +308,7 @@ remove_former_images() {
 use_next() {
     [ -e "$1.next" ] || return 0
     ! cmp --silent "$1.next" "$1" || touch --reference "$1" "$1.next"
-    mv -f "$1.next" "$1"
+    put_in_place "$1.next" "$1"
 }
 
 # image_is_ready NAME IMAGE: records that the container NAME works with IMAGE. cleanup.py keeps this
@@ -292,7 +318,7 @@ image_is_ready() {
     record=$(record_of_image "$1")
     [ "$(cat "$record" 2>/dev/null)" != "$2" ] || return 0
     [ ! -e "$record" ] || mv "$record" "$record.former"
-    printf '%s\n' "$2" >"$record"
+    printf '%s\n' "$2" | write_file "$record"
 }
 
 record_of_image() {

@@ -11,24 +11,34 @@ A pull and a removal can be run again at any moment: a pull resumes where the la
 nothing happens if the model exists (or is missing) already. Only a pull that fills the disk leaves
 nothing behind: the chats need the space, and nothing would run later if the model then left the
 settings. The file RECORD has the digest of the model that was pulled. If another model has the name
-now, it is replaced.
+now, it is replaced. If a power cut ended a pull, the next one first deletes the files that are
+damaged: Ollama trusts each file that exists.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from durable import sync_disk, write
 
 OLLAMA = ("127.0.0.1", 11434)
 INSTALLED = Path("/etc/ollamazure/installed")
 MODELS = Path("/srv/data/ollama/models")
+# A file for each pull that has not ended, with the id of the boot that it began in.
+PULLING = Path("/srv/data/pulling/models")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+COMPLETE = re.compile(r"sha256-[0-9a-f]{64}")
 NO_SPACE, MISMATCH = "no space left", "digest mismatch"
 # Ollama itself retries after a broken connection; these are for a registry that is down longer.
 ATTEMPTS = 5
@@ -72,19 +82,22 @@ def main(arguments: list[str]) -> int:
 
 
 def pull(name: str, record: Path, mirror: str | None) -> None:
+    discard_damaged()
     present = digest(name)
     if present is None:
         fetch(name, mirror)
     elif present != read_record(record).get("digest", present):
         say(f"{name} is not the model that was pulled here; pulling it again.")
         fetch(name, mirror)
-    record.write_text(json.dumps({"name": name, "digest": digest(name)}))
+    write(record, json.dumps({"name": name, "digest": digest(name)}))
     say(f"{name} is pulled.")
 
 
 def fetch(name: str, mirror: str | None) -> None:
     scheme, _, host = (mirror or "").partition("://")
     source = f"{host}/{library_path(name)}" if host else name
+    pulling = PULLING / name.replace("/", "_")
+    write(pulling, BOOT_ID.read_text())
     for attempt in range(1, ATTEMPTS + 1):
         try:
             download(source, insecure=scheme == "http")
@@ -99,6 +112,8 @@ def fetch(name: str, mirror: str | None) -> None:
         call("/api/delete", {"model": source}, method="DELETE")
     if digest(name) is None:
         raise OllamaError(f"{name} was pulled, but Ollama does not list it.")
+    sync_disk(MODELS.parent)
+    pulling.unlink()
 
 
 def check_chat(name: str) -> None:
@@ -229,7 +244,7 @@ def after_error(reason: str) -> str:
         discard_wrong()
     if NO_SPACE in reason:
         discard_unfinished()
-        reason += "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the disk"
+        reason += "; what was downloaded is removed. ollamazure:dataDiskGiB enlarges the data disk"
     return reason
 
 
@@ -252,9 +267,9 @@ def discard_wrong() -> None:
 
     Ollama deletes only the first one that it finds, and the next pull does not verify the others.
     """
-    for file in (each for each in unused_files() if "-partial" not in each.name):
-        with suppress(FileNotFoundError), file.open("rb") as layer:
-            if file.name != f"sha256-{hashlib.file_digest(layer, 'sha256').hexdigest()}":
+    for file in unused_files():
+        with suppress(FileNotFoundError):
+            if is_damaged(file):
                 file.unlink()
 
 
@@ -265,6 +280,65 @@ def unused_files() -> Iterator[Path]:
         digest = file.name.partition("-partial")[0].replace("-", ":")
         if not any(digest in manifest for manifest in manifests):
             yield file
+
+
+def discard_damaged() -> None:
+    """Delete what a restart of the machine damaged of a pull: Ollama does not look at it again.
+
+    A blob can have its name and its size without its content, and a manifest or the progress of a
+    download can be empty.
+    """
+    PULLING.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with PULLING.with_name("models.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a pull of another model may begin at the same time
+        boot = BOOT_ID.read_text()
+        cut_off = [path for path in PULLING.iterdir() if path.read_text() != boot]
+        if not cut_off:
+            return
+        say("The machine restarted during a pull; checking what was downloaded.")
+        since = min(path.stat().st_mtime for path in cut_off)
+        with rights_of_ollama():
+            damaged = [path for path in MODELS.glob("blobs/*") if is_damaged(path, since)]
+            for path in [*damaged, *damaged_manifests({path.name for path in damaged})]:
+                say(f"{path.name} is damaged, and removed.")
+                path.unlink()
+            discard_unfinished()
+        sync_disk(PULLING)
+        for path in cut_off:
+            path.unlink()
+
+
+@contextmanager
+def rights_of_ollama() -> Iterator[None]:
+    """Root follows no link to files that Ollama's user may not change."""
+    before = os.geteuid()
+    os.seteuid(MODELS.parent.stat().st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def is_damaged(blob: Path, since: float = 0) -> bool:
+    """Whether a complete blob that changed after this time has another content than its name."""
+    if not COMPLETE.fullmatch(blob.name) or blob.stat().st_mtime < since:
+        return False
+    with blob.open("rb") as file:
+        return f"sha256-{hashlib.file_digest(file, 'sha256').hexdigest()}" != blob.name
+
+
+def damaged_manifests(blobs: set[str]) -> Iterator[Path]:
+    """The manifests that are no JSON, or that name one of these blobs."""
+    for path in MODELS.glob("manifests/**/*"):
+        if path.is_file():
+            try:
+                manifest = json.loads(path.read_text())
+                parts = [manifest["config"], *manifest["layers"]]
+                if not blobs & {part["digest"].replace(":", "-") for part in parts}:
+                    continue
+            except (ValueError, LookupError, TypeError):
+                pass
+            yield path
 
 
 def progress(event: dict[str, Any]) -> str:

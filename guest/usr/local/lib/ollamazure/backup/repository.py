@@ -19,7 +19,7 @@ from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
-from webui.copying import write
+from durable import write
 from webui.progress import Rate
 
 from backup.errors import BackupError, NoRepositoryError, NoRightError, WrongKeyError
@@ -102,8 +102,16 @@ class ResticRepository:
                 raise
             self.replace_key(self.places.key_in_use)
         self.remember_key()
-        # Only locks whose process no longer runs, of a backup that was cut off.
-        self.run("unlock")
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Removes the locks of a backup that was cut off.
+
+        No other machine uses the data disk, and `exclusive` lets one command at a time run. In
+        another place only locks whose process no longer runs here: restic sends it a signal, and
+        after a restart of the machine another process may have its number.
+        """
+        self.run("unlock", *(["--remove-all"] if self.on_data_disk else []))
 
     def wait_for_right(self, remote: str) -> None:
         """Lists the container, again for some minutes while a new role has no effect.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drift import declared_image
+from durable import write
 from webui.client import SESSION_FILE
-from webui.copying import write
 from webui.errors import WebuiError
 from webui.progress import progress, size_of
 from webui.readiness import wait_until_ready

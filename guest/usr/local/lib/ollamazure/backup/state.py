@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from webui.copying import write
+from durable import write
 
 from backup.places import DataPlaces
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from webui.copying import write
+from durable import sync_disk, write
 
 from backup.places import DataPlaces
 from backup.stage import DATABASE, UPLOADS, VECTORS
@@ -25,6 +25,7 @@ def swap(places: DataPlaces, source: Path, aside: Path) -> None:
     for name in (UPLOADS, VECTORS):
         (source / name).mkdir(exist_ok=True)
     aside.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_disk(source)  # restic does not: a file could be empty after a power cut
     write(journal(places), json.dumps([str(source), str(aside)]))
     resume(places)
 

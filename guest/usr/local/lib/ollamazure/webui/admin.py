@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from durable import write
+
 from webui.client import say
 from webui.container import run_in_container
 from webui.errors import WebuiError
@@ -36,7 +38,7 @@ def set_admin(admin: dict[str, str]) -> None:
             if first != NEVER_DECLARED:
                 say(f"The account of {first} has the e-mail {admin['email']} now, with its chats.")
             former = None if former == first else former
-    RECORD.write_text(admin["email"])
+    write(RECORD, admin["email"])
     if former not in (None, admin["email"]):
         report_former(former, same_password=can_sign_in(json.dumps({**admin, "email": former})))
 

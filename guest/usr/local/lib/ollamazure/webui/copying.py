@@ -93,21 +93,6 @@ def is_part_of_sqlite(path: Path) -> bool:
     return False
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a file for root only, completely or not at all, also when the power is cut."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.touch(mode=0o600)
-    with new.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
-
-
 def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from durable import write
+
 from webui.accounts import find_user
 from webui.client import WebuiSession, say
 from webui.container import run_in_container
@@ -30,7 +32,7 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
         stored = stored_password(email, password)
         say(f"{email} never changed the initial password, and has the new one now.")
     if stored["matches"] and stored["hash"] != recorded.get(email):
-        record({**recorded, email: stored["hash"]})
+        write(RECORD, json.dumps({**recorded, email: stored["hash"]}))
 
 
 def stored_password(email: str, password: str) -> dict[str, str | bool]:
@@ -38,10 +40,3 @@ def stored_password(email: str, password: str) -> dict[str, str | bool]:
     credentials = json.dumps({"email": email, "password": password})
     found: dict[str, str | bool] = json.loads(run_in_container("stored_password", credentials))
     return found
-
-
-def record(hashes: dict[str, str | bool]) -> None:
-    new = RECORD.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(json.dumps(hashes))
-    new.replace(RECORD)

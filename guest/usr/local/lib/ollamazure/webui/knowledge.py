@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from durable import write
+
 from webui.access import grants, words_of_access, words_of_grants
 from webui.client import WebuiSession
 from webui.errors import WebuiError
@@ -142,7 +144,7 @@ def set_files(webui: WebuiSession, base: Item, wanted: dict[str, str], folder: P
         remove_file(webui, base, file)
     for name, file in uploaded.items():
         webui.post(f"/api/v1/knowledge/{base['id']}/file/add", {"file_id": file["id"]})
-        read_text_of(folder / wanted[name]).write_text(file["hash"])
+        write(read_text_of(folder / wanted[name]), file["hash"])
     for content in folder.glob("*"):
         if content.stem not in wanted.values():
             content.unlink()

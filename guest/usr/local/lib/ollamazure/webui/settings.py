@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from durable import write
+
 from webui.client import WebuiSession, say
 from webui.container import run_in_container
 from webui.errors import WebuiError
@@ -86,9 +88,7 @@ def last_declared() -> dict[str, Any]:
 
 
 def write_last_declared(config: dict[str, Any]) -> None:
-    new = LAST_DECLARED.with_suffix(".new")
-    new.write_text(json.dumps(config, indent=2, sort_keys=True))
-    new.replace(LAST_DECLARED)
+    write(LAST_DECLARED, json.dumps(config, indent=2, sort_keys=True))
 
 
 def restored_keys(
@@ -165,7 +165,7 @@ def embed(webui: WebuiSession, config: dict[str, Any], *, again: bool) -> None:
     failed = documents_not_read(webui)
     if failed:
         raise WebuiError(f"{config['rag.embedding_model']} cannot embed {', '.join(failed)}.")
-    EMBEDDED.write_text(declared)
+    write(EMBEDDED, declared)
     say(f"All documents are embedded with {config['rag.embedding_model']}.")
 
 

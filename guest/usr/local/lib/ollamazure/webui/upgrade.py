@@ -28,6 +28,7 @@ from typing import Any
 
 from chat_answers import ENOUGH, QUESTION, read_stream
 from drift import declared_image
+from durable import write
 from model import answer_within
 
 from webui.client import WebuiSession
@@ -38,7 +39,6 @@ from webui.copying import (
     remove,
     size_of_database,
     sizes_of,
-    write,
 )
 from webui.errors import WebuiError
 from webui.progress import progress
