@@ -32,7 +32,6 @@ AUTHORIZED_KEY = Path("/etc/ollamazure/authorized-key")
 CERTIFICATE = Path("/etc/nginx/cert/server.pem")
 FIREWALL = "/etc/ollamazure/firewall.nft"
 LIST_FIREWALL = ["nft", "list", "table", "inet", "ollamazure"]
-DATA = Path("/srv/data")
 # What a command with this file installs, in case the first boot did not, or it was removed by hand.
 PROGRAMS = {
     FIREWALL: ("curl", "nft", "podman", "zstd", "/usr/lib/podman/aardvark-dns"),
