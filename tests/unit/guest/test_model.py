@@ -333,7 +333,8 @@ def real_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
     program = folder / "model.py"
     text = TOOL.read_text().replace("11434", str(port)).replace("ATTEMPTS = 5", "ATTEMPTS = 2")
     text = text.replace("/srv/data/ollama/models", str(models)).replace("PAUSE = 10", "PAUSE = 0")
-    program.write_text(text)
+    program.write_text(text.replace("/srv/data/pulling", str(folder / "pulling")))
+    shutil.copy(TOOL.with_name("durable.py"), folder)
     with subprocess.Popen(
         [folder / "bin/ollama", "serve"],
         env={**os.environ, **proxies, **environment, "HOME": str(folder)},
