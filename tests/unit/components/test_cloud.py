@@ -45,7 +45,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
         "clientId": "1f0c1f5e-0000-4000-8000-000000000002",
         "principalId": "1f0c1f5e-0000-4000-8000-000000000003",
     },
-    "pulumi:pulumi:readStackOutputs": {"outputs": {}},
+    "pulumi:pulumi:readStackResourceOutputs": {"outputs": {}},
 }
 
 
