@@ -571,7 +571,7 @@ TOKENS = rows(
     ),
     ("critical extensions", with_token(token(header={"crit": ["x"], "x": 1}, key=right_key))),
     ("expired", with_token(token(key=right_key, exp=now() - 60))),
-    ("not valid yet", with_token(token(key=right_key, nbf=now() + 3_600))),
+    ("not valid yet", with_token(token(key=right_key, nbf=now() + 24 * 3_600))),
     ("another session stamp", with_token(token(key=right_key, session_stamp="x"))),
     ("no session stamp", with_token(token(key=right_key, session_stamp=None))),
     ("another type", with_token(token(key=right_key, typ="password"))),

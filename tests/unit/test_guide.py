@@ -16,9 +16,10 @@ from components.machine import render_user_data
 from ollamazure.azure.stack_file import StackFile
 from ollamazure.settings.stack import Settings
 from tests.unit.components.recorder import Recorder
-from tests.unit.components.whole_chat import ADDRESS, make_chat, record_chat
+from tests.unit.components.test_cloud import CALLS, whole_program
 
 PROJECT = Path(__file__).resolve().parents[2]
+ADDRESS = CALLS["azure-native:network:getPublicIPAddress"]["ipAddress"]
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def chat(settings: Settings) -> Recorder:
+def chat() -> Recorder:
     """The whole program, with the settings of Pulumi.dev.yaml."""
-
-    return record_chat(lambda: make_chat(settings))
+    return whole_program("dev")
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,13 @@ import pytest
 from components import outputs
 from components.outputs import (
     cost_in_numbers,
-    outputs_of,
     refuse_changes,
     render_operator_page,
 )
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
-from ollamazure.sizing.plan import make_plan
-from tests.unit.components.whole_chat import make_chat, record_chat
+from tests.unit.components.test_cloud import whole_program
 
 NAMES = """stack url adminEmail models vmSize location monthlyCostEstimate certificateMode
     certificateFingerprint sshCommand hostKey keepData hasUsers redirectUri
@@ -36,23 +34,22 @@ def test_the_operators_page_names_the_commands_of_this_stack() -> None:
     assert {*commands} <= {command.name for command in cli.app.registered_commands}
 
 
-def test_no_output_waits_for_a_command_on_the_machine() -> None:
+def test_no_output_waits_for_a_command_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """If it failed, there would be no outputs: no address, key or password for the operator.
 
     The key waits for what makes the machine accept it, which a new machine does by itself.
     """
     waits_for: dict[str, set[str]] = {}
-    settings = parse({"sshClients": '["203.0.113.7"]'})
 
     async def note(name: str, output: pulumi.Output[Any]) -> str:
         waits_for[name] = {each.pulumi_resource_name for each in await output.resources()}
         return name
 
-    def program() -> None:
-        for name, value in outputs_of(make_chat(settings), settings, make_plan(settings)).items():
-            pulumi.Output.all(note(name, pulumi.Output.from_input(value)))
+    def export(name: str, value: Any) -> None:
+        pulumi.Output.all(note(name, pulumi.Output.from_input(value)))
 
-    recorder = record_chat(program)
+    monkeypatch.setattr(pulumi, "export", export)
+    recorder = whole_program("dev")
     commands = {each.name for each in recorder.resources if each.type.startswith("command:")}
     waited_for = {each for names in waits_for.values() for each in names}
     assert commands & waited_for == {"ssh-key-retirement", "ssh-key-authorized"}
