@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -25,7 +26,8 @@ def restored(deployment: Deployment) -> Iterator[Deployment]:
     yield deployment
     for name in ("nginxVersion", "ollamaVersion"):
         deployment.pulumi("config", "rm", f"ollamazure:{name}", check=False)
-    deployment.up()
+    # To Pulumi an update that failed is none: without this, the commands would stay unfinished.
+    deployment.up(reapply=secrets.token_hex(4))
     deployment.pulumi("preview", "--expect-no-changes")
 
 
