@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -104,12 +104,7 @@ def test_a_service_that_starts_on_a_full_data_disk_serves_once_there_is_space(
         for service in ("nginx", "open-webui", "ollama"):
             deployment.ssh(f"sudo systemctl restart {service}", check=False)
 
-    def has_everything() -> bool:
-        with suppress(KeyError, ValueError):  # the page of the preparation
-            return kept.of(deployment) == before
-        return False
-
-    wait_until(has_everything, "every chat", patience=300)
+    wait_until(lambda: kept.of(deployment) == before, "every chat", patience=300)
     assert deployment.ask("Hello?")
     assert is_sound(deployment)
     assert run(deployment, "status").code == 0

@@ -10,7 +10,7 @@ from tests.e2e.deployment import Deployment, wait_until
 from tests.e2e.kept import Kept
 from tests.e2e.test_drift import by_resource, drift
 from tests.e2e.test_operations import run
-from tests.e2e.test_power_cut import answering
+from tests.tiers import first_of
 
 OF_UNIT = "systemctl show --property=MainPID --value {}"
 OF_CONTAINER = "sudo podman inspect --format '{{{{.State.{}}}}}' {}"
@@ -29,16 +29,9 @@ PROCESSES = {
     "systemd's journal": OF_UNIT.format("systemd-journald"),
     "systemd's network": OF_UNIT.format("systemd-networkd"),
 }
-RUNNER = "pgrep --newest --full /lib/ollama/"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if index == 0 else pytest.param(name, marks=pytest.mark.long)
-        for index, name in enumerate(PROCESSES)
-    ],
-)
+@pytest.mark.parametrize("name", first_of(PROCESSES))
 def test_a_killed_process_comes_back_by_itself(deployment: Deployment, name: str) -> None:
     kept = Kept.by(deployment)
     before, process = kept.of(deployment), PROCESSES[name]
@@ -54,16 +47,6 @@ def test_a_killed_process_comes_back_by_itself(deployment: Deployment, name: str
     assert deployment.ask("Hello?")
     wait_until(lambda: run(deployment, "status").code == 0, "a healthy machine")
     assert drift(deployment).code == 0
-
-
-def test_a_model_that_is_killed_while_it_answers_loads_again(deployment: Deployment) -> None:
-    kept = Kept.by(deployment)
-    with answering(deployment):
-        killed = deployment.ssh(RUNNER).output.strip()
-        deployment.ssh(f"sudo kill -KILL {killed}")
-    assert deployment.ask("Hello?")
-    assert deployment.ssh(RUNNER).output.strip() != killed
-    assert kept.of(deployment)
 
 
 @pytest.mark.long
@@ -113,13 +96,7 @@ REMOVED = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if index == 0 else pytest.param(name, marks=pytest.mark.long)
-        for index, name in enumerate(REMOVED)
-    ],
-)
+@pytest.mark.parametrize("name", first_of(REMOVED))
 def test_what_is_removed_by_hand_comes_back(deployment: Deployment, name: str) -> None:
     """By itself, or `drift` names it and the next `pulumi up` brings it back."""
     kept = Kept.by(deployment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,7 +114,7 @@ def test_during_the_pull_of_an_image(deployment: Deployment) -> None:
     pull = f". /usr/local/lib/ollamazure/lib.sh && pull_image nginx {image}"
     with pulled_and_not_synced(deployment, pull):
         cut_power(deployment)
-    deployment.up(reapply="after the power cut")
+    deployment.up(reapply=secrets.token_hex(4))
     assert deployment.ask("Hello?")
     assert "repaired" not in deployment.ssh("sudo podman system check", check=False).output
     deployment.pulumi("preview", "--expect-no-changes")

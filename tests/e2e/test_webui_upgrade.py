@@ -19,6 +19,7 @@ from tests.e2e.conftest import remove
 from tests.e2e.deployment import PROJECT, Deployment, cut_power, wait_until
 from tests.e2e.kept import Kept
 from tests.e2e.test_operations import run
+from tests.tiers import first_of
 
 PRESENT = catalog.versions().open_webui.tag
 NEXT = "v0.99.0"
@@ -76,13 +77,7 @@ def running(deployment: Deployment) -> str:
     return deployment.ssh("sudo podman inspect --format '{{.ImageName}}' open-webui").output.strip()
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        name if index == 0 else pytest.param(name, marks=pytest.mark.long)
-        for index, name in enumerate(FAILURES)
-    ],
-)
+@pytest.mark.parametrize("failure", first_of(FAILURES))
 def test_a_version_that_fails_goes_back_with_every_chat(present: Deployment, failure: str) -> None:
     command, reason = FAILURES[failure]
     kept, image = Kept.by(present), running(present)

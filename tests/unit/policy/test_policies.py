@@ -29,6 +29,7 @@ from components import remote_command
 from ollamazure import catalog
 from policy.policies import CHECKS, POLICIES
 from policy.values import in_production
+from tests.tiers import first_of
 from tests.unit.components.recorder import Recorded
 from tests.unit.components.test_cloud import whole_program
 
@@ -118,9 +119,7 @@ def changed(inputs: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     return copied
 
 
-@pytest.mark.parametrize(
-    "stack", [STACKS[0], *(pytest.param(stack, marks=pytest.mark.long) for stack in STACKS[1:])]
-)
+@pytest.mark.parametrize("stack", first_of(STACKS))
 def test_the_program_passes_its_policies(stack: str) -> None:
     """No shipped stack has an error; the only warning is about SSH that is open to everyone."""
     found = [violation for it in program(stack) for violation in violations(it)]
