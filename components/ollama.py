@@ -83,6 +83,7 @@ class Ollama(pulumi.ComponentResource):
                         "prompt_cache_mib": plan.prompt_cache_mib,
                         "keep_alive": plan.keep_alive,
                         "load_seconds": plan.load_seconds,
+                        "memory_limit_mib": plan.ollama_limit_mib,
                         "gpu": plan.gpu,
                     },
                 ),

@@ -133,6 +133,15 @@ def webui_limit_mib(size: VmSize) -> int:
     return int(1024 * max(least, usable(size) / 4))
 
 
+def ollama_limit_mib(size: VmSize) -> int:
+    """MiB of memory that Ollama and its models may use: what `fits` leaves for them.
+
+    A model that needs more is ended at once. Without a limit, the kernel would first drop the pages
+    of every program, and read them from the disk again and again.
+    """
+    return int(1024 * (usable(size) - MACHINE_GIB))
+
+
 def machine_need(settings: Settings, load: Load) -> float:
     """Main memory, in GiB, of everything but the models.
 

@@ -13,7 +13,7 @@ from ollamazure.sizing import messages
 from ollamazure.sizing.choice import choose_load, choose_size, database_pool_size
 from ollamazure.sizing.cost import MonthlyCost, monthly_cost
 from ollamazure.sizing.duration import load_seconds
-from ollamazure.sizing.memory import machine_need, models_need, webui_limit_mib
+from ollamazure.sizing.memory import machine_need, models_need, ollama_limit_mib, webui_limit_mib
 
 
 class SizingError(pulumi.RunError):
@@ -33,6 +33,7 @@ class Sizing:
         load_seconds: how long Ollama waits for a model that is read from the disk.
         prompt_cache_mib: MiB that each loaded model may keep of former conversations.
         database_pool_size: Open WebUI's database connections.
+        ollama_limit_mib: MiB of memory that Ollama may use; the kernel ends a model above that.
         webui_limit_mib: MiB of memory that Open WebUI may use; the kernel ends it above that.
         background_generation: whether models also write titles, tags and follow-ups.
         gpu: whether models run on a GPU.
@@ -49,6 +50,7 @@ class Sizing:
     load_seconds: int
     prompt_cache_mib: int
     database_pool_size: int
+    ollama_limit_mib: int
     webui_limit_mib: int
     background_generation: bool
     gpu: bool
@@ -88,6 +90,7 @@ def make_plan(settings: Settings, today: date | None = None) -> Sizing:
         load_seconds=load_seconds(size),
         prompt_cache_mib=load.prompt_cache_mib,
         database_pool_size=tuning.database_pool_size or database_pool_size(size),
+        ollama_limit_mib=ollama_limit_mib(size),
         webui_limit_mib=webui_limit_mib(size),
         background_generation=gpu if generation is None else generation,
         gpu=gpu,

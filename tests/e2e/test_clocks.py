@@ -7,11 +7,13 @@ restic, rclone); backups of the future are in tests/unit/guest/backup/test_repos
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,15 +37,17 @@ from tests.tiers import first_of
 __all__ = ["authorities"]  # a fixture
 SERVER = "/etc/nginx/cert/server.pem"
 DAY = timedelta(days=1)
-LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime"
+LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 INSTALL = "sudo apt-get --quiet update && sudo DEBIAN_FRONTEND=noninteractive apt-get --quiet"
 INSTALL += " install --yes --no-install-recommends faketime"
 # Waits are by the monotonic clock, which no one sets.
-CONTAINER = f"""[Container]
-Volume={LIBRARY}:{LIBRARY}:ro
-Environment=LD_PRELOAD={LIBRARY}/libfaketimeMT.so.1
+CONTAINER = """[Container]
+Volume=/usr/local/lib/faketime:/usr/local/lib/faketime:ro
+Environment=LD_PRELOAD=/usr/local/lib/faketime/library.so
 Environment=FAKETIME_DONT_FAKE_MONOTONIC=1
 Environment=FAKETIME="""
+# Images have an older C library than the machine, so they get the library of this host.
+COPY = "base64 --decode | sudo install -D -m 0755 /dev/stdin /usr/local/lib/faketime/library.so"
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def clock_of(deployment: Deployment, service: str, offset: str) -> Iterator[None
     """Let the container of the service have another time."""
     folder = f"/etc/containers/systemd/{service}.container.d"
     restart = f"sudo systemctl daemon-reload && sudo systemctl restart {service}"
-    deployment.ssh(INSTALL)
+    deployment.ssh(COPY, stdin=base64.b64encode(LIBRARY.read_bytes()).decode())
     deployment.ssh(
         f"sudo install -D /dev/stdin {folder}/clock.conf", stdin=f"{CONTAINER}{offset}\n"
     )

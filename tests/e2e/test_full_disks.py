@@ -134,26 +134,36 @@ def test_an_up_on_a_full_system_disk_names_it_and_is_completed_by_the_next(
     deployment: Deployment,
 ) -> None:
     """The folder of the settings, where each command writes, has no byte left."""
-    over = f"sudo mount -t tmpfs -o size=1m full /mnt && sudo cp -a {CONFIG}/. /mnt"
-    over += f" && sudo mount --move /mnt {CONFIG}"
-    fill = f"sudo dd if=/dev/zero of={CONFIG}/filler bs=4k status=none"
-    deployment.pulumi("config", "set", "--path", "ollamazure:tuning.databasePoolSize", "9")
+    setting = "ollamazure:tuning.databasePoolSize"
+    deployment.pulumi("config", "set", "--path", setting, "9")
     try:
-        deployment.ssh(over)
+        with full_settings_folder(deployment):
+            failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
+            assert failed.code != 0
+            assert "No space left on device" in failed.output
+            assert f"The file system at {CONFIG} is full: 0 of 1 MiB free." in failed.output
+            assert CLEAN_UP in failed.output
+            assert deployment.ask("Hello?")
+        deployment.up()
+        pool = deployment.ssh("sudo podman exec open-webui printenv DATABASE_POOL_SIZE").output
+        assert pool.strip() == "9"
+    finally:
+        deployment.pulumi("config", "rm", "--path", setting)
+        deployment.up()
+
+
+@contextmanager
+def full_settings_folder(deployment: Deployment) -> Iterator[None]:
+    deployment.ssh(
+        f"sudo mount -t tmpfs -o size=1m full /mnt && sudo cp -a {CONFIG}/. /mnt"
+        f" && sudo mount --move /mnt {CONFIG}"
+    )
+    try:
+        fill = f"sudo dd if=/dev/zero of={CONFIG}/filler bs=4k status=none"
         deployment.ssh(fill, check=False)
-        failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
-        assert failed.code != 0
-        assert "No space left on device" in failed.output
-        assert f"The file system at {CONFIG} is full: 0 of 1 MiB free." in failed.output
-        assert CLEAN_UP in failed.output
-        assert deployment.ask("Hello?")
+        yield
     finally:
         deployment.ssh(f"sudo umount {CONFIG}")
-    deployment.up()
-    pool = deployment.ssh("sudo podman exec open-webui printenv DATABASE_POOL_SIZE").output
-    assert pool.strip() == "9"
-    deployment.pulumi("config", "rm", "--path", "ollamazure:tuning.databasePoolSize")
-    deployment.up()
 
 
 @pytest.mark.long

@@ -183,6 +183,7 @@ def test_models_outside_the_catalog_need_what_the_settings_state() -> None:
                 "keep_alive": "-1",
                 "prompt_cache_mib": 256,
                 "database_pool_size": 8,
+                "ollama_limit_mib": 5539,
                 "webui_limit_mib": 1986,
                 "background_generation": False,
                 "gpu": False,
