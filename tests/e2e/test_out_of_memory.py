@@ -120,3 +120,5 @@ def test_the_kernel_ends_a_model_before_anything_else(deployment: Deployment) ->
     others = "for unit in open-webui nginx ssh; do"
     others += " cat /proc/$(systemctl show --property=MainPID --value $unit)/oom_score_adj; done"
     assert all(int(value) <= 0 for value in deployment.ssh(others).output.split())
+    limit = deployment.ssh("systemctl show --property=MemoryMax --value ollama").output
+    assert int(limit) == 5539 * 2**20, "of Standard_B2ms"

@@ -24,6 +24,7 @@ OLLAMA = {
     "context_length": 4096,
     "num_parallel": 1,
     "max_loaded_models": 1,
+    "memory_limit_mib": 5539,
     "load_seconds": 764,
     "prompt_cache_mib": 256,
     "keep_alive": "24h",
