@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.deployment import Deployment, Ran, cut_power, wait_until
+from tests.e2e.test_drift import drift
 
 NGINX = "docker.io/library/nginx:9.9.9"
 OLLAMA = "0.99.0"
@@ -26,9 +26,10 @@ def restored(deployment: Deployment) -> Iterator[Deployment]:
     yield deployment
     for name in ("nginxVersion", "ollamaVersion"):
         deployment.pulumi("config", "rm", f"ollamazure:{name}", check=False)
-    # To Pulumi an update that failed is none: without this, the commands would stay unfinished.
-    deployment.up(reapply=secrets.token_hex(4))
+    deployment.up()
     deployment.pulumi("preview", "--expect-no-changes")
+    changed = drift(deployment)
+    assert changed.code == 0, changed.output
 
 
 def up_fails(deployment: Deployment, **settings: str) -> Ran:

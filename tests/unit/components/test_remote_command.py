@@ -62,6 +62,7 @@ def installed(machine: Path) -> Path:
 def in_folder(machine: Path, text: str) -> str:
     """A script that keeps its record in the folder of this machine and uses the tools of guest/."""
     text = text.replace(remote_command.INSTALLED, str(installed(machine).parent))
+    text = text.replace("/run/ollamazure", str(machine / "run"))
     return text.replace(
         f"{remote_command.TOOLS}/", f"{remote_command.GUEST}{remote_command.TOOLS}/"
     )
@@ -144,6 +145,16 @@ def test_records_that_it_did_not_finish_until_it_does(machine: Path, ending: str
 
     assert execute(machine, script("true")).returncode == 0
     assert not unfinished.exists()
+
+
+def test_a_script_that_put_back_what_it_changed_has_its_former_record(machine: Path) -> None:
+    """If the settings are then changed back, Pulumi runs nothing, and `drift` names nothing."""
+    execute(machine, script("true", (file_at(machine / "former"), "x\n")))
+    before = {path: path.read_text() for path in installed(machine).iterdir()}
+    for ending, restored in (("exit 75", True), ("exit 1", False), ("exit 75", False)):
+        execute(machine, script(ending, (file_at(machine / "new"), "x\n")))
+        now = {path: path.read_text() for path in installed(machine).iterdir()}
+        assert (now == before) == restored, ending
 
 
 def test_a_command_that_fails_on_a_full_disk_names_the_disk(machine: Path) -> None:

@@ -8,6 +8,10 @@ umask 022
 installed=/etc/ollamazure/installed/${name:?}
 known=$([ -d "$installed" ] && echo true || echo false)
 
+# Its former state, for a script that ends with this code: it has put back all that it changed.
+former_record=/run/ollamazure/former/$name
+readonly as_before=75
+
 # Pulumi updates a command also when only its connection has changed, such as the SSH key.
 digest=$(sha256sum <"$0")
 if [ "${1-}" = "done" ] && [ ! -e "$installed/unfinished" ] &&
@@ -26,6 +30,10 @@ on_exit() {
         sync "$installed/script" "$installed/manifest.json" "$installed/secret-files" "$installed"
     else
         $known || rm -rf "$installed"
+        if [ "$code" = $as_before ] && [ -d "$former_record" ]; then
+            cp --archive "$former_record/." "$installed"
+            rm "$installed/unfinished"
+        fi
         # A program that finds no space left does not say on which disk.
         ! [ -x /usr/local/lib/ollamazure/disks.py ] || /usr/local/lib/ollamazure/disks.py >&2 || true
         printf 'ollamazure: %s failed (code %s). %s\n' "$name" "$code" "${fix:?}" >&2
@@ -33,6 +41,11 @@ on_exit() {
 }
 trap on_exit EXIT
 
+rm -rf "$former_record"
+if $known && [ ! -e "$installed/unfinished" ]; then
+    install -d -m 0755 "${former_record%/*}"
+    cp --archive "$installed" "$former_record"
+fi
 install -d -m 0755 "$installed"
 # Pulumi forgets an update that failed: if its settings are then changed back, nothing runs again.
 # Pulumi also forgets a command that failed at its first run; then there is nothing to compare.

@@ -12,6 +12,12 @@ fail() {
     exit 1
 }
 
+# fail_as_before WORDS…: the same, if all is as it was before the script (as_before in command.sh).
+fail_as_before() {
+    say "$*"
+    exit 75
+}
+
 # wait_for SECONDS WHAT COMMAND…: runs COMMAND each second until it succeeds. Every 15 seconds it
 # prints what it waits for.
 wait_for() {
@@ -287,7 +293,7 @@ fail_to_pull() {
         fix="the reason from Podman is above. Only an image with exactly this digest is run. If your \
 mirror has another one that you trust, set its digest: TAG@sha256:… in webuiVersion or nginxVersion."
     fi
-    fail "$image cannot be pulled, so $name keeps the image that it has: $fix"
+    fail_as_before "$image cannot be pulled, so $name keeps the image that it has: $fix"
 }
 
 remove_former_images() {
