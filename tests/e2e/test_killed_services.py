@@ -27,7 +27,6 @@ PROCESSES = {
     "the service for the containers' DNS": OF_UNIT.format("ollamazure-container-dns"),
     "aardvark-dns": "pgrep --exact aardvark-dns",
     "systemd's journal": OF_UNIT.format("systemd-journald"),
-    "systemd's network": OF_UNIT.format("systemd-networkd"),
 }
 
 
@@ -68,6 +67,11 @@ REMOVED = {
     "the container of Nginx": ("podman rm --force --time 0 nginx", {}),
     "the container of Open WebUI": ("podman rm --force --time 0 open-webui", {}),
     "the network": ("podman network rm --force mynet", {"machine-ready": "the network mynet .*"}),
+    "the network, whose interface stays": (
+        "sh -c 'podman network rm --force mynet; ip link add name podman9 type bridge;"
+        " ip address add 10.89.0.1/24 dev podman9'",
+        {"machine-ready": "the network mynet .*"},
+    ),
     "the image of Nginx": (
         "sh -c 'podman rmi --force $(sed -n s/^Image=//p /etc/containers/systemd/nginx.container)'",
         {"nginx": r"the image \S+/nginx:\S+ is missing"},
