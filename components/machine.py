@@ -158,12 +158,14 @@ class Machine(pulumi.ComponentResource):
         )
         # Read from Azure rather than from the resource: an update in place (a tag, a size) previews
         # with unknown outputs, and then every command would preview as changed too.
-        identity = compute.get_virtual_machine_output(
+        found = compute.get_virtual_machine_output(
+            expand="instanceView",
             resource_group_name=args.group.name,
             vm_name=VM,
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
-        ).vm_id
-        booting = Target(connection, identity, vm, reapply=args.settings.reapply)
+        )
+        found.apply(lambda machine: _warn_if_stopped(machine, args.group_name))
+        booting = Target(connection, found.vm_id, vm, reapply=args.settings.reapply)
         if args.plan.gpu:
             booting = dataclasses.replace(booting, ready=[self._gpu_driver(booting, args)])
         ready = self._ready(booting, args, user_key)
@@ -359,6 +361,18 @@ def _os_profile(
             "ssh": {"public_keys": [authorized_key]},
         },
     }
+
+
+def _warn_if_stopped(machine: compute.GetVirtualMachineResult, group: str) -> None:
+    """Pulumi does not see that a VM is stopped, so `up` without a change would succeed silently."""
+    statuses = machine.instance_view.statuses if machine.instance_view else None
+    codes = [status.code or "" for status in statuses or []]
+    for state in (code.partition("/")[2] for code in codes if code.startswith("PowerState/")):
+        if state not in ("running", "starting"):
+            pulumi.log.warn(
+                f"The VM is {state}, so no user reaches the chat. Nothing is lost, and this starts "
+                f"it: az vm start --resource-group {group} --name {VM}"
+            )
 
 
 def _storage_profile(args: MachineArgs, data_disk_id: pulumi.Output[str]) -> dict[str, Any]:

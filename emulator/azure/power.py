@@ -23,6 +23,18 @@ def power_state(machine: Body) -> str:
     return code.partition("/")[2]
 
 
+def instance_view(machine: Body) -> Body:
+    """How Azure shows the machine's state to a GET that asks for it."""
+    provisioning: str = machine["properties"]["provisioningState"]
+    status = {
+        "code": f"ProvisioningState/{provisioning.lower()}",
+        "level": "Info",
+        "displayStatus": f"Provisioning {provisioning.lower()}",
+    }
+    [power] = machine["properties"]["instanceView"]["statuses"]
+    return {"statuses": [status, {"level": "Info", **power}]}
+
+
 def set_power_state(machine: Body, state: str) -> None:
     """Set the machine's state in the form of ARM's instance view."""
     machine["properties"]["instanceView"] = {

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from emulator.azure import worker
-from emulator.azure.errors import AzureError
+from emulator.azure.errors import AzureError, invalid_parameter
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import Fault, Faults
 from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
-from emulator.azure.power import ACTIONS, DEALLOCATED, power_state
+from emulator.azure.power import ACTIONS, DEALLOCATED, instance_view, power_state
 from emulator.azure.providers import KINDS
 from emulator.azure.shapes import ResourceType, check_body, resource_type
 from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
@@ -79,13 +79,23 @@ class Azure:
             body["properties"]["provisioningState"] = "Deleting"
             return self._begin(state, "delete", id_, hit)
 
-    def get(self, resource_id: str, api_version: str | None = None) -> Body:
-        """The resource as a GET shows it. Raises AzureError, with 404 when it does not exist."""
-        id_, _ = _parse_known(resource_id, api_version)
+    def get(
+        self, resource_id: str, api_version: str | None = None, *, expand: str | None = None
+    ) -> Body:
+        """The resource as a GET shows it, of a machine with `instanceView` also whether it runs.
+
+        Raises AzureError, with 404 when it does not exist.
+        """
+        id_, type_ = _parse_known(resource_id, api_version)
+        if expand is not None and (type_.name, expand) != (MACHINE, "instanceView"):
+            raise invalid_parameter(f"The value '{expand}' of $expand is invalid.", "$expand")
         state = self.store.read()
         if id_.key not in state.resources:
             raise not_found(id_)
-        return view(state, id_)
+        shown = view(state, id_)
+        if expand:
+            shown["properties"]["instanceView"] = instance_view(state.resources[id_.key])
+        return shown
 
     def list(self, type_name: str) -> list[Body]:
         """All resources of a type, as GETs show them. Raises AzureError."""

@@ -279,7 +279,8 @@ class AzureNative(PluginServicer):
             raise AssertionError("abort raises")
         try:
             resource_id = native.id(arguments, self._subscription)
-            body = self._azure.get(resource_id, native.api_version)
+            expand = arguments.get("expand")
+            body = self._azure.get(resource_id, native.api_version, expand=expand)
         except (AzureError, KeyError) as error:
             missing = f"missing argument {error}"
             reason = error_text(error) if isinstance(error, AzureError) else missing

@@ -167,6 +167,7 @@ def test_a_machine_that_was_deallocated_has_every_chat_when_it_starts(
     shown = run(deployment, "status")
     assert shown.code == 2
     assert "docs/how-to/ssh-is-lost.md has the fix for each cause" in shown.output
+    assert "The VM is deallocated" in deployment.pulumi("preview", "--expect-no-changes").output
     cloud.do("start")
     wait_until(lambda: kept.of(deployment) == before, "the chat", patience=300)
 

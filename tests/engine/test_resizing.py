@@ -116,6 +116,21 @@ def test_a_resize_that_needs_a_stopped_machine_says_what_to_run(stack: Stack) ->
     assert stack.preview() == []
 
 
+@pytest.mark.parametrize(
+    ("action", "state"), [("powerOff", "stopped"), ("deallocate", "deallocated"), ("start", None)]
+)
+def test_a_stopped_machine_is_reported_with_the_command_that_starts_it(
+    stack: Stack, action: str, state: str | None
+) -> None:
+    azure = Azure(Instance.open(stack.home), NullFabric())
+    (vm,) = azure.list(VM)
+    azure.wait(azure.action(vm["id"], action))
+    printed = stack.run("preview", "--expect-no-changes")
+    assert ("az vm start --resource-group ollamazure-local --name vm" in printed) == bool(state)
+    if state:
+        assert f"The VM is {state}, so no user reaches the chat. Nothing is lost" in printed
+
+
 def test_a_machine_of_another_class_gets_the_old_machines_disk(stack: Stack) -> None:
     azure = Azure(Instance.open(stack.home), NullFabric())
     (before,) = azure.list(VM)

@@ -232,9 +232,10 @@ def test_an_os_disk_grows_on_a_deallocated_machine(cloud: Cloud) -> None:
 
 def test_power_states(cloud: Cloud) -> None:
     def state() -> str:
-        body = cloud.azure.store.read().resources[VM.lower()]
-        code: str = body["properties"]["instanceView"]["statuses"][0]["code"]
-        return code
+        found = cloud.azure.get(VM, expand="instanceView")["properties"]["instanceView"]
+        provisioning, power = (status["code"] for status in found["statuses"])
+        assert provisioning == "ProvisioningState/succeeded"
+        return str(power)
 
     assert state() == "PowerState/running"
     for action, expected in [
@@ -245,6 +246,12 @@ def test_power_states(cloud: Cloud) -> None:
     ]:
         cloud.azure.wait(cloud.azure.action(VM, action))
         assert state() == f"PowerState/{expected}"
+
+
+@pytest.mark.parametrize(("id_", "expand"), [(VM, "userdata"), (NET, "instanceView")])
+def test_a_get_refuses_what_it_does_not_expand(cloud: Cloud, id_: str, expand: str) -> None:
+    with pytest.raises(AzureError, match="expand"):
+        cloud.azure.get(id_, expand=expand)
 
 
 def test_list_gives_all_of_a_type(cloud: Cloud) -> None:
