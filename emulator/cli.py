@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             remove_dead_instances()
             recovery.recover(instance, pulumi.run_quietly, stack)
             refresh_machines(instance)
-    except (RefusalError, recovery.StackInUseError, install.MissingPluginError) as refusal:
+    except (RefusalError, install.MissingPluginError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
     code = pulumi.run([*arguments])

@@ -17,23 +17,14 @@ from typing import Any
 from emulator.instance import Instance
 
 
-class StackInUseError(Exception):
-    """Another run works on the stack; the message gives what to do."""
-
-
 def recover(instance: Instance, pulumi: Callable[..., str], stack: str) -> None:
     """Make `stack` usable again if a former run was killed; do nothing otherwise.
 
-    `pulumi` runs the CLI quietly and returns its standard output.
-
-    Raises:
-        StackInUseError: a run works on the stack, so nothing was changed.
+    `pulumi` runs the CLI quietly and returns its standard output. While another run works on the
+    stack, nothing is done: Pulumi itself refuses, and names who holds the lock.
     """
-    if owners := remove_dead_locks(instance, stack):
-        raise StackInUseError(
-            f"another run works on the stack {stack} ({', '.join(owners)}), so nothing was changed."
-            " Wait until it has ended, or stop it with Ctrl-C in its terminal, then run this again."
-        )
+    if remove_dead_locks(instance, stack):
+        return
     if _has_pending_operations(instance, stack):
         _say("a former run was interrupted; checking what it had started")
         exported = json.loads(pulumi("stack", "export", "--stack", stack))
@@ -60,9 +51,9 @@ def state_file(instance: Instance, stack: str) -> Path | None:
     return next(instance.backend.glob(f".pulumi/stacks/*/{stack}.json"), None)
 
 
-def remove_dead_locks(instance: Instance, stack: str) -> list[str]:
-    """Remove the locks of processes of this host that no longer run; returns who has the others."""
-    owners = []
+def remove_dead_locks(instance: Instance, stack: str) -> bool:
+    """Remove the locks of this host's processes that have ended; returns whether one is left."""
+    left = False
     for lock in instance.backend.glob(f".pulumi/locks/**/{stack}/*.json"):
         try:
             owner = json.loads(lock.read_text())
@@ -70,11 +61,11 @@ def remove_dead_locks(instance: Instance, stack: str) -> list[str]:
             owner = {}  # the run was killed while it wrote the lock
         host, process = owner.get("hostname", os.uname().nodename), owner.get("pid")
         if host != os.uname().nodename or _is_alive(process):
-            owners.append(f"process {process} on {host} since {owner.get('timestamp')}")
+            left = True
         else:
             _say(f"removing the lock of a former run (process {process} is gone)")
             lock.unlink(missing_ok=True)
-    return owners
+    return left
 
 
 def settle(exported: dict[str, Any], instance: Instance) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_power_cut_while_packages_are_installed(machine: Deployment) -> None:
             stdout=log,
             stderr=log,
         )
-        began = "machines/*/root/var/lib/cloud/instance/sem/config_package*"
+        began = "machines/*/root/var/lib/cloud/instances/*/sem/config_package*"
         try:
             wait_until(lambda: bool([*machine.home.glob(began)]), "the packages", patience=600)
             cut_power(Instance.open(machine.home))

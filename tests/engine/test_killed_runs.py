@@ -151,9 +151,9 @@ def test_a_run_is_refused_while_another_works_and_the_next_completes_what_was_ki
     try:
         assert reached == {"vm"}
         (lock,) = locks(stack)
-        refused = stack.run(*UP, code=2)
-        assert f"another run works on the stack local (process {pulumi_of(first)} on" in refused
-        assert "Wait until it has ended, or stop it with Ctrl-C in its terminal" in refused
+        refused = stack.run(*UP, code=1)
+        assert "the stack is currently locked by 1 lock(s). Either wait for the other" in refused
+        assert f"(pid {pulumi_of(first)})" in refused
         assert "interrupted" not in refused
         assert locks(stack) == [lock]
         assert "vm" in pending(stack), "the state was settled under the run that works on it"

@@ -171,6 +171,29 @@ def test_a_download_that_cannot_begin_names_its_address(machine: Machine) -> Non
         assert machine.download().returncode == 0
 
 
+# A process whose main thread waits as for a disk (state D): the kernel stops it until its child has
+# opened the file, a named pipe, and starts its program.
+WAITS = """
+import os, sys
+opened = (os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)
+os.waitpid(os.posix_spawn("/bin/true", ["true"], {}, file_actions=[opened]), 0)
+"""
+
+
+def test_what_waits_for_a_slow_disk_has_not_stalled(machine: Machine) -> None:
+    """It is waited for more than three times as long as a download that has stalled."""
+    pipe = machine.root / "pipe"
+    os.mkfifo(pipe)
+    machine.patience = 2
+    wait = 'python3 -c "$WAITS" "$PIPE" & attend $! release || code=$?'
+    command = f'code=0; {wait}; : <>"$PIPE"; exit $code'
+    release = 'release() { [ $SECONDS -lt 7 ] || : <>"$PIPE"; }; '
+    # `attend` runs the command more often than every 15 seconds here.
+    more_often = "eval \"$(declare -f watch | sed 's/>= 15/>= 1/')\"; "
+    done = machine.run(more_often + release + command, WAITS=WAITS, PIPE=str(pipe))
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_image_that_cannot_be_pulled_leaves_nothing_and_the_next_pull_completes(
     machine: Machine,
 ) -> None:

@@ -225,7 +225,8 @@ watch() {
         # How many bytes it has read and written.
         mapfile -t io 2>/dev/null <"/proc/$process/io" || true
         now=$((${io[0]#*: } + ${io[1]#*: }))
-        if ((now - before >= slowest)); then
+        if ((now - before >= slowest)) ||
+            { ((SECONDS - moved >= stalled / 2)) && waits_for_disk "$process"; }; then
             before=$now moved=$SECONDS
         elif ((SECONDS - moved >= stalled)); then
             say "  Nothing has arrived for $stalled seconds."
@@ -240,6 +241,12 @@ watch() {
         sleep 0.2
     done
     wait "$process"
+}
+
+# waits_for_disk PROCESS: whether a thread of PROCESS or of its children does. Podman unpacks an image
+# after its download: on a slow disk, nothing moves for minutes while the disk takes what was written.
+waits_for_disk() {
+    ps -L --pid "$1" --ppid "$1" -o stat= | grep --quiet '^D'
 }
 
 # pull_image NAME IMAGE: pulls IMAGE for the container NAME unless this machine has it; if IMAGE has a
