@@ -364,7 +364,10 @@ def _os_profile(
 
 
 def _warn_if_stopped(machine: compute.GetVirtualMachineResult, group: str) -> None:
-    """Pulumi does not see that a VM is stopped, so `up` without a change would succeed silently."""
+    """Warn if the VM does not run.
+
+    Pulumi does not compare that, so an `up` without a change would succeed silently.
+    """
     statuses = machine.instance_view.statuses if machine.instance_view else None
     codes = [status.code or "" for status in statuses or []]
     for state in (code.partition("/")[2] for code in codes if code.startswith("PowerState/")):

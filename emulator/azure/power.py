@@ -31,12 +31,10 @@ def instance_view(machine: Body) -> Body:
         "level": "Info",
         "displayStatus": f"Provisioning {provisioning.lower()}",
     }
-    [power] = machine["properties"]["instanceView"]["statuses"]
-    return {"statuses": [status, {"level": "Info", **power}]}
+    return {"statuses": [status, *machine["properties"]["instanceView"]["statuses"]]}
 
 
 def set_power_state(machine: Body, state: str) -> None:
     """Set the machine's state in the form of ARM's instance view."""
-    machine["properties"]["instanceView"] = {
-        "statuses": [{"code": f"PowerState/{state}", "displayStatus": f"VM {state}"}]
-    }
+    status = {"code": f"PowerState/{state}", "level": "Info", "displayStatus": f"VM {state}"}
+    machine["properties"]["instanceView"] = {"statuses": [status]}
