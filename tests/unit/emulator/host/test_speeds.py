@@ -61,8 +61,14 @@ def _qdiscs(namespace: str) -> list[dict[str, Any]]:
     return list(json.loads(printed))
 
 
-def test_a_speed_is_kept_until_it_is_cleared(tmp_path: Path) -> None:
-    kept = Speeds(Places(Instance.open(tmp_path)))
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Speeds]:
+    instance = Instance.open(tmp_path / "instance")
+    yield Speeds(Places(instance))
+    instance.release()
+
+
+def test_a_speed_is_kept_until_it_is_cleared(kept: Speeds) -> None:
     assert kept.read() == Speed()
     kept.set(Speed(network_mbits=200))
     assert kept.read() == Speed(None, 200)
@@ -71,8 +77,8 @@ def test_a_speed_is_kept_until_it_is_cleared(tmp_path: Path) -> None:
 
 
 def test_a_host_that_cannot_limit_disks_refuses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Speeds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speeds, "_BLKIO", tmp_path / "missing")
     with pytest.raises(FabricError, match="cgroup v1"):
-        Speeds(Places(Instance.open(tmp_path))).set(Speed(disk_mbps=22.5))
+        kept.set(Speed(disk_mbps=22.5))
