@@ -18,7 +18,7 @@ database = sqlite3.connect("/app/backend/data/webui.db", timeout=30)
 with_mfa = any(column[1] == "mfa" for column in database.execute("pragma table_info(auth)"))
 rows = database.execute(f"select email, password, {'mfa' if with_mfa else 'null'} from auth")  # noqa: S608
 none = {"hash": "", "matches": False, "second_factor": "none"}
-found = {email: none for email in given}
+found = dict.fromkeys(given, none)
 for email, stored, mfa in rows:
     if email not in given:
         continue
