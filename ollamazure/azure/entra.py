@@ -399,7 +399,7 @@ def print_steps(steps: Iterable[BootstrapStep], state: str = "") -> None:
     for step in steps:
         print(f"{state or step.state}  {step.what}")
         if not step.done:
-            print("\n".join(f"        {shlex.join(command)}" for command in step.commands))
+            print("\n".join(f"        {shlex.join(map(str, words))}" for words in step.commands))
 
 
 def run_steps(steps: Iterable[BootstrapStep], app_id: str, folder: Path) -> None:
@@ -407,7 +407,8 @@ def run_steps(steps: Iterable[BootstrapStep], app_id: str, folder: Path) -> None
     secret = ""
     for step in steps:
         print(f"now: {step.what.strip()}", flush=True)
-        for program, *words in step.commands:
+        for command in step.commands:
+            program, *words = map(str, command)
             known = [word.replace(APP_ID, app_id) for word in words]
             if program == "az":
                 answer = run_az(*known) or {}

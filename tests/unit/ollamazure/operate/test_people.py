@@ -31,10 +31,17 @@ class Machine:
 
     @staticmethod
     def person(email: str, **changes: Any) -> dict[str, Any]:
-        name = email.partition("@")[0].title()
-        facts = {"email": email, "name": name, "state": "active", "groups": []}
-        facts |= {"last_active": None, "second_factor": "none", "message": None}
-        return {**facts, "has_initial_password": True, **changes}
+        return {
+            "email": email,
+            "name": email.partition("@")[0].title(),
+            "state": "active",
+            "groups": [],
+            "last_active": None,
+            "second_factor": "none",
+            "has_initial_password": True,
+            "message": None,
+            **changes,
+        }
 
     def change(self, email: str, **changes: Any) -> None:
         self.people[email] |= changes
@@ -82,8 +89,13 @@ def invite(folder: Path, *emails: str, again: bool = False) -> tuple[int, dict[s
 def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
     """A terminal at which the operator answers this to each question; the questions."""
     questions: list[str] = []
+
+    def ask(question: str) -> str:
+        questions.append(question)
+        return text
+
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or text)
+    monkeypatch.setattr("builtins.input", ask)
     return questions
 
 

@@ -9,6 +9,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ BCRYPT = "def checkpw(password, hashed):\n    return hashed == b'#' + password\n
 NONE = {"hash": "", "matches": False, "second_factor": "none"}
 
 
-def read(tmp_path: Path, given: dict[str, str | None]) -> Any:
+def read(tmp_path: Path, given: Mapping[str, str | None]) -> Any:
     (tmp_path / "bcrypt.py").write_text(BCRYPT)
     text = SOURCE.read_text().replace("/app/backend/data/webui.db", f"{tmp_path}/webui.db")
     printed = subprocess.check_output(
