@@ -117,7 +117,6 @@ def invite(
     passwords: Mapping[str, str] = outputs["initialPasswords"]
     wanted = list(emails) or list(passwords)
     _require_declared(wanted, passwords, stack)
-    check_place(folder, wanted)
     given = {email: passwords[email] for email in wanted}
     people = find_people(machine, given)
     chosen, left_out = choose(people, everyone=not emails, again=again)
@@ -128,6 +127,7 @@ def invite(
     if not chosen:
         print("No one needs a message.", file=sys.stderr)
         return 0
+    check_place(folder, [person.email for person in chosen])
     address = ChatAddress.from_outputs(outputs)
     messages = {
         person.email: write_invitation(
@@ -160,8 +160,10 @@ def reset(stack: str, pulumi: str, email: str, folder: Path | None, *, yes: bool
     outputs = read_outputs(stack, pulumi, *NEEDED)
     machine = MachineConnection.from_outputs(outputs)
     _require_declared([email], outputs["initialPasswords"], stack)
-    check_place(folder, [email])
     [person] = find_people(machine, {email: ""})
+    if person.state != "active":
+        raise OperateError(f"the account of {email} is {person.state}. Nothing has been changed.")
+    check_place(folder, [email])
     question = f"Give {email} another password, and end all sessions of the account?"
     if not yes and not _agrees(question):
         return 1

@@ -238,6 +238,24 @@ def test_no_password_is_made_without_an_answer_or_a_place(
     assert machine.changed() == []
 
 
+def test_a_suspended_account_gets_no_new_password(machine: Machine, tmp_path: Path) -> None:
+    machine.change(BOB, state="suspended")
+    with pytest.raises(OperateError, match="is suspended"):
+        reset(tmp_path, yes=True)
+    assert machine.changed() == []
+
+
+def test_nothing_is_recorded_if_there_is_no_place_for_a_message(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.change(BOB, message=NOON)
+    (tmp_path / f"{BOB}.txt").touch()
+    (tmp_path / f"{CAROL}.txt").touch()
+    with pytest.raises(OperateError, match=f"these files exist: {tmp_path}/{CAROL}.txt. Delete"):
+        invite(tmp_path)
+    assert machine.changed() == []
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
