@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from ollamazure.azure import bootstrap, preflight
+from ollamazure.azure import bootstrap, entra, preflight
 from ollamazure.azure.az import AzError
 from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
-from ollamazure.operate import backup, drift, logs, ssh, status, upgrade
+from ollamazure.operate import backup, drift, logs, people, ssh, status, upgrade
 from ollamazure.operate.pulumi import (
     EMULATED,
     PROJECT,
@@ -28,7 +28,14 @@ from ollamazure.operate.pulumi import (
 from ollamazure.review import compare
 from ollamazure.settings.problems import SettingsError
 
-ERRORS = (AzError, bootstrap.BootstrapError, GitHubError, OperateError, SettingsError)
+ERRORS = (
+    AzError,
+    bootstrap.BootstrapError,
+    entra.EntraError,
+    GitHubError,
+    OperateError,
+    SettingsError,
+)
 
 app = typer.Typer(
     name="ollamazure",
@@ -284,6 +291,72 @@ def read_key() -> str:
 
 
 @app.command(
+    "people",
+    epilog="Exit codes: 0 done; 1 not confirmed, or no message would help one of the people, and "
+    "the reason is printed; 2 the machine cannot be queried, or wrong options.",
+)
+def look_after_people(  # noqa: PLR0913  an option each
+    stack: StackName,
+    action: Annotated[
+        people.PeopleAction,
+        typer.Argument(
+            help="list: print the declared users; invite: make the message for each person, with "
+            "the initial password; reset: give one person another password."
+        ),
+    ] = people.PeopleAction.LIST,
+    emails: Annotated[
+        list[str] | None, typer.Argument(metavar="EMAIL", help="Of the people.")
+    ] = None,
+    *,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="With invite: all who need a message.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            resolve_path=True,
+            help="Write each message to a file there that only you can read. Default: print them, "
+            "on a terminal only.",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With invite: also if a message was made before.")
+    ] = False,
+    yes: Yes = False,
+    emulated: Emulated = False,
+) -> None:
+    """List the declared users, hand out their accounts, or reset a password.
+
+    The list shows the state of each account, when it was last used, its second factor, when a
+    message was made, and its groups.
+    """
+    given = [email.lower() for email in emails or []]
+    check_people(action, len(given), everyone)
+    with errors_exit("people", 2):
+        pulumi = pulumi_for(stack, emulated)
+        match action:
+            case people.PeopleAction.LIST:
+                raise typer.Exit(people.print_people(stack, pulumi))
+            case people.PeopleAction.INVITE:
+                raise typer.Exit(people.invite(stack, pulumi, given, to, again=again))
+            case people.PeopleAction.RESET:
+                raise typer.Exit(people.reset(stack, pulumi, given[0], to, yes=yes))
+
+
+def check_people(action: people.PeopleAction, given: int, everyone: bool) -> None:
+    """Raise typer.BadParameter if this number of e-mails does not fit the action and --all."""
+    if everyone and (action != people.PeopleAction.INVITE or given):
+        raise typer.BadParameter("It is for invite, without e-mails.", param_hint="--all")
+    if action == people.PeopleAction.LIST and given:
+        raise typer.BadParameter("list takes none.", param_hint="EMAIL")
+    if action == people.PeopleAction.INVITE and not given and not everyone:
+        raise typer.BadParameter("Whom? Give e-mails, or --all.", param_hint="EMAIL")
+    if action == people.PeopleAction.RESET and given != 1:
+        raise typer.BadParameter("reset takes one.", param_hint="EMAIL")
+
+
+@app.command(
     "preview",
     epilog="Exit codes: 0 previewed; 2 no preview was possible, or wrong options; otherwise that "
     "of `pulumi preview`.",
@@ -352,6 +425,51 @@ def bootstrap_workflows(
             bootstrap.teardown(stack, PROJECT, yes=yes)
         else:
             bootstrap.bootstrap(stack, PROJECT, repository, subject_prefix=subject_prefix, yes=yes)
+
+
+@app.command(
+    "sign-in",
+    epilog="Exit codes: 0 done; 1 nothing more was created, changed or deleted; 2 wrong options.",
+)
+def set_up_sign_in(  # noqa: PLR0913  an option each
+    stack: StackName,
+    provider: Annotated[
+        entra.Provider, typer.Argument(help="entra: Microsoft Entra ID.")
+    ] = entra.Provider.ENTRA,
+    *,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN",
+            help="Only users whose e-mail is in this domain can sign in; may be repeated. Default: "
+            "that of the settings, else that of your own e-mail.",
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A group of ollamazure:groups whose members Entra names; may be repeated.",
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Delete the application and the settings again.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Let users sign in with an account of the organisation.
+
+    Registers the chat at the provider with `az`, and writes the settings of signIn. Prints
+    everything first, with its commands, then asks. What exists stays, so it may run again.
+    """
+    del provider  # there is one
+    if remove and (domain or group):
+        raise typer.BadParameter("It takes neither domains nor groups.", param_hint="--remove")
+    with errors_exit("sign-in", 1):
+        if remove:
+            entra.remove(stack, PROJECT, yes=yes)
+        else:
+            entra.register(stack, PROJECT, domain or (), group or (), yes=yes)
 
 
 @contextmanager

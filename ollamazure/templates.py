@@ -32,3 +32,8 @@ def render_template(name: str, **values: Any) -> str:
         jinja2.UndefinedError: the template uses a value that is missing.
     """
     return _ENVIRONMENT.get_template(name).render(values)
+
+
+def render_text(text: str, **values: Any) -> str:
+    """The text of a template with all values filled in; raises jinja2.UndefinedError as above."""
+    return _ENVIRONMENT.from_string(text).render(values)

@@ -63,7 +63,7 @@ def bootstrap(
     missing = [step for step in steps if not step.done]
     if missing:
         question = f"Create or change these {len(missing)} in {account['name']}? (yes)"
-        if not (yes or _confirm(question, "yes")):
+        if not (yes or confirm(question, "yes")):
             raise BootstrapError("nothing was changed.")
         for step in missing:
             doing = "changing" if step.exists else "creating"
@@ -91,7 +91,7 @@ def teardown(stack: str, folder: Path, *, yes: bool = False) -> None:
     if data in inventory.groups:
         print(f"stays   resource group {data} with the chats, which keepData kept")
     print(f"stays   GitHub's environments and their variables, and Pulumi.{names.stack}.yaml")
-    if not (yes or _confirm("To delete this, type the stack's name:", names.stack)):
+    if not (yes or confirm("To delete this, type the stack's name:", names.stack)):
         raise BootstrapError("nothing was deleted.")
     for step in steps:
         print(f"deleting {step.what}", flush=True)
@@ -124,7 +124,7 @@ def _signed_in_person(account: Mapping[str, Any]) -> str | None:
     return str(run_az("ad", "signed-in-user", "show")["id"])
 
 
-def _confirm(question: str, answer: str) -> bool:
+def confirm(question: str, answer: str) -> bool:
     """Whether the person at the terminal types `answer`."""
     if not sys.stdin.isatty():
         raise BootstrapError("there is no terminal to ask at: --yes agrees beforehand.")

@@ -54,7 +54,7 @@ class StackFile:
                 continue
             if isinstance(value, dict) and set(value) == {"secure"}:
                 secrets.add(name)
-                raw[name] = "an encrypted value"
+                raw[name] = "an-encrypted-value"  # which each secret could be
             else:
                 raw[name] = value if isinstance(value, str) else json.dumps(value)
         return parse(raw, frozenset(secrets), problems_of_stack(NAMESPACE, self.name))

@@ -13,7 +13,7 @@ _PROGRAM = """\
 import json, sys
 answers = json.load(open({answers!r}))
 words = sys.argv[1:]
-sent = sys.stdin.read() if "-" in words else ""
+sent = sys.stdin.read() if {{"-", "--secret"}} & {{*words}} else ""
 with open({log!r}, "a") as log:
     log.write(json.dumps([words, sent]) + "\\n")
 answer = answers.get(json.dumps(words))

@@ -319,9 +319,9 @@ def test_the_operators_page_explains_how_users_sign_in() -> None:
         [*names.split(), "certificateFingerprint", "hostKey", "certificateMode"], "x"
     )
     page = render_operator_page({**values, "hasUsers": True, "redirectUri": None})
-    assert "pulumi stack output initialPasswords --show-secrets --stack x" in page
+    assert "bin/ollamazure people invite --all --to messages --stack x" in page
     alone = render_operator_page({**values, "hasUsers": False, "redirectUri": None})
-    assert "Only the administrator can sign in." in alone and "initialPasswords" not in alone
+    assert "Only the administrator can sign in." in alone and "people invite" not in alone
     assert "redirect URI" not in alone
     where = "https://chat.example.com/oauth/oidc/callback"
     page = render_operator_page({**values, "hasUsers": False, "redirectUri": where})

@@ -18,7 +18,7 @@ from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
 COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
-COMMANDS += ["backup", "restore", "preview", "bootstrap"]
+COMMANDS += ["backup", "restore", "people", "preview", "bootstrap", "sign-in"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
 

@@ -28,9 +28,9 @@ class Webui(WebuiSession):
         return {}
 
     def run_in_container(self, program: str, text: str) -> str:
-        assert program == "stored_password"
-        given = json.loads(text)["password"]
-        return json.dumps({"hash": f"#{self.password}", "matches": given == self.password})
+        assert program == "credentials"
+        given = json.loads(text)[ALICE]
+        return json.dumps({ALICE: {"hash": f"#{self.password}", "matches": given == self.password}})
 
 
 @pytest.fixture

@@ -9,6 +9,10 @@
     webui-cli drift                  prints what differs from the declarations, as JSON; only reads
     webui-cli drift-of-admin         the same for the administrator, given as for `admin`
     webui-cli session                prints the token of a new session, as JSON, for chat_answers.py
+    webui-cli people                 {e-mail: initial password, or nothing} on standard input;
+                                     prints the declared users, as JSON; only reads
+    webui-cli people messages        a list of e-mails on standard input, for whom one was made
+    webui-cli people reset           an e-mail on standard input; prints the new password, as JSON
     webui-cli reset-second-factor EMAIL    prints a token for a user who has lost the device
     webui-cli upgrade begin IMAGE    copies the data if they belong to another image
     webui-cli upgrade finish         waits until the new version works; else goes back
@@ -29,7 +33,7 @@ import json
 import sys
 from pathlib import Path
 
-from webui import items, readiness, settings, upgrade
+from webui import items, people, readiness, settings, upgrade
 from webui.access import ModelAccess, show_to_everyone
 from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
@@ -68,6 +72,9 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(found, indent=2))
         case ["drift-of-admin"]:
             print(json.dumps(drift_of_admin(sys.stdin.read())))
+        case ["people"]:
+            wait_until_ready(webui)
+            print(json.dumps(people.list_people(webui, json.load(sys.stdin))))
         case ["session"]:
             print(json.dumps(new_session()))
         case ["sizes"]:
@@ -80,6 +87,7 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             "admin"
             | "apply"
             | "apply-settings"
+            | "people"
             | "remove"
             | "remove-undeclared"
             | "show"
@@ -112,6 +120,11 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             items.remove_undeclared(webui, KINDS, Path(folder))
         case ["show", model]:
             show_to_everyone(webui, model)
+        case ["people", "messages"]:
+            people.record_messages(json.load(sys.stdin))
+            print("null")
+        case ["people", "reset"]:
+            print(json.dumps(people.reset_password(webui, json.load(sys.stdin))))
         case ["reset-second-factor", email]:
             reset_second_factor(email)
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from durable import write
@@ -10,6 +11,7 @@ from durable import write
 from webui.accounts import find_user
 from webui.client import WebuiSession, say
 from webui.container import run_in_container
+from webui.items import Item
 
 # The hash that Open WebUI has for each account with its initial password, by e-mail. On the data
 # disk, like the accounts. If the account has another hash now, its owner chose a password.
@@ -26,17 +28,16 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
     if user is None or not password:
         return
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    stored = stored_password(email, password)
+    stored = read_credentials({email: password})[email]
     if not stored["matches"] and stored["hash"] == recorded.get(email):
         webui.post(f"/api/v1/users/{user['id']}/update", {"password": password})
-        stored = stored_password(email, password)
+        stored = read_credentials({email: password})[email]
         say(f"{email} never changed the initial password, and has the new one now.")
     if stored["matches"] and stored["hash"] != recorded.get(email):
         write(RECORD, json.dumps({**recorded, email: stored["hash"]}))
 
 
-def stored_password(email: str, password: str) -> dict[str, str | bool]:
-    """The hash that the database has for an account, and whether it is that of `password`."""
-    credentials = json.dumps({"email": email, "password": password})
-    found: dict[str, str | bool] = json.loads(run_in_container("stored_password", credentials))
+def read_credentials(passwords: Mapping[str, str | None]) -> dict[str, Item]:
+    """What the database has of the accounts with these e-mails; see in_container/credentials.py."""
+    found: dict[str, Item] = json.loads(run_in_container("credentials", json.dumps(passwords)))
     return found
