@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from webui.container import run_in_container
 # The hash that Open WebUI has for each account with its initial password, by e-mail. On the data
 # disk, like the accounts. If the account has another hash now, its owner chose a password.
 RECORD = Path("/srv/data/open-webui/initial-passwords.json")
+# Where Open WebUI's configuration has the checksums of these hashes, for the hint to choose another
+# password (guest/etc/ollamazure/open-webui/sitecustomize.py). Administrators can read it.
+SHARED = "ollamazure.initial_passwords"
 
 
 def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> None:
@@ -25,7 +29,7 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
     user = find_user(webui, email)
     if user is None or not password:
         return
-    recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    recorded = recorded_hashes()
     stored = stored_password(email, password)
     if not stored["matches"] and stored["hash"] == recorded.get(email):
         webui.post(f"/api/v1/users/{user['id']}/update", {"password": password})
@@ -33,6 +37,21 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
         say(f"{email} never changed the initial password, and has the new one now.")
     if stored["matches"] and stored["hash"] != recorded.get(email):
         write(RECORD, json.dumps({**recorded, email: stored["hash"]}))
+        share_initial_passwords(webui)
+
+
+def share_initial_passwords(webui: WebuiSession) -> None:
+    """Lets Open WebUI find the users who have their initial password, if any are recorded."""
+    checksums = {
+        email: hashlib.sha256(stored.encode()).hexdigest()
+        for email, stored in recorded_hashes().items()
+    }
+    if checksums:
+        webui.post("/api/v1/configs/import", {"config": {SHARED: checksums}})
+
+
+def recorded_hashes() -> dict[str, str]:
+    return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}
 
 
 def stored_password(email: str, password: str) -> dict[str, str | bool]:
