@@ -208,7 +208,7 @@ def texts(purpose: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def language_of_texts(locale: str | None) -> str:
-    """The language of texts.yaml for a locale of Open WebUI: fr for fr-CA, and en if it has none."""
+    """The language of texts.yaml for a locale: fr for fr-CA, en if there are none in its own."""
     language = (locale or "").partition("-")[0]
     return language if language in texts("pages") else "en"
 

@@ -314,7 +314,8 @@ class Settings(Section):
     team_file: str | None = setting(
         None,
         description="A YAML file with more users, groups, presets, prompts, knowledge, banners, "
-        "suggestions and modelAccess, under the same keys; its lists are appended to those of the stack file.",
+        "suggestions and modelAccess, under the same keys; its lists are appended to those of the "
+        "stack file.",
         allowed="a path within the project, relative to its folder",
         example="docs/how-to/team.yaml",
     )
@@ -371,9 +372,9 @@ class Settings(Section):
     )
     language: Language | None = setting(
         None,
-        description="Language of the chat's interface, unless a user chooses another one, and of "
-        "the machine's own pages for browsers of other languages than theirs. Unset: the language "
-        "of each user's browser, else English.",
+        description="Language of the chat, unless a user chooses another one, and of Nginx's own "
+        "pages for browsers that prefer none of English, French, German and Spanish. Unset: the "
+        "language of each browser, else English.",
         allowed="a locale of ollamazure/catalog/locales.yaml, or the short form of one: fr for "
         "fr-FR",
         example="fr",

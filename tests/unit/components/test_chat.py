@@ -26,7 +26,7 @@ from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
-from ollamazure.settings.workspace import Access, Banner
+from ollamazure.settings.workspace import Access, Banner, Suggestion
 from ollamazure.sizing.plan import Sizing, make_plan
 from tests.unit.components.recorder import Recorder, record
 
@@ -76,7 +76,12 @@ def deploy(
         vm_id = pulumi.Output.from_input(identity)
         target = remote_command.Target(connection, vm_id, vm, ready=[ready])
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan))
-        nginx = Nginx("proxy", NginxArgs(target, settings.nginx_image, server_name, pem, KEY))
+        nginx = Nginx(
+            "proxy",
+            NginxArgs(
+                *(target, settings.nginx_image, server_name, pem, KEY), language=settings.language
+            ),
+        )
         webui = OpenWebui(
             "open-webui",
             OpenWebuiArgs(
@@ -246,6 +251,19 @@ def test_without_a_provider_no_file_mentions_one() -> None:
     assert "sign-in" not in file_of(recorder, "open-webui", unit)
     assert environment(recorder) == {}
     assert role_of_new_accounts(recorder) is None
+
+
+def test_the_language_is_open_webuis_default_and_that_of_nginxs_pages() -> None:
+    unit, texts = "/etc/containers/systemd/open-webui.container", "/etc/nginx/texts.json"
+    recorder = deploy(language="fr-CA")
+    assert "Environment=DEFAULT_LOCALE=fr-CA\n" in file_of(recorder, "open-webui", unit)
+    known = json.loads(file_of(recorder, "nginx-config", texts))
+    assert known["default"] == "fr"
+    assert known["languages"]["fr"]["preparing_title"] == "Le service de chat se prépare"
+    # Each browser's own.
+    recorder = deploy()
+    assert "DEFAULT_LOCALE" not in file_of(recorder, "open-webui", unit)
+    assert json.loads(file_of(recorder, "nginx-config", texts))["default"] == "en"
 
 
 def test_an_openid_providers_settings_reach_the_container_without_its_secret() -> None:
@@ -495,6 +513,29 @@ def test_banners_belong_to_the_admin_until_they_are_declared() -> None:
         "Very careful.",
         True,
     )
+
+
+def test_the_welcome_is_the_first_banner() -> None:
+    settings = changed_settings(welcome="Bienvenue !", banners=(Banner(content="Careful."),))
+    first, second = declaration(settings, PLAN, URL)["config"]["ui.banners"]
+    assert (first["content"], first["type"], first["dismissible"]) == ("Bienvenue !", "info", True)
+    assert second["content"] == "Careful."
+    alone = declaration(changed_settings(welcome="Bienvenue !"), PLAN, URL)["config"]["ui.banners"]
+    assert alone == [first]
+
+
+def test_suggestions_belong_to_the_admin_until_they_are_declared() -> None:
+    assert "ui.prompt_suggestions" not in declaration(parsed(), PLAN, URL)["config"]
+    one = Suggestion(title="Explain", subtitle="a text", prompt="Explain this text:")
+    config = declaration(changed_settings(suggestions=(one,)), PLAN, URL)["config"]
+    assert config["ui.prompt_suggestions"] == [
+        {"title": ["Explain", "a text"], "content": "Explain this text:"}
+    ]
+
+
+def test_no_news_of_a_version_are_in_the_way() -> None:
+    config = declaration(parsed(), PLAN, URL)["config"]
+    assert config["ui.default_interface_settings"] == {"showChangelog": False}
 
 
 def test_a_restricted_model_is_not_shown_to_everyone() -> None:

@@ -54,9 +54,7 @@ def configure(
         static = remote_command.render_file(path)
         static = static.replace("/run/ollamazure/status.txt", f"{folder}/status.txt")
         (folder / Path(path).name).write_text(static.replace('"/etc/nginx"', f'"{folder}"'))
-    (folder / Path(TEXTS).name).write_text(
-        remote_command.render_file(TEXTS, texts=texts(language))
-    )
+    (folder / Path(TEXTS).name).write_text(remote_command.render_file(TEXTS, texts=texts(language)))
     replaced = {
         "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",
