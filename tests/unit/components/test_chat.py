@@ -76,12 +76,7 @@ def deploy(
         vm_id = pulumi.Output.from_input(identity)
         target = remote_command.Target(connection, vm_id, vm, ready=[ready])
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan))
-        nginx = Nginx(
-            "proxy",
-            NginxArgs(
-                *(target, settings.nginx_image, server_name, pem, KEY), language=settings.language
-            ),
-        )
+        nginx = Nginx("proxy", NginxArgs(target, settings.nginx_image, server_name, pem, KEY))
         webui = OpenWebui(
             "open-webui",
             OpenWebuiArgs(
@@ -251,19 +246,6 @@ def test_without_a_provider_no_file_mentions_one() -> None:
     assert "sign-in" not in file_of(recorder, "open-webui", unit)
     assert environment(recorder) == {}
     assert role_of_new_accounts(recorder) is None
-
-
-def test_the_language_is_open_webuis_default_and_that_of_nginxs_pages() -> None:
-    unit, texts = "/etc/containers/systemd/open-webui.container", "/etc/nginx/texts.json"
-    recorder = deploy(language="fr-CA")
-    assert "Environment=DEFAULT_LOCALE=fr-CA\n" in file_of(recorder, "open-webui", unit)
-    known = json.loads(file_of(recorder, "nginx-config", texts))
-    assert known["default"] == "fr"
-    assert known["languages"]["fr"]["preparing_title"] == "Le service de chat se prépare"
-    # Each browser's own.
-    recorder = deploy()
-    assert "DEFAULT_LOCALE" not in file_of(recorder, "open-webui", unit)
-    assert json.loads(file_of(recorder, "nginx-config", texts))["default"] == "en"
 
 
 def test_an_openid_providers_settings_reach_the_container_without_its_secret() -> None:
