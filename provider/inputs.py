@@ -354,7 +354,7 @@ class ChatInputs(TypedDict):
     banners: NotRequired[list[BannerInput]]
     """Lines at the top of every new chat. Without these and `welcome`, the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
     language: NotRequired[str]
-    """Language of the chat's interface, unless a user chooses another one, and of the machine's own pages for browsers of other languages than theirs. Unset: the language of each user's browser, else English. Allowed: a locale of ollamazure/catalog/locales.yaml, or the short form of one: fr for fr-FR; for example fr."""
+    """Language of the chat, unless a user chooses another one, and of Nginx's own pages for browsers that prefer none of English, French, German and Spanish. Unset: the language of each browser, else English. Allowed: a locale of ollamazure/catalog/locales.yaml, or the short form of one: fr for fr-FR; for example fr."""
     welcome: NotRequired[str]
     """Text at the top of a new chat, before the banners, in Markdown. A user who closed it sees it again when it changes. With it, the administrator can set no banners in the chat. Allowed: up to 1000 characters; for example Welcome! Write to it@example.com if you need help."""
     suggestions: NotRequired[list[SuggestionInput]]

@@ -88,6 +88,7 @@ class PrivateChat(chat.Chat):
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]
     """The same estimate, in numbers."""
+    language: pulumi.Output[str]
     dataDiskGiB: pulumi.Output[int | None]
     """The size of the data disk; none of an adopted one."""
     subnetId: pulumi.Output[str | None]

@@ -1,4 +1,4 @@
-"""Open WebUI's workspace as types: users, groups, presets, prompts, knowledge, what pages show.
+"""Open WebUI's workspace as types: users, groups, presets, prompts, knowledge, banners and more.
 
 Names of permissions and parameters are Open WebUI's own. cross_checks.py checks the references
 between them; components/workspace.py creates one resource for each.

@@ -1,4 +1,4 @@
-"""The first sign-in of a person: what is on the page, in which language, on a desktop and a phone."""
+"""A person's first sign-in: what is on the page, in which language, on a desktop and a phone."""
 
 from __future__ import annotations
 
