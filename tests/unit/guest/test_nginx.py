@@ -27,6 +27,7 @@ import pytest
 from components.remote_command import GUEST
 from emulator.artifacts import chroot
 from ollamazure import catalog
+from tests.tiers import first_of
 from tests.unit.guest import nginx
 
 # Nginx's limit of sign-ins by one address, and of wrong passwords by addresses that have not signed
@@ -730,14 +731,18 @@ def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
 @pytest.mark.parametrize(
     ("site", "accepted", "language"),
     [
-        ({"language": "fr-FR"}, "", "fr"),
         ({"language": "fr-FR"}, "it-IT,it;q=0.9", "fr"),
-        ({"language": "fr-FR"}, "de-CH,de;q=0.9,en;q=0.8", "de"),
-        ({"language": "fr-FR"}, "it,es;q=0.3,en-GB;q=0.7", "en"),
-        ({"language": "it-IT"}, "pt", "en"),
-        ({}, "", "en"),
-        ({}, "fr;q=0,ES", "es"),
-        ({}, "constructor,fr;q=much,de;;,*", "en"),
+        *first_of(
+            [
+                ({"language": "fr-FR"}, "it,es;q=0.3,en-GB;q=0.7", "en"),
+                ({"language": "fr-FR"}, "de-CH,de;q=0.9,en;q=0.8", "de"),
+                ({"language": "fr-FR"}, "", "fr"),
+                ({"language": "it-IT"}, "pt", "en"),
+                ({}, "", "en"),
+                ({}, "fr;q=0,ES", "es"),
+                ({}, "constructor,fr;q=much,de;;,*", "en"),
+            ]
+        ),
     ],
     indirect=["site"],
 )
