@@ -123,6 +123,7 @@ class Chat(pulumi.ComponentResource):
                 plugins=settings.features.plugins,
                 model_management=settings.features.model_management,
                 second_factor=settings.multi_factor in ("offered", "administrators"),
+                language=settings.language,
             ),
             _renamed(child, "proxy", "Proxy"),
         )

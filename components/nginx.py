@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
 from components.open_webui import UPLOAD_LIMIT_MB
 from components.remote_command import TOOLS, File, RemoteCommand, Target, digest_of, run_on_machine
+from ollamazure import catalog
 from ollamazure.settings.groups import CertificateSettings
 
 CERTIFICATE = "/etc/nginx/cert/server.pem"
@@ -24,10 +26,13 @@ CONFIGURE = f"{TOOLS}/configure-nginx"
 NGINX_FILES = (
     "/etc/nginx/preparing.html",
     "/etc/nginx/failed.html",
+    "/etc/nginx/pages.js",
     "/etc/nginx/permissions.js",
     "/etc/nginx/sign_in.js",
     "/etc/nginx/unanswered.js",
 )
+# What its pages and messages say, in each language.
+TEXTS = "/etc/nginx/texts.json"
 # The page where users ask for a second factor.
 SECOND_FACTOR_FILES = ("/etc/nginx/second-factor.html", "/etc/nginx/second-factor.js")
 
@@ -46,6 +51,7 @@ class NginxArgs:
         plugins: whether administrators may add functions and tools.
         model_management: whether administrators may pull and delete models in the chat.
         second_factor: whether users may ask for a second factor.
+        language: of its pages for browsers that prefer none of theirs, as Open WebUI names it.
         certificate: PEM; with Let's Encrypt, the one until it has issued another.
         private_key: PEM, secret.
         certificate_settings: where the certificate comes from.
@@ -65,6 +71,7 @@ class NginxArgs:
     plugins: bool = False
     model_management: bool = False
     second_factor: bool = False
+    language: str | None = None
 
 
 class Nginx(pulumi.ComponentResource):
@@ -120,6 +127,7 @@ class Nginx(pulumi.ComponentResource):
                 File(CONFIGURE, "0755"),
                 File(f"{TOOLS}/check_certificate.py", "0755"),
                 *(File(path) for path in pages),
+                File(TEXTS, values={"texts": texts(args.language)}),
                 File(
                     "/etc/nginx/nginx.conf",
                     suffix=".next",
@@ -197,3 +205,19 @@ class Nginx(pulumi.ComponentResource):
             delete=f"{ACME} stop",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )
+
+
+def texts(language: str | None) -> dict[str, Any]:
+    """The content of texts.json: the texts by language, and which one is for all other browsers.
+
+    Args:
+        language: a locale of Open WebUI.
+    """
+    status = catalog.texts("status")
+    return {
+        "default": catalog.language_of_texts(language),
+        "languages": {
+            name: {**words, "status": status.get(name, {})}
+            for name, words in catalog.texts("pages").items()
+        },
+    }

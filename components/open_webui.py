@@ -23,7 +23,7 @@ from components.remote_command import (
 )
 from ollamazure import catalog
 from ollamazure.settings.stack import Settings
-from ollamazure.settings.workspace import Banner, Permissions
+from ollamazure.settings.workspace import Banner, Permissions, Suggestion
 from ollamazure.sizing.plan import Sizing
 
 OLLAMA_URL = "http://host.containers.internal:11434"
@@ -40,6 +40,8 @@ START_FILES = (
     # The former one, too, stays in force until the image is there and the data are copied.
     File("/etc/ollamazure/open-webui/sitecustomize.py", suffix=".next"),
 )
+# Read at each page load, also by a running container.
+HINT = "/etc/ollamazure/open-webui/hint.json"
 SIGN_IN = "/etc/ollamazure/sign-in.env"
 SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  a path
 
@@ -99,6 +101,7 @@ class OpenWebui(pulumi.ComponentResource):
         files = [
             *START_FILES,
             File(f"{TOOLS}/audit_log.py", "0755"),
+            File(HINT, values={"banner": hint_banner()}),
             File(
                 "/etc/tmpfiles.d/ollamazure-audit-log.conf",
                 values={"days": settings.audit_log_days},
@@ -108,6 +111,7 @@ class OpenWebui(pulumi.ComponentResource):
                 values={
                     "image": settings.webui_image,
                     "url": args.url,
+                    "language": settings.language,
                     "database_pool_size": args.plan.database_pool_size,
                     "ollama_url": OLLAMA_URL,
                     "sign_in": settings.sign_in is not None,
@@ -241,7 +245,10 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             **features(settings),
             **multi_factor(settings),
             **({"ui.default_user_role": sign_in.role_of_new_accounts} if sign_in else {}),
-            **({"ui.banners": [*map(banner, settings.banners)]} if settings.banners else {}),
+            # Its news of a new version, which it opens for each administrator.
+            "ui.default_interface_settings": {"showChangelog": False},
+            **banners(settings),
+            **suggestions(settings),
             **(
                 {"user.permissions": permissions(settings.default_permissions, settings.microphone)}
                 if settings.default_permissions
@@ -326,6 +333,44 @@ def multi_factor(settings: Settings) -> dict[str, bool]:
         "auth.mfa.allow_oauth_bypass": bool(
             settings.sign_in and settings.sign_in.multi_factor_at_provider
         ),
+    }
+
+
+def banners(settings: Settings) -> dict[str, Any]:
+    """The welcome and the banners; the administrator's without both."""
+    welcome = [Banner(content=settings.welcome)] if settings.welcome else []
+    declared = [*map(banner, [*welcome, *settings.banners])]
+    return {"ui.banners": declared} if declared else {}
+
+
+def suggestions(settings: Settings) -> dict[str, Any]:
+    """The first questions of a new chat; the administrator's if none is declared."""
+    declared = [*map(suggestion, settings.suggestions)]
+    return {"ui.prompt_suggestions": declared} if declared else {}
+
+
+def suggestion(declared: Suggestion) -> dict[str, Any]:
+    """A suggestion in Open WebUI's shape."""
+    return {"title": [declared.title, declared.subtitle], "content": declared.prompt}
+
+
+def hint_banner() -> dict[str, Any]:
+    """The banner for users who have their initial password, in Open WebUI's shape.
+
+    It has no close button that lasts, and a text for each language of the interface.
+    """
+    by_language = {
+        language: {"content": texts["initial_password"]}
+        for language, texts in catalog.texts("hint").items()
+    }
+    return {
+        "id": "initial-password",
+        "type": "warning",
+        "title": "",
+        "content": by_language["en"]["content"],
+        "dismissible": False,
+        "timestamp": 0,
+        "i18n": by_language,
     }
 
 

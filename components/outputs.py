@@ -50,6 +50,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     return {
         **shown,
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
+        "language": settings.language or "en-US",
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
         "subnetId": settings.network.subnet_id,
         "caCertificate": chat.certificate.authority,

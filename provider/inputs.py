@@ -226,6 +226,17 @@ class BannerInput(TypedDict):
     """Whether a user may close it. Allowed: true or false; for example true."""
 
 
+class SuggestionInput(TypedDict):
+    """A first question that a new chat offers."""
+
+    title: str
+    """First line. Allowed: 1 to 64 characters; for example Explain a text."""
+    subtitle: NotRequired[str]
+    """Second line, in a smaller size. Allowed: up to 64 characters; for example in plain words."""
+    prompt: str
+    """The question that is asked. Allowed: 1 to 32768 characters; for example Explain this text in plain words: ."""
+
+
 class FeaturesInput(TypedDict):
     """Features of Open WebUI with a risk. Each is off unless it is set here."""
 
@@ -341,7 +352,13 @@ class ChatInputs(TypedDict):
     prompts: NotRequired[list[PromptInput]]
     """Texts that users insert with a slash and a word. Allowed: a list of prompts, each command once; for example [{"command": "shorten", "title": "Shorten", "content": "Say it in one sentence:"}]."""
     banners: NotRequired[list[BannerInput]]
-    """Lines at the top of every page. Unset: the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
+    """Lines at the top of every new chat. Without these and `welcome`, the administrator can set some in the chat. Allowed: a list of banners; for example [{"type": "info", "content": "Answers may be wrong."}]."""
+    language: NotRequired[str]
+    """Language of the chat, unless a user chooses another one, and of Nginx's own pages for browsers that prefer none of English, French, German and Spanish. Unset: the language of each browser, else English. Allowed: a locale of ollamazure/catalog/locales.yaml, or the short form of one: fr for fr-FR; for example fr."""
+    welcome: NotRequired[str]
+    """Text at the top of a new chat, before the banners, in Markdown. A user who closed it sees it again when it changes. With it, the administrator can set no banners in the chat. Allowed: up to 1000 characters; for example Welcome! Write to it@example.com if you need help."""
+    suggestions: NotRequired[list[SuggestionInput]]
+    """First questions that a new chat offers, unless its preset has its own. Unset: Open WebUI's, and the administrator can set others in the chat. Allowed: at most 50 suggestions, each title once; for example [{"title": "Explain a text", "prompt": "Explain this text in plain words: "}]."""
     microphone: NotRequired[bool]
     """Whether users may speak to the chat. Their browser turns speech into text: Chrome and Edge send the recording to Google and Microsoft. Allowed: true or false; for example true."""
     frameOrigins: NotRequired[list[str]]

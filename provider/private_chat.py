@@ -88,6 +88,8 @@ class PrivateChat(chat.Chat):
     """Estimate of the monthly cost, in words."""
     monthlyCost: pulumi.Output[CostInNumbers]
     """The same estimate, in numbers."""
+    language: pulumi.Output[str]
+    """The locale of the chat, as Open WebUI names it; en-US if it is each browser's."""
     dataDiskGiB: pulumi.Output[int | None]
     """The size of the data disk; none of an adopted one."""
     subnetId: pulumi.Output[str | None]

@@ -195,6 +195,25 @@ def locations() -> tuple[str, ...]:
 
 
 @cache
+def locales() -> tuple[str, ...]:
+    """The locales of Open WebUI's interface, by its own names."""
+    return tuple(_read("locales.yaml"))
+
+
+@cache
+def texts(purpose: str) -> Mapping[str, Mapping[str, str]]:
+    """The texts of texts.yaml for one purpose, by language and name."""
+    found: Mapping[str, Mapping[str, str]] = _read("texts.yaml")[purpose]
+    return found
+
+
+def language_of_texts(locale: str | None) -> str:
+    """The language of texts.yaml for a locale: fr for fr-CA, en if there are none in its own."""
+    language = (locale or "").partition("-")[0]
+    return language if language in texts("pages") else "en"
+
+
+@cache
 def countries() -> frozenset[str]:
     """The two-letter codes of ISO 3166, in capitals."""
     return frozenset(_read("countries.yaml")["codes"].split())

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-import yaml
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ollamazure.catalog import FOLDER
+from ollamazure import catalog
 from ollamazure.templates import render_text
-
-ENGLISH = "en"
 
 
 @dataclass(frozen=True)
@@ -23,25 +19,25 @@ class ChatAddress:
 
     Attributes:
         url: of the chat.
-        language: of the message, as in a browser: `fr` or `fr-CA`.
+        language: of the chat, a locale of Open WebUI; None if it was deployed before there was one.
         certificate: the setting certificate.mode.
         fingerprint: SHA-256 of the certificate, as browsers show it; None if the machine renews it.
         authority: the name of the stack's authority; None if the certificate is from the settings.
     """
 
     url: str
-    language: str
+    language: str | None
     certificate: str
     fingerprint: str | None
     authority: str | None
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> ChatAddress:
-        """The address that a stack's outputs describe; without a language, in English."""
+        """The address that a stack's outputs describe."""
         authority = outputs.get("caCertificate")
         return cls(
             outputs["url"],
-            outputs.get("language") or ENGLISH,
+            outputs.get("language"),
             outputs["certificateMode"],
             outputs.get("certificateFingerprint"),
             _common_name(authority) if authority else None,
@@ -58,7 +54,7 @@ class Invited:
 
 
 def write_invitation(address: ChatAddress, person: Invited, *, reset: bool = False) -> str:
-    """The message, in the nearest language that there is a text for.
+    """The message, in the language of the chat if there is a text in it, else in English.
 
     Args:
         address: of the chat.
@@ -66,7 +62,7 @@ def write_invitation(address: ChatAddress, person: Invited, *, reset: bool = Fal
         reset: whether the password replaces another one.
     """
     return render_text(
-        text_in(address.language),
+        catalog.texts("invitation")[catalog.language_of_texts(address.language)]["message"],
         name=person.name,
         email=person.email,
         password=person.password,
@@ -76,20 +72,6 @@ def write_invitation(address: ChatAddress, person: Invited, *, reset: bool = Fal
         authority=address.authority,
         reset=reset,
     )
-
-
-def text_in(language: str) -> str:
-    """The text in this language, else in English. A region (`fr-CA`) does not matter."""
-    texts = _texts()
-    return texts.get(language.partition("-")[0].lower(), texts[ENGLISH])
-
-
-@cache
-def _texts() -> Mapping[str, str]:
-    texts: Mapping[str, str] = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))[
-        "invitation"
-    ]
-    return texts
 
 
 def _common_name(certificate: str) -> str:

@@ -137,6 +137,16 @@ def _refuses_everything_else(rule: Mapping[str, Any]) -> bool:
     return what == ("Deny", 4096, "*") and rule.get("destinationPortRange") == "*"
 
 
+# What users notice of these settings of Open WebUI, whose values are long.
+_ON_PAGES = {
+    "ui.banners": "The lines at the top of a new chat change. A user who closed one sees it again "
+    "if its text changes.",
+    "ui.default_interface_settings": "Administrators find the news of a new version under "
+    "Settings, About; no dialog shows them after signing in.",
+    "ui.prompt_suggestions": "A new chat offers other first questions.",
+}
+
+
 def explain_settings(difference: Difference) -> Iterator[Sentence]:
     """Which settings of Open WebUI change. Those that are new and off share a sentence."""
     before, after = _decode(difference.before), _decode(difference.after)
@@ -146,7 +156,15 @@ def explain_settings(difference: Difference) -> Iterator[Sentence]:
         names = join(((Value(key),) for key in off), ", ")
         yield Sentence(("Off, also if an administrator turned it on: ", *names, "."))
         after["config"] = {key: value for key, value in config.items() if key not in off}
-    yield from _compare(before, after)
+    for key, text in _ON_PAGES.items():
+        if before and config.get(key) != known.get(key):
+            yield Sentence((text,))
+    yield from _compare(_without_pages(before), _without_pages(after))
+
+
+def _without_pages(declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = declared.get("config", {})
+    return {**declared, "config": {k: v for k, v in config.items() if k not in _ON_PAGES}}
 
 
 def explain_declared(difference: Difference) -> Iterator[Sentence]:

@@ -445,6 +445,7 @@ def unique_names(settings: Settings) -> Iterator[Violation]:
         ("presets", "id"): [preset.id for preset in settings.presets],
         ("prompts", "command"): [prompt.command for prompt in settings.prompts],
         ("banners", "content"): [banner.content for banner in settings.banners],
+        ("suggestions", "title"): [suggestion.title for suggestion in settings.suggestions],
     }
     for (key, field), values in names.items():
         located: list[tuple[SettingPath, str]] = [

@@ -31,6 +31,7 @@ from ollamazure.settings.types import (
     EmailAddress,
     Gibibytes,
     ImageVersion,
+    Language,
     Line,
     Location,
     ModelName,
@@ -56,9 +57,11 @@ from ollamazure.settings.workspace import (
     Access,
     Banner,
     KnowledgeBase,
+    Paragraph,
     Permissions,
     Preset,
     Prompt,
+    Suggestion,
     User,
     UserGroup,
 )
@@ -310,8 +313,9 @@ class Settings(Section):
     )
     team_file: str | None = setting(
         None,
-        description="A YAML file with more users, groups, presets, prompts, knowledge, banners and "
-        "modelAccess, under the same keys; its lists are appended to those of the stack file.",
+        description="A YAML file with more users, groups, presets, prompts, knowledge, banners, "
+        "suggestions and modelAccess, under the same keys; its lists are appended to those of the "
+        "stack file.",
         allowed="a path within the project, relative to its folder",
         example="docs/how-to/team.yaml",
     )
@@ -361,10 +365,34 @@ class Settings(Section):
     )
     banners: tuple[Banner, ...] = setting(
         (),
-        description="Lines at the top of every page. Unset: the administrator can set some in the "
-        "chat.",
+        description="Lines at the top of every new chat. Without these and `welcome`, the "
+        "administrator can set some in the chat.",
         allowed="a list of banners",
         example=[{"type": "info", "content": "Answers may be wrong."}],
+    )
+    language: Language | None = setting(
+        None,
+        description="Language of the chat, unless a user chooses another one, and of Nginx's own "
+        "pages for browsers that prefer none of English, French, German and Spanish. Unset: the "
+        "language of each browser, else English.",
+        allowed="a locale of ollamazure/catalog/locales.yaml, or the short form of one: fr for "
+        "fr-FR",
+        example="fr",
+    )
+    welcome: Paragraph | None = setting(
+        None,
+        description="Text at the top of a new chat, before the banners, in Markdown. A user who "
+        "closed it sees it again when it changes. With it, the administrator can set no banners "
+        "in the chat.",
+        allowed="up to 1000 characters",
+        example="Welcome! Write to it@example.com if you need help.",
+    )
+    suggestions: Annotated[tuple[Suggestion, ...], Field(max_length=50)] = setting(
+        (),
+        description="First questions that a new chat offers, unless its preset has its own. Unset: "
+        "Open WebUI's, and the administrator can set others in the chat.",
+        allowed="at most 50 suggestions, each title once",
+        example=[{"title": "Explain a text", "prompt": "Explain this text in plain words: "}],
     )
     microphone: bool = setting(
         False,

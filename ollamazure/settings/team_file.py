@@ -25,7 +25,10 @@ from ollamazure.settings.schema import SettingPath
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "teamFile"
-KEYS = ("users", "groups", "presets", "prompts", "knowledge", "banners", "modelAccess")
+KEYS = (
+    *("users", "groups", "presets", "prompts", "knowledge", "banners", "suggestions"),
+    "modelAccess",
+)
 
 
 def within_project(path: str) -> Path | None:

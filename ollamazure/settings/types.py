@@ -203,6 +203,26 @@ def _country(value: str) -> str:
     raise refusal(f"ISO 3166 has no such country{hint(right)}", instead=right)
 
 
+def _language(value: str) -> str:
+    """Open WebUI's name of a language, short forms as it reads them: fr is fr-FR, zh is zh-CN.
+
+    The source is `toBundleCode` in its src/lib/i18n/index.ts.
+    """
+    name = value.strip().replace("_", "-").lower()
+    by_lower_case = {locale.lower(): locale for locale in catalog.locales()}
+    language = name.partition("-")[0]
+    related = [locale for key, locale in by_lower_case.items() if key.startswith(f"{language}-")]
+    if name in by_lower_case:
+        return by_lower_case[name]
+    if name == language and related:
+        primary = f"{language}-{language.upper()}"
+        return primary if primary in related else related[0]
+    nearest = did_you_mean(name, by_lower_case)
+    near = related or ([by_lower_case[nearest]] if nearest else [])
+    reason = f"Open WebUI has no such language{hint(' or '.join(near) or None)}"
+    raise refusal(reason, instead=near[0] if near else None)
+
+
 def _password(value: SecretStr) -> SecretStr:
     if _has_control_character(value.get_secret_value()):
         raise refusal("it has a line break or another character that the sign-in page cannot take")
@@ -438,6 +458,7 @@ LongLine = Annotated[
 ]
 
 # Models and the chat
+Language = Annotated[str, AfterValidator(_language)]
 ModelName = Annotated[str, AfterValidator(_model_name)]
 Duration = Annotated[str, matching(r"-1|[0-9]+(ms|s|m|h)", "it is not a duration")]
 SessionLength = Annotated[

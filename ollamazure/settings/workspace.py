@@ -1,4 +1,4 @@
-"""Open WebUI's workspace as types: users, groups, presets, prompts, knowledge bases and banners.
+"""Open WebUI's workspace as types: users, groups, presets, prompts, knowledge, banners and more.
 
 Names of permissions and parameters are Open WebUI's own. cross_checks.py checks the references
 between them; components/workspace.py creates one resource for each.
@@ -277,6 +277,27 @@ class Banner(Section):
         description="Whether a user may close it.",
         allowed="true or false",
         example=True,
+    )
+
+
+class Suggestion(Section):
+    """A first question that a new chat offers."""
+
+    title: Line = setting(
+        description="First line.",
+        allowed="1 to 64 characters",
+        example="Explain a text",
+    )
+    subtitle: Annotated[str, StringConstraints(max_length=64, strip_whitespace=True)] = setting(
+        "",
+        description="Second line, in a smaller size.",
+        allowed="up to 64 characters",
+        example="in plain words",
+    )
+    prompt: Text = setting(
+        description="The question that is asked.",
+        allowed="1 to 32768 characters",
+        example="Explain this text in plain words: ",
     )
 
 

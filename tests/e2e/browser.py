@@ -13,9 +13,8 @@ expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processor
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:
     """A person's browser, without cookies; `options` are those of Playwright's new_context."""
-    return browser.new_context(
-        ignore_https_errors=True, locale="en-US", reduced_motion="reduce", **options
-    )
+    defaults = {"locale": "en-US", "reduced_motion": "reduce"}
+    return browser.new_context(ignore_https_errors=True, **{**defaults, **options})
 
 
 def show_in_frame(page: Page, site: str, deployment: Deployment) -> None:
@@ -31,9 +30,14 @@ def is_blocked(request: Request) -> bool:
 
 def sign_in(page: Page, deployment: Deployment, email: str, password: str) -> None:
     """Open the chat and sign in."""
-    # What Open WebUI tells the first visitor of a new version.
+    # The news that Open WebUI shows an administrator, until the program's settings are applied.
     page.add_locator_handler(page.get_by_text("Okay, Let's Go!"), lambda news: news.click())
     page.goto(deployment.outputs["url"])
+    enter(page, email, password)
+
+
+def enter(page: Page, email: str, password: str) -> None:
+    """Sign in on the page that is open."""
     page.locator("input[type=email]").fill(email)
     page.locator("input[type=password]").fill(password)
     page.locator("button[type=submit]").click()

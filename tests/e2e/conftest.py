@@ -42,7 +42,8 @@ def team(deployment: Deployment) -> Deployment:
 
     In `make test-long`, test_survival.py has destroyed the stack: a new one adopts its data disk.
     """
-    deployment.up(**{key: json.dumps(value) for key, value in TEAM.items()})
+    declared = {k: v if isinstance(v, str) else json.dumps(v) for k, v in TEAM.items()}
+    deployment.up(**declared)
     return deployment
 
 

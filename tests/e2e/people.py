@@ -6,6 +6,8 @@ from typing import Any
 
 MODEL = "smollm2:135m"
 TEAM: dict[str, Any] = {
+    "welcome": "Welcome! Ask Alice if you need help.",
+    "suggestions": [{"title": "Sum up a text", "prompt": "Sum up this text: "}],
     "groups": [
         {
             "name": "research",

@@ -170,6 +170,9 @@ def test_no_page_of_the_web_is_fetched_for_a_chat(team: Deployment, tokens: dict
 def test_a_restricted_user_in_the_browser(team: Deployment, page: Page) -> None:
     """Sees the models offered, no administration and no workspace, and chats with a preset."""
     sign_in(page, team, "bob@example.com", team.outputs["initialPasswords"]["bob@example.com"])
+    # The rest of a first sign-in is in test_first_sign_in.py.
+    for shown in (TEAM["welcome"], TEAM["suggestions"][0]["title"], "your initial password"):
+        expect(page.get_by_text(shown)).to_be_visible()
     page.locator("#model-selector-model-button").click()
     options = page.get_by_role("option")
     expect(options).to_have_count(2)

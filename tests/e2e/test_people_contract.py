@@ -311,7 +311,9 @@ def test_presets_and_prompts(webui: Webui, admin: httpx.Client, deployment: Depl
 
     webui.declare("preset", "brief", preset(deployment, name="Short", system="", suggestions=[]))
     webui.apply("preset", "brief")
-    assert "system" not in answer(admin.get("/api/v1/models/model?id=brief"))["params"]
+    model = answer(admin.get("/api/v1/models/model?id=brief"))
+    assert "system" not in model["params"]
+    assert model["meta"].get("suggestion_prompts") is None, "it has those of all chats"
     for kind, slug in list(webui.declared):
         webui.remove(kind, slug)
     assert admin.get("/api/v1/models/model?id=brief").status_code == 404
@@ -752,6 +754,31 @@ def test_the_catalog_has_exactly_open_webuis_permissions(admin: httpx.Client) ->
 
     real = answer(admin.get("/api/v1/users/default/permissions/defaults"))
     assert names(catalog.webui_permissions().defaults) == names(real)
+
+
+def test_only_users_with_their_initial_password_see_the_hint(
+    webui: Webui, deployment: Deployment, admin: httpx.Client
+) -> None:
+    banners, email = "/api/v1/configs/banners", "ida@example.org"
+    initial, chosen = secrets.token_urlsafe(), secrets.token_urlsafe()
+    webui.declare("user", email, user(email))
+    webui.apply("user", email, password=initial)
+    with deployment.client(sign_in(deployment, email, initial)) as client:
+        hint, *others = answer(client.get(banners))
+        assert hint["id"] == "initial-password"
+        assert hint["i18n"].keys() == catalog.texts("hint").keys()
+        form = {"password": initial, "new_password": chosen}
+        answer(client.post("/api/v1/auths/update/password", json=form))
+    with deployment.client(sign_in(deployment, email, chosen)) as client:
+        assert answer(client.get(banners)) == others
+    assert answer(admin.get(banners)) == others
+
+
+def test_the_catalog_has_exactly_open_webuis_locales(deployment: Deployment) -> None:
+    """The page loads the texts of each from a file of its own."""
+    find = r"grep -rhoE '\./locales/[A-Za-z-]+/translation\.json' /app/build --include=*.js"
+    found = deployment.ssh(f"sudo podman exec open-webui {find}").output.split()
+    assert {path.split("/")[2] for path in found} == {*catalog.locales()}
 
 
 def test_an_error_has_the_items_name_and_open_webuis_message(

@@ -5,6 +5,7 @@
 // has signed in to an account has a count of its own, and all others share one. Right passwords do
 // not count. The zones are in nginx.conf; their keys are hashes, so they hold no e-mail.
 import crypto from "crypto";
+import pages from "pages.js";
 
 // Wrong passwords until a pause: together for all addresses that have not signed in to the account,
 // and for each one that has. Open WebUI's limit with a second factor is ten in fifteen minutes.
@@ -25,7 +26,7 @@ async function signIn(request) {
     const counter = known ? pair : account;
     if (!await begin(counter, known ? KNOWN : STRANGERS)) {
         request.headersOut["Retry-After"] = "900";
-        refuse(request, 429, tooMany(known));
+        refuse(request, 429, tooMany(known, pages.textsFor(request)));
         return;
     }
     const reply = await request.subrequest(`/sign-in${request.uri}`, {
@@ -75,9 +76,8 @@ async function begin(counter, limit) {
     }
 }
 
-function tooMany(known) {
-    const other = known ? "" : " An address that has signed in to this account before can sign in.";
-    return `Too many wrong passwords for this account. Try again in 15 minutes.${other}`;
+function tooMany(known, texts) {
+    return texts.too_many_passwords + (known ? "" : ` ${texts.known_address}`);
 }
 
 function refuse(request, status, detail) {

@@ -1,27 +1,24 @@
 // Answers for Open WebUI when it gave no answer: a page for users who open the chat, JSON for
 // programs and for the scripts of a page, which read the field `detail`.
 import fs from "fs";
+import pages from "pages.js";
 
-const FOLDER = "/etc/nginx";
 // What start-open-webui is doing; after a restart of the machine there is no such file.
 const STATUS = "/run/ollamazure/status.txt";
 
-const PREPARING = "The chat is being prepared. Try again in a minute.";
-const FAILED =
-    "Open WebUI did not complete its answer. Try again; if this happens again, an administrator " +
-    "finds the reason with: sudo journalctl --unit open-webui";
-
 function answer(request) {
     const status = connected(request) ? Number(request.variables.upstream_status) || 502 : 503;
+    const texts = pages.textsFor(request);
     request.headersOut["Cache-Control"] = "no-store";
     if (wantsJson(request)) {
         request.headersOut["Content-Type"] = "application/json";
-        const detail = status === 503 ? PREPARING : FAILED;
+        const detail = status === 503 ? texts.preparing_message : texts.failed_message;
         request.return(status, JSON.stringify({ detail: detail }));
         return;
     }
     request.headersOut["Content-Type"] = "text/html";
-    request.return(status, status === 503 ? preparing(request) : failed());
+    const page = status === 503 ? preparing(request, texts) : pages.page("failed", texts, {});
+    request.return(status, page);
 }
 
 // Whether Open WebUI accepted the connection, of this request or of the one for its session.
@@ -42,22 +39,31 @@ function wantsJson(request) {
 
 // The page tries the same address again, except the one to which an identity provider sent the
 // user: its code is valid once.
-function preparing(request) {
+function preparing(request, texts) {
     const again = request.uri.startsWith("/oauth/") ? "5; url=/" : "5";
-    const page = fs.readFileSync(`${FOLDER}/preparing.html`, "utf8");
-    return page.replace("AGAIN", again).replace("STATUS", readStatus());
+    const status = translate(readStatus(), texts.status);
+    return pages.page("preparing", texts, { again: again, status: status });
 }
 
 function readStatus() {
     try {
-        return fs.readFileSync(STATUS, "utf8");
+        return fs.readFileSync(STATUS, "utf8").trim();
     } catch (missing) {
         return "";
     }
 }
 
-function failed() {
-    return fs.readFileSync(`${FOLDER}/failed.html`, "utf8");
+// The words of the machine's programs in another language, as far as they are known.
+function translate(status, known) {
+    for (const words in known) {
+        const parts = words.split("{value}");
+        const end = parts[1] || "";
+        if (status.startsWith(parts[0]) && status.endsWith(end) && (end || status === words)) {
+            const value = status.slice(parts[0].length, status.length - end.length);
+            return known[words].replace("{value}", value);
+        }
+    }
+    return status;
 }
 
 export default { answer };

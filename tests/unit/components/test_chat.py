@@ -26,7 +26,7 @@ from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
-from ollamazure.settings.workspace import Access, Banner
+from ollamazure.settings.workspace import Access, Banner, Suggestion
 from ollamazure.sizing.plan import Sizing, make_plan
 from tests.unit.components.recorder import Recorder, record
 
@@ -495,6 +495,29 @@ def test_banners_belong_to_the_admin_until_they_are_declared() -> None:
         "Very careful.",
         True,
     )
+
+
+def test_the_welcome_is_the_first_banner() -> None:
+    settings = changed_settings(welcome="Bienvenue !", banners=(Banner(content="Careful."),))
+    first, second = declaration(settings, PLAN, URL)["config"]["ui.banners"]
+    assert (first["content"], first["type"], first["dismissible"]) == ("Bienvenue !", "info", True)
+    assert second["content"] == "Careful."
+    alone = declaration(changed_settings(welcome="Bienvenue !"), PLAN, URL)["config"]["ui.banners"]
+    assert alone == [first]
+
+
+def test_suggestions_belong_to_the_admin_until_they_are_declared() -> None:
+    assert "ui.prompt_suggestions" not in declaration(parsed(), PLAN, URL)["config"]
+    one = Suggestion(title="Explain", subtitle="a text", prompt="Explain this text:")
+    config = declaration(changed_settings(suggestions=(one,)), PLAN, URL)["config"]
+    assert config["ui.prompt_suggestions"] == [
+        {"title": ["Explain", "a text"], "content": "Explain this text:"}
+    ]
+
+
+def test_no_news_of_a_version_are_in_the_way() -> None:
+    config = declaration(parsed(), PLAN, URL)["config"]
+    assert config["ui.default_interface_settings"] == {"showChangelog": False}
 
 
 def test_a_restricted_model_is_not_shown_to_everyone() -> None:

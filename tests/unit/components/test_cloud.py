@@ -22,6 +22,7 @@ from ollamazure.settings.groups import NetworkSettings
 from ollamazure.settings.load import SECRETS
 from ollamazure.settings.problems import SettingsError
 from ollamazure.settings.stack import Settings
+from tests.tiers import first_of
 from tests.unit.components.recorder import Recorder, record
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -395,3 +396,23 @@ def test_a_setting_lets_administrators_manage_models_in_the_chat(allowed: bool) 
     program = whole_program("local", features={"modelManagement": allowed})
     refusal = "with the setting features.modelManagement"
     assert (refusal in program.named("nginx-config").inputs["stdin"]) is not allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "language"),
+    first_of(
+        [
+            ({"language": "fr"}, "DEFAULT_LOCALE=fr-FR\n", "fr"),
+            ({"language": "it-IT"}, "DEFAULT_LOCALE=it-IT\n", "en"),
+            ({}, "", "en"),
+        ]
+    ),
+)
+def test_open_webui_and_nginx_have_the_stacks_language(
+    changes: dict[str, str], variable: str, language: str
+) -> None:
+    program = whole_program("local", **changes)
+    container = program.named("open-webui").inputs["stdin"]
+    assert variable in container
+    assert ("DEFAULT_LOCALE" in container) is bool(changes)
+    assert f'"default": "{language}"' in program.named("nginx-config").inputs["stdin"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import remote_command
-from components.nginx import NGINX_FILES, SECOND_FACTOR_FILES
+from components.nginx import NGINX_FILES, SECOND_FACTOR_FILES, TEXTS, texts
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -30,6 +30,7 @@ def configure(
     https: int = 443,
     ollama: int = 11434,
     instead: Mapping[str, str] | None = None,
+    language: str | None = None,
     **values: Any,
 ) -> str:
     """Write the machine's configuration for `folder`, to be run by the Nginx of the image's tree
@@ -53,6 +54,7 @@ def configure(
         static = remote_command.render_file(path)
         static = static.replace("/run/ollamazure/status.txt", f"{folder}/status.txt")
         (folder / Path(path).name).write_text(static.replace('"/etc/nginx"', f'"{folder}"'))
+    (folder / Path(TEXTS).name).write_text(remote_command.render_file(TEXTS, texts=texts(language)))
     replaced = {
         "load_module ": f"load_module {root}",
         "user nginx;": f"user {getpass.getuser()};",

@@ -195,6 +195,7 @@ def container(unit: str, **values: Any) -> str:
         "web_access": False,
         "plugins": False,
         "tool_servers": False,
+        "language": None,
         "multi_factor": None,
         "audit_log": False,
     }

@@ -24,13 +24,17 @@ from urllib.parse import unquote
 
 import pytest
 
+from components.remote_command import GUEST
 from emulator.artifacts import chroot
+from ollamazure import catalog
+from tests.tiers import first_of
 from tests.unit.guest import nginx
 
 # Nginx's limit of sign-ins by one address, and of wrong passwords by addresses that have not signed
 # in to the account, and by one that has (sign_in.js).
 BURST, STRANGERS, KNOWN = 120, 5, 20
 SIGN_IN = "/api/v1/auths/signin"
+TOOLS = GUEST / "usr/local/lib/ollamazure"
 # Who is signed in, by the session they bring, as Open WebUI says it.
 SESSIONS: dict[str, dict[str, Any]] = {
     "admin": {"role": "admin", "permissions": {}},
@@ -724,6 +728,69 @@ def test_says_that_the_chat_is_being_prepared_and_what_is_happening(
     assert "Open WebUI is being downloaded." in site.ask("/")[2]
 
 
+@pytest.mark.parametrize(
+    ("site", "accepted", "language"),
+    [
+        ({"language": "fr-FR"}, "it-IT,it;q=0.9", "fr"),
+        *first_of(
+            [
+                ({"language": "fr-FR"}, "it,es;q=0.3,en-GB;q=0.7", "en"),
+                ({"language": "fr-FR"}, "de-CH,de;q=0.9,en;q=0.8", "de"),
+                ({"language": "fr-FR"}, "", "fr"),
+                ({"language": "it-IT"}, "pt", "en"),
+                ({}, "", "en"),
+                ({}, "fr;q=0,ES", "es"),
+                ({}, "constructor,fr;q=much,de;;,*", "en"),
+            ]
+        ),
+    ],
+    indirect=["site"],
+)
+def test_its_pages_have_the_browsers_language_else_the_stacks(
+    site: Site, tmp_path: Path, accepted: str, language: str
+) -> None:
+    texts = catalog.texts("pages")[language]
+    site.stop_open_webui()
+    (tmp_path / "status.txt").write_text("Open WebUI goes back to v0.11.4.\n")
+    _, _, text = site.ask("/", headers={"Accept-Language": accepted})
+    assert f'<html lang="{language}">' in text
+    assert f"<h1>{texts['preparing_title']}</h1>" in text
+    assert texts["preparing"] in text
+    assert not re.search(r"{\w+}|undefined", text)
+    words = catalog.texts("status").get(language, {})
+    status = words.get("Open WebUI goes back to {value}.", "Open WebUI goes back to {value}.")
+    assert f"<p>{status.replace('{value}', 'v0.11.4')}</p>" in text
+    headers = {"Accept-Language": accepted, "Accept": "application/json"}
+    detail = json.loads(site.ask("/api/models", headers=headers)[2])["detail"]
+    assert detail == texts["preparing_message"]
+
+
+def test_a_page_that_failed_and_a_refused_sign_in_have_the_browsers_language(site: Site) -> None:
+    german = {"Accept-Language": "de-DE"}
+    texts = catalog.texts("pages")["de"]
+    text = site.ask("/fails", headers={**german, "Accept": "text/html"})[2]
+    assert texts["failed"] in text and texts["failed_again"] in text
+    assert not re.search(r"{\w+}|undefined", text)
+    wrong = FORM.replace(b"right", b"wrong")
+    for _ in range(STRANGERS):
+        site.ask(SIGN_IN, method="POST", body=wrong, headers=german)
+    status, _, text = site.ask(SIGN_IN, method="POST", body=wrong, headers=german)
+    words = f"{texts['too_many_passwords']} {texts['known_address']}"
+    assert (status, json.loads(text)["detail"]) == (429, words)
+
+
+def test_each_status_of_the_machine_has_its_words_in_each_language() -> None:
+    shown = re.compile(r"""(?:show_status|close_chat)\(? ?f?"([^"]+)""")
+    programs = [*TOOLS.glob("*"), *TOOLS.glob("*/*.py")]
+    found = {
+        words for path in programs if path.is_file() for words in shown.findall(path.read_text())
+    }
+    assert len(found) == 8
+    statuses = {re.sub("{.+?}", "{value}", words) for words in found}
+    for language, words in catalog.texts("status").items():
+        assert words.keys() == statuses, language
+
+
 def test_passes_nothing_on_until_an_upgrade_has_proved_that_it_works(
     site: Site, tmp_path: Path
 ) -> None:
@@ -1085,6 +1152,10 @@ def test_the_page_for_a_second_factor_has_its_script(site: Site) -> None:
     status, headers, text = site.ask("/second-factor")
     assert (status, headers["content-type"]) == (200, "text/html")
     assert 'src="/second-factor.js"' in text
+    assert "<h1>Set up a second factor</h1>" in text
+    text = site.ask("/second-factor", headers={"Accept-Language": "fr"})[2]
+    assert "<h1>Configurer un second facteur</h1>" in text
+    assert not re.search(r"{\w+}|undefined", text)
     status, headers, _ = site.ask("/second-factor.js")
     assert (status, headers["content-type"]) == (200, "text/javascript")
     assert site.reached == []

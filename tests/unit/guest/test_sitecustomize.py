@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from components import remote_command
+from components.open_webui import HINT, hint_banner
 
 FOLDER = remote_command.GUEST / "etc/ollamazure/open-webui"
 PRINT = "from open_webui.routers import auths, mfa; print(vars(auths).get('signin_rate_limiter'))"
@@ -316,3 +319,74 @@ def test_an_upload_is_on_the_disk_before_it_is_noted(tmp_path: Path) -> None:
     )
     file = f"{tmp_path}/file"
     assert ran.stdout.strip() == f"{(b'text', file)} {[file, str(tmp_path)]}"
+
+
+AUTHS = """
+from types import SimpleNamespace as Record
+class Auths:
+    async def {name}(id): return Record(password=f"hash of {{id}}'s password") if id else None
+"""
+CONFIGS = """
+from types import SimpleNamespace as Record
+from open_webui.models.auths import Auths
+CONFIG = {config}
+class Config:
+    async def get(key): return CONFIG.get(key)
+async def get_banners(request, user): return [{{"id": "initial-password"}}, {{"id": "ours"}}]
+async def set_banners(request, user): return []
+router = Record(
+    routes=[
+        Record(path="/", methods={{"GET"}}, endpoint=set_banners),
+        Record(path="/banners", methods={{"POST"}}, endpoint=set_banners),
+        Record(path="/banners", methods={{"GET"}}, endpoint=get_banners),
+    ]
+)
+"""
+SHOWN = """
+import asyncio, inspect, json
+from types import SimpleNamespace as Record
+from open_webui.routers.configs import router
+user = Record(id="alice", email="alice@example.com")
+for route in router.routes:
+    assert [*inspect.signature(route.endpoint).parameters] == ["request", "user"]
+print(json.dumps([asyncio.run(each.endpoint(request=1, user=user)) for each in router.routes]))
+"""
+INITIAL = hashlib.sha256(b"hash of alice's password").hexdigest()
+FORM = "ui.enable_password_change_form"
+
+
+@pytest.mark.parametrize(
+    ("initial", "form", "name", "shown"),
+    [
+        ({"alice@example.com": INITIAL}, True, "get_auth_by_id", ["initial-password", "ours"]),
+        ({"alice@example.com": "another"}, True, "get_auth_by_id", ["ours"]),
+        ({"bob@example.com": INITIAL}, True, "get_auth_by_id", ["ours"]),
+        (None, True, "get_auth_by_id", ["ours"]),
+        ({"alice@example.com": INITIAL}, False, "get_auth_by_id", ["ours"]),
+        # A later version with another name: what is stored is shown.
+        ({"alice@example.com": INITIAL}, True, "renamed", ["initial-password", "ours"]),
+    ],
+)
+def test_who_sees_the_hint_to_choose_another_password(
+    tmp_path: Path, initial: dict[str, str] | None, form: bool, name: str, shown: list[str]
+) -> None:
+    for folder in ("routers", "models"):
+        (tmp_path / "open_webui" / folder).mkdir(parents=True)
+    (tmp_path / "open_webui/models/auths.py").write_text(AUTHS.format(name=name))
+    config = {"ollamazure.initial_passwords": initial, FORM: form}
+    (tmp_path / "open_webui/routers/configs.py").write_text(CONFIGS.format(config=config))
+    shutil.copy(FOLDER / "sitecustomize.py", tmp_path)
+    hint = remote_command.render_file(HINT, banner=hint_banner())
+    (tmp_path / Path(HINT).name).write_text(hint)
+    ran = subprocess.run(
+        [sys.executable, "-c", SHOWN],
+        env={"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *others, banners = json.loads(ran.stdout)
+    assert others == [[], []]
+    assert [each["id"] for each in banners] == shown
+    if shown[0] == "initial-password" and name == "get_auth_by_id":
+        assert banners[0] == hint_banner()

@@ -7,14 +7,17 @@ strict as without it.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -38,6 +41,11 @@ NAMED = re.compile(
     b'_(?i:%b)|"(?!model")(?i:model)"'
     % "|".join(name.partition("_")[2] for name in sorted({*LOADING, KEEP_ALIVE})).encode()
 )
+
+# A banner, and the key of the configuration that has the checksums of initial passwords' hashes
+# (webui/initial_passwords.py).
+HINT = Path(__file__).with_name("hint.json")
+INITIAL_PASSWORDS = "ollamazure.initial_passwords"
 
 BROKEN_OFF = (
     "The model stopped in the middle of this answer. Ask again. If this happens again, an "
@@ -239,8 +247,40 @@ def sync_uploads(provider: ModuleType) -> None:
     local.upload_file = staticmethod(upload_and_sync)
 
 
+def add_hint(configs: ModuleType) -> None:
+    """Adds a banner to those of each user who still has the initial password.
+
+    An administrator may store it with other banners: also then no other user gets it.
+    """
+    auths = getattr(sys.modules.get("open_webui.models.auths"), "Auths", None)
+    get_auth, config = getattr(auths, "get_auth_by_id", None), getattr(configs, "Config", None)
+    if get_auth is None or config is None or not HINT.exists():
+        return
+
+    async def has_initial_password(user: Any) -> bool:
+        initial = (await config.get(INITIAL_PASSWORDS) or {}).get(user.email)
+        if initial is None or not await config.get("ui.enable_password_change_form"):
+            return False
+        auth = await get_auth(user.id)
+        return auth is not None and hashlib.sha256(auth.password.encode()).hexdigest() == initial
+
+    def with_hint(get_banners: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(get_banners)  # FastAPI reads the parameters
+        async def get_banners_and_hint(**given: Any) -> Any:
+            hint = json.loads(HINT.read_text())
+            others = [each for each in await get_banners(**given) if each["id"] != hint["id"]]
+            return [hint, *others] if await has_initial_password(given["user"]) else others
+
+        return get_banners_and_hint
+
+    for route in getattr(getattr(configs, "router", None), "routes", ()):
+        if route.path == "/banners" and "GET" in route.methods:
+            route.endpoint = with_hint(route.endpoint)
+
+
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "open_webui.routers.auths": remove_limit,
+    "open_webui.routers.configs": add_hint,
     "open_webui.routers.ollama": keep_models_loaded,
     "open_webui.storage.provider": sync_uploads,
     "open_webui.utils.auth": note_sign_ins,

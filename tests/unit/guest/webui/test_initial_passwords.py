@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ class Webui(WebuiSession):
     def __init__(self, password: str) -> None:
         super().__init__()
         self.password = password
+        self.shared: dict[str, str] = {}  # with Open WebUI, for its hint
 
     def call(self, method: str, path: str, body: Any = None, *_: Any, **__: Any) -> Any:
         if method == "GET":
             return {"users": [{"id": "1", "email": ALICE}], "total": 1}
+        if path == "/api/v1/configs/import":
+            self.shared = body["config"]["ollamazure.initial_passwords"]
+            return {}
         assert path == "/api/v1/users/1/update"
         self.password = body["password"]
         return {}
@@ -52,6 +57,7 @@ def test_one_that_was_never_changed_is_replaced(webui: Webui, alice: Path) -> No
     for password in ("first", "second", "second", "third"):
         initial_passwords.renew_initial_password(webui, alice, password)
         assert webui.password == password
+        assert webui.shared == {ALICE: checksum(f"#{password}")}
     assert initial_passwords.RECORD.stat().st_mode & 0o777 == 0o600
 
 
@@ -61,9 +67,21 @@ def test_one_that_its_owner_chose_stays(webui: Webui, alice: Path) -> None:
     for password in ("first", "second", "third"):
         initial_passwords.renew_initial_password(webui, alice, password)
         assert webui.password == "chosen"
+        assert webui.shared == {ALICE: checksum("#first")}
 
 
 def test_one_of_which_nothing_is_known_stays(webui: Webui, alice: Path) -> None:
     """The account of an earlier version, or one that was adopted."""
     initial_passwords.renew_initial_password(webui, alice, "second")
-    assert webui.password == "first"
+    initial_passwords.share_initial_passwords(webui)
+    assert (webui.password, webui.shared) == ("first", {})
+
+
+def test_those_that_an_earlier_version_recorded_are_shared(webui: Webui) -> None:
+    initial_passwords.RECORD.write_text(json.dumps({ALICE: "#first"}))
+    initial_passwords.share_initial_passwords(webui)
+    assert webui.shared == {ALICE: checksum("#first")}
+
+
+def checksum(stored: str) -> str:
+    return hashlib.sha256(stored.encode()).hexdigest()

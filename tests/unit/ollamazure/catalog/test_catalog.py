@@ -139,3 +139,21 @@ def test_a_misspelt_key_of_the_catalog_is_an_error() -> None:
     record = catalog.models()["llama3.2:1b"].model_dump(by_alias=True)
     with pytest.raises(ValidationError, match="kvHead"):
         Model.model_validate({**record, "kvHead": 8})
+
+
+def test_each_language_has_the_same_texts() -> None:
+    for purpose in ("pages", "status", "hint", "invitation"):
+        names = {frozenset(texts) for texts in catalog.texts(purpose).values()}
+        assert len(names) == 1, purpose
+    languages = catalog.texts("pages").keys()
+    assert languages == {"en", "fr", "de", "es"}
+    assert catalog.texts("hint").keys() == languages == catalog.texts("invitation").keys()
+    assert catalog.texts("status").keys() == languages - {"en"}
+
+
+def test_the_language_of_texts_follows_from_the_locale() -> None:
+    locales = ("fr-FR", "fr-CA", "de-DE", "en-GB", "it-IT", None)
+    found = [catalog.language_of_texts(locale) for locale in locales]
+    assert found == ["fr", "fr", "de", "en", "en", "en"]
+    for language in catalog.texts("pages"):
+        assert any(locale.startswith(f"{language}-") for locale in catalog.locales())

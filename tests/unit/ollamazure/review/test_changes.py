@@ -191,6 +191,56 @@ def test_settings_that_are_new_and_off_may_take_something_from_users() -> None:
     ]
 
 
+def test_the_texts_of_a_new_chat_are_explained_and_not_printed() -> None:
+    path = "/etc/ollamazure/open-webui.json"
+    texts = {"ui.banners": [{"content": "Welcome!"}], "ui.prompt_suggestions": [{"content": "x"}]}
+    configs = ({"a": 1}, {"a": 1, **texts, "ui.default_interface_settings": {"x": False}})
+    old, new = (script({path: json.dumps({"config": config})}) for config in configs)
+    explained = meanings(command("open-webui-settings", old, new))
+    assert explained == [
+        "The lines at the top of a new chat change. A user who closed one sees it again if its "
+        "text changes.",
+        "Administrators find the news of a new version under Settings, About; no dialog shows "
+        "them after signing in.",
+        "A new chat offers other first questions.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "before", "after", "sentence", "effect"),
+    [
+        (
+            *("open-webui", "/etc/containers/systemd/open-webui.container.next"),
+            *("Image=a\n", "Image=a\nEnvironment=DEFAULT_LOCALE=fr-FR\n"),
+            "The chat has another language in browsers that open it for the first time",
+            "minutes",
+        ),
+        (
+            *("nginx-config", "/etc/nginx/texts.json", '{"default": "en"}', '{"default": "fr"}'),
+            "Its own pages are in the language that the browser prefers, else in fr.",
+            "none",
+        ),
+        (
+            *("nginx-config", "/etc/nginx/texts.json", '{"default": "en"}', '{"default": "en" }'),
+            "The page that users see while the chat starts changes.",
+            "none",
+        ),
+        (
+            *("open-webui", "/etc/ollamazure/open-webui/hint.json", "{}", "[]"),
+            "The hint that users see until they choose a password of their own changes.",
+            "none",
+        ),
+    ],
+)
+def test_a_language_and_its_texts(  # noqa: PLR0917  a row each
+    name: str, path: str, before: str, after: str, sentence: str, effect: str
+) -> None:
+    changed = command(name, script({path: before}), script({path: after}))
+    (explained,) = meanings(changed)
+    assert explained.startswith(sentence)
+    assert reviewed(changed).effect == effect
+
+
 def test_browsers_warn_when_an_authority_signs_the_next_certificate() -> None:
     former = step("delete", "tls:index/selfSignedCert:SelfSignedCert", "certificate", oldState={})
     review = reviewed(former)

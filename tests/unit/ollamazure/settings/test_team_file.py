@@ -116,10 +116,10 @@ def test_a_key_that_belongs_to_the_stack_file_is_refused(project: Path) -> None:
     assert problems(project, "user: []\nvmSize: auto\n") == (
         """\
 1. team.yaml, line 1: user cannot be in this file. Did you mean users?
-   Allowed: users, groups, presets, prompts, knowledge, banners, modelAccess
+   Allowed: users, groups, presets, prompts, knowledge, banners, suggestions, modelAccess
    Fix:      in team.yaml, line 1, write users
 2. team.yaml, line 2: vmSize cannot be in this file.
-   Allowed: users, groups, presets, prompts, knowledge, banners, modelAccess
+   Allowed: users, groups, presets, prompts, knowledge, banners, suggestions, modelAccess
    Fix:      in team.yaml, line 2, remove it; other settings belong in the stack file"""
     )
 

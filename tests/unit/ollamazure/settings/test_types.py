@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from ollamazure import catalog
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
-from ollamazure.settings.types import WebOrigin, opens_to_everyone
+from ollamazure.settings.types import Language, WebOrigin, opens_to_everyone
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,14 @@ def test_the_countries_are_those_of_iso_3166() -> None:
 )
 def test_an_origin_as_browsers_compare_it(given: str, origin: str) -> None:
     assert TypeAdapter(WebOrigin).validate_python(given) == origin
+
+
+@pytest.mark.parametrize(
+    ("given", "locale"),
+    [
+        *(("fr", "fr-FR"), ("fr-CA", "fr-CA"), ("FR-fr", "fr-FR"), ("pt_br", "pt-BR")),
+        *(("en", "en-US"), ("pt", "pt-PT"), ("zh", "zh-CN"), ("ar", "ar"), ("uz", "uz-Cyrl-UZ")),
+    ],
+)
+def test_a_language_has_open_webuis_name(given: str, locale: str) -> None:
+    assert TypeAdapter(Language).validate_python(given) == locale

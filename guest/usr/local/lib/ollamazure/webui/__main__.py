@@ -39,7 +39,7 @@ from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
 from webui.client import WebuiSession, lock, new_session, say, wait_until_ready
 from webui.errors import WebuiError
-from webui.initial_passwords import renew_initial_password
+from webui.initial_passwords import renew_initial_password, share_initial_passwords
 from webui.items import ItemKind
 from webui.knowledge import KnowledgeBases
 from webui.workspace import Presets, Prompts
@@ -108,6 +108,7 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             set_admin(json.load(sys.stdin))
         case ["apply-settings", path]:
             settings.apply(webui, json.loads(Path(path).read_text()))
+            share_initial_passwords(webui)  # also of users whom an earlier version created
         case ["apply", "user", path]:
             password = sys.stdin.read()
             items.apply(webui, Users(password), Path(path))

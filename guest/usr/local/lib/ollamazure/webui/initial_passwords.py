@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from webui.items import Item
 # The hash that Open WebUI has for each account with its initial password, by e-mail. On the data
 # disk, like the accounts. If the account has another hash now, its owner chose a password.
 RECORD = Path("/srv/data/open-webui/initial-passwords.json")
+# Where Open WebUI's configuration has the checksums of these hashes, for the hint to choose another
+# password (guest/etc/ollamazure/open-webui/sitecustomize.py). Administrators can read it.
+SHARED = "ollamazure.initial_passwords"
 
 
 def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> None:
@@ -27,7 +31,7 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
     user = find_user(webui, email)
     if user is None or not password:
         return
-    recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    recorded = recorded_hashes()
     stored = read_credentials({email: password})[email]
     if not stored["matches"] and stored["hash"] == recorded.get(email):
         webui.post(f"/api/v1/users/{user['id']}/update", {"password": password})
@@ -35,6 +39,21 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
         say(f"{email} never changed the initial password, and has the new one now.")
     if stored["matches"] and stored["hash"] != recorded.get(email):
         write(RECORD, json.dumps({**recorded, email: stored["hash"]}))
+        share_initial_passwords(webui)
+
+
+def share_initial_passwords(webui: WebuiSession) -> None:
+    """Lets Open WebUI find the users who have their initial password, if any are recorded."""
+    checksums = {
+        email: hashlib.sha256(stored.encode()).hexdigest()
+        for email, stored in recorded_hashes().items()
+    }
+    if checksums:
+        webui.post("/api/v1/configs/import", {"config": {SHARED: checksums}})
+
+
+def recorded_hashes() -> dict[str, str]:
+    return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}
 
 
 def read_credentials(passwords: Mapping[str, str | None]) -> dict[str, Item]:

@@ -52,9 +52,11 @@ class Presets:
         meta = {
             **(present["meta"] if present else {}),
             "description": declared["description"],
+            # Without any, a new chat has those of all chats; an empty list would hide these.
             "suggestion_prompts": [
                 {"title": ["", ""], "content": text} for text in declared["suggestions"]
-            ],
+            ]
+            or None,
             "knowledge": [self._knowledge_used(webui, name) for name in declared["knowledge"]],
         }
         system = {"system": declared["system"]} if declared["system"] else {}
