@@ -139,7 +139,8 @@ def write_new_stack(  # noqa: PLR0913  an option each
         "sshClient": ssh_client,
     }
     known = {key: value for key, value in given.items() if value is not None}
-    raise typer.Exit(new_command.run(stack, known, yes=yes, folder=PROJECT))
+    with errors_exit("new", 1):
+        raise typer.Exit(new_command.run(stack, known, yes=yes, folder=PROJECT))
 
 
 @app.command(

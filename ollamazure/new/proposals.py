@@ -137,7 +137,10 @@ def propose(wishes: Wishes) -> list[Candidate]:
     chosen = [replace(front[-1], why="the largest model that the budget pays for")]
     if len(front) > 2:
         chosen.append(replace(front[len(front) // 2], why="in between"))
-    return [*chosen, replace(front[0], why="the cheapest")]
+    # One that costs the same is only there because its makers name the languages.
+    same = _price(front[0]) == _price(front[-1])
+    why = "as cheap, and its makers name the languages" if same else "the cheapest"
+    return [*chosen, replace(front[0], why=why)]
 
 
 def nearest(wishes: Wishes) -> list[Relaxation]:
@@ -236,10 +239,9 @@ def _sizes(wishes: Wishes) -> list[VmSize]:
 
 
 def embedding_model_for(languages: Sequence[str]) -> Model:
-    """The smallest model for the search in documents that knows all of the languages."""
+    """The catalog's first model for the search in documents that knows all of the languages."""
     models = (catalog.models()[name] for name in catalog.embedding_models())
-    known = [model for model in models if {*languages} <= {*model.languages}]
-    return min(known, key=lambda model: model.parameters)
+    return next(model for model in models if {*languages} <= {*model.languages})
 
 
 def settings_for(wishes: Wishes, model: Model) -> Settings:

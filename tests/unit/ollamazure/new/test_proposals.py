@@ -27,7 +27,7 @@ WISHES: list[dict[str, Any]] = [
     {"people": 5, "budget": 100},
     {"people": 20, "budget": 500, "at_once": 5, "languages": ("fr", "en")},
     {"people": 50, "budget": 4000, "languages": ("ja", "de"), "documents": True},
-    {"people": 1, "budget": 50},
+    {"people": 1, "budget": 70},
     {"people": 20, "budget": 1000, "gpu": "no"},
     {"people": 20, "budget": 500, "gpu": "yes", "location": "westus"},
     {"people": 10, "budget": 400, "languages": ("cy",), "documents": True},
@@ -78,6 +78,14 @@ def test_the_first_is_the_largest_model_and_the_last_the_cheapest() -> None:
     assert only.why == "the only one that fits"
 
 
+def test_of_two_that_cost_the_same_the_smaller_is_named_by_its_languages() -> None:
+    """Of the larger one the makers claim the languages, and name none."""
+    larger, smaller = candidates(people=500, budget=500)
+    assert larger.size == smaller.size
+    assert (larger.model.name, smaller.model.name) == ("gemma3:4b", "phi4-mini:3.8b")
+    assert smaller.why == "as cheap, and its makers name the languages"
+
+
 def test_a_model_that_does_not_know_the_language_is_not_proposed() -> None:
     english, french = (
         {each.model.name for each in candidates(people=5, budget=100, languages=(code,))}
@@ -96,8 +104,8 @@ def test_more_people_at_once_need_a_faster_machine() -> None:
     assert few.model.parameters >= 4
 
 
-def test_documents_are_searched_by_the_smallest_model_for_the_languages() -> None:
-    assert embedding_model_for(("en",)).name == "all-minilm:22m"
+def test_documents_are_searched_by_a_model_for_the_languages() -> None:
+    assert embedding_model_for(("en",)).name == "nomic-embed-text:v1.5"
     assert embedding_model_for(("en", "fr")).name == "bge-m3:567m"
 
 
