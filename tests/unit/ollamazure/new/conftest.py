@@ -14,7 +14,8 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def price(size: VmSize) -> float:
         gpu = size.gpu.memory_gib if size.gpu else 0
-        return 0.02 * size.vcpus + 0.0055 * size.memory_gib + 0.018 * gpu
+        share = 0.9 if size.burstable else 1
+        return share * (0.02 * size.vcpus + 0.0055 * size.memory_gib + 0.018 * gpu)
 
     hourly = {size.name: price(size) for size in catalog.vm_sizes().values()}
     fixed = catalog.prices().model_copy(update={"hourly": {"eastus": hourly}, "verified": False})
