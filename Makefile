@@ -18,7 +18,7 @@ about_root := Only root can create machines, file systems and firewall rules: su
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-up: packages artifacts ## deploy the stack local on the emulated Azure, and print where the chat is
+up: needs-up packages artifacts ## deploy the stack local on the emulated Azure, and print where the chat is
 	@$(root) bin/pulumi-local up --yes --skip-preview --stack local
 	@echo
 	@echo "The chat:   $$($(root) bin/pulumi-local stack output url --stack local)"
@@ -34,10 +34,10 @@ down: $(if $(wildcard $(instance)),.venv) ## remove the deployment and everythin
 	    echo "Nothing to remove: there is no emulated Azure in $(instance)."
 	fi
 
-test: check test-artifacts ## all checks, and one test for each mechanism
+test: needs-test check test-artifacts ## all checks, and one test for each mechanism
 	@$(pytest) -m "not long"
 
-test-long: check test-artifacts ## all checks and all tests, as the nightly workflow runs them
+test-long: needs-test-long check test-artifacts ## all checks and all tests, as the nightly workflow runs them
 	@$(root) $(python) -m emulator.artifacts build open-webui-former
 	@$(pytest)
 
@@ -55,6 +55,11 @@ generate: .venv ## write docs/reference/, provider/inputs.py and the config bloc
 clean: down ## remove the deployment, the Python environment and the tools' caches; built artifacts stay
 	@$(root) rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	@echo "Built artifacts stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/ollamazure; remove that folder to build them again."
+
+# What a target needs is stated before anything is made. Only a machine without Python gets that first.
+needs-%:
+	@command -v python3 >/dev/null || tools/install-packages.sh check
+	PATH=/usr/bin:$$PATH python3 -m emulator.needs $*
 
 packages:
 	@$(if $(root),echo "$(about_root)")

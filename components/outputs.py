@@ -34,6 +34,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "certificateMode": settings.certificate.mode,
         "certificateFingerprint": chat.certificate.fingerprint,
         "models": list(settings.models),
+        "modelLicences": {name: catalog.describe_licence(name) for name in settings.models},
         "vmSize": plan.vm_size.name,
         "monthlyCostEstimate": str(plan.monthly_cost),
         "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,

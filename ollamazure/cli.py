@@ -16,6 +16,8 @@ from ollamazure.azure import bootstrap, entra, preflight
 from ollamazure.azure.az import AzError
 from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
+from ollamazure.new import command as new_command
+from ollamazure.new import wishes
 from ollamazure.operate import backup, drift, logs, people, ssh, status, upgrade
 from ollamazure.operate.pulumi import (
     EMULATED,
@@ -39,7 +41,7 @@ ERRORS = (
 
 app = typer.Typer(
     name="ollamazure",
-    help="Prepare, check and look after a chat. Every command works on one stack.",
+    help="Plan, prepare, check and look after a chat. Every command works on one stack.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -71,6 +73,81 @@ Emulated = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changes.")]
+
+
+@app.command(
+    "new",
+    epilog="Exit codes: 0 the file is written; 1 nothing fits, the file exists, or nothing was "
+    "chosen; 2 wrong options, or a wish that is impossible.",
+)
+def write_new_stack(  # noqa: PLR0913  an option each
+    stack: Annotated[
+        str, typer.Argument(metavar="STACK", help="The name of the new stack, for example team.")
+    ],
+    *,
+    people: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="How many people will use the chat.")
+    ] = None,
+    at_once: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="How many of them wait for an answer at the same time. Default: a tenth.",
+        ),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LANGUAGE",
+            help="A language that they write, by name or code; may be repeated. Default: English.",
+        ),
+    ] = None,
+    documents: Annotated[
+        str | None,
+        typer.Option(
+            metavar="yes|no", help="Whether they ask about documents that they upload. Default: no."
+        ),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Azure region. Default: francecentral.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="DOLLARS", help="What a month may cost, in US dollars.")
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="yes|no|either", help="Whether it has a GPU. Default: either."),
+    ] = None,
+    ssh_client: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Public IPv4 address that you deploy from; SSH is open to no other.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing, and take the first proposal.")
+    ] = False,
+) -> None:
+    """Propose models and a machine for a team, and write the stack file.
+
+    Asks what the options do not say. Needs no account and no deployment, and never overwrites a
+    file. Figures are marked as measured, calculated or estimated.
+    """
+    given = {
+        "people": people,
+        "atOnce": at_once,
+        "languages": language
+        and [part for text in language for part in wishes.from_text("languages", text)],
+        "documents": documents,
+        "location": location,
+        "budget": budget,
+        "gpu": gpu,
+        "sshClient": ssh_client,
+    }
+    known = {key: value for key, value in given.items() if value is not None}
+    with errors_exit("new", 1):
+        raise typer.Exit(new_command.run(stack, known, yes=yes, folder=PROJECT))
 
 
 @app.command(

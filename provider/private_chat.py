@@ -82,6 +82,8 @@ class PrivateChat(chat.Chat):
     """What a client checks the chat's certificate with."""
     models: pulumi.Output[list[str]]
     """The models that are installed."""
+    modelLicences: pulumi.Output[dict[str, str]]
+    """The licence of each model, with the restrictions on its use."""
     vmSize: pulumi.Output[str]
     """Size of the machine."""
     monthlyCostEstimate: pulumi.Output[str]

@@ -44,8 +44,20 @@ MODELS_HEAD = """\
 
 Memory is that of one answer at a time with {context} tokens of context, by the formula at the \
 top of ollamazure/sizing/memory.py; the machine itself needs another {machine:.1f} GiB. Speed \
-is an estimate for Standard_B2ms. {mark} marks figures that are not verified (file: size; \
-memory: layers and dimensions).
+is an estimate for Standard_B2ms. Languages are those that the makers name, as codes of \
+ollamazure/catalog/languages.yaml. {mark} marks what is not verified (file: size; memory: layers \
+and dimensions; languages: the makers claim many and list none, or name none).
+
+`bin/ollamazure new` proposes models by languages, people and budget: \
+[new-environment.md](../how-to/new-environment.md).
+
+"""
+LICENCES_HEAD = """
+## Licences
+
+What a licence demands of a team that lets its own people use the model, in a sentence; the text \
+decides. A preview names the licence of each model that is added, and so does the output \
+`modelLicences`.
 
 """
 MODELS_END = """
@@ -159,20 +171,29 @@ def models_page() -> str:
     models = {model.name: model for model in catalog.models().values()}
     load = memory.Load(CONTEXT, 1, 1)
     parts = [
-        GENERATED.format(source="ollamazure/catalog/models.yaml"),
+        GENERATED.format(source="models.yaml and licences.yaml in ollamazure/catalog/"),
         MODELS_HEAD.format(context=CONTEXT, machine=memory.MACHINE_GIB, mark=MARK),
         *_table(
             ("model", "for", "file", "memory", "tokens/s", "context", "first that fits",
-             "licence", "source"),
+             "languages", "good at", "licence", "source"),
             (_model_row(model, load) for model in models.values()),
         ),
         MODELS_END.format(command=command(("modelMemoryGiB", "my-model:7b"), "6.5")),
+        LICENCES_HEAD,
+        *_table(
+            ("licence", "restrictions", "text"),
+            (
+                (each.name, each.restrictions or "none", each.source)
+                for each in catalog.licences().values()
+            ),
+        ),
     ]  # fmt: skip
     return "".join(parts)
 
 
 def _model_row(model: Model, load: memory.Load) -> tuple[str, ...]:
     size_mark = MARK if "download" in model.unverified else ""
+    language_mark = MARK if "languages" in model.unverified else ""
     memory_mark = MARK if "dimensions" in model.unverified else ""
     speed = tokens_per_second(model, catalog.vm_sizes()["Standard_B2ms"])
     need = memory.need(model, load)
@@ -189,9 +210,17 @@ def _model_row(model: Model, load: memory.Load) -> tuple[str, ...]:
         f"{speed:.1f}" if speed and model.kind == "chat" else "",
         str(model.context_limit),
         fitting,
+        f"[{_languages(model)}]({model.card}){language_mark}",
+        ", ".join(model.strengths),
         model.licence,
         model.source,
     )
+
+
+def _languages(model: Model) -> str:
+    """The codes, without a list of all that the catalog has."""
+    count = len(model.languages)
+    return f"all {count}" if count == len(catalog.languages()) else ", ".join(model.languages)
 
 
 def vm_sizes_page() -> str:

@@ -69,7 +69,35 @@ class Versions(Record):
     nginx: ContainerImage
 
 
+class Licence(Record):
+    """A licence of models.
+
+    Attributes:
+        name: what models.yaml calls it.
+        restrictions: a sentence on what it demands of a team that uses the model; None: nothing.
+        source: its text.
+    """
+
+    name: str
+    restrictions: str | None = None
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.name}. {self.restrictions}" if self.restrictions else self.name
+
+
 Kind = Literal["chat", "embedding"]
+Strength = Literal[
+    "code",
+    "conversation",
+    "images",
+    "reasoning",
+    "search",
+    "short texts",
+    "summaries",
+    "tools",
+    "translation",
+]
 
 
 class SlidingWindow(Record):
@@ -98,9 +126,12 @@ class Model(Record):
     embedding: int
     vocabulary: int
     context_limit: int
+    languages: tuple[str, ...]
+    strengths: tuple[Strength, ...]
+    card: str
     licence: str
     source: str
-    unverified: frozenset[Literal["download", "dimensions"]]
+    unverified: frozenset[Literal["download", "dimensions", "languages"]]
 
 
 class Gpu(Record):
@@ -114,7 +145,8 @@ class VmSize(Record):
     """A VM size as Microsoft documents it; memory and disks in GiB.
 
     `disk_mbps` is what its remote disks sustain together, in MB/s; None if it is not published.
-    `unsupported` is the reason why the program refuses it.
+    `gpu_bandwidth` is what one GPU reads from its memory, in GB/s. `unsupported` is the reason why
+    the program refuses it.
     """
 
     name: str
@@ -126,6 +158,7 @@ class VmSize(Record):
     max_data_disks: int
     disk_mbps: float | None = None
     gpu: Gpu | None = None
+    gpu_bandwidth: float | None = None
     architecture: Literal["x64", "Arm64"]
     disk_controller: Literal["SCSI", "NVMe"]
     premium_caching: bool
@@ -135,6 +168,11 @@ class VmSize(Record):
     unsupported: str | None = None
     source: str
     verified: bool
+
+    @property
+    def burstable(self) -> bool:
+        """Whether the processors slow down when the credits of quiet times are used up."""
+        return self.use.startswith("burstable")
 
     @property
     def machine_class(self) -> str:
@@ -234,6 +272,29 @@ def models() -> Mapping[str, Model]:
         for name, entry in _read("models.yaml").items()
     ]
     return {name: model for model in listed for name in (model.name, *model.aliases)}
+
+
+@cache
+def licences() -> Mapping[str, Licence]:
+    """The licences of the models, by name."""
+    return {
+        name: Licence.model_validate({"name": name, **entry})
+        for name, entry in _read("licences.yaml").items()
+    }
+
+
+def describe_licence(name: str) -> str:
+    """The licence of a model, with the restrictions on its use."""
+    model = models().get(name)
+    if model is None:
+        return "not in the catalog; see the model's page in Ollama's library"
+    return str(licences()[model.licence])
+
+
+@cache
+def languages() -> Mapping[str, tuple[str, ...]]:
+    """The names of each language by its code: the English one first."""
+    return {code: tuple(names) for code, names in _read("languages.yaml").items()}
 
 
 def tags_of(name: str) -> tuple[Model, ...]:

@@ -42,7 +42,11 @@ def format_review(stack: str, review: Review, notes: Sequence[Note] = ()) -> str
         *_format_notes(notes),
         *_format_messages("The program reports:", preview.errors),
         *_format_violations(preview.violations),
-        *([] if incomplete else [*_format_table(review), _format_cost(review)]),
+        *(
+            []
+            if incomplete
+            else [*_format_table(review), *_format_licences(review), _format_cost(review)]
+        ),
         *_format_messages("Warnings of the program:", preview.warnings),
         *_format_footnotes(notes),
     ]
@@ -85,6 +89,11 @@ def _format_table(review: Review) -> Iterator[str]:
         yield f"The difference below shows {len(rows) - summary.MOST_ROWS} more changes."
     if review.checked:
         yield summary.CHECKED
+
+
+def _format_licences(review: Review) -> Iterator[str]:
+    for licence in summary.describe_licences(review):
+        yield f"**Licence** of {markdown(licence)}"
 
 
 def _format_cost(review: Review) -> str:

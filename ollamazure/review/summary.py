@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ollamazure import catalog
 from ollamazure.preview.text import Text, Value, join
 from ollamazure.review.changes import Change, Review
 from ollamazure.review.rules import Action, Effect, Layer, load_table
@@ -17,6 +18,7 @@ LAYERS: dict[Layer, str] = {
 ACTIONS: Sequence[Action] = ("removed", "replaced", "changed", "added")
 MOST_NAMES = 10
 MOST_ROWS = 60
+MODEL = "command:remote:Command::model-*"  # in rules.yaml
 CHECKED = "At the end, each model must answer a question; otherwise the deployment fails."
 
 
@@ -154,6 +156,22 @@ def _name(group: Sequence[Change]) -> Text:
     more = len(group) - MOST_NAMES
     rest = (f" and {more} more",) if more > 0 else ()
     return (f"{len(group)} {first.resource.plural}: ", *names, *rest)
+
+
+def describe_licences(review: Review) -> list[Text]:
+    """The licences of the models that are added, with the restrictions on their use."""
+    added = [
+        change.item
+        for change in review.changes
+        if change.resource.match == MODEL and change.action == "added"
+    ]
+    by_licence: dict[str, list[str]] = {}
+    for name in added:
+        by_licence.setdefault(catalog.describe_licence(name), []).append(name)
+    return [
+        (*join(((Value(name),) for name in names[:MOST_NAMES]), ", "), f": {licence.rstrip('.')}.")
+        for licence, names in by_licence.items()
+    ]
 
 
 def describe_cost(review: Review) -> Text:

@@ -52,6 +52,8 @@ def _format_rows(rows: Sequence[Row]) -> Iterator[str]:
 
 def _format_end(review: Review) -> Iterator[str]:
     if not review.preview.errors:
+        for licence in summary.describe_licences(review):
+            yield from wrap(f"Licence of {plain(licence)}", WIDTH)
         yield from wrap(f"Cost: {plain(summary.describe_cost(review))}.", WIDTH)
     if review.checked:
         yield from wrap(summary.CHECKED, WIDTH)

@@ -148,8 +148,8 @@ def _slow_models(size: VmSize, settings: Settings) -> Iterable[str]:
         if speed is not None and speed < SLOW_TOKENS_PER_SECOND:
             yield (
                 f"{name} will write about {speed:.1f} tokens a second on {size.name}, slower than "
-                "people read (4 GB/s of memory for each vCPU, divided by the weights read for a "
-                "token). A smaller model or a GPU size is faster."
+                "people read (estimated from the bandwidth of the memory, which all weights pass "
+                "for each token). A smaller model or a faster size helps."
             )
 
 

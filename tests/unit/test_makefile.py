@@ -49,6 +49,15 @@ def test_a_missing_instance_is_nothing_to_remove(tmp_path: Path) -> None:
     assert printed == f"Nothing to remove: there is no emulated Azure in {tmp_path / 'none'}.\n"
 
 
+@pytest.mark.parametrize("target", ["up", "test", "test-long"])
+def test_what_it_needs_is_stated_before_anything_is_made(target: str) -> None:
+    printed = make("--dry-run", target, "root=")
+    checked = printed.index(f"python3 -m emulator.needs {target}\n")
+    installed = printed.index("\ntools/install-packages.sh ")
+    assert checked < installed
+    assert "emulator.needs" not in make("--dry-run", "check")
+
+
 def test_only_root_needs_no_sudo() -> None:
     assert "sudo" not in make("--dry-run", "up", "root=")
     asking = make("--dry-run", "up", "root=sudo -E")

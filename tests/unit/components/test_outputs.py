@@ -57,6 +57,15 @@ def test_no_output_waits_for_a_command_on_the_machine(monkeypatch: pytest.Monkey
     assert waits_for["sshCommand"]
 
 
+def test_each_model_is_exported_with_its_licence(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi, "export", exported.__setitem__)
+    whole_program("dev")
+    (licence,) = exported["modelLicences"].items()
+    assert licence[0] == "llama3.2:1b"
+    assert licence[1].startswith("Llama 3.2 Community License. Meta's Acceptable Use Policy")
+
+
 def test_the_cost_is_exported_in_numbers_too() -> None:
     cost = MonthlyCost(71.5432, "USD", "eastus", date(2026, 11, 23), verified=False)
     assert cost_in_numbers(cost) == {

@@ -13,11 +13,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from ollamazure import cli
+from ollamazure.new.wishes import OPTIONS
 from ollamazure.operate.logs import Unit, journal_command
 from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
-COMMANDS = ["preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
+COMMANDS = ["new", "preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
 COMMANDS += ["backup", "restore", "people", "preview", "bootstrap", "sign-in"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
@@ -47,11 +48,36 @@ def test_these_are_the_commands() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_works_on_one_stack_and_documents_its_exit_codes(name: str) -> None:
-    assert "-s, --stack NAME" in help_of(name)
+    makes_it = name == "new"
+    assert ("STACK <str>" if makes_it else "-s, --stack NAME") in help_of(name)
     assert "Exit codes: " in help_of(name)
     without = run(name)
     assert without.exit_code == 2
-    assert "Missing option '--stack'" in without.output
+    missing = "Missing argument 'STACK'" if makes_it else "Missing option '--stack'"
+    assert missing in without.output
+
+
+def test_the_wishes_of_a_new_stack_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Calls(1)
+    monkeypatch.setattr("ollamazure.new.command.run", new)
+    words = [
+        "--people",
+        "20",
+        "--language",
+        "fr,German",
+        "--language",
+        "es",
+        "--gpu",
+        "no",
+        "--yes",
+    ]
+    assert run("new", "team", *words).exit_code == 1
+    wishes = {"people": "20", "languages": ["fr", "German", "es"], "gpu": "no"}
+    assert new.arguments == ("team", wishes)
+    assert new.keywords == {"yes": True, "folder": PROJECT}
+    assert run("new", "team").exit_code == 1
+    assert new.arguments == ("team", {})
+    assert {option for option in OPTIONS.values() if option not in help_of("new")} == set()
 
 
 def test_the_reference_has_the_help_of_every_command() -> None:

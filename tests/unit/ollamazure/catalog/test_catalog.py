@@ -51,6 +51,47 @@ def test_models_either_chat_or_embed_and_an_unknown_one_chats() -> None:
     assert "all-minilm:22m" in catalog.embedding_models()
 
 
+@pytest.mark.parametrize("model", {m.name: m for m in catalog.models().values()}.values())
+def test_a_model_has_languages_strengths_and_a_licence(model: Model) -> None:
+    assert model.languages and {*model.languages} <= catalog.languages().keys()
+    assert list(model.languages) == sorted(set(model.languages))
+    assert model.strengths and ("search" in model.strengths) == (model.kind == "embedding")
+    assert model.card.startswith("https://")
+    assert model.licence in catalog.licences()
+
+
+def test_languages_are_known_for_what_the_makers_say() -> None:
+    """As their cards say: eight languages of Llama, English of Phi-4, eleven of Mistral Nemo."""
+    french = {name for name, model in catalog.models().items() if "fr" in model.languages}
+    assert {"llama3.2:1b", "qwen3:4b", "mistral-nemo:12b", "phi4-mini:3.8b"} <= french
+    assert not {"phi4:14b", "smollm2:1.7b", "deepseek-r1:7b", "gemma3:1b"} & french
+    assert len(catalog.models()["llama3.1:8b"].languages) == 8
+    assert "languages" in catalog.models()["gemma3:4b"].unverified, "140, without a list"
+
+
+def test_every_language_has_a_model_that_answers_and_one_that_searches() -> None:
+    for code, names in catalog.languages().items():
+        assert re.fullmatch("[a-z]{2}", code) and names[0].isascii()
+        kinds = {m.kind for m in catalog.models().values() if code in m.languages}
+        assert kinds == {"chat", "embedding"}, code
+
+
+def test_a_name_of_a_language_occurs_once() -> None:
+    names = Counter(name.lower() for names in catalog.languages().values() for name in names)
+    assert names.most_common(1)[0][1] == 1
+
+
+def test_licences_are_described_with_their_restrictions() -> None:
+    used = {model.licence for model in catalog.models().values()}
+    assert used == catalog.licences().keys(), "no licence without a model"
+    for licence in catalog.licences().values():
+        assert licence.source.startswith("https://")
+        assert licence.restrictions is None or licence.restrictions.endswith(".")
+    assert catalog.describe_licence("qwen3:4b") == "Apache-2.0"
+    assert catalog.describe_licence("llama3.2:1b").startswith("Llama 3.2 Community License. Meta")
+    assert "not in the catalog" in catalog.describe_licence("our-own:7b")
+
+
 @pytest.mark.parametrize(
     ("size", "vcpus", "memory", "machine_class"),
     [

@@ -1,4 +1,4 @@
-"""The cost in a review."""
+"""The cost and the licences in a review."""
 
 from __future__ import annotations
 
@@ -57,3 +57,23 @@ def test_a_new_stack_has_no_former_cost() -> None:
 def test_a_stack_that_is_destroyed_costs_less() -> None:
     text = describe("delete", {COST_OUTPUT: {**COST, "verified": True}}, "Resources:")
     assert text == f"about 66 USD a month less {BASIS}"
+
+
+def added_model(name: str) -> dict[str, Any]:
+    removed_by = f"sudo /usr/local/lib/ollamazure/model.py remove {name} now"
+    return step("create", COMMAND, f"model-{name}", newState={"inputs": {"delete": removed_by}})
+
+
+def test_models_that_are_added_are_named_with_their_licence() -> None:
+    models = [added_model(name) for name in ("qwen3:4b", "llama3.2:1b", "qwen3:8b", "own:7b")]
+    texts = [plain(each) for each in summary.describe_licences(reviewed(*models))]
+    assert len(texts) == 3
+    assert "qwen3:4b, qwen3:8b: Apache-2.0." in texts
+    assert any(each.startswith("llama3.2:1b: Llama 3.2 Community License. Meta") for each in texts)
+    assert any(each.startswith("own:7b: not in the catalog") for each in texts)
+
+
+def test_a_model_that_stays_or_goes_is_named_without_its_licence() -> None:
+    same = {**added_model("qwen3:4b"), "op": "same"}
+    gone = step("delete", COMMAND, "model-x", oldState={}, newState={})
+    assert summary.describe_licences(reviewed(same, gone)) == []

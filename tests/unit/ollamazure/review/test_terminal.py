@@ -17,6 +17,7 @@ def test_a_change_is_explained_in_plain_words() -> None:
     text = terminal.format_review("dev", reviewed(new, diagnostics=diagnostics))
     assert text.startswith("Stack dev: 1 added. Users are not interrupted.\n")
     assert "\nApplication\n  added model x (no interruption). It is downloaded" in text
+    assert "\nLicence of x: not in the catalog" in text
     assert "\nWarning: SSH is open" in text
 
 

@@ -17,7 +17,7 @@ from ollamazure.sizing import memory
 from ollamazure.sizing.cost import backup_price, disk_price
 from ollamazure.sizing.memory import Load
 from ollamazure.sizing.plan import SizingError, make_plan
-from ollamazure.sizing.speed import tokens_per_second
+from ollamazure.sizing.speed import tokens_per_second, tokens_per_second_under_load
 
 MIB = 2**20
 
@@ -306,7 +306,36 @@ def test_speed_is_the_published_measurement() -> None:
     assert tokens_per_second(mistral, four) == pytest.approx(4.06, rel=0.1)
     dense, mixture = catalog.models()["gemma3:27b"], catalog.models()["qwen3:30b"]
     assert tokens_per_second(mixture, four) > 5 * tokens_per_second(dense, four)  # type: ignore[operator]
-    assert tokens_per_second(mistral, catalog.vm_sizes()["Standard_NC4as_T4_v3"]) is None
+
+
+def test_a_gpu_uses_a_share_of_its_bandwidth() -> None:
+    """A P40 of 346 GB/s wrote 56.8 tokens/s with 3.83 GB of weights."""
+    t4 = catalog.vm_sizes()["Standard_NC4as_T4_v3"].model_copy(update={"gpu_bandwidth": 346})
+    llama = catalog.models()["mistral:7b"].model_copy(update={"download_gb": 3.83})
+    assert tokens_per_second(llama, t4) == pytest.approx(56.8, rel=0.1)
+    unknown = catalog.vm_sizes()["Standard_NV36ads_A10_v5"]
+    assert tokens_per_second(llama, unknown) is None
+    assert tokens_per_second_under_load(llama, unknown, 2, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "people", "parallel", "share"),
+    [
+        ("Standard_NC4as_T4_v3", 1, 4, 1),
+        # a published measurement: two answers at once take 1.7 times, four 2.8 times as much
+        ("Standard_NC4as_T4_v3", 4, 4, 2.8 / 4),
+        ("Standard_NC4as_T4_v3", 4, 2, 1.7 / 4),  # two answer, two wait
+        ("Standard_NC4as_T4_v3", 3, 4, 1.7 / 3),
+        ("Standard_D4as_v5", 4, 4, 1 / 4),  # processors are taken to gain nothing
+    ],
+)
+def test_people_at_once_share_the_speed(
+    size: str, people: int, parallel: int, share: float
+) -> None:
+    model, machine = catalog.models()["mistral:7b"], catalog.vm_sizes()[size]
+    alone = tokens_per_second(model, machine)
+    under_load = tokens_per_second_under_load(model, machine, people, parallel)
+    assert alone and under_load == pytest.approx(alone * share)
 
 
 def test_cost_is_machine_disks_and_address() -> None:
