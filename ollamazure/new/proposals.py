@@ -244,6 +244,12 @@ def embedding_model_for(languages: Sequence[str]) -> Model:
     return next(model for model in models if {*languages} <= {*model.languages})
 
 
+def language_of_interface(languages: Sequence[str]) -> str | None:
+    """The only language, if Open WebUI has it; None: each browser has its own."""
+    in_open_webui = {locale.partition("-")[0] for locale in catalog.locales()}
+    return languages[0] if len(languages) == 1 and languages[0] in in_open_webui else None
+
+
 def settings_for(wishes: Wishes, model: Model) -> Settings:
     """The settings of a stack for the wishes; the size is still the default."""
     models = [model.name]
@@ -256,6 +262,7 @@ def settings_for(wishes: Wishes, model: Model) -> Settings:
         models=tuple(models),
         ssh_clients=(wishes.ssh_client or UNKNOWN_ADDRESS,),
         default_permissions=permissions,
+        language=language_of_interface(wishes.languages),
     )
     tiers = catalog.prices().monthly.standard_ssd
     enough = next(tier for tier in sorted(tiers) if tier >= data_disk_need(settings))

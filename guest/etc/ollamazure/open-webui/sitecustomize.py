@@ -258,11 +258,11 @@ def add_hint(configs: ModuleType) -> None:
         return
 
     async def has_initial_password(user: Any) -> bool:
-        initial = (await config.get(INITIAL_PASSWORDS) or {}).get(user.email)
-        if initial is None or not await config.get("ui.enable_password_change_form"):
+        if not await config.get("ui.enable_password_change_form"):
             return False
+        initial = await config.get(INITIAL_PASSWORDS) or []
         auth = await get_auth(user.id)
-        return auth is not None and hashlib.sha256(auth.password.encode()).hexdigest() == initial
+        return auth is not None and hashlib.sha256(auth.password.encode()).hexdigest() in initial
 
     def with_hint(get_banners: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(get_banners)  # FastAPI reads the parameters

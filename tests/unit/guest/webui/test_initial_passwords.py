@@ -20,7 +20,7 @@ class Webui(WebuiSession):
     def __init__(self, password: str) -> None:
         super().__init__()
         self.password = password
-        self.shared: dict[str, str] = {}  # with Open WebUI, for its hint
+        self.shared: list[str] = []  # with Open WebUI, for its hint
 
     def call(self, method: str, path: str, body: Any = None, *_: Any, **__: Any) -> Any:
         if method == "GET":
@@ -42,6 +42,7 @@ class Webui(WebuiSession):
 def webui(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Webui:
     webui = Webui("first")
     monkeypatch.setattr(initial_passwords, "RECORD", tmp_path / "initial-passwords.json")
+    monkeypatch.setattr(initial_passwords, "MESSAGES", tmp_path / "invitations.json")
     monkeypatch.setattr(initial_passwords, "run_in_container", webui.run_in_container)
     return webui
 
@@ -57,7 +58,7 @@ def test_one_that_was_never_changed_is_replaced(webui: Webui, alice: Path) -> No
     for password in ("first", "second", "second", "third"):
         initial_passwords.renew_initial_password(webui, alice, password)
         assert webui.password == password
-        assert webui.shared == {ALICE: checksum(f"#{password}")}
+        assert webui.shared == [checksum(f"#{password}")]
     assert initial_passwords.RECORD.stat().st_mode & 0o777 == 0o600
 
 
@@ -67,20 +68,27 @@ def test_one_that_its_owner_chose_stays(webui: Webui, alice: Path) -> None:
     for password in ("first", "second", "third"):
         initial_passwords.renew_initial_password(webui, alice, password)
         assert webui.password == "chosen"
-        assert webui.shared == {ALICE: checksum("#first")}
+        assert webui.shared == [checksum("#first")]
 
 
 def test_one_of_which_nothing_is_known_stays(webui: Webui, alice: Path) -> None:
     """The account of an earlier version, or one that was adopted."""
     initial_passwords.renew_initial_password(webui, alice, "second")
     initial_passwords.share_initial_passwords(webui)
-    assert (webui.password, webui.shared) == ("first", {})
+    assert (webui.password, webui.shared) == ("first", [])
 
 
 def test_those_that_an_earlier_version_recorded_are_shared(webui: Webui) -> None:
     initial_passwords.RECORD.write_text(json.dumps({ALICE: "#first"}))
     initial_passwords.share_initial_passwords(webui)
-    assert webui.shared == {ALICE: checksum("#first")}
+    assert webui.shared == [checksum("#first")]
+
+
+def test_the_password_of_a_message_is_shared_with_the_initial_one(webui: Webui) -> None:
+    initial_passwords.RECORD.write_text(json.dumps({ALICE: "#first"}))
+    initial_passwords.MESSAGES.write_text(json.dumps({ALICE: {"at": 1, "hash": "#reset"}}))
+    initial_passwords.share_initial_passwords(webui)
+    assert webui.shared == sorted([checksum("#first"), checksum("#reset")])
 
 
 def checksum(stored: str) -> str:

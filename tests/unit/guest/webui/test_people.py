@@ -3,6 +3,7 @@ tests/e2e/test_people_accounts.py."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -25,6 +26,7 @@ class Webui(WebuiSession):
 
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)  # for the hint
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -42,6 +44,8 @@ class Webui(WebuiSession):
                 return [{"id": "g1", "name": "research"}, {"id": "g2", "name": "By hand"}]
             case ["users", id, "update"]:
                 self.accounts[id] |= body
+            case ["configs", "import"]:
+                self.shared = body["config"][initial_passwords.SHARED]
             case ["users", id, "sessions", "revoke"]:
                 self.ended.append(id)
             case _:
@@ -66,7 +70,7 @@ class Webui(WebuiSession):
 @pytest.fixture
 def webui(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Webui:
     webui = Webui()
-    monkeypatch.setattr(people, "RECORD", tmp_path / "invitations.json")
+    monkeypatch.setattr(initial_passwords, "MESSAGES", tmp_path / "invitations.json")
     monkeypatch.setattr(initial_passwords, "RECORD", tmp_path / "initial-passwords.json")
     monkeypatch.setattr(admin, "RECORD", tmp_path / "administrator")
     monkeypatch.setattr(items, "DECLARED", tmp_path / "declared")
@@ -141,7 +145,7 @@ def test_a_message_counts_as_long_as_its_password_works(
     webui.has(BOB, "rotated")
     found = {email: person["message"] for email, person in by_email(webui, {}).items()}
     assert found == {ALICE: 7000, BOB: None, CAROL: 8000}
-    assert people.RECORD.stat().st_mode & 0o777 == 0o600
+    assert initial_passwords.MESSAGES.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_new_password_ends_the_sessions_and_pulumi_up_leaves_it_alone(
@@ -153,9 +157,10 @@ def test_a_new_password_ends_the_sessions_and_pulumi_up_leaves_it_alone(
 
     assert webui.accounts[ALICE]["password"] == password
     assert webui.ended == [ALICE]
+    assert hashlib.sha256(f"#{password}".encode()).hexdigest() in webui.shared
     assert re.fullmatch("([a-z2-7]{5}-){4}[a-z2-7]{5}", password)
     assert password not in "".join(capsys.readouterr())
-    assert password not in people.RECORD.read_text().replace(f"#{password}", "")
+    assert password not in initial_passwords.MESSAGES.read_text().replace(f"#{password}", "")
     for initial in (INITIAL[ALICE], "rotated"):
         initial_passwords.renew_initial_password(webui, declared, initial)
         assert webui.accounts[ALICE]["password"] == password

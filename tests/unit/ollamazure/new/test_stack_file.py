@@ -63,6 +63,14 @@ def test_comments_state_the_wishes_the_estimates_and_the_licences() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_only_one_language_for_all_is_that_of_the_interface() -> None:
+    key = "ollamazure:language"
+    wishes = {key: value for key, value in WISHES[0].items() if key != "languages"}
+    for languages, written in ((["fr"], "fr-FR"), (["de", "fr"], None), (["en"], "en-US")):
+        text = texts("team", **wishes, languages=languages)[0]
+        assert yaml.safe_load(text)["config"].get(key) == written
+
+
 def test_only_a_search_in_documents_lets_users_upload() -> None:
     key = "ollamazure:defaultPermissions"
     assert yaml.safe_load(texts("a", **WISHES[0])[0])["config"][key] == {

@@ -17,8 +17,11 @@ from webui.items import Item
 # The hash that Open WebUI has for each account with its initial password, by e-mail. On the data
 # disk, like the accounts. If the account has another hash now, its owner chose a password.
 RECORD = Path("/srv/data/open-webui/initial-passwords.json")
-# Where Open WebUI's configuration has the checksums of these hashes, for the hint to choose another
-# password (guest/etc/ollamazure/open-webui/sitecustomize.py). Administrators can read it.
+# When a message with a password was made for whom, and the hash of that password, by e-mail. On the
+# data disk as well: it is the same for every operator, and a new machine has it, too.
+MESSAGES = Path("/srv/data/open-webui/invitations.json")
+# Where Open WebUI's configuration has the checksums of all these hashes, for the hint to choose
+# another password (guest/etc/ollamazure/open-webui/sitecustomize.py). Administrators can read it.
 SHARED = "ollamazure.initial_passwords"
 
 
@@ -43,17 +46,20 @@ def renew_initial_password(webui: WebuiSession, path: Path, password: str) -> No
 
 
 def share_initial_passwords(webui: WebuiSession) -> None:
-    """Lets Open WebUI find the users who have their initial password, if any are recorded."""
-    checksums = {
-        email: hashlib.sha256(stored.encode()).hexdigest()
-        for email, stored in recorded_hashes().items()
-    }
-    if checksums:
+    """Lets Open WebUI find the users who did not choose their password, if there may be any."""
+    sent = [message["hash"] for message in read_messages().values()]
+    hashes = {*recorded_hashes().values(), *sent}
+    if hashes:
+        checksums = sorted(hashlib.sha256(each.encode()).hexdigest() for each in hashes)
         webui.post("/api/v1/configs/import", {"config": {SHARED: checksums}})
 
 
 def recorded_hashes() -> dict[str, str]:
     return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}
+
+
+def read_messages() -> dict[str, Item]:
+    return dict(json.loads(MESSAGES.read_text())) if MESSAGES.exists() else {}
 
 
 def read_credentials(passwords: Mapping[str, str | None]) -> dict[str, Item]:

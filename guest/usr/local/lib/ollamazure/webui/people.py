@@ -7,20 +7,17 @@ import json
 import secrets
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from durable import write
 
+from webui import initial_passwords
 from webui.accounts import PENDING, explain_first_account, find_user, group_ids
 from webui.admin import declared_admin
 from webui.client import WebuiSession, say
 from webui.errors import WebuiError
-from webui.initial_passwords import read_credentials
+from webui.initial_passwords import read_credentials, read_messages, share_initial_passwords
 from webui.items import Item, declared_files
 
-# When a message was made for whom, and the hash of the password in it, by e-mail. On the data disk,
-# like the accounts: it is the same for every operator, and a new machine has it, too.
-RECORD = Path("/srv/data/open-webui/invitations.json")
 # Open WebUI sets both times of a new account, and a second can pass between them.
 SAME_MOMENT = 1  # seconds
 
@@ -36,7 +33,7 @@ def list_people(webui: WebuiSession, passwords: dict[str, str]) -> list[Item]:
     accounts = {user["email"]: user for user in webui.pages("/api/v1/users/", "users")}
     groups = {id: name for name, id in group_ids(webui).items()}
     credentials = read_credentials({email: passwords.get(email) for email in people})
-    messages = read_record()
+    messages = read_messages()
     found = []
     for email, user in sorted(people.items()):
         account, known = accounts.get(email), credentials[email]
@@ -70,12 +67,7 @@ def record_messages(emails: Iterable[str]) -> None:
         for email, known in read_credentials(dict.fromkeys(emails)).items()
         if known["hash"]
     }
-    write(RECORD, json.dumps({**read_record(), **made}))
-
-
-def read_record() -> dict[str, Item]:
-    record: dict[str, Item] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    return record
+    write(initial_passwords.MESSAGES, json.dumps({**read_messages(), **made}))
 
 
 def reset_password(webui: WebuiSession, email: str) -> str:
@@ -101,6 +93,7 @@ def reset_password(webui: WebuiSession, email: str) -> str:
         webui.post(f"/api/v1/users/{user['id']}/update", {"password": password})
     webui.post(f"/api/v1/users/{user['id']}/sessions/revoke", {})
     record_messages([email])
+    share_initial_passwords(webui)
     say(f"{email} has another password and is signed out.")
     return password
 
