@@ -31,7 +31,6 @@ function page(name, texts, values) {
 
 function secondFactor(request) {
     request.headersOut["Content-Type"] = "text/html";
-    request.headersOut["Cache-Control"] = "no-store";
     request.return(200, page("second-factor", textsFor(request), {}));
 }
 

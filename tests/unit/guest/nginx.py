@@ -65,6 +65,7 @@ def configure(
         "listen 443 ": f"listen 127.0.0.1:{https} ",
         "listen 11434;": f"listen 127.0.0.1:{ollama};",
         "http://open-webui:8080": f"http://{upstream}",
+        "/var/cache/nginx/": f"{folder}/",
         "/run/ollamazure/upgrading": f"{folder}/upgrading",
         "allow 10.89.0.11;": "allow 127.0.0.11;",
         "http://10.89.0.1:11434": f"http://{upstream}",

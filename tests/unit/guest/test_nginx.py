@@ -60,6 +60,7 @@ class Site:
     upstream: ThreadingHTTPServer
     release: threading.Event
     reached: list[str]  # what was asked of Open WebUI: method and address
+    files: dict[str, str]  # of its page: content by address
 
     def ask(
         self,
@@ -181,6 +182,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
     """Nginx in front of a stand-in for Open WebUI; `values` are values of nginx.conf."""
     release = threading.Event()
     reached: list[str] = []
+    files: dict[str, str] = {}
 
     class Upstream(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -193,6 +195,9 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
                 return
             if self.path in (SIGN_IN, "/api/v1/auths/ldap"):
                 self.sign_in(body)
+                return
+            if self.path.startswith(("/_app/", "/assets/", "/static/")):
+                self.file()
                 return
             if self.path.startswith("/fails"):
                 self.close_connection = True
@@ -246,6 +251,33 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
             self.end_headers()
             self.wfile.write(data)
 
+        def file(self) -> None:
+            """As Open WebUI: compressed at each request, and its page instead of a missing file."""
+            content = files.get(self.path.partition("?")[0])
+            found = content is not None
+            etag = f'"{content}"'
+            unchanged = found and self.headers["If-None-Match"] == etag
+            missing = 404 if self.path.endswith(".js") else 200
+            accepted = self.headers.get("Accept-Encoding", "")
+            encoding = next((each for each in ("br", "gzip") if each in accepted), "identity")
+            shown = " ".join([str(content), encoding, *sorted(self.headers)])
+            data = b"" if unchanged else shown.encode()
+            self.send_response(304 if unchanged else 200 if found else missing)
+            self.send_header("Vary", "Accept-Encoding, Origin")
+            if found:
+                self.send_header("ETag", etag)
+                self.send_header("Content-Type", "text/javascript; charset=utf-8")
+                self.send_header("Content-Encoding", encoding)
+            else:
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+            if not found and self.path.startswith("/static/"):
+                self.send_header("Cache-Control", "max-age=5")
+            if unchanged:
+                reached.append("unchanged")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
         def session(self) -> None:
             if self.headers["Authorization"] == "Bearer fails":
                 self.close_connection = True
@@ -289,7 +321,7 @@ def served(root: Path, folder: Path, **values: Any) -> Iterator[Site]:
     with (folder / "nginx.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
     try:
-        yield Site(folder, plain, secure, ollama, upstream, release, reached)
+        yield Site(folder, plain, secure, ollama, upstream, release, reached, files)
     finally:
         release.set()
         subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
@@ -498,6 +530,100 @@ def test_without_a_name_the_address_is_the_chats_and_no_other_host_gets_a_page(s
     assert site.ask("/", headers={"Host": "127.0.0.1:8443"})[0] == 200
     assert site.ask("/", headers={"Host": "10.0.0.4"})[1]["location"] == "https://127.0.0.1/"
     assert site.ask("/", headers={"Host": "elsewhere.example"})[0] == 421
+
+
+HASHED = "/_app/immutable/chunks/B-x_1.js"
+YEAR = "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("site", [{"second_factor": True}], indirect=True)
+def test_browsers_keep_hashed_files_and_ask_for_the_rest_of_the_page(site: Site) -> None:
+    for path in (HASHED, "/assets/fonts/I.ttf", "/_app/version.json", "/static/custom.css"):
+        site.files[path] = "content"
+    for path, kept in {
+        HASHED: YEAR,
+        f"{HASHED}?x=y": YEAR,
+        "/assets/fonts/I.ttf": "public, max-age=86400",
+        "/_app/version.json": "no-cache",
+        "/static/custom.css": "no-cache",
+        "/static/missing.css": "max-age=5",  # what Open WebUI says itself stays
+        "/": "no-cache",
+        "/_app/immutable/assets/missing.css": "no-cache",  # gets the page
+        "/_app/immutable/missing.js": None,
+        "/_app/immutable/x%20200%20file/_app/immutable/x.css": "no-cache",
+        "/api/v1/users/1/profile/image": None,
+        "/second-factor": "no-cache",
+    }.items():
+        for _ in range(2):
+            headers = {"Accept": "text/html", "Accept-Encoding": "gzip, deflate, br, zstd"}
+            assert site.ask(path, headers=headers)[1].get("cache-control") == kept, path
+    etag = site.ask(HASHED)[1]["etag"]
+    status, headers, _ = site.ask(HASHED, headers={"If-None-Match": etag})
+    assert (status, headers["cache-control"]) == (304, YEAR)
+    site.stop_open_webui()
+    assert site.ask("/")[1]["cache-control"] == "no-store"
+    assert site.ask("/_app/immutable/missing.css")[1]["cache-control"] == "no-store"
+
+
+def test_a_file_of_the_page_is_compressed_once_for_all_browsers(site: Site, tmp_path: Path) -> None:
+    site.files[HASHED] = "a"
+    for accepted in ("gzip, deflate, br, zstd", "br", "gzip, deflate, br"):
+        private = {"Cookie": "token=t", "Authorization": "Bearer t", "Origin": "https://127.0.0.1"}
+        headers = {**private, "Accept-Encoding": accepted}
+        status, found, text = site.ask(f"{HASHED}?v={len(accepted)}", headers=headers)
+        assert (status, found["content-encoding"]) == (200, "br")
+        assert found["vary"] == "Accept-Encoding, Origin"
+        assert "content-security-policy" in found
+        # No header of a user reaches Open WebUI, so that none changes what others get.
+        assert text == "a br Accept-Encoding Connection Host"
+    assert site.ask(HASHED, headers={"Accept-Encoding": "gzip"})[1]["content-encoding"] == "gzip"
+    for accepted in ("identity", "br;q=0", "abr"):
+        found = site.ask(HASHED, headers={"Accept-Encoding": accepted})[1]
+        assert found["content-encoding"] == "identity"
+    assert site.reached == [f"GET {HASHED}"] * 3
+    # Such requests fill no log, and others of the page do.
+    site.ask("/last")
+    assert read_log(tmp_path, "GET /last").count(HASHED) == 3
+    # A machine that is busy with Open WebUI's restart still has them.
+    site.stop_open_webui()
+    assert site.ask(HASHED, headers={"Accept-Encoding": "br"})[0] == 200
+
+
+def test_no_answer_is_kept_that_is_not_the_file(site: Site) -> None:
+    css = "/_app/immutable/assets/0.A.css"
+    for path, missing in ((HASHED, 404), (css, 200)):
+        assert site.ask(path)[0] == missing
+        site.files[path] = "the file"
+        assert site.ask(path)[2].startswith("the file")
+    del site.files[HASHED]  # another version of Open WebUI, for pages that are still open
+    assert site.ask(HASHED)[0] == 200
+    for path in ("/_app/version.json", "/static/custom.css", "/", "/api/v1/files/1", "/cache/1"):
+        for _ in range(2):
+            site.reached.clear()
+            site.ask(path, headers={"Authorization": "Bearer admin"})
+            assert f"GET {path}" in site.reached
+    for path in (
+        "/assets/../api/x.js",
+        "/assets/..%2fx.js",
+        "/assets/%0d%0aX.js",
+        "/assets/X.js%0a",
+    ):
+        for _ in range(2):
+            site.reached.clear()
+            site.ask(path)
+            assert site.reached == [f"GET {path}"]
+
+
+@pytest.mark.parametrize(
+    "site", [{"instead": {"proxy_cache_valid 200 1h": "proxy_cache_valid 200 1s"}}], indirect=True
+)
+def test_an_old_file_is_only_compared_and_a_changed_one_replaced(site: Site) -> None:
+    font = "/assets/fonts/I.ttf"
+    site.files[font] = "a"
+    first = site.ask(font)[2]
+    wait_until(lambda: site.ask(font)[2] == first and "unchanged" in site.reached)
+    site.files[font] = "b"
+    wait_until(lambda: site.ask(font)[2].startswith("b "))
 
 
 QUESTION = "hostile-question"
