@@ -1,1 +1,5 @@
-"""The program's building blocks: settings, sizing, and one component per concern."""
+"""The program's building blocks: one component per concern."""
+
+from components import azure_native
+
+azure_native.install()

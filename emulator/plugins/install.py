@@ -24,7 +24,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from emulator.instance import Instance, cache_folder, in_plan_mode
-from emulator.plugins.versions import version_of
 
 # Earlier versions wrote a longer line that starts like this; it must be found, too.
 _MARK = "# A stand-in of the emulated Azure"
@@ -192,6 +191,8 @@ def _find_official(instance: Instance, plugin: Plugin) -> Official:
         on_path = Path(name)
         if _is_linked(on_path, _place(instance, plugin)):
             return Official(on_path)
+        from emulator.plugins.versions import version_of  # noqa: PLC0415  slow to import
+
         found = version_of(on_path, plugin.kind)
         if found == plugin.version:
             return Official(on_path)

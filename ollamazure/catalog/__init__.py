@@ -238,10 +238,14 @@ def locales() -> tuple[str, ...]:
     return tuple(_read("locales.yaml"))
 
 
-@cache
 def texts(purpose: str) -> Mapping[str, Mapping[str, str]]:
     """The texts of texts.yaml for one purpose, by language and name."""
-    found: Mapping[str, Mapping[str, str]] = _read("texts.yaml")[purpose]
+    return _texts()[purpose]
+
+
+@cache
+def _texts() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    found: Mapping[str, Mapping[str, Mapping[str, str]]] = _read("texts.yaml")
     return found
 
 

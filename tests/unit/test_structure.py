@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests": set(),
 }
 # What `components/` contains that is not a ComponentResource.
-SHARED_BY_COMPONENTS = {"__init__", "outputs", "tags", "remote_command"}
+SHARED_BY_COMPONENTS = {"__init__", "azure_native", "outputs", "tags", "remote_command"}
 # Tests that are not about one module or one folder.
 ABOUT_THE_TREE = {"guide", "stacks", "structure", "words", "workflows"}
 ABOUT_A_FOLDER = {
