@@ -18,6 +18,7 @@ from components.remote_command import (
     RemoteCommand,
     Target,
     digest_of,
+    render_file,
     run_on_machine,
     secret_json,
 )
@@ -32,6 +33,7 @@ OLLAMA_URL = "http://host.containers.internal:11434"
 UPLOAD_LIMIT_MB = 50
 FIX = "`journalctl --unit open-webui` on the machine has details; `pulumi up` tries again."
 DECLARED = "/etc/ollamazure/open-webui.json"
+ONLY_SHOWN = ("ui.banners", "ui.prompt_suggestions")
 # The model that the official image contains (its Dockerfile, USE_EMBEDDING_MODEL).
 IMAGES_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 START_FILES = (
@@ -193,7 +195,7 @@ class OpenWebui(pulumi.ComponentResource):
         )
         embedding = args.settings.embedding_model
         models = [args.models[embedding]] if embedding else []
-        return run_on_machine(
+        command = run_on_machine(
             "open-webui-settings",
             args.target,
             purpose="apply the settings of Open WebUI",
@@ -210,6 +212,19 @@ class OpenWebui(pulumi.ComponentResource):
             limit=2 * 3600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, args.nginx, *models]),
         )
+        command.digest = declared.apply(digest_of_settings)
+        return command
+
+
+def digest_of_settings(declared: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the settings, and of what applies them, without texts that pages only show.
+
+    So a new banner does not make the answer check run again.
+    """
+    config = {key: value for key, value in declared["config"].items() if key not in ONLY_SHOWN}
+    tools = [render_file(file.path) for file in WEBUI_TOOLS]
+    known = json.dumps([{**declared, "config": config}, tools], sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()
 
 
 def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:

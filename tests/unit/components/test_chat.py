@@ -163,6 +163,8 @@ def test_children_belong_to_their_component() -> None:
         ),
         ({"models": MODELS[:1]}, {"model-phi4-mini-latest", "chat-answers"}),
         ({"default_model": MODELS[1]}, {"open-webui-settings", "chat-answers"}),
+        ({"banners": (Banner(content="Careful."),)}, {"open-webui-settings"}),
+        ({"suggestions": (Suggestion(title="A", prompt="B"),)}, {"open-webui-settings"}),
         ({"ollama_version": "0.35.0"}, {"ollama", "chat-answers"}),
         ({"context_length": 8192}, {"ollama", "chat-answers"}),
         ({"server_name": "other"}, {"nginx-config", "chat-answers"}),

@@ -207,6 +207,21 @@ def test_each_preset_answers_with_its_own_parameters(ask: Asks, server: Server) 
     assert body["model"] == "brief"
 
 
+@pytest.mark.parametrize(("lasts", "sessions"), [(540, 1), (0, 4)])
+def test_all_questions_have_one_session_while_it_is_valid(
+    ask: Asks, server: Server, tmp_path: Path, lasts: int, sessions: int
+) -> None:
+    """A model may take longer to load than a session lasts."""
+    seen = tmp_path / "seen"
+    ask.asks_machine(
+        f"open({str(seen)!r}, 'a').write(what + ' ');"
+        f" print(json.dumps({{'session': {TOKEN!r}, 'sizes': {SIZES}}}[what]))"
+    )
+    ask.monkeypatch.setattr(chat_answers, "SESSION_LASTS", lasts)
+    assert ask.server(server, presets=["brief", "long"]).code == 0
+    assert seen.read_text().split() == ["session"] * sessions + ["sizes"]
+
+
 def test_a_preset_that_never_stops_is_cut_off(ask: Asks, server: Server) -> None:
     endless = [{"choices": [{"delta": {"content": "Paris "}}]}] * (3 * chat_answers.ENOUGH)
     unfinished = stream(*endless).removesuffix("data: [DONE]\n\n")

@@ -12,11 +12,12 @@ or, with `system`, of this computer. If its SHA-256 fingerprint is known, it mus
 machine requests the certificate (`system`), it may also be the one that the machine keeps until
 then.
 
-The questions need no user's password: the machine's tools make a session for each, which lasts for
-ten minutes. From an operator's computer, it comes over the SSH connection to `machine` (the fields
-of MachineConnection in ollamazure/operate/connection.py). On the machine, `machine` is missing, and
-`connect` is another address for the connection to `url`: its own. `address` is the public one, if
-the name in `url` need not lead to it yet. `answer_within` is enough to load a model from the disk.
+The questions need no user's password: the machine's tools make a session, which lasts for ten
+minutes, and another one when the questions take longer. From an operator's computer, it comes over
+the SSH connection to `machine` (the fields of MachineConnection in
+ollamazure/operate/connection.py). On the machine, `machine` is missing, and `connect` is another
+address for the connection to `url`: its own. `address` is the public one, if the name in `url` need
+not lead to it yet. `answer_within` is enough to load a model from the disk.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ QUESTION = "What is the capital of France? Answer in one word."
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
 ENOUGH = 64  # tokens of an answer
+SESSION_LASTS = 540  # seconds; Open WebUI accepts it for 600, at the start of a question
 # What the machine itself is asked: by SSH from an operator's computer.
 SESSION = ["/usr/local/lib/ollamazure/webui-cli", "session"]
 SIZES_OF_DATA = ["/usr/local/lib/ollamazure/webui-cli", "sizes"]
@@ -227,11 +229,11 @@ def main() -> int:
         chat = AnswerProbe.of(task)
         wait_until_ready(chat)
         check_sign_in_page(chat)
-        check_models(chat, session(task), task["models"])
+        session = Session(task)
+        check_models(chat, session.token(), task["models"])
         for kind in ("model", "preset"):
             for name in task[f"{kind}s"]:
-                # A model may take longer to load than a session lasts.
-                ask(chat, session(task), kind, name)
+                ask(chat, session.token(), kind, name)
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
@@ -269,16 +271,28 @@ def check_sign_in_page(chat: AnswerProbe) -> None:
         )
 
 
-def session(task: dict[str, Any]) -> str:
-    """A token for one question, which must not be printed."""
-    try:
-        return str(ask_machine(task, SESSION))
-    except ValueError as error:
-        raise HopError(
-            "session",
-            f"the machine's tools make no session: {error}",
-            "Run `sudo /usr/local/lib/ollamazure/webui-cli drift` on the machine.",
-        ) from error
+class Session:
+    """A session of the machine's tools. Each costs a connection to the machine."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self._task = task
+        self._token = ""
+        self._until = 0.0
+
+    def token(self) -> str:
+        """A token that is valid now, which must not be printed. Raises HopError."""
+        now = time.monotonic()
+        if now >= self._until:
+            try:
+                self._token = str(ask_machine(self._task, SESSION))
+            except ValueError as error:
+                raise HopError(
+                    "session",
+                    f"the machine's tools make no session: {error}",
+                    "Run `sudo /usr/local/lib/ollamazure/webui-cli drift` on the machine.",
+                ) from error
+            self._until = now + SESSION_LASTS
+        return self._token
 
 
 def kept_certificate(task: dict[str, Any]) -> str:
