@@ -111,6 +111,11 @@ def test_each_command_has_a_package_that_is_installed(uses: list[tuple[str, str]
         assert package in installed, f"{where} uses {name} of {package}, which nothing installs"
 
 
+def test_podman_finds_what_it_unpacks_images_with() -> None:
+    """Without these it does so itself, more slowly (`DecompressStream` of containers/storage)."""
+    assert {"pigz", "zstd"} <= {*FIRST_BOOT["packages"]}
+
+
 def _is_ours(name: str) -> bool:
     """Installed by this project: a guest file, or Ollama itself."""
     return name == "/usr/local/bin/ollama" or name.rpartition("/")[2] in OURS

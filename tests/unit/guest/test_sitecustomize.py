@@ -389,3 +389,45 @@ def test_who_sees_the_hint_to_choose_another_password(
     assert [each["id"] for each in banners] == shown
     if shown[0] == "initial-password" and name == "get_auth_by_id":
         assert banners[0] == hint_banner()
+
+
+LANGCHAIN = """
+try:
+    from transformers.tokenization_utils_base import Tokenizer
+    from sentence_transformers import SentenceTransformer
+    HAS_THEM = True
+except ImportError:
+    HAS_THEM = False
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "printed"), [("", "False False"), ("transformers, ", "False True")]
+)
+def test_langchain_loads_no_pytorch_and_open_webui_can(
+    tmp_path: Path, before: str, printed: str
+) -> None:
+    for path, text in {
+        "langchain_text_splitters/__init__.py": "from .base import HAS_THEM",
+        "langchain_text_splitters/base.py": LANGCHAIN,
+        "transformers/__init__.py": "",
+        "transformers/tokenization_utils_base.py": "class Tokenizer: pass",
+        "sentence_transformers.py": "import transformers\nclass SentenceTransformer: pass",
+    }.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys, {before}langchain_text_splitters as splitters\n"
+            "print(splitters.HAS_THEM, 'transformers' in sys.modules)\n"
+            "from sentence_transformers import SentenceTransformer\n"
+            "from transformers.tokenization_utils_base import Tokenizer",
+        ],
+        env={"PYTHONPATH": f"{FOLDER}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == printed.split()

@@ -1,4 +1,4 @@
-"""Changes parts of Open WebUI for which 0.12.4 has no setting.
+"""Changes parts of Open WebUI and its libraries for which 0.12.4 has no setting.
 
 Python imports a module of this name when it starts. Each change is made when the module in question
 has been loaded. If a later version has other names, the change is left out, and Open WebUI is as
@@ -13,7 +13,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -46,6 +47,12 @@ NAMED = re.compile(
 # (webui/initial_passwords.py).
 HINT = Path(__file__).with_name("hint.json")
 INITIAL_PASSWORDS = "ollamazure.initial_passwords"
+
+# LangChain imports these, if it finds them, for functions that Open WebUI does not use; PyTorch and
+# hundreds of megabytes come with them. Open WebUI itself imports them when it uses an embedding or
+# reranking model of its image.
+NEEDLESS = ("sentence_transformers", "transformers")
+LANGCHAIN = ("langchain_core.language_models.base", "langchain_text_splitters")
 
 BROKEN_OFF = (
     "The model stopped in the middle of this answer. Ask again. If this happens again, an "
@@ -279,6 +286,7 @@ def add_hint(configs: ModuleType) -> None:
 
 
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
+    **{name: lambda _: None for name in LANGCHAIN},
     "open_webui.routers.auths": remove_limit,
     "open_webui.routers.configs": add_hint,
     "open_webui.routers.ollama": keep_models_loaded,
@@ -288,6 +296,18 @@ CHANGES: dict[str, Callable[[ModuleType], None]] = {
 }
 if os.environ.get("OLLAMAZURE_MULTI_FACTOR") in ("offered", "administrators"):
     CHANGES["open_webui.utils.mfa"] = except_users
+
+
+@contextmanager
+def without_needless(name: str) -> Iterator[None]:
+    """Lets the module `name` of LangChain find none of these modules, unless they are loaded."""
+    hidden = {each for each in NEEDLESS if name in LANGCHAIN and each not in sys.modules}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  None means: not found
+    try:
+        yield
+    finally:
+        for each in hidden:
+            sys.modules.pop(each, None)
 
 
 class Changer(MetaPathFinder):
@@ -303,7 +323,8 @@ class Changer(MetaPathFinder):
         load = spec.loader.exec_module
 
         def load_and_change(module: ModuleType) -> None:
-            load(module)
+            with without_needless(fullname):
+                load(module)
             change(module)
 
         spec.loader.exec_module = load_and_change
