@@ -73,6 +73,7 @@ class Ollama(pulumi.ComponentResource):
             files=[
                 File(f"{TOOLS}/install-ollama", "0755"),
                 File("/etc/sysusers.d/ollama.conf"),
+                File("/etc/systemd/system/ollamazure-load-model.service"),
                 File(
                     "/etc/systemd/system/ollama.service",
                     suffix=".next",  # the former one stays in force until the new version answers

@@ -183,6 +183,10 @@ def test_everything_comes_back_after_the_machine_restarts(deployment: Deployment
     before = boot(deployment)
     deployment.ssh("sudo systemctl reboot", check=False)
     wait_until(lambda: boot(deployment) != before, "SSH after a restart of the machine")
+    loaded = "sudo curl --silent --fail http://127.0.0.1:11434/api/ps"
+    wait_until(
+        lambda: "smollm2:135m" in deployment.ssh(loaded).output, "a model, before a question"
+    )
     wait_until(lambda: bool(deployment.ask("Hello?")), "an answer after a restart", patience=300)
 
 

@@ -86,8 +86,9 @@ def test_ollama_is_confined(tmp_path: Path, gpu: bool) -> None:
     assert exposure(unit) <= HIGHEST_EXPOSURE
 
 
-def test_the_watcher_of_the_dns_is_confined() -> None:
-    unit = remote_command.GUEST / "etc/systemd/system/ollamazure-container-dns.service"
+@pytest.mark.parametrize("name", ["container-dns", "load-model"])
+def test_what_runs_beside_the_applications_is_confined(name: str) -> None:
+    unit = remote_command.GUEST / f"etc/systemd/system/ollamazure-{name}.service"
     assert exposure(unit) <= HIGHEST_EXPOSURE
 
 

@@ -36,6 +36,7 @@ restart)
     [ ! -e "ROOT/broken-$version" ] && touch ROOT/active
     ;;
 is-active) [ -e ROOT/active ] ;;
+enable) echo "$*" >>ROOT/enabled ;;
 esac"""
 # `silent [NAME…]`: of these models, or of all, those that do not answer with the version that runs.
 MODEL = """shift
@@ -214,6 +215,11 @@ def test_installs_without_the_libraries_of_graphics_cards(machine: Machine) -> N
     libraries = machine.home / "current/lib/ollama"
     assert [path.name for path in libraries.iterdir()] == ["llama-server"]
     assert list(machine.home.glob("*.tar.zst")) == []
+    enabled = (machine.root / "enabled").read_text().splitlines()
+    assert [words.split()[-1] for words in enabled] == [
+        "ollama.service",
+        "ollamazure-load-model.service",
+    ]
 
 
 def test_a_size_with_a_graphics_card_gets_those_of_nvidia(machine: Machine) -> None:

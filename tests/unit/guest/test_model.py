@@ -117,7 +117,7 @@ def ollama(tmp_path: Path) -> Iterator[Ollama]:
     text = text.replace("/srv/data/ollama/models", str(tmp_path / "models"))
     text = text.replace("/srv/data/pulling/models", str(tmp_path / "pulling/models"))
     shutil.copy(TOOL.with_name("durable.py"), tmp_path)
-    text = text.replace("/etc/ollamazure/installed", str(tmp_path / "installed"))
+    text = text.replace("/etc/ollamazure/", f"{tmp_path}/")
     program.write_text(text.replace("PAUSE = 10", "PAUSE = 0"))
     found = Ollama(program)
     yield found
@@ -316,6 +316,37 @@ def test_a_model_that_gives_no_answer_is_named(ollama: Ollama, tmp_path: Path) -
     }
     assert ollama.run("silent", "chat:1b").stdout == ""
     assert ollama.run("silent", "missing:1b").stdout == "missing:1b\n"
+
+
+@pytest.mark.parametrize(("start", "asked"), [("chat:1b", ["chat:1b"]), ("brief", ["chat:1b"])])
+def test_after_a_boot_the_model_of_new_chats_is_asked(
+    ollama: Ollama, tmp_path: Path, start: str, asked: list[str]
+) -> None:
+    """Also when they start with a preset."""
+    preset = tmp_path / "declared/preset/brief.json"
+    preset.parent.mkdir(parents=True)
+    preset.write_text(json.dumps({"id": "brief", "base_model": "chat:1b"}))
+    config = {"ui.default_models": start}
+    (tmp_path / "open-webui.json").write_text(json.dumps({"config": config}))
+    ollama.models = dict.fromkeys(("chat:1b", "other:1b"), "a")
+    assert ollama.run("load").returncode == 0
+    assert [body["model"] for path, body in ollama.asked if path == "/api/generate"] == asked
+
+
+def test_a_boot_without_settings_model_or_ollama_asks_nothing(
+    ollama: Ollama, tmp_path: Path
+) -> None:
+    assert ollama.run("load").returncode == 0
+    assert ollama.asked == []
+    config = {"ui.default_models": "chat:1b"}
+    (tmp_path / "open-webui.json").write_text(json.dumps({"config": config}))
+    assert ollama.run("load").returncode == 0
+    assert ollama.paths() == []
+    text = ollama.program.read_text().replace("UP_WITHIN = 60", "UP_WITHIN = 0")
+    ollama.program.write_text(re.sub(r'"127.0.0.1", \d+', '"127.0.0.1", 1', text))
+    done = ollama.run("load")
+    assert done.returncode == 0
+    assert "no answer" in done.stderr
 
 
 @pytest.fixture(scope="module")

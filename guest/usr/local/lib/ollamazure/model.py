@@ -5,6 +5,7 @@
     model.py check-chat NAME               fails if the model answers no questions
     model.py silent [NAME…]                prints each model that does not answer, of all that were
                                            pulled here or of these
+    model.py load                          asks the model that new chats start with, after a boot
     model.py remove NAME
 
 A pull and a removal can be run again at any moment: a pull resumes where the last one stopped, and
@@ -47,6 +48,10 @@ PROGRESS_EVERY = 10  # seconds
 # Ollama itself waits for a registry without end, and requests a part of a layer again after 30 s.
 MANIFEST_WITHIN = 60  # seconds
 STALLED = 300  # seconds
+# For the model that new chats start with.
+SETTINGS = Path("/etc/ollamazure/open-webui.json")
+PRESETS = Path("/etc/ollamazure/declared/preset")
+UP_WITHIN = 60  # seconds
 # For one short answer: to read the model from the disk, which takes longest on the sizes with the
 # slowest disk (ollamazure/catalog/vm_sizes.yaml), and to compute the answer on a slow processor.
 DISK_SPEED = 10e6  # bytes a second
@@ -70,6 +75,8 @@ def main(arguments: list[str]) -> int:
                 check_chat(name)
             case ["silent", *names]:
                 print_silent(names or declared())
+            case ["load"]:
+                load()
             case ["remove", name]:
                 remove(name)
             case _:
@@ -167,6 +174,40 @@ def answer_within(name: str) -> float:
     with suppress(OllamaError):  # which the question itself reports
         file = size(name)
     return COMPUTE_WITHIN + file / DISK_SPEED
+
+
+def load() -> None:
+    """Has Ollama read the model of new chats, so that the first question does not wait for that.
+
+    No failure: the first question tries it again, and its user sees the reason.
+    """
+    name = model_of_new_chats()
+    try:
+        if name and is_listed_within(UP_WITHIN, name):
+            print_silent([name])
+    except OllamaError as error:
+        say(f"Ollama: {error}")
+
+
+def model_of_new_chats() -> str | None:
+    """The model that new chats start with, also if they do with a preset; None before it is set."""
+    if not SETTINGS.exists():
+        return None
+    name = str(json.loads(SETTINGS.read_text())["config"]["ui.default_models"])
+    presets = [json.loads(path.read_text()) for path in PRESETS.glob("*.json")]
+    return next((str(each["base_model"]) for each in presets if each["id"] == name), name)
+
+
+def is_listed_within(seconds: float, name: str) -> bool:
+    """Whether Ollama has the model. Raises OllamaError if it does not start in so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return listed(name) is not None
+        except OllamaError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(1)
 
 
 def remove(name: str) -> None:
