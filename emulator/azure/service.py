@@ -23,7 +23,7 @@ from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, DEALLOCATED, instance_view, power_state
 from emulator.azure.providers import KINDS
-from emulator.azure.shapes import ResourceType, check_body, resource_type
+from emulator.azure.shapes import ResourceType, check_body, resource_type, without_read_only
 from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
 from emulator.instance import Instance, in_plan_mode
 
@@ -174,6 +174,8 @@ class Azure:
         body = without_nulls(copy.deepcopy(body))
         for name in ("id", "name", "type", "etag"):
             body.pop(name, None)
+        if old:
+            body = without_read_only(type_.body, body, view(state, id_))
         check_body(type_, body)
         if type_.name != GROUP:
             require_parent(state, id_)

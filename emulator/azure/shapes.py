@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -129,6 +130,23 @@ def _text_misfit(shape: str, value: Any) -> str | None:
     if shape != "string" and value not in (choices := shape.split("|")):
         return f"is '{value}' but must be one of {', '.join(choices)}"
     return None
+
+
+def without_read_only(shape: Shape, body: Any, shown: Any) -> Any:
+    """The body without what no PUT can set, where it has what a GET shows: Azure ignores that."""
+    if isinstance(shape, dict) and isinstance(body, dict) and isinstance(shown, dict):
+        known = field_names(shape)
+        return {
+            name: without_read_only(known.get(name), value, shown.get(name))
+            for name, value in body.items()
+            if name in known or name not in shown or shown[name] != value
+        }
+    if isinstance(shape, list) and isinstance(body, list) and isinstance(shown, list):
+        return [
+            without_read_only(shape[0], *both)
+            for both in itertools.zip_longest(body, shown[: len(body)])
+        ]
+    return body
 
 
 def check_body(type_: ResourceType, body: dict[str, Any]) -> None:

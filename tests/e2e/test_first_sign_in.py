@@ -45,7 +45,7 @@ def test_without_a_setting_each_browser_has_its_own_language(
 @pytest.fixture(scope="module")
 def french(team: Deployment) -> Iterator[Deployment]:
     """The chat of a French team, with two people who have never signed in."""
-    groups = ["research"]
+    groups = ["chat-only"]
     newcomers = [
         {"email": email, "name": email.partition("@")[0].title(), "groups": groups}
         for email in PEOPLE.values()

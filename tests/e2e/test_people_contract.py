@@ -724,7 +724,6 @@ def test_a_setting_that_is_no_longer_declared_goes_back_to_its_default(
     permissions = deepcopy(declared["defaults"]["user.permissions"])
     permissions["chat"]["share"] = permissions["chat"]["call"] = True
     more = {
-        "ui.banners": [{"id": "1", "type": "info", "content": "Closed", "timestamp": 0}],
         "ui.default_user_role": "user",
         "ui.watermark": "from the chat",
         "user.permissions": permissions,
@@ -740,7 +739,7 @@ def test_a_setting_that_is_no_longer_declared_goes_back_to_its_default(
     answer(admin.post("/api/v1/configs/import", json={"config": changed}))
     reported = webui.deployment.ssh(apply, stdin=json.dumps(declared)).output
     try:
-        assert "at its default again: ui.banners, ui.default_user_role, user.perm" in reported
+        assert "at its default again: ui.default_user_role, user.perm" in reported
         assert answer(read()) == {**before, "ui.watermark": "by hand"}
     finally:
         answer(admin.post("/api/v1/configs/import", json={"config": before}))

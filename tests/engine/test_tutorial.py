@@ -65,7 +65,7 @@ def test_the_page_up_to_the_deployment_and_back(tree: Path, tmp_path: Path) -> N
     assert all(any(one.startswith(start) for one in left_out) for start in WITH_AZURE)
 
     written = yaml.safe_load((tree / "Pulumi.chat.yaml").read_text())["config"]
-    assert written["ollamazure:sshClients"] == ["203.0.113.7"]
+    assert written["ollamazure:sshClients"] == ["203.0.113.7/32"]
     [up] = [text for command, text in printed_by.items() if command.startswith("pulumi up")]
     for email in ("alice@example.com", "bob@example.com"):
         assert f"user-{email}" in up

@@ -151,13 +151,16 @@ class Machine:
         pem = (self.folder / "self-signed.pem").read_text().partition("-----BEGIN PRIVATE")[0]
         return ssl.PEM_cert_to_DER_cert(pem)
 
-    def shows_another_than(self, certificate: bytes) -> bool:
-        """Whether Nginx shows another certificate, as soon as its reload is complete."""
+    def shown_instead_of(self, certificate: bytes) -> bytes:
+        """The certificate that replaces this one, as soon as a client sees it.
+
+        Until the reload is complete, others may see the former one again.
+        """
         for _ in range(200):
-            if self._shown() != certificate:
-                return True
+            if (shown := self._shown()) != certificate:
+                return shown
             time.sleep(0.05)
-        return False
+        raise AssertionError("Nginx still shows the former certificate.")
 
     def change(self, **values: Any) -> None:
         settings = json.loads(acme_client.SETTINGS.read_text())
@@ -216,8 +219,7 @@ def machine(
     made = Machine(folder, secure, capsys, authority)
     first = made.shown()
     made.run("install")
-    assert made.shows_another_than(first)
-    assert made.shown() == made.own
+    assert made.shown_instead_of(first) == made.own
     yield made
     subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
 
@@ -232,9 +234,8 @@ def test_a_certificate_is_issued_once_and_nginx_shows_it(
     machine: Machine, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert f"{authority.directory} issued a certificate for {NAME}." in machine.run("up")
-    assert machine.shows_another_than(machine.own)
+    first, requests = machine.shown_instead_of(machine.own), authority.requests
     assert json.loads(machine.run("kept")) == ""
-    first, requests = machine.shown(), authority.requests
     # Neither a second `up`, nor the timer, nor a new machine with the old disk asks again.
     assert machine.run("up") == machine.run("run") == ""
     (machine.folder / "server.pem").unlink()
@@ -247,7 +248,7 @@ def test_a_certificate_is_issued_once_and_nginx_shows_it(
     monkeypatch.setattr(acme_client, "RENEW_BELOW", 2)
     machine.run("run")
     assert authority.issued == 2
-    assert machine.shows_another_than(first)
+    assert machine.shown_instead_of(first)
 
 
 @pytest.mark.long
@@ -302,8 +303,7 @@ def test_an_account_that_was_deactivated_keeps_the_certificate(
     machine: Machine, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.run("up")
-    assert machine.shows_another_than(machine.own)
-    issued = machine.shown()
+    issued = machine.shown_instead_of(machine.own)
     settings = acme_client.AcmeSettings(**json.loads(acme_client.SETTINGS.read_text()))
     accounts = settings.home / "accounts"
     shutil.copytree(accounts, machine.folder / "accounts", symlinks=True)
@@ -373,8 +373,7 @@ def test_a_certificate_that_is_not_valid_yet_is_installed(
 ) -> None:
     """Only a wrong clock can find that: the authority's certificate stays the best one."""
     machine.run("up")
-    assert machine.shows_another_than(machine.own)
-    issued, now = machine.shown(), time.time() - 24 * 3600
+    issued, now = machine.shown_instead_of(machine.own), time.time() - 24 * 3600
     monkeypatch.setattr(time, "time", lambda: now)
     machine.run("run")
     assert (machine.shown(), authority.issued) == (issued, 1)

@@ -123,7 +123,6 @@ def test_packages_that_cannot_be_downloaded_are_installed_by_the_next_run(
         last = failed.stderr.splitlines()[-1]
         assert "Debian's packages cannot be installed" in last
         assert "`pulumi up` tries again" in last
-        assert machine.mirror.sent < 10**8
 
         machine.mirror.work()
         done = machine.run()

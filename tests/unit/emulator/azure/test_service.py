@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,20 @@ def test_all_misfits_of_a_request_are_named(cloud: Cloud) -> None:
         cloud.put(VM, changed(body, "properties.speed", 1))
     assert "'properties.osProfile.nickname' is unknown" in refused.value.message
     assert "'properties.speed' is unknown" in refused.value.message
+
+
+@pytest.mark.parametrize("resource_id", sorted(BODIES))
+def test_what_a_get_shows_can_be_put(cloud: Cloud, resource_id: str) -> None:
+    """As `az … update` does. A field that no PUT sets must be as it is shown."""
+    shown = cloud.azure.get(resource_id)
+    cloud.put(resource_id, shown)
+    before, after = (
+        re.sub(r'"etag": "(\\.|[^"])+"', "", json.dumps(each, sort_keys=True))
+        for each in (shown, cloud.azure.get(resource_id))
+    )
+    assert after == before
+    with pytest.raises(AzureError, match=r"'properties(\.provisioningState)?' is unknown"):
+        cloud.put(resource_id, changed(shown, "properties.provisioningState", "Failed"))
 
 
 def test_zonal_resources_fit_together(cloud: Cloud) -> None:

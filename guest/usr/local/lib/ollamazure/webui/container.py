@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 from webui.errors import NoAnswerError, WebuiError
@@ -10,6 +11,9 @@ from webui.errors import NoAnswerError, WebuiError
 CONTAINER = "open-webui"
 # The container's own Python runs them: it has the libraries of Open WebUI.
 PROGRAMS = Path(__file__).parent / "in_container"
+FAILED = 1  # what these programs exit with; Podman has other codes, also if the container ends
+RESTARTED_WITHIN = 120  # seconds
+AGAIN_PAUSE = 1
 
 
 def container_address() -> str:
@@ -29,16 +33,24 @@ def container_address() -> str:
 
 
 def run_in_container(program: str, text: str = "") -> str:
-    """The output of a program of `in_container/`, with `text` on its standard input."""
+    """The output of a program of `in_container/`, with `text` on its standard input.
+
+    Another command may restart the container at any moment. All programs are safe to repeat, so
+    this one runs again in the next container.
+    """
     code = (PROGRAMS / f"{program}.py").read_text()
-    done = subprocess.run(
-        ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", code],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise WebuiError(f"its database or key cannot be used: {reason[-1]}")
-    return done.stdout
+    begun = time.monotonic()
+    while True:
+        done = subprocess.run(
+            ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", code],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not done.returncode:
+            return done.stdout
+        if done.returncode == FAILED or time.monotonic() - begun > RESTARTED_WITHIN:
+            reason = done.stderr.strip().splitlines() or ["no reason given"]
+            raise WebuiError(f"its database or key cannot be used: {reason[-1]}")
+        time.sleep(AGAIN_PAUSE)
