@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.artifacts import paths, pins
-from emulator.artifacts.oci import Repository
 from ollamazure import catalog
 from ollamazure.catalog import Model
 from tests.e2e import gguf
-from tests.e2e.padded_mirror import WEIGHTS, read
+from tests.e2e.served_ollama import small_weights
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,3 @@ FOUR_BILLION = MadeModel(
     "phi4-mini:3.8b",
     gguf.Shape(layers=32, embedding=3072, heads=24, kv_heads=8, feed_forward=9760, context=8192),
 )
-
-
-def small_weights() -> Path:
-    """The weights of the small model that the mirror has."""
-    repository = Repository(paths.mirror(), pins.MODEL[0])
-    layers = read(repository, pins.MODEL[1])["layers"]
-    (digest,) = [layer["digest"] for layer in layers if layer["mediaType"] == WEIGHTS]
-    return repository.blob(digest)

@@ -89,7 +89,8 @@ def _draw_lines(axes: Axes, plot: Plot) -> None:
             label=label,
         )
     xs = [float(x) for points in plot.series.values() for x, _ in points]
-    if min(xs) > 0 and max(xs) >= 100 * min(xs):
+    counted = all(isinstance(x, int) for points in plot.series.values() for x, _ in points)
+    if counted and max(xs) >= 100 * min(xs):
         axes.set_xscale("log")
         axes.set_yscale("log")
     axes.set_xlabel(plot.x)

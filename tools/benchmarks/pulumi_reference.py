@@ -46,9 +46,9 @@ def run_pulumi(folder: Path, environment: Mapping[str, str], arguments: Sequence
 class ReferenceProgram:
     """A program of references/, on an instance in which pulumi-local has installed the plugins."""
 
-    def __init__(self, name: str, instance: Instance, *, plan: bool) -> None:
+    def __init__(self, name: str, instance: Instance, *, plan: bool, **environment: str) -> None:
         self._folder = instance.home.parent / f"reference-{name}"
-        self._environment = environment_of(instance, plan=plan)
+        self._environment = environment_of(instance, plan=plan) | environment
         shutil.copytree(REFERENCES / name, self._folder)
         project = yaml.safe_load((self._folder / "Pulumi.yaml").read_text("utf-8"))
         project["runtime"]["options"] = {"virtualenv": sys.prefix}
@@ -62,3 +62,7 @@ class ReferenceProgram:
 
     def up(self) -> str:
         return self.run("up", "--yes", "--skip-preview")
+
+    def remove(self) -> None:
+        """Remove the program's folder, for another run; its state is the instance's."""
+        shutil.rmtree(self._folder)
