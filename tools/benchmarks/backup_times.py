@@ -2,8 +2,8 @@
 
     PYTHONPATH=guest/usr/local/lib/ollamazure .venv/bin/python -m tools.benchmarks.backup_times MIB
 
-It makes a database and uploads of MIB MiB each in a temporary folder. backup.py runs it, because the
-machine's tools import each other from that path.
+It makes a database and uploads of MIB MiB each in a temporary folder. backup.py runs it, because
+the machine's tools import each other from that path.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ for each token), `rate` (pieces a second after the first), `text`, `error`, and 
 of the prompt. Only Python's own library is used.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import socket
@@ -20,16 +22,17 @@ import sys
 import threading
 import time
 import urllib.parse
+from typing import Any
 
 PATIENCE = 600  # seconds
 
 
-def main():
+def main() -> None:
     task = json.load(sys.stdin)
-    answers = [[] for _ in task["questions"]]
+    answers: list[list[dict[str, Any]]] = [[] for _ in task["questions"]]
     ready = threading.Barrier(len(answers))
 
-    def person(number):
+    def person(number: int) -> None:
         connection = connect(task)
         ready.wait()
         for messages in task["questions"][number]:
@@ -48,9 +51,10 @@ def main():
     print(json.dumps(answers))
 
 
-def connect(task):
+def connect(task: dict[str, Any]) -> http.client.HTTPConnection:
     """An open connection, so that no answer waits for one."""
     url = urllib.parse.urlsplit(task["url"])
+    connection: http.client.HTTPConnection
     if url.scheme == "https":
         context = ssl.create_default_context(cadata=task["ca"])
         connection = http.client.HTTPSConnection(url.netloc, timeout=PATIENCE, context=context)
@@ -62,18 +66,23 @@ def connect(task):
     return connection
 
 
-def ask(connection, task, number, messages):
+def ask(
+    connection: http.client.HTTPConnection, task: dict[str, Any], number: int, messages: list[Any]
+) -> dict[str, Any]:
     """One question and its answer."""
     headers = {"Content-Type": "application/json"}
     if task["openai"]:
         headers["Authorization"] = "Bearer " + task["tokens"][number]
         path = "/api/chat/completions"
-        body = {"max_tokens": task["max_tokens"], "temperature": 0, "seed": 1}
+        body: dict[str, Any] = {"max_tokens": task["max_tokens"], "temperature": 0, "seed": 1}
     else:
         path = "/api/chat"
         body = {"options": {"num_predict": task["max_tokens"], "temperature": 0, "seed": 1}}
     body.update(model=task["model"], messages=messages, stream=True)
-    text, times, stated, error = [], [], {}, None
+    text: list[str] = []
+    times: list[float] = []
+    stated: dict[str, Any] = {}
+    error: str | None = None
     began = time.monotonic()
     try:
         connection.request("POST", path, json.dumps(body), headers)
@@ -105,7 +114,7 @@ def ask(connection, task, number, messages):
     }
 
 
-def read(line, openai):
+def read(line: bytes, openai: bool) -> tuple[str, dict[str, Any]]:
     """The piece of the answer in a line, and what else the line states."""
     if openai:
         if not line.startswith(b"data: {"):

@@ -6,23 +6,34 @@ It prints one line of JSON: MiB of resident memory by package, those that it imp
 package that others import first counts for the first. Only Python's own library is used.
 """
 
+from __future__ import annotations
+
 import builtins
 import gc
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 original = builtins.__import__
-found = {}
+found: dict[str, int] = {}
 inner = [0]  # bytes of what the present import has imported, one entry for each level
 
 
-def resident():
+def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
-def measured(name, globals=None, locals=None, fromlist=(), level=0):
+def measured(
+    name: str,
+    globals: Mapping[str, Any] | None = None,
+    locals: Mapping[str, Any] | None = None,
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
     package = (name if level == 0 else (globals or {}).get("__package__") or name).split(".")[0]
     inner.append(0)
     before = resident()

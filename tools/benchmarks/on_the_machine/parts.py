@@ -10,23 +10,26 @@ also of processes that have ended. Parts are `Ollama`, `model` (the program that
 one are left out. Only Python's own library is used.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 CONTAINERS = {"open-webui": "Open WebUI", "nginx": "Nginx", "reference": "reference"}
 PODMAN = ("podman", "conmon", "netavark", "aardvark-dns")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def main():
+def main() -> None:
     processes = dict(read_all())
-    children = {}
+    children: dict[int, list[int]] = {}
     for number, process in processes.items():
         children.setdefault(process["parent"], []).append(number)
-    part = dict.fromkeys(processes, "system")
+    part: dict[int, str | None] = dict.fromkeys(processes, "system")
     # A session's processes, this one among them, and the shell of one that is being read.
     for number, process in processes.items():
         if process["name"].startswith("sshd-session") or process["command"].startswith("sshd: "):
@@ -42,18 +45,21 @@ def main():
     for number, process in processes.items():
         if part[number] == "system" and process["name"] in PODMAN:
             part[number] = "Podman"
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for number, process in processes.items():
-        if part[number] is None:
+        name = part[number]
+        if name is None:
             continue
-        one = found.setdefault(part[number], {"mib": 0, "highest_mib": 0, "seconds": 0})
+        one = found.setdefault(name, {"mib": 0, "highest_mib": 0, "seconds": 0})
         one["mib"] += process["pss"] / 1024
         one["highest_mib"] = max(one["highest_mib"], process["highest"] / 1024)
         one["seconds"] += process["ticks"] / TICKS
     print(json.dumps(found))
 
 
-def mark(part, children, number, name):
+def mark(
+    part: dict[int, str | None], children: dict[int, list[int]], number: int, name: str | None
+) -> None:
     """Give a process and all that it started to a part."""
     if number not in part:
         return
@@ -62,7 +68,7 @@ def mark(part, children, number, name):
         mark(part, children, child, name)
 
 
-def read_all():
+def read_all() -> Iterator[tuple[int, dict[str, Any]]]:
     """The processes in /proc; the kernel's own have no memory."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -87,7 +93,7 @@ def read_all():
         )
 
 
-def field(text, name):
+def field(text: str, name: str) -> int:
     """A number in KiB from a file of /proc; 0 if it has none."""
     for line in text.splitlines():
         if line.startswith(name + ":"):
@@ -95,18 +101,18 @@ def field(text, name):
     return 0
 
 
-def main_process(unit):
+def main_process(unit: str) -> int:
     return int(output("systemctl", "show", "--property", "MainPID", "--value", unit) or 0)
 
 
-def first_process(container):
+def first_process(container: str) -> int:
     return int(output("podman", "inspect", "--format", "{{.State.Pid}}", container) or 0)
 
 
-def output(*command):
+def output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
