@@ -26,7 +26,7 @@ TIMES = 1.5
 
 
 @dataclass(frozen=True)
-class Change:
+class SmallChange:
     """A setting that changes; `{round}` in the value becomes the number of the round."""
 
     key: str
@@ -42,11 +42,11 @@ class _Found:
     activities: list[MachineActivity] = field(default_factory=list)
 
 
-CHANGES: Mapping[str, Change] = {
-    "a user": Change(
+CHANGES: Mapping[str, SmallChange] = {
+    "a user": SmallChange(
         "users", json.dumps([{"email": "measured-{round}@example.org", "name": "Measured"}])
     ),
-    "a preset": Change(
+    "a preset": SmallChange(
         "presets",
         json.dumps(
             [
@@ -59,9 +59,9 @@ CHANGES: Mapping[str, Change] = {
             ]
         ),
     ),
-    "a banner": Change("banners", json.dumps([{"content": "Banner {round}"}])),
-    "a setting of Nginx": Change("microphone", "true"),
-    "a model that the mirror has": Change("models", json.dumps([SMALL, ANOTHER])),
+    "a banner": SmallChange("banners", json.dumps([{"content": "Banner {round}"}])),
+    "a setting of Nginx": SmallChange("microphone", "true"),
+    "a model that the mirror has": SmallChange("models", json.dumps([SMALL, ANOTHER])),
 }
 
 
@@ -88,7 +88,7 @@ def measure(run: Run) -> None:
         _add_answers(run, azure, changes)
 
 
-def _apply(azure: Deployment, change: Change, number: int, found: _Found) -> None:
+def _apply(azure: Deployment, change: SmallChange, number: int, found: _Found) -> None:
     """Make the change, measured, and undo it."""
     azure.pulumi("config", "set", "--plaintext", f"ollamazure:{change.key}", change.text(number))
     azure.shell.close()
@@ -148,7 +148,7 @@ def _add_rows(run: Run, preview: Spread, found: Mapping[str, _Found]) -> None:
     )
 
 
-def _add_answers(run: Run, azure: Deployment, changes: Mapping[str, Change]) -> None:
+def _add_answers(run: Run, azure: Deployment, changes: Mapping[str, SmallChange]) -> None:
     for name, change in changes.items():
         with _open_answers(azure) as cut:
             _apply(azure, change, ROUNDS + 1, _Found())

@@ -23,7 +23,7 @@ from tools.benchmarks.questions import (
     new_question,
     waits_of,
 )
-from tools.benchmarks.run import Benchmark, Run
+from tools.benchmarks.run import Benchmark, Run, turns
 
 ROUNDS = {1: 15, 4: 5, 10: 4}
 """Rounds by the number of people who ask at once."""
@@ -92,11 +92,10 @@ def _rounds(
         CHROMIUM: in_chromium,
     }
     found = {name: _Found() for name in ways}
-    for turn in range(rounds + 1):
-        for name in list(ways) if turn % 2 == 0 else list(reversed(ways)):
-            replies = ways[name]()
-            if turn:
-                found[name].add(replies)
+    for name, counts in turns(ways, rounds):
+        replies = ways[name]()
+        if counts:
+            found[name].add(replies)
     return found
 
 

@@ -280,7 +280,7 @@ def team_of(
     def some(number: int) -> dict[str, Any]:
         return {"access": {"groups": [names[number % groups]]}} if number % 2 else {}
 
-    team = {
+    team: dict[str, list[dict[str, Any]]] = {
         "groups": [
             {
                 "name": name,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.deployment import Deployment, boot, wait_until
 from tests.e2e.served_ollama import Server, serving, small_weights, unpack_bundle
-from tools.benchmarks.llama_bench import BenchOptions, Speeds, run_llama_bench, variations
+from tools.benchmarks.llama_bench import BenchOptions, TokenSpeeds, run_llama_bench, variations
 from tools.benchmarks.machine import deployed
 from tools.benchmarks.made_models import ONE_BILLION
 from tools.benchmarks.measurement import Goal, Plot, Spread, Table
@@ -23,7 +23,7 @@ from tools.benchmarks.questions import (
     new_question,
     waits_of,
 )
-from tools.benchmarks.run import Benchmark, Run
+from tools.benchmarks.run import Benchmark, Run, turns
 
 ROUNDS = 3
 BOOTS = 3
@@ -38,7 +38,7 @@ Points = list[tuple[str | float, Spread]]
 
 
 @dataclass(frozen=True)
-class Size:
+class MeasuredModel:
     """A model that is measured, with the tokens that are read and written."""
 
     name: str
@@ -52,8 +52,8 @@ def measure(run: Run) -> None:
     ONE_BILLION.write(larger)
     bundle = unpack_bundle(_made(run.folder / "ollama"))
     sizes = (
-        Size("smollm2:135m", small_weights(), PROMPT, ANSWER),
-        Size(f"as {ONE_BILLION.name}", larger, LARGER_PROMPT, LARGER_ANSWER),
+        MeasuredModel("smollm2:135m", small_weights(), PROMPT, ANSWER),
+        MeasuredModel(f"as {ONE_BILLION.name}", larger, LARGER_PROMPT, LARGER_ANSWER),
     )
     for size in sizes:
         _against_llama_bench(run, size, bundle)
@@ -67,23 +67,22 @@ def measure(run: Run) -> None:
         _boots(run, azure)
 
 
-def _against_llama_bench(run: Run, size: Size, bundle: Path) -> None:
+def _against_llama_bench(run: Run, size: MeasuredModel, bundle: Path) -> None:
     """Ollama and llama-bench in turn, then llama-bench with other options."""
     base = BenchOptions(threads=os.cpu_count() or 1)
     options = variations(base)
     run.say(f"{size.name}: {ROUNDS + 1} rounds of Ollama and {len(options)} of llama-bench")
-    found: dict[str, list[Speeds]] = {name: [] for name in ["Ollama", *options]}
+    found: dict[str, list[TokenSpeeds]] = {name: [] for name in ["Ollama", *options]}
     folder = _made(run.folder / f"served-{len(run.tables)}")
     with serving(bundle, size.file, folder) as server:
-        ways: dict[str, Callable[[], Speeds]] = {
+        ways: dict[str, Callable[[], TokenSpeeds]] = {
             "Ollama": lambda: _ask(server, size),
             **{name: _bench(size, each, run_llama_bench) for name, each in options.items()},
         }
-        for turn in range(ROUNDS + 1):
-            for name in list(ways) if turn % 2 == 0 else list(reversed(ways)):
-                speeds = ways[name]()
-                if turn:
-                    found[name].append(speeds)
+        for name, counts in turns(ways, ROUNDS):
+            speeds = ways[name]()
+            if counts:
+                found[name].append(speeds)
     at_least = Goal("ratio", 0.95, at_least=True)
     for what in ("reading", "writing"):
         ours, limit = (
@@ -110,16 +109,18 @@ def _against_llama_bench(run: Run, size: Size, bundle: Path) -> None:
 
 
 def _bench(
-    size: Size, options: BenchOptions, work: Callable[[Path, BenchOptions, int, int], Speeds]
-) -> Callable[[], Speeds]:
+    size: MeasuredModel,
+    options: BenchOptions,
+    work: Callable[[Path, BenchOptions, int, int], TokenSpeeds],
+) -> Callable[[], TokenSpeeds]:
     return lambda: work(size.file, options, size.prompt, size.answer)
 
 
-def _ask(server: Server, size: Size) -> Speeds:
+def _ask(server: Server, size: MeasuredModel) -> TokenSpeeds:
     """A prompt that Ollama has not seen before, of about as many tokens as llama-bench reads."""
     words = f"{next(_numbers)} {_WORDS * (size.prompt // 10)}"
     stated = server.ask(words, CONTEXT, tokens=size.answer)
-    return Speeds(
+    return TokenSpeeds(
         stated["prompt_eval_count"] / stated["prompt_eval_duration"] * 1e9,
         stated["eval_count"] / stated["eval_duration"] * 1e9,
     )
@@ -193,9 +194,7 @@ def _boots(run: Run, azure: Deployment) -> None:
         run.say(f"boot {number + 1} of {BOOTS}")
         before = boot(azure)
         azure.ssh("sudo systemctl reboot", check=False)
-        wait_until(lambda before=before: boot(azure) != before, "a restart", patience=300)
-        with azure.client() as client:
-            wait_until(lambda client=client: client.get("/ready").status_code == 200, "Open WebUI")
+        _wait_for_boot(azure, before)
         first += ask_chat(azure, conversations(1), [token])[0]
         second += ask_chat(azure, conversations(1), [token])[0]
     run.row(
@@ -206,6 +205,13 @@ def _boots(run: Run, azure: Deployment) -> None:
         Goal("ratio", 1.1),
     )
     run.notes += [f"After a boot: {reply.error}" for reply in first if reply.error]
+
+
+def _wait_for_boot(azure: Deployment, before: str) -> None:
+    """Wait until the machine has booted again, and Open WebUI is ready."""
+    wait_until(lambda: boot(azure) != before, "a restart", patience=300)
+    with azure.client() as client:
+        wait_until(lambda: client.get("/ready").status_code == 200, "Open WebUI")
 
 
 def _made(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from emulator.artifacts import paths
 
 
 @dataclass(frozen=True)
-class Speeds:
+class TokenSpeeds:
     """Tokens a second."""
 
     reading: float
@@ -41,7 +41,7 @@ class BenchOptions:
         ]
 
 
-def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int) -> Speeds:
+def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int) -> TokenSpeeds:
     """Read `prompt` tokens, and write `answer` ones, once after a warm-up.
 
     Raises:
@@ -64,11 +64,11 @@ def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int
     return read_output(json.loads(printed))
 
 
-def read_output(tests: Sequence[Mapping[str, Any]]) -> Speeds:
+def read_output(tests: Sequence[Mapping[str, Any]]) -> TokenSpeeds:
     """The speeds in llama-bench's JSON: a test with a prompt, and one with an answer."""
     (reading,) = [test["avg_ts"] for test in tests if test["n_prompt"] and not test["n_gen"]]
     (writing,) = [test["avg_ts"] for test in tests if test["n_gen"] and not test["n_prompt"]]
-    return Speeds(float(reading), float(writing))
+    return TokenSpeeds(float(reading), float(writing))
 
 
 def variations(base: BenchOptions) -> dict[str, BenchOptions]:

@@ -111,6 +111,7 @@ def _keep_chats(azure: Deployment, people: list[str]) -> None:
 
 
 def _chat(number: int) -> dict[str, Any]:
+    messages: list[dict[str, Any]]
     asked, answered = f"question-{number}", f"answer-{number}"
     messages = [
         {

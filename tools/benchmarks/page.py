@@ -22,7 +22,7 @@ from tests.e2e.deployment import Deployment, wait_until
 from tools.benchmarks.chromium import sign_in
 from tools.benchmarks.machine import deployed, run_program
 from tools.benchmarks.measurement import Goal, Plot, Spread
-from tools.benchmarks.run import Benchmark, Run, seconds
+from tools.benchmarks.run import Benchmark, Run, seconds, turns
 
 DELAYS = (20, 100)  # milliseconds, added to what a browser sends
 ROUNDS = 5
@@ -110,15 +110,14 @@ def _rounds(
     found: dict[tuple[str, str], list[Visit]] = {
         (name, kind): [] for name in sides for kind in ("cold", "warm")
     }
-    for turn in range(ROUNDS + 1):
-        for name in list(sides) if turn % 2 == 0 else list(reversed(sides)):
-            side = sides[name]
-            context = sign_in(browser, side.url, side.token)
-            for kind in ("cold", "warm"):
-                visit = _visit(azure, context.new_page(), side, emulated)
-                if turn:
-                    found[name, kind].append(visit)
-            context.close()
+    for name, counts in turns(sides, ROUNDS):
+        side = sides[name]
+        context = sign_in(browser, side.url, side.token)
+        for kind in ("cold", "warm"):
+            visit = _visit(azure, context.new_page(), side, emulated)
+            if counts:
+                found[name, kind].append(visit)
+        context.close()
     return found
 
 
@@ -126,17 +125,16 @@ def _visit(azure: Deployment, page: Page, side: Side, emulated: int) -> Visit:
     visit = Visit()
     client = page.context.new_cdp_session(page)
     client.on("Network.requestWillBeSent", lambda event: _note(visit, event))
-    client.on(
-        "Network.requestServedFromCache", lambda event: visit.requests.pop(event["requestId"], None)
-    )
-    client.on(
-        "Network.responseReceived",
-        lambda event: (
-            visit.requests.pop(event["requestId"], None)
-            if event["response"].get("fromDiskCache")
-            else None
-        ),
-    )
+
+    def cached(event: dict[str, Any]) -> None:
+        visit.requests.pop(event["requestId"], None)
+
+    def answered(event: dict[str, Any]) -> None:
+        if event["response"].get("fromDiskCache"):
+            cached(event)
+
+    client.on("Network.requestServedFromCache", cached)
+    client.on("Network.responseReceived", answered)
 
     def finished(event: dict[str, Any]) -> None:
         visit.size += event["encodedDataLength"]

@@ -27,7 +27,8 @@ def fill(text: str, folder: Path = report.RECORDED) -> str:
             raise ValueError(f"{PAGE.name} needs the lines {begin!r} and {end!r} once each")
         place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         section = f"{begin}\n{_section(name, folder)}\n{end}"
-        text = place.sub(lambda _, section=section: section, text)
+        # A backslash in it is no escape.
+        text = place.sub(section.replace("\\", r"\\"), text)
     return text
 
 

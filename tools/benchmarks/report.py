@@ -56,7 +56,7 @@ def as_markdown(report: BenchmarkReport, pictures: Sequence[str]) -> str:
 
 
 def write(report: BenchmarkReport, folder: Path) -> Path:
-    """Write NAME.json into the folder, and return it. Whoever owns the project owns the file."""
+    """Write NAME.json into the folder, and return it. The owner of the project owns it, too."""
     for made in [each for each in (folder.parent, folder) if not each.exists()]:
         made.mkdir()
         give_to_owner(made)

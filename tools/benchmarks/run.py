@@ -8,7 +8,7 @@ import platform
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,20 +95,24 @@ def run(benchmark: Benchmark) -> BenchmarkReport:
         )
 
 
-def alternate(
-    ways: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int = 1
-) -> dict[str, Spread]:
-    """What each way returned in each round, without the first `warm_up` rounds.
+def turns(names: Iterable[str], rounds: int, warm_up: int = 1) -> Iterator[tuple[str, bool]]:
+    """Each name in each round, and whether the round counts: the first `warm_up` do not.
 
-    The ways take turns, in the reverse order in every second round: what changes slowly on this
-    machine then meets all of them.
+    The order is reversed in every second round: what changes slowly on this machine then meets all.
     """
+    order = list(names)
+    for number in range(warm_up + rounds):
+        for name in order if number % 2 == 0 else reversed(order):
+            yield name, number >= warm_up
+
+
+def alternate(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Spread]:
+    """What each way returned in each round that counts; the ways take turns."""
     values: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(warm_up + rounds):
-        for name in list(ways) if turn % 2 == 0 else list(reversed(ways)):
-            value = ways[name]()
-            if turn >= warm_up:
-                values[name].append(value)
+    for name, counts in turns(ways, rounds):
+        value = ways[name]()
+        if counts:
+            values[name].append(value)
     return {name: Spread.of(*measured) for name, measured in values.items()}
 
 

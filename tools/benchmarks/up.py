@@ -60,7 +60,8 @@ class Setup:
 
 
 def measure(run: Run) -> None:
-    ours, guide = [], []
+    ours: list[Setup] = []
+    guide: list[Setup] = []
     for number in range(ROUNDS):
         run.say(f"round {number + 1} of {ROUNDS}, artifacts on this machine")
         pair = [_set_up_ours, _set_up_by_guide]
@@ -89,10 +90,17 @@ def measure(run: Run) -> None:
 
 
 def _add_rows(run: Run, where: str, ours: Sequence[Setup], guide: Sequence[Setup]) -> None:
-    both = [Spread.of(*(setup.seconds for setup in setups)) for setups in (ours, guide)]
-    run.row(f"{where}: from a booted machine to the first answer", "s", *both, Goal("ratio", TIMES))
-    bytes_ = [Spread.of(*(setup.received / 2**20 for setup in setups)) for setups in (ours, guide)]
-    run.row(f"{where}: what the machine received", "MiB", *bytes_)
+    both = (ours, guide)
+    seconds = [Spread.of(*(setup.seconds for setup in setups)) for setups in both]
+    received = [Spread.of(*(setup.received / 2**20 for setup in setups)) for setups in both]
+    run.row(
+        f"{where}: from a booted machine to the first answer",
+        "s",
+        seconds[0],
+        seconds[1],
+        Goal("ratio", TIMES),
+    )
+    run.row(f"{where}: what the machine received", "MiB", received[0], received[1])
     for name, setup in (("this project", ours[-1]), ("the guide's steps", guide[-1])):
         header = ("done", "after, s")
         steps = [(what, f"{after:.1f}") for after, what in setup.steps]
@@ -102,7 +110,7 @@ def _add_rows(run: Run, where: str, ours: Sequence[Setup], guide: Sequence[Setup
             f"To the first answer, {where}",
             "",
             "seconds",
-            {"": [("this project", both[0]), ("the guide's steps", both[1])]},
+            {"": [("this project", seconds[0]), ("the guide's steps", seconds[1])]},
         )
     )
 

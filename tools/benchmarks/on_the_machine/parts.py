@@ -47,10 +47,10 @@ def main() -> None:
             part[number] = "Podman"
     found: dict[str, dict[str, float]] = {}
     for number, process in processes.items():
-        name = part[number]
-        if name is None:
+        its_part = part[number]
+        if its_part is None:
             continue
-        one = found.setdefault(name, {"mib": 0, "highest_mib": 0, "seconds": 0})
+        one = found.setdefault(its_part, {"mib": 0, "highest_mib": 0, "seconds": 0})
         one["mib"] += process["pss"] / 1024
         one["highest_mib"] = max(one["highest_mib"], process["highest"] / 1024)
         one["seconds"] += process["ticks"] / TICKS

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tools.benchmarks.llama_bench import BenchOptions, Speeds, read_output, variations
+from tools.benchmarks.llama_bench import BenchOptions, TokenSpeeds, read_output, variations
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,7 @@ def test_speeds_of_a_prompt_and_an_answer() -> None:
         {"n_prompt": 512, "n_gen": 0, "avg_ts": 610.5, "stddev_ts": 1.0},
         {"n_prompt": 0, "n_gen": 64, "avg_ts": 140.25, "stddev_ts": 1.0},
     ]
-    assert read_output(printed) == Speeds(610.5, 140.25)
+    assert read_output(printed) == TokenSpeeds(610.5, 140.25)
     with pytest.raises(ValueError, match="unpack"):
         read_output(printed[:1])
 

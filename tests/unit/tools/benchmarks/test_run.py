@@ -21,7 +21,11 @@ def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
     turns: list[str] = []
 
     def way(name: str) -> Callable[[], float]:
-        return lambda: float(len(turns)) if turns.append(name) is None else 0.0
+        def work() -> float:
+            turns.append(name)
+            return len(turns)
+
+        return work
 
     found = alternate({"a": way("a"), "b": way("b")}, 2)
     assert turns == ["a", "b", "b", "a", "a", "b"]
