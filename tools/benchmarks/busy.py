@@ -87,8 +87,8 @@ class OtherPrograms:
         roots = {os.getpid(), _KERNEL_THREADS}
         marks = [
             mark
-            for instance in Instance.below(self._folder)
-            for mark in (f"{MARK}={instance.id}".encode(), f"{instance.home}".encode())
+            for id_, home in Instance.homes_below(self._folder).items()
+            for mark in (f"{MARK}={id_}".encode(), f"{home}".encode())
         ]
         for number, usage in processes.items():
             key = number, usage.started

@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 from tests.e2e.browser import launch
 from tests.e2e.deployment import Deployment
 from tools.benchmarks.chromium import ask_in_pages, new_chat, open_chats
-from tools.benchmarks.machine import add_people, deployed
+from tools.benchmarks.machine import add_people, deployed, wait_until_idle
 from tools.benchmarks.measurement import Goal, Plot, Spread
 from tools.benchmarks.questions import (
     MAX_TOKENS,
@@ -80,9 +80,10 @@ def _rounds(
         for page in pages:
             new_chat(page, azure)
         asked = [new_question()["content"] for _ in pages]
+        found = ask_in_pages(pages, asked, MAX_TOKENS)
+        wait_until_idle(azure)  # Open WebUI may ask for the title of a chat
         return [
-            Reply(shown.first / 1000, 0, MAX_TOKENS, shown.rate, "", None, {})
-            for shown in ask_in_pages(pages, asked, MAX_TOKENS)
+            Reply(shown.first / 1000, 0, MAX_TOKENS, shown.rate, "", None, {}) for shown in found
         ]
 
     ways: dict[str, Callable[[], list[Reply]]] = {

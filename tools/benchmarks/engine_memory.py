@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.benchmarks.busy import descendants, read_processes
 
-EVERY = 0.2  # seconds
+EVERY = 0.5  # seconds
 ENGINE, PROGRAM = "the engine", "the program"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import remove
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import Deployment, wait_until
 
 ON_THE_MACHINE = Path(__file__).parent / "on_the_machine"
 
@@ -70,3 +70,14 @@ def add_people(azure: Deployment, count: int) -> list[str]:
             answer.raise_for_status()
             tokens.append(str(answer.json()["token"]))
     return tokens
+
+
+def wait_until_idle(azure: Deployment) -> None:
+    """Wait until the model computes nothing. Raises AssertionError after a minute."""
+    computed = [-1.0]
+
+    def idle() -> bool:
+        computed.append(run_program(azure, "parts", None).get("model", {}).get("seconds", 0.0))
+        return computed[-1] - computed[-2] < 0.05
+
+    wait_until(idle, "a model that computes nothing", patience=60)

@@ -14,6 +14,7 @@ of the prompt. Only Python's own library is used.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -34,13 +35,14 @@ def main() -> None:
 
     def person(number: int) -> None:
         connection = connect(task)
+        with contextlib.suppress(OSError):  # then each question tries again, and has the error
+            open_now(connection)
         ready.wait()
         for messages in task["questions"][number]:
             answer = ask(connection, task, number, messages)
             answers[number].append(answer)
             if answer["error"]:
-                connection.close()
-                connection = connect(task)
+                connection.close()  # the next question opens it again
         connection.close()
 
     people = [threading.Thread(target=person, args=[n]) for n in range(len(answers))]
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def connect(task: dict[str, Any]) -> http.client.HTTPConnection:
-    """An open connection, so that no answer waits for one."""
+    """A connection that is not open yet."""
     url = urllib.parse.urlsplit(task["url"])
     connection: http.client.HTTPConnection
     if url.scheme == "https":
@@ -60,10 +62,14 @@ def connect(task: dict[str, Any]) -> http.client.HTTPConnection:
         connection = http.client.HTTPSConnection(url.netloc, timeout=PATIENCE, context=context)
     else:
         connection = http.client.HTTPConnection(url.netloc, timeout=PATIENCE)
+    return connection
+
+
+def open_now(connection: http.client.HTTPConnection) -> None:
+    """Open a connection, so that no question waits for it. Raises OSError."""
     connection.connect()
     # Otherwise the body of a question waits for the acknowledgement of its header.
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 def ask(

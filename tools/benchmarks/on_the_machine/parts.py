@@ -30,9 +30,9 @@ def main() -> None:
     for number, process in processes.items():
         children.setdefault(process["parent"], []).append(number)
     part: dict[int, str | None] = dict.fromkeys(processes, "system")
-    # A session's processes, this one among them, and the shell of one that is being read.
+    # All of a session, this program among it; the server that waits for sessions stays.
     for number, process in processes.items():
-        if process["name"].startswith("sshd-session") or process["command"].startswith("sshd: "):
+        if process["name"].startswith("sshd-session"):
             mark(part, children, number, None)
     mark(part, children, os.getpid(), None)
     mark(part, children, main_process("ollama"), "Ollama")

@@ -7,7 +7,7 @@ from pulumi_azure_native import compute, network, resources
 from pulumi_command import remote
 
 LOCATION = "francecentral"
-COMMANDS = 17
+COMMANDS = 18
 
 group = resources.ResourceGroup("group", location=LOCATION)
 data = resources.ResourceGroup("data", location=LOCATION)
@@ -24,6 +24,7 @@ rules = network.NetworkSecurityGroup(
             source_port_range="*",
             destination_port_range=port,
             source_address_prefix="*",
+            destination_address_prefix="*",
         )
         for name, priority, port in (("https", 100, "443"), ("http", 110, "80"))
     ],
