@@ -94,15 +94,18 @@ def config_of(file: Path) -> dict[str, str]:
 
 
 def run_python(code: str, text: str = "") -> str:
-    """Run code in a fresh interpreter, in the project's folder. Raises CalledProcessError."""
-    return subprocess.run(
+    """What code prints in a fresh interpreter, in the project's folder. Raises RuntimeError."""
+    done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PROJECT,
         input=text,
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
-    ).stdout
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
 
 
 def import_profile() -> Table:
