@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emulator.artifacts import paths
 from tests.e2e.conftest import remove
 from tests.e2e.deployment import Deployment, wait_until
 
@@ -38,7 +41,33 @@ def deployed(
         yield azure
     finally:
         azure.shell.close()
-        remove(azure.home)
+        remove_azure(azure.home)
+
+
+def remove_azure(home: Path) -> None:
+    """Remove an emulated Azure, and first end a CLI that still works on it.
+
+    If the time of a benchmark is over, only `pulumi-local` has ended, and not what it started.
+    """
+    for number in commands_on(home):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    remove(home)
+
+
+def commands_on(home: Path) -> list[int]:
+    """The processes of Pulumi's CLI that work on an emulated Azure."""
+    mark = f"OLLAMAZURE_EMULATOR={home.resolve()}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program = (process / "cmdline").read_bytes().partition(b"\0")[0]
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is another user's
+            continue
+        if program == str(paths.pulumi()).encode() and mark in environment:
+            found.append(int(process.name))
+    return found
 
 
 def run_program(azure: Deployment, name: str, task: Any) -> Any:

@@ -28,8 +28,8 @@ from emulator.instance import PROJECT, Instance
 from emulator.plugins import install
 from ollamazure import catalog
 from tests.e2e import padded_mirror
-from tests.e2e.conftest import remove
 from tests.e2e.deployment import Shell
+from tools.benchmarks.machine import remove_azure
 from tools.benchmarks.measurement import Goal, Plot, Spread, Table
 from tools.benchmarks.pulumi_reference import REFERENCES, ReferenceProgram
 from tools.benchmarks.run import Benchmark, Run
@@ -236,7 +236,7 @@ def _azure(home: Path, mbits: float | None) -> Iterator[Instance]:
     try:
         yield instance
     finally:
-        remove(home)
+        remove_azure(home)
 
 
 def _received(instance: Instance) -> int:

@@ -10,6 +10,8 @@ mirror=${mirror:?} ollama_version=${ollama_version:?} bundle=${bundle:?} model=$
 webui_image=${webui_image:?} nginx_image=${nginx_image:?} address=${address:?}
 read -r password
 headers=$(mktemp)
+# Otherwise Podman would be slower than on a real machine: see __main__.py.
+mountpoint --quiet /var/lib/containers || { echo "the disk of the containers is not mounted" >&2 && exit 1; }
 began=$(date +%s.%N)
 
 finish() {
