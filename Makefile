@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help up down test test-long check generate clean packages check-packages test-packages artifacts test-artifacts
+.PHONY: help up down test test-long bench check generate clean packages check-packages test-packages artifacts test-artifacts
 
 python := .venv/bin/python
 instance := $(or $(OLLAMAZURE_EMULATOR),.emulator)
@@ -40,6 +40,10 @@ test: needs-test check test-artifacts ## all checks, and one test for each mecha
 test-long: needs-test-long check test-artifacts ## all checks and all tests, as the nightly workflow runs them
 	@$(root) $(python) -m emulator.artifacts build open-webui-former
 	@$(pytest)
+
+bench: needs-bench test-artifacts ## measure all, or one with NAME=chat; RECORD=1 updates docs/explanation/performance.md
+	@$(root) $(python) -m emulator.artifacts build llama-bench
+	@$(root) $(python) -m tools.benchmarks $(if $(RECORD),--record) $(NAME)
 
 check: check-packages .venv ## formatting, types and linters
 	.venv/bin/ruff format --check

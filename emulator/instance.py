@@ -69,13 +69,18 @@ class Instance:
     @classmethod
     def below(cls, folder: Path) -> list[Instance]:
         """The instances of this host whose homes are below `folder`."""
-        homes = (Path(home) for home in _owners(_numbers()).values())
-        return [cls.open(home) for home in homes if home.is_relative_to(folder.resolve())]
+        return [cls.open(home) for home in cls.homes_below(folder).values()]
 
     @classmethod
     def dead(cls, id_: str) -> Instance:
         """An instance without a home, to find what it has left on the host."""
         return cls(Path("/nonexistent"), id_, -1)
+
+    @staticmethod
+    def homes_below(folder: Path) -> dict[str, Path]:
+        """The homes below `folder` by the ids of their instances; nothing is created."""
+        homes = (Path(home) for home in _owners(_numbers()).values())
+        return {_id_of(home): home for home in homes if home.is_relative_to(folder.resolve())}
 
     @staticmethod
     def ids() -> set[str]:

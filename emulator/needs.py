@@ -1,6 +1,6 @@
 """States how much time and disk space a make target needs, and refuses if a disk is too small.
 
-python3 -m emulator.needs up|test|test-long
+python3 -m emulator.needs up|test|test-long|bench
 
 It runs before anything is installed, so it uses Python's own library only.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from emulator.instance import PROJECT, cache_folder
 
 NEEDS = Path(__file__).with_suffix(".toml")
-TARGETS = ("up", "test", "test-long")
+TARGETS = ("up", "test", "test-long", "bench")
 GIB = 2**30
 # A machine that exists needs no more than this: it is what emulator/host/disks.py demands.
 EXISTING_MACHINE_GIB = 2

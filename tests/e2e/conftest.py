@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from emulator.host import teardown
 from emulator.instance import Instance
-from tests.e2e.browser import new_context
+from tests.e2e.browser import launch, new_context
 from tests.e2e.deployment import Deployment
 from tests.e2e.people import TEAM
 
@@ -49,19 +49,8 @@ def team(deployment: Deployment) -> Deployment:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium-headless-shell",
-            args=[
-                "--no-sandbox",
-                "--disable-background-networking",
-                "--disable-component-update",
-                # A site of the internet may show an address of this machine in a frame.
-                "--disable-features=LocalNetworkAccessChecks",
-            ],
-        )
+    with launch() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

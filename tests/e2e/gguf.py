@@ -1,11 +1,13 @@
-"""A model of any shape for the real Ollama: the tokenizer of a given model, weights of zeros.
+"""A model of any shape for the real Ollama, with the tokenizer of a given model.
 
-Only what decides memory counts, so the file is sparse and takes no space. The format is described
-in https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+Only what decides memory and speed counts. Weights are zeros in a sparse file, which takes no space,
+or random ones in 4 bits. The format is described in
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, the blocks in ggml's ggml-common.h.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 ALIGNMENT = 32
-F32, F16 = 0, 1
-BYTES = {F32: 4, F16: 2}
+F32, F16, Q4_1 = 0, 1, 3
+# Weights in a block, and bytes of the block.
+BLOCKS = {F32: (1, 4), F16: (1, 2), Q4_1: (32, 20)}
+# Of Q4_1: the factor and the offset of a block, as f16. With them, no layer gains or loses much.
+SCALE = struct.pack("<ee", 0.006, -0.045)
 UINT32, FLOAT32, STRING, ARRAY = 4, 6, 8, 9
 FIXED = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 
@@ -73,25 +78,51 @@ class Shape:
         }
 
 
-def write(path: Path, shape: Shape, like: Path) -> None:
-    """A model of this shape, with the tokenizer of the model in the file `like`."""
+def write(path: Path, shape: Shape, like: Path, *, random: bool = False) -> None:
+    """A model of this shape, with the tokenizer of the model in the file `like`.
+
+    With `random`, its matrices are random and quantized (Q4_1); its answers are random tokens.
+    """
     kept, vocabulary = _tokenizer(like)
     settings = dict(kept)
     for key, number in shape.settings().items():
         settings[key] = struct.pack("<II", UINT32, number)
     settings["general.architecture"] = struct.pack("<I", STRING) + _text("llama")
     settings["llama.attention.layer_norm_rms_epsilon"] = struct.pack("<If", FLOAT32, 1e-5)
-    tensors = shape.tensors(vocabulary)
+    tensors = {
+        name: (Q4_1 if random and kind == F16 else kind, dimensions)
+        for name, (kind, dimensions) in shape.tensors(vocabulary).items()
+    }
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(settings))
     header += b"".join(_text(key) + value for key, value in settings.items())
     offset = 0
     for name, (kind, dimensions) in tensors.items():
         header += _text(name) + struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
         header += struct.pack("<IQ", kind, offset)
-        offset = _aligned(offset + BYTES[kind] * _product(dimensions))
+        offset = _aligned(offset + _size(kind, dimensions))
     with path.open("wb") as file:
         file.write(header)
         file.truncate(_aligned(len(header)) + offset)
+        if random:
+            file.seek(_aligned(len(header)))
+            for kind, dimensions in tensors.values():
+                _fill(file, kind, _size(kind, dimensions))
+
+
+def _size(kind: int, dimensions: tuple[int, ...]) -> int:
+    weights, size = BLOCKS[kind]
+    return _product(dimensions) // weights * size
+
+
+def _fill(file: BinaryIO, kind: int, size: int) -> None:
+    """Write random blocks, the same again and again, or ones; end where the next tensor starts."""
+    if kind == Q4_1:
+        blocks = b"".join(SCALE + os.urandom(16) for _ in range(1 << 14))
+    else:
+        blocks = struct.pack("<f", 1.0) * (1 << 14)
+    for start in range(0, size, len(blocks)):
+        file.write(blocks[: size - start])
+    file.seek(_aligned(file.tell()))
 
 
 def _tokenizer(path: Path) -> tuple[dict[str, bytes], int]:

@@ -6,9 +6,11 @@ are downloaded, written and read like anything else. What the image unpacks is p
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import struct
 import tarfile
 from pathlib import Path
@@ -29,13 +31,23 @@ SKIPPABLE = 0x184D2A50
 
 def make(root: Path, scratch: Path) -> None:
     """Fill the folder `root` with the mirror; `scratch` is for files in between."""
-    for file in filter(Path.is_file, paths.mirror().rglob("*")):
-        target = root / file.relative_to(paths.mirror())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(file, target)
+    link(root)
     pad_ollama(root / "ollama" / f"v{pins.OLLAMA}")
     pad_image(Repository(root, "open-webui/open-webui"), pins.CATALOG["open-webui"]["tag"], scratch)
     pad_model(Repository(root, pins.MODEL[0]), pins.MODEL[1], scratch)
+
+
+def link(root: Path) -> None:
+    """Fill the folder `root` with this machine's artifacts; they take no more space."""
+    for file in filter(Path.is_file, paths.mirror().rglob("*")):
+        target = root / file.relative_to(paths.mirror())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copy2(file, target)  # another file system
 
 
 def pad_ollama(folder: Path) -> None:

@@ -1,86 +1,66 @@
-"""How fast a chat is saved and restored, with restic and a repository on this disk.
-
-    PYTHONPATH=guest/usr/local/lib/ollamazure .venv/bin/python -m tools.benchmarks.backup [MIB]
-
-It makes a database and uploads of MIB MiB each (default 256) in a temporary folder, and measures
-the first backup, the next one, and the restore with its verification.
-"""
+"""How fast a chat is saved and restored, with restic and a repository on this disk."""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-from backup import restore
-from backup.places import DataPlaces
-from backup.repository import ResticRepository
-from backup.stage import stage
+from emulator.instance import PROJECT
+from tools.benchmarks.measurement import Plot, Spread
+from tools.benchmarks.run import Benchmark, Run
 
-MIB = 2**20
+ROUNDS = 3
+MIB = 256
+"""Of the database, and of the uploads."""
+PAIRS = {"first backup": "tar", "next backup": "tar", "restore": "untar"}
 
 
-def main(size: int) -> None:
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        places = DataPlaces(Path(folder))
-        make_chat(places, size)
-        repository = ResticRepository(places)
-        repository.open()
-        first = seconds(lambda: save(places, repository))
-        again = seconds(lambda: save(places, repository))
-        back = seconds(lambda: bring_back(places, repository))
-        used = subprocess.check_output(["du", "-sm", places.home / "repository"], text=True)
-    print("| | seconds | MiB a second |\n|---|---|---|")
-    for name, taken in (("first backup", first), ("next backup", again), ("restore", back)):
-        print(f"| {name} | {taken:.0f} | {2 * size / taken:.0f} |")
-    print(
-        f"\nOf {2 * size} MiB, of which half compresses; the repository has {used.split()[0]} MiB."
+def measure(run: Run) -> None:
+    found: dict[str, list[float]] = {}
+    for number in range(ROUNDS):
+        run.say(f"round {number + 1} of {ROUNDS}")
+        for name, taken in _times().items():
+            found.setdefault(name, []).append(taken)
+    spreads = {name: Spread.of(*values) for name, values in found.items()}
+    for name, reference in PAIRS.items():
+        run.row(name, "s", spreads[name], spreads[reference])
+    run.plots.append(
+        Plot(
+            f"Saving and restoring {2 * MIB} MiB",
+            "",
+            "seconds",
+            {
+                "restic": [(name, spreads[name]) for name in PAIRS],
+                "tar": [(name, spreads[reference]) for name, reference in PAIRS.items()],
+            },
+        )
     )
 
 
-def make_chat(places: DataPlaces, size: int) -> None:
-    """A database with text that compresses, and uploads that do not."""
-    (places.volume / "uploads").mkdir(parents=True)
-    for number in range(size // 4):
-        (places.volume / f"uploads/{number}").write_bytes(os.urandom(4 * MIB))
-    with sqlite3.connect(places.volume / "webui.db") as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("CREATE TABLE chat (text TEXT)")
-        for number in range(size):
-            text = f"question {number} {os.urandom(MIB // 8).hex()}" * 4
-            database.execute("INSERT INTO chat VALUES (?)", [text[:MIB]])
-    places.settings.parent.mkdir(parents=True)
-    repository = places.home / "repository"
-    keep = '{"daily": 7, "weekly": 5, "monthly": 12}'
-    places.settings.write_text(
-        f'{{"repository": "{repository}", "environment": {{}}, "keep": {keep}}}'
-    )
-    places.key.write_text("a key")
-    places.home.mkdir()
+def _times() -> dict[str, float]:
+    """Seconds of each step, with a chat and a repository that are made for it."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "tools.benchmarks.backup_times", str(MIB)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": "guest/usr/local/lib/ollamazure"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    times: dict[str, float] = json.loads(printed.splitlines()[-1])
+    return times
 
 
-def save(places: DataPlaces, repository: ResticRepository) -> None:
-    stage(places)
-    repository.save(places.staging)
-    shutil.rmtree(places.staging)
-
-
-def bring_back(places: DataPlaces, repository: ResticRepository) -> None:
-    scratch = restore.fetch(places, repository, repository.snapshots()[-1])
-    restore.verify(places, scratch)
-
-
-def seconds(work: Callable[[], None]) -> float:
-    start = time.monotonic()
-    work()
-    return time.monotonic() - start
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 256)
+BENCHMARK = Benchmark(
+    name="backup",
+    measures="a backup, the next one, and a restore with its verification, without a machine",
+    constant=(
+        f"The same files on the same disk: a database and uploads of {MIB} MiB each, of which half "
+        "compresses. The repository is on that disk, too.",
+        f"The reference is tar without compression. {ROUNDS} times, with new files each time.",
+    ),
+    minutes=20,
+    measure=measure,
+)

@@ -1,0 +1,92 @@
+"""llama-bench: how fast llama.cpp reads a prompt and writes an answer, without Ollama."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from emulator.artifacts import paths
+
+
+@dataclass(frozen=True)
+class TokenSpeeds:
+    """Tokens a second."""
+
+    reading: float
+    writing: float
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of llama-bench, with the values that Ollama gives llama-server on this machine."""
+
+    threads: int
+    batch: int = 512
+    flash_attention: bool = False
+    cache_type: str = "f16"
+    memory_mapping: bool = True
+
+    def arguments(self) -> list[str]:
+        return [
+            *("--threads", str(self.threads)),
+            *("--batch-size", str(self.batch)),
+            *("--ubatch-size", str(self.batch)),
+            *("--flash-attn", str(int(self.flash_attention))),
+            *("--cache-type-k", self.cache_type, "--cache-type-v", self.cache_type),
+            *("--mmap", str(int(self.memory_mapping))),
+        ]
+
+
+def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int) -> TokenSpeeds:
+    """Read `prompt` tokens, and write `answer` ones, once after a warm-up.
+
+    Raises:
+        FileNotFoundError: the program was not built.
+        CalledProcessError: it failed.
+    """
+    program = paths.llama_bench()
+    if not program.exists():
+        raise FileNotFoundError(
+            f"{program} is missing. Build it with: python -m emulator.artifacts build llama-bench"
+        )
+    lengths = ["--n-prompt", str(prompt), "--n-gen", str(answer), "--repetitions", "1"]
+    printed = subprocess.run(
+        [program, "--model", model, *lengths, *options.arguments(), "--output", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    ).stdout
+    return read_output(json.loads(printed))
+
+
+def read_output(tests: Sequence[Mapping[str, Any]]) -> TokenSpeeds:
+    """The speeds in llama-bench's JSON: a test with a prompt, and one with an answer."""
+    (reading,) = [test["avg_ts"] for test in tests if test["n_prompt"] and not test["n_gen"]]
+    (writing,) = [test["avg_ts"] for test in tests if test["n_gen"] and not test["n_prompt"]]
+    return TokenSpeeds(float(reading), float(writing))
+
+
+def variations(base: BenchOptions) -> dict[str, BenchOptions]:
+    """The base, and variations of it in one option each."""
+    changed: dict[str, dict[str, Any]] = {
+        "as deployed": {},
+        "1 thread": {"threads": 1},
+        "batch 128": {"batch": 128},
+        "batch 256": {"batch": 256},
+        "batch 1024": {"batch": 1024},
+        "flash attention": {"flash_attention": True},
+        # llama.cpp quantizes the cache of values only with flash attention.
+        "flash attention, cache q8_0": {"flash_attention": True, "cache_type": "q8_0"},
+        "no memory mapping": {"memory_mapping": False},
+    }
+    kept = {field.name: getattr(base, field.name) for field in fields(base)}
+    return {
+        name: BenchOptions(**{**kept, **change})
+        for name, change in changed.items()
+        if name == "as deployed" or BenchOptions(**{**kept, **change}) != base
+    }
