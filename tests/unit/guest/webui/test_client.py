@@ -46,7 +46,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,)).start()
-        sessions = iter(["first", "second"])
+        sessions = iter(["first", "second", "third"])
         monkeypatch.setattr(client, "PORT", http.server_port)
         monkeypatch.setattr(client, "container_address", lambda: "127.0.0.1")
         monkeypatch.setattr(client, "run_in_container", lambda program: next(sessions))
@@ -73,6 +73,15 @@ def test_a_session_that_ended_is_renewed_once(server: Server) -> None:
     with pytest.raises(RefusedError, match="GET /b: 401 no"):
         session.get("/b")
     assert [token for _, _, token, _ in server.requests] == ["first", "second", "second"]
+
+
+def test_all_sessions_may_end_more_than_once(server: Server) -> None:
+    server.answers = [(401, {}), (200, {}), (200, {"ok": 1})]
+    webui = WebuiSession()
+    webui.get("/a")
+    webui.forget_session()
+    assert webui.get("/b") == {"ok": 1}
+    assert [token for _, _, token, _ in server.requests] == ["first", "second", "third"]
 
 
 def test_a_client_that_is_refused_for_too_many_requests_waits(server: Server) -> None:

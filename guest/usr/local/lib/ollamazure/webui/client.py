@@ -115,9 +115,14 @@ class WebuiSession:
         except RefusedError as refusal:
             if refusal.status != http.client.UNAUTHORIZED or self._renewed:
                 raise
+        self.forget_session()
         self._renewed = True
-        SESSION_FILE.unlink(missing_ok=True)
         return self.send(method, path, body, token=session_token(), **options)
+
+    def forget_session(self) -> None:
+        """Lets the next request have a session of its own: all those before have ended."""
+        SESSION_FILE.unlink(missing_ok=True)
+        self._renewed = False
 
     def send(  # noqa: PLR0913  what a request consists of
         self,

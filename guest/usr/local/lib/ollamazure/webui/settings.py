@@ -75,6 +75,7 @@ def set_all(webui: WebuiSession, changes: dict[str, Any]) -> None:
         webui.post("/api/v1/configs/import", {"config": others})
     if factor:
         run_in_container("set_multi_factor", json.dumps(factor))
+        webui.forget_session()
         say("The rules for a second factor have changed, so all users sign in again.")
 
 
