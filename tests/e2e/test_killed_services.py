@@ -67,9 +67,9 @@ REMOVED = {
     "the container of Nginx": ("podman rm --force --time 0 nginx", {}),
     "the container of Open WebUI": ("podman rm --force --time 0 open-webui", {}),
     "the network": ("podman network rm --force mynet", {"machine-ready": "the network mynet .*"}),
-    "the network, whose interface stays": (
-        "sh -c 'podman network rm --force mynet; ip link add name podman9 type bridge;"
-        " ip address add 10.89.0.1/24 dev podman9'",
+    "the network, whose interfaces stay": (
+        "sh -c 'podman network rm --force mynet; for name in podman8 podman9;"
+        " do ip link add name $name type bridge; ip address add 10.89.0.1/24 dev $name; done'",
         {"machine-ready": "the network mynet .*"},
     ),
     "the image of Nginx": (

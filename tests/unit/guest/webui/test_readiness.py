@@ -80,8 +80,17 @@ def test_without_a_known_processor_time_nothing_is_a_failure(unit: Unit) -> None
     unit.look_for(2 * IDLE)
 
 
-@pytest.mark.parametrize(("state", "restarts"), [("failed", 0), ("activating", 1)])
+@pytest.mark.parametrize(("state", "restarts"), [("failed", 1), ("activating", 2)])
 def test_one_that_ends_is_a_failure_at_once(unit: Unit, state: str, restarts: int) -> None:
-    unit.state, unit.restarts = state, restarts
+    def end() -> None:
+        unit.state, unit.restarts = state, restarts
+
+    unit.restarts = 1
     with pytest.raises(WebuiError, match="its process ended"):
-        unit.look_for(1)
+        unit.look_for(1, end)
+
+
+def test_one_that_was_started_again_before_is_waited_for(unit: Unit) -> None:
+    """For example because the network of the containers was missing."""
+    unit.restarts = 12
+    unit.look_for(1)

@@ -46,12 +46,15 @@ class Watch:
         self._volume = find_volume()
         self._begun = self._window = self._reported = time.monotonic()
         self._since = int(time.time())
-        self._cpu, self._files, self._idle = self._facts()["cpu"], self._state_of_files(), 0
+        facts = self._facts()
+        # systemd may have started it again before, for another reason.
+        self._restarts, self._cpu = facts["restarts"], facts["cpu"]
+        self._files, self._idle = self._state_of_files(), 0
 
     def look(self) -> None:
         """Reports progress. Raises WebuiError if there can be none any more."""
         facts, now = self._facts(), time.monotonic()
-        if facts["ended"]:
+        if facts["ended"] or facts["restarts"] != self._restarts:
             raise WebuiError("its process ended.")
         if now - self._window >= WINDOW:
             self._close_window(facts["cpu"], now)
@@ -101,9 +104,9 @@ class Watch:
         values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         used = values.get("CPUUsageNSec", "")
         return {
+            "ended": values.get("ActiveState") in ("failed", "inactive"),
             # systemd starts it again when it fails.
-            "ended": values.get("ActiveState") in ("failed", "inactive")
-            or values.get("NRestarts", "0") != "0",
+            "restarts": values.get("NRestarts", "0"),
             "cpu": int(used) / 1e9 if used.isdigit() and len(used) < 20 else math.nan,
         }
 
