@@ -42,10 +42,12 @@ class Cloud:
 
     @property
     def disks(self) -> list[dict[str, Any]]:
-        """The data disks that the machine has."""
-        body = self.azure.get(self.vm)
-        disks: list[dict[str, Any]] = body["properties"]["storageProfile"]["dataDisks"]
-        return disks
+        """The data disks that the machine has, as they can be attached again."""
+        profile = self.azure.get(self.vm)["properties"]["storageProfile"]
+        return [
+            {name: value for name, value in disk.items() if name != "toBeDetached"}
+            for disk in profile["dataDisks"]
+        ]
 
     def attach(self, *disks: dict[str, Any]) -> None:
         """Attach these data disks to the machine, and no others."""
@@ -90,8 +92,8 @@ def is_mounted(deployment: Deployment) -> bool:
     return deployment.ssh("mountpoint -q /srv/data", check=False).code == 0
 
 
-def assert_nothing_runs(deployment: Deployment) -> None:
-    """No service runs, and none has written to the folder on the system disk."""
+def assert_nothing_runs(deployment: Deployment, since: str) -> None:
+    """No service runs, and since this time none has written to the folder on the system disk."""
     for service in SERVICES:
         assert deployment.ssh(f"systemctl is-active {service}", check=False).code != 0, service
     shown = run(deployment, "status")
@@ -99,7 +101,13 @@ def assert_nothing_runs(deployment: Deployment) -> None:
     assert "The data disk is not mounted, so the chat does not run." in shown.output
     assert "`pulumi up --refresh --stack local` attaches it" in shown.output
     run(deployment, "drift")
-    assert deployment.ssh("sudo ls -A /srv/data").output.strip() == ""
+    written = f"sudo find /srv/data -mindepth 1 -newerct '{since}'"
+    assert deployment.ssh(written).output.strip() == ""
+
+
+def time_of(deployment: Deployment) -> str:
+    """The machine's time."""
+    return deployment.ssh("date --iso-8601=ns").output.strip()
 
 
 def test_a_disk_that_is_detached_in_use_comes_back_by_the_next_up(
@@ -109,7 +117,7 @@ def test_a_disk_that_is_detached_in_use_comes_back_by_the_next_up(
     before, booted = kept.of(deployment), deployment.ssh("cat /proc/sys/kernel/random/boot_id")
     cloud.attach()
     wait_until(lambda: not is_mounted(deployment), "the end of the mount")
-    assert_nothing_runs(deployment)
+    assert_nothing_runs(deployment, time_of(deployment))
 
     deployment.pulumi("up", "--yes", "--skip-preview", "--refresh")
     wait_until(lambda: bool(deployment.ask("Hello?")), "an answer", patience=300)
@@ -142,11 +150,12 @@ def test_a_foreign_disk_in_its_place_is_neither_used_nor_changed(
     content = digest(cloud.file_of(foreign))
     cloud.attach()
     wait_until(lambda: not is_mounted(deployment), "the end of the mount")
+    since = time_of(deployment)
     cloud.attach({**disk, "managedDisk": {"id": foreign}})
     cloud.do("restart")
     wait_until(lambda: deployment.ssh("true").code == 0, "SSH")
     assert not is_mounted(deployment)
-    assert_nothing_runs(deployment)
+    assert_nothing_runs(deployment, since)
     refused = deployment.ssh("sudo ollamazure-data-disk", check=False)
     assert refused.code != 0
     assert "has content that ollamazure did not make, and stays unchanged" in refused.output
