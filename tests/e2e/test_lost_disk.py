@@ -138,6 +138,7 @@ def test_at_another_lun_it_is_found_at_once_and_after_a_restart(
     cloud.do("restart")
     wait_until(lambda: kept.of(deployment) == before, "the chat after a restart", patience=300)
     cloud.attach()
+    wait_until(lambda: not is_mounted(deployment), "the end of the mount")
 
 
 def test_a_foreign_disk_in_its_place_is_neither_used_nor_changed(
