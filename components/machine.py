@@ -218,6 +218,8 @@ class Machine(pulumi.ComponentResource):
                 File(OUTBOUND, values={"outbound_ports": settings.outbound_ports}),
                 File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
+                File(f"{TOOLS}/follow-data-disk", "0755"),
+                File("/etc/systemd/system/ollamazure-follow-data-disk.service"),
                 File("/etc/udev/rules.d/90-ollamazure-data-disk.rules"),
                 File("/etc/systemd/system/srv-data.mount.d/ollamazure.conf"),
                 # For drift.py only; ssh_access.py changes the keys.

@@ -125,6 +125,21 @@ def test_a_disk_that_is_detached_in_use_comes_back_by_the_next_up(
     assert deployment.ssh("cat /proc/sys/kernel/random/boot_id") == booted
 
 
+def test_while_services_start_it_is_lost_and_found_all_the_same(
+    deployment: Deployment, cloud: Cloud
+) -> None:
+    kept = Kept.by(deployment)
+    before = kept.of(deployment)
+    (disk,) = cloud.disks
+    deployment.ssh("sudo systemctl restart --no-block " + " ".join(SERVICES))
+    cloud.attach()
+    wait_until(lambda: not is_mounted(deployment), "the end of the mount")
+    assert_nothing_runs(deployment, time_of(deployment))
+    cloud.attach(disk)
+    wait_until(lambda: bool(deployment.ask("Hello?")), "an answer", patience=300)
+    assert kept.of(deployment) == before
+
+
 def test_at_another_lun_it_is_found_at_once_and_after_a_restart(
     deployment: Deployment, cloud: Cloud
 ) -> None:
@@ -132,8 +147,7 @@ def test_at_another_lun_it_is_found_at_once_and_after_a_restart(
     before = kept.of(deployment)
     (disk,) = cloud.disks
     cloud.attach()
-    wait_until(lambda: not is_mounted(deployment), "the end of the mount")
-    cloud.attach({**disk, "lun": 3})
+    cloud.attach({**disk, "lun": 3})  # while the services still stop
     wait_until(lambda: bool(deployment.ask("Hello?")), "an answer", patience=300)
     cloud.do("restart")
     wait_until(lambda: kept.of(deployment) == before, "the chat after a restart", patience=300)
