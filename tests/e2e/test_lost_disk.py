@@ -160,13 +160,12 @@ def test_a_foreign_disk_in_its_place_is_neither_used_nor_changed(
 ) -> None:
     kept = Kept.by(deployment)
     before = kept.of(deployment)
-    (disk,) = cloud.disks
     foreign = cloud.new_disk("photos")
     content = digest(cloud.file_of(foreign))
     cloud.attach()
     wait_until(lambda: not is_mounted(deployment), "the end of the mount")
     since = time_of(deployment)
-    cloud.attach({**disk, "managedDisk": {"id": foreign}})
+    cloud.attach({"lun": 0, "createOption": "Attach", "managedDisk": {"id": foreign}})
     cloud.do("restart")
     wait_until(lambda: deployment.ssh("true").code == 0, "SSH")
     assert not is_mounted(deployment)
