@@ -45,19 +45,19 @@ class StackFile:
     def settings(self) -> Settings:
         """The stack's settings, checked as the program checks them.
 
-        A secret is encrypted in the file and taken to be valid. Raises SettingsError.
+        What is encrypted in the file is taken to be valid. Raises SettingsError.
         """
-        raw, secrets = {}, set()
+        raw, encrypted = {}, set()
         for key, value in self.config.items():
             namespace, _, name = key.partition(":")
             if namespace != NAMESPACE:
                 continue
             if isinstance(value, dict) and set(value) == {"secure"}:
-                secrets.add(name)
-                raw[name] = "an-encrypted-value"  # which each secret could be
+                encrypted.add(name)
             else:
                 raw[name] = value if isinstance(value, str) else json.dumps(value)
-        return parse(raw, frozenset(secrets), problems_of_stack(NAMESPACE, self.name))
+        problems = problems_of_stack(NAMESPACE, self.name)
+        return parse(raw, frozenset(encrypted), problems, encrypted)
 
     def subscription_arguments(self) -> tuple[str, ...]:
         """The subscription that Pulumi will use, for `az`; empty when it is `az`'s default."""

@@ -100,6 +100,7 @@ def parse(
     texts: Mapping[str, str],
     secrets: frozenset[str] = frozenset(),
     earlier: Sequence[Problem] = (),
+    encrypted: Collection[str] = (),
 ) -> Settings:
     """Settings from texts by key, as Pulumi supplies them.
 
@@ -107,14 +108,17 @@ def parse(
         texts: by key; lists and groups as JSON.
         secrets: keys that Pulumi keeps encrypted.
         earlier: problems to report together with those of the settings.
+        encrypted: keys that are set and cannot be read here; they are taken to be valid. Each has
+            its default as the value, or its example if it has none.
 
     Raises:
         SettingsError: naming all problems.
     """
     texts = {key: text for key, text in texts.items() if not _is_unset(key, text)}
     problems = [*earlier, *_secrets_in_plain_text(texts, secrets)]
-    values: dict[str, Any] = {}
-    unread = []
+    fields = [(key, schema.field_named(key, Settings)) for key in encrypted]
+    values = {key: schema.example_of(each) for key, each in fields if each and each.is_required()}
+    unread = list(encrypted)
     for key, text in texts.items():
         try:
             values[key] = _decode(key, text)

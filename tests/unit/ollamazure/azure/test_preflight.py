@@ -381,8 +381,10 @@ def test_the_size_that_auto_chooses_is_checked(look: Look, azure: Azure) -> None
     assert "Standard_B2as_v2 is offered" in printed
 
 
-def test_an_encrypted_setting_is_neither_shown_nor_a_problem(look: Look) -> None:
-    code, printed = look(ollamazure__adminPassword={"secure": "v1:abcdefgh:ijklmnop"})
+@pytest.mark.parametrize("setting", ["adminPassword", "certificateKey", "users", "backup"])
+def test_an_encrypted_setting_is_neither_shown_nor_a_problem(look: Look, setting: str) -> None:
+    encrypted = {f"ollamazure__{setting}": {"secure": "v1:abcdefgh:ijklmnop"}}
+    code, printed = look(**encrypted)
 
     assert code == 0, printed
     assert "v1:" not in printed

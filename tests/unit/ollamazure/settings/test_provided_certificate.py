@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ollamazure.azure.stack_file import StackFile
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
 from ollamazure.settings.stack import Settings
@@ -192,6 +193,13 @@ def test_files_instead_of_values(tmp_path: Path) -> None:
     found = problems(given | {"certificate": json.dumps({"mode": "provided", **missing})})
     assert found.keys() == {"ollamazure:certificate.chainFile", "ollamazure:certificate.keyFile"}
     assert all("cannot be read (No such file" in what for what in found.values())
+
+
+def test_an_encrypted_key_is_taken_to_be_the_chains() -> None:
+    given = {f"ollamazure:{key}": text for key, text in texts(LEAF.pem + MIDDLE.pem, "").items()}
+    encrypted = {"ollamazure:certificateKey": {"secure": "v1:ciphertext"}}
+    read = StackFile("prod", {**given, **encrypted}).settings()
+    assert read.certificate.mode == "provided"
 
 
 def test_nothing_is_given() -> None:
