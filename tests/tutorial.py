@@ -60,11 +60,13 @@ def run_on_terminal(command: str, folder: Path, environment: Mapping[str, str]) 
 
     Nothing is typed: a question ends the command.
     """
+    # With these, a `make` that `make test-long` started would print that it enters a folder.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     reader, terminal = pty.openpty()
     with subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,
-        env={**os.environ, **environment, "TERM": "dumb"},
+        env={**own, **environment, "TERM": "dumb"},
         stdin=subprocess.DEVNULL,
         stdout=terminal,
         stderr=terminal,
