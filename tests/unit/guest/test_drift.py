@@ -16,6 +16,8 @@ from components import remote_command
 from ollamazure import manifest
 from tests.unit.ollamazure.settings.test_provided_certificate import Signer
 
+UNITS = remote_command.GUEST / "etc/systemd/system"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> drift.Installed:
@@ -134,10 +136,14 @@ def test_units_of_files(file: str, unit: str | None) -> None:
     assert drift.unit_of(Path("/etc/containers/systemd") / file) == unit
 
 
-def test_of_a_timer_and_its_service_only_the_timer_is_always_active(tmp_path: Path) -> None:
-    (tmp_path / "cleanup.timer").touch()
-    assert drift.unit_of(tmp_path / "cleanup.timer") == "cleanup.timer"
-    assert drift.unit_of(tmp_path / "cleanup.service") is None
+@pytest.mark.parametrize("service", ["cleanup", "follow-data-disk"])
+def test_a_service_that_a_timer_or_udev_starts_is_not_always_active(service: str) -> None:
+    assert drift.unit_of(UNITS / f"ollamazure-{service}.service") is None
+
+
+@pytest.mark.parametrize("unit", ["ollamazure-cleanup.timer", "ollamazure-firewall.service"])
+def test_a_timer_and_what_remains_after_its_work_are_always_active(unit: str) -> None:
+    assert drift.unit_of(UNITS / unit) == unit
 
 
 @pytest.mark.parametrize(

@@ -201,11 +201,12 @@ def name_of_container(image: str) -> str:
 
 
 def unit_of(path: Path) -> str | None:
-    """The systemd unit of a file that always runs: Podman makes one from each of its own.
+    """The systemd unit of a file that is always active: Podman makes one from each of its own.
 
-    A service with a timer runs only now and then; then it is the timer.
+    A service of the type oneshot only works now and then: a timer or udev starts it.
     """
-    if path.with_suffix(".timer").exists() and path.suffix == ".service":
+    lines = path.read_text().splitlines() if path.exists() else []
+    if "Type=oneshot" in lines and "RemainAfterExit=yes" not in lines:
         return None
     names = {
         ".timer": path.name,
