@@ -58,7 +58,7 @@ def test_a_slow_machine_with_large_downloads_is_deployed(slow: Deployment) -> No
         assert len(steps) > 1, f"{name}: no progress in\n{output}"
         assert any(rate for _, _, rate in steps), f"{name}: no speed in\n{output}"
         done = [int(megabytes) for megabytes, _, _ in steps]
-        assert done == sorted(done)
+        assert done == sorted(done), f"{name}: not in order in\n{output}"
     assert "It is at: " in output, "no progress of the first boot"
     assert slow.ask("What is the capital of France?")
     used = int(slow.ssh("sudo du --block-size=1 --summarize /srv/data | cut -f 1").output)
