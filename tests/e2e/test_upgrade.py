@@ -1,5 +1,6 @@
-"""A machine that the last commit before this issue deployed, upgraded by one `pulumi up`.
+"""A machine that the last commit before this issue deployed, upgraded by one `pulumi up`, and back.
 
+docs/how-to/new-release.md describes both.
 tests/engine/test_upgrade.py has the preview of a larger stack.
 """
 
@@ -14,12 +15,12 @@ import pytest
 from tests.e2e.authenticator import is_accepted, sign_in
 from tests.e2e.conftest import remove
 from tests.e2e.deployment import Deployment, boot
+from tests.e2e.kept import Kept
 from tests.engine.record_deployed import RECORD, check_out
 
 pytestmark = pytest.mark.long
 ALICE = "alice@example.com"
 KEPT = ("url", "adminPassword", "initialPasswords", "sshPrivateKey", "hostKey", "models")
-TEXT = b"The cat is called Mungojerrie."
 
 
 def azure(deployment: Deployment) -> dict[str, str]:
@@ -45,23 +46,31 @@ def former(tmp_path: Path) -> Iterator[Deployment]:
 
 
 def test_an_upgrade_keeps_the_machine_its_secrets_and_every_chat(former: Deployment) -> None:
-    chat = {"title": "Kept", "models": former.outputs["models"], "messages": []}
-    text = {"file": ("cat.txt", TEXT, "text/plain")}
-    with former.client(former.token) as client:
-        chat_id = client.post("/api/v1/chats/new", json={"chat": chat}).json()["id"]
-        file_id = client.post("/api/v1/files/", files=text).json()["id"]
+    kept = Kept.by(former)
+    before = kept.of(former)
     ids, booted = azure(former), boot(former)
 
     present = Deployment(former.home)
     present.up()
     outputs = present.outputs
     assert [outputs[name] for name in KEPT] == [former.outputs[name] for name in KEPT]
-    assert (azure(present), boot(present)) == (ids, booted)
+    assert_unchanged(present, ids, booted)
     assert is_accepted(present, former.token), "users stay signed in"
     assert "token" in sign_in(present, ALICE, outputs["initialPasswords"][ALICE])
-    with present.client(present.token) as client:
-        assert client.get(f"/api/v1/chats/{chat_id}").json()["title"] == "Kept"
-        assert client.get(f"/api/v1/files/{file_id}/content").content == TEXT
-    assert present.ask("Hello?")
+    assert kept.of(present) == before
     assert json.loads(present.ssh("sudo /usr/local/lib/ollamazure/drift.py").output) == []
     present.pulumi("preview", "--expect-no-changes")
+
+    since = Kept.by(present)
+    written = since.of(present)
+    former.up()
+    assert_unchanged(former, ids, booted)
+    assert kept.of(former) == before
+    assert since.of(former) == written
+    former.pulumi("preview", "--expect-no-changes")
+
+
+def assert_unchanged(deployment: Deployment, ids: dict[str, str], booted: str) -> None:
+    """Azure has the same resources, the machine has not restarted, and the chat answers."""
+    assert (azure(deployment), boot(deployment)) == (ids, booted)
+    assert deployment.ask("Hello?")
