@@ -14,9 +14,11 @@ from components.certificate import Certificate, CertificateArgs
 from components.machine import Machine, MachineArgs
 from components.network import Network, NetworkArgs
 from components.nginx import Nginx, NginxArgs
+from components.node_exporter import NodeExporter
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
 from components.tags import Tags
+from components.webhook import Webhook, WebhookArgs
 from components.workspace import Workspace, WorkspaceArgs
 from ollamazure.names import GroupNames, group_names
 from ollamazure.settings.stack import Settings
@@ -154,6 +156,12 @@ class Chat(pulumi.ComponentResource):
         )
         self.initial_passwords = workspace.initial_passwords
         self.backup = self._backup(args, after=[webui.settings])
+        if settings.metrics_clients:
+            NodeExporter("node-exporter", target, child)
+        if settings.webhook:
+            authority = self.certificate.authority
+            after = [webui.settings, nginx.service]
+            Webhook("webhook", WebhookArgs(target, settings, self.url, authority, after), child)
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(

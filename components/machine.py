@@ -214,7 +214,13 @@ class Machine(pulumi.ComponentResource):
                 *machine_files(args.settings.mirrors),
                 # The first boot writes them too. Here a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
-                File(ALLOWED_CLIENTS, values={"clients": settings.allowed_clients}),
+                File(
+                    ALLOWED_CLIENTS,
+                    values={
+                        "clients": settings.allowed_clients,
+                        "metrics_clients": settings.metrics_clients,
+                    },
+                ),
                 File(OUTBOUND, values={"outbound_ports": settings.outbound_ports}),
                 File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),

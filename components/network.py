@@ -11,6 +11,7 @@ import pulumi
 from pulumi.runtime import invoke
 from pulumi_azure_native import authorization, network, resources
 
+from components.node_exporter import PORT as METRICS_PORT
 from components.tags import Tags
 from ollamazure.settings.problems import SettingsError, Violation, problem_of
 from ollamazure.settings.stack import Settings
@@ -331,6 +332,10 @@ def _rules(settings: Settings) -> list[network.SecurityRuleArgs]:
         allow("http", 110, 80, web, "Redirects to HTTPS."),
         allow("ssh", 120, 22, operators, "Pulumi and the operators (setting sshClients)."),
     ]
+    if settings.metrics_clients:
+        readers = _without_parts_of_others(settings.metrics_clients)
+        why = "Prometheus' node exporter (setting metricsClients)."
+        rules.append(allow("metrics", 130, METRICS_PORT, readers, why))
     return [*rules, _refuse_others()] if settings.network.subnet_id else rules
 
 

@@ -240,6 +240,8 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/drift.py", "0755"),
         File(f"{TOOLS}/disks.py", "0755"),
         File(f"{TOOLS}/status.py", "0755"),
+        File(f"{TOOLS}/findings.py"),
+        File(f"{TOOLS}/webhook.py", "0755"),  # also without a webhook, because status.py asks it
         File(f"{TOOLS}/acme_client.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
         File(f"{TOOLS}/container_dns.py", "0755"),

@@ -165,13 +165,20 @@ def check_azure(stack: StackName) -> None:
 
 @app.command(
     "status",
-    epilog="Exit codes: 0 healthy; 1 not healthy; 2 the machine cannot be queried, or wrong "
-    "options.",
+    epilog="Exit codes: 0 healthy; 1 something needs attention; 2 the machine cannot be queried, "
+    "or wrong options.",
 )
-def show_status(stack: StackName, emulated: Emulated = False) -> None:
+def show_status(
+    stack: StackName,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print it as JSON, for programs (docs/reference/status.md)."),
+    ] = False,
+    emulated: Emulated = False,
+) -> None:
     """Show the state of the chat and its machine on one screen. Only reads."""
     with errors_exit("status", 2):
-        raise typer.Exit(status.run(stack, pulumi_for(stack, emulated)))
+        raise typer.Exit(status.run(stack, pulumi_for(stack, emulated), as_json=as_json))
 
 
 @app.command(

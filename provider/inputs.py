@@ -371,6 +371,12 @@ class ChatInputs(TypedDict):
     """Signing in with a code of an authenticator app in addition to the password. offered: users who set it up; administrators: these must set it up, other users may; everyone: all must. Unset: the administrator can require it of everyone in the chat. Allowed: off, offered, administrators or everyone; for example administrators."""
     sessionLength: NotRequired[str]
     """How long users stay signed in; a change is for new sessions. Allowed: 10m to 90d: a number with m, h or d; for example 12h."""
+    webhook: NotRequired[str]
+    """Address that the machine posts to when something needs attention, and when it is over. Allowed: an https:// address, set with --secret; for example https://hooks.example.com/services/T0/B0/a-long-token."""
+    webhookFormat: NotRequired[str]
+    """What the webhook is sent. teams: an Adaptive Card, for a workflow of Microsoft Teams; text: for Slack, Mattermost, Rocket.Chat and Google Chat; json: for programs. Unset: what fits the address, json if it is of none of them. Allowed: teams, text or json, and only with webhook; for example teams."""
+    metricsClients: NotRequired[list[str]]
+    """Addresses in private networks that can read the machine's metrics from Prometheus' node exporter, on port 9100 of its private address. Without any, it is not installed. Allowed: a list of private IPv4 addresses or ranges; for example ["10.0.0.5/32"]."""
     auditLogDays: NotRequired[int]
     """Days that the audit log is kept: who signed in with a password, and who changed what, without questions and answers. 0: none is written, and a former one is deleted. Allowed: 0 to 3650; for example 365."""
     features: NotRequired[FeaturesInput]

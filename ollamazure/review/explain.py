@@ -17,7 +17,7 @@ from ollamazure.preview.text import Text, Value, fill, join
 from ollamazure.review.rules import Effect
 from ollamazure.settings.types import opens_to_everyone
 
-_PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)"}
+_PORTS = {"443": "HTTPS (443)", "80": "HTTP (80)", "22": "SSH (22)", "9100": "Metrics (9100)"}
 # The chat's own ports: everyone may reach them, unless allowedClients names addresses.
 _CHAT = "443"
 _PUBLIC_PORTS = ("80", _CHAT)

@@ -40,8 +40,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
-        tags, passwords, sign_in, sign_in_secret, backup, unique_names, references, accesses,
-        permissions, presets, default_model, files,
+        tags, passwords, sign_in, sign_in_secret, backup, webhook, unique_names, references,
+        accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -434,6 +434,16 @@ def backup(settings: Settings) -> Iterator[Violation]:
             (BACKUP_TARGET, container),
         )
         yield Violation(redundancy, other_redundancy, reason, remove=redundancy, rests_on=both)
+
+
+def webhook(settings: Settings) -> Iterator[Violation]:
+    """A form of reports that are sent nowhere."""
+    if settings.webhook_format and not settings.webhook:
+        path = ("webhookFormat",)
+        reason = "webhook is not set, so the machine sends nothing"
+        yield Violation(
+            path, settings.webhook_format, reason, remove=path, rests_on=(("webhook",),)
+        )
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:

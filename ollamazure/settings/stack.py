@@ -7,6 +7,7 @@ docs/reference/settings.md and provider/inputs.py from this file.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -39,6 +40,7 @@ from ollamazure.settings.types import (
     NginxVersion,
     OllamaVersion,
     Password,
+    PrivateClient,
     PrivateKey,
     SecretKey,
     SessionLength,
@@ -46,6 +48,7 @@ from ollamazure.settings.types import (
     TagValue,
     UserName,
     VmSizeName,
+    WebhookAddress,
     WebOrigin,
     WebuiVersion,
     Whole,
@@ -70,6 +73,16 @@ from ollamazure.settings.workspace import (
 TAG_LIMIT, TAG_LIMIT_OF_AZURE = 40, 50
 # Permissions for features of Open WebUI that fetch from the web or send to it.
 WEB_PERMISSIONS = (("chat", "web_upload"), ("features", "web_search"), ("features", "webhooks"))
+
+# By the end of the host of a webhook. Teams: workflows of Power Automate (the second one since
+# November 2025), and the connectors before them.
+WEBHOOK_FORMS = {
+    ".logic.azure.com": "teams",
+    ".environment.api.powerplatform.com": "teams",
+    ".webhook.office.com": "teams",
+    "hooks.slack.com": "text",
+    "chat.googleapis.com": "text",
+}
 
 
 class Settings(Section):
@@ -454,6 +467,29 @@ class Settings(Section):
         allowed="10m to 90d: a number with m, h or d",
         example="12h",
     )
+    webhook: WebhookAddress | None = setting(
+        None,
+        description="Address that the machine posts to when something needs attention, and when it "
+        "is over.",
+        allowed="an https:// address, set with --secret",
+        example="https://hooks.example.com/services/T0/B0/a-long-token",
+    )
+    webhook_format: Literal["teams", "text", "json"] | None = setting(
+        None,
+        description="What the webhook is sent. teams: an Adaptive Card, for a workflow of "
+        "Microsoft Teams; text: for Slack, Mattermost, Rocket.Chat and Google Chat; json: for "
+        "programs. Unset: what fits the address, json if it is of none of them.",
+        allowed="teams, text or json, and only with webhook",
+        example="teams",
+    )
+    metrics_clients: Annotated[tuple[PrivateClient, ...], Field(max_length=100)] = setting(
+        (),
+        description="Addresses in private networks that can read the machine's metrics from "
+        "Prometheus' node exporter, on port 9100 of its private address. Without any, it is not "
+        "installed.",
+        allowed="a list of private IPv4 addresses or ranges",
+        example=["10.0.0.5/32"],
+    )
     audit_log_days: Annotated[Whole, Field(ge=0, le=3650)] = setting(
         90,
         description="Days that the audit log is kept: who signed in with a password, and who "
@@ -529,12 +565,22 @@ class Settings(Section):
     def outbound_ports(self) -> dict[str, list[int]]:
         """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
         sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
+        webhook = {port_of(self.webhook.get_secret_value())} if self.webhook else set()
         return {
             "mirror_ports": sorted({*self.mirrors.ports, *self.certificate.ports}),
             "web_ports": [HTTPS_PORT] if self.web_access else [],
             "sign_in_ports": sorted(sign_in),
             "backup_ports": self.backup.ports,
+            "webhook_ports": sorted(webhook - {HTTPS_PORT}),
         }
+
+    @property
+    def webhook_form(self) -> str:
+        """What the webhook is sent: teams, text or json."""
+        if self.webhook_format or not self.webhook:
+            return self.webhook_format or "json"
+        host = urlsplit(self.webhook.get_secret_value()).hostname or ""
+        return next((form for end, form in WEBHOOK_FORMS.items() if host.endswith(end)), "json")
 
     @property
     def public_name(self) -> str | None:

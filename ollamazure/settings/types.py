@@ -51,6 +51,10 @@ _RELEASE = r"[0-9]+\.[0-9]+\.[0-9]+"
 _DIGEST = r"(@sha256:[0-9a-f]{64})?"
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 HIGHEST_PORT = 65535
+WEBHOOK_LIMIT = 2048  # characters; those of Microsoft Teams have about 350
+PRIVATE_NETWORKS = tuple(
+    map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+)
 # Azure's names for every address, in a security rule.
 EVERY_ADDRESS = ("*", "any", "internet", "azurecloud")
 # Azure's services use the subnets of these names, and accept no machine in them.
@@ -323,6 +327,32 @@ def _secret_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook(value: SecretStr) -> SecretStr:
+    """Reasons that never show the address: it has a token."""
+    address = value.get_secret_value()
+    if address.lower().startswith("http://"):
+        raise refusal("anyone on its way could read http:// and use its token; use https://")
+    if "@" in address.partition("://")[2].partition("/")[0]:
+        raise refusal("it has a user name, which would not be sent")
+    host = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+    match = re.fullmatch(rf"https://{host}(:(?P<port>\d{{1,5}}))?([/?][!-~]*)?", address)
+    if not match or "#" in address or len(address) > WEBHOOK_LIMIT:
+        raise refusal(f"it is not an https:// address of up to {WEBHOOK_LIMIT} characters")
+    if match["port"] and not _is_port(match["port"]):
+        raise refusal(f"a port is a number from 1 to {HIGHEST_PORT}")
+    return value
+
+
+def _private_client(value: str) -> str:
+    network = ipaddress.IPv4Network(value)
+    if not any(network.subnet_of(private) for private in PRIVATE_NETWORKS):
+        raise refusal(
+            f"it is in no private network ({', '.join(map(str, PRIVATE_NETWORKS))}), and metrics "
+            "are sent without encryption"
+        )
+    return value
+
+
 def _pem_key(value: SecretStr) -> SecretStr:
     if "PRIVATE KEY-----" not in value.get_secret_value():
         raise refusal(
@@ -409,6 +439,7 @@ TagValue = Annotated[str, BeforeValidator(_text_of), StringConstraints(max_lengt
 
 # The machine and its clients
 Client = Annotated[str, AfterValidator(_client)]
+PrivateClient = Annotated[Client, AfterValidator(_private_client)]
 UserName = Annotated[
     str,
     matching(
@@ -495,6 +526,7 @@ BackupRepository = Annotated[
 ]
 AccessKeyId = Annotated[str, matching(r"[\w.+-]{1,128}", "it is not the name of an access key")]
 SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
+WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook)]
 HostKey = Annotated[
     str,
     matching(

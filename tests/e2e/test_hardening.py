@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.deployment import PROJECT, Deployment, wait_until
+from tests.e2e.test_operations import run
 
 PAGE = PROJECT / "docs" / "reference" / "machine.md"
 CONTAINERS = ["open-webui", "nginx"]
 # The highest exposure that `systemd-analyze security` may find, in tenths.
 EXPOSURE = 30
 OUR_SERVICES = ["ollama.service", "ollamazure-container-dns.service", "ollamazure-backup.service"]
+NODE_EXPORTER = "ollamazure-node-exporter.service"
 # Each place that has something of the first boot, or from which it can be read.
 FIRST_BOOT_FILES = (
     "/var/lib/waagent /var/lib/cloud/seed /var/lib/cloud/instance/user-data.txt"
@@ -78,6 +80,11 @@ def private_address(deployment: Deployment) -> str:
 def test_only_what_the_page_lists_listens(deployment: Deployment) -> None:
     assert deployment.ask("Hello?"), "a model is loaded"
     listed = {(protocol, port, program) for protocol, port, _, program, *_ in table("What listens")}
+    assert {(protocol, port, name) for protocol, port, _, name in listening(deployment)} == listed
+
+
+def listening(deployment: Deployment) -> set[tuple[str, str, str, str]]:
+    """Protocol, port, address and program of all that listens."""
     sockets = deployment.ssh("sudo ss --no-header --tcp --udp --listening --numeric --processes")
     found = set()
     for line in sockets.output.splitlines():
@@ -86,8 +93,34 @@ def test_only_what_the_page_lists_listens(deployment: Deployment) -> None:
         name, (address, _, port) = program[1] if program else "?", local.rpartition(":")
         if name == "llama-server" and address == "127.0.0.1":
             port = "random"
-        found.add((protocol, port, name))
-    assert found == listed
+        found.add((protocol, port, address, name))
+    return found
+
+
+@pytest.mark.long
+def test_metrics_are_where_the_page_lists_them_and_go_with_the_setting(
+    deployment: Deployment,
+) -> None:
+    before = listening(deployment)
+    deployment.up(**{"metricsClients[0]": "10.0.0.5/32"})
+    try:
+        [(protocol, port, address, program, _)] = table("What listens with metrics")
+        more = {each for each in listening(deployment) - before if each[3] != "llama-server"}
+        assert more == {(protocol, port, address, program)}
+        url = f"http://{address}:{port}/metrics"
+        assert "node_memory_MemTotal_bytes" in deployment.ssh(f"curl --silent --fail {url}").output
+        deployment.ssh(
+            f"systemd-analyze security --no-pager --threshold={EXPOSURE} {NODE_EXPORTER}"
+        )
+        rules = deployment.ssh("sudo nft list set inet ollamazure metrics_clients").output
+        assert "elements = { 10.0.0.5 }" in rules
+        assert run(deployment, "drift").code == 0
+    finally:
+        deployment.pulumi("config", "rm", "ollamazure:metricsClients")
+        deployment.up()
+    assert ("tcp", port) not in {(each[0], each[1]) for each in listening(deployment)}
+    assert deployment.ssh("command -v prometheus-node-exporter", check=False).code != 0
+    assert run(deployment, "drift").code == 0
 
 
 def test_sshs_algorithms_have_no_finding(deployment: Deployment) -> None:

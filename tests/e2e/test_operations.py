@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -60,21 +61,44 @@ def test_a_stopped_service_is_named(deployment: Deployment) -> None:
     assert all(model in shown["Models"] for model in deployment.outputs["models"])
     assert shown["Data disk"].endswith(" GiB free")
 
-    deployment.ssh("sudo systemctl stop nginx && sudo touch /run/reboot-required")
+    asks = "echo linux-image-cloud-amd64 | sudo tee /run/reboot-required.pkgs"
+    deployment.ssh(f"sudo systemctl stop nginx && sudo touch /run/reboot-required && {asks}")
     try:
-        ill = run(deployment, "status")
+        ill, as_json = run(deployment, "status"), run(deployment, "status", "--json")
     finally:
-        deployment.ssh("sudo systemctl start nginx && sudo rm /run/reboot-required")
+        deployment.ssh("sudo systemctl start nginx && sudo rm /run/reboot-required*")
     assert ill.code == 1, ill.output
     assert (
-        "\nNginx is stopped: `bin/ollamazure logs --stack local --unit nginx` shows why.\n"
+        "\nNginx is stopped. `bin/ollamazure logs --stack local --unit nginx` shows why.\n"
         in ill.output
     )
     shown = rows(ill.output)
     assert shown["Nginx"] == "is stopped"
     assert shown["Certificate"] == rows(well.output)["Certificate"]
-    assert shown["Restart"].startswith("needed for a new kernel")
+    assert shown["Restart"].startswith("needed for linux-image-cloud-amd64: ")
+    assert as_json.code == 1
+    state = json.loads(as_json.output)
+    assert {"chat", "service.nginx"} <= {problem["id"] for problem in state["problems"]}
+    assert state["restart"] == {"needed": True, "packages": ["linux-image-cloud-amd64"]}
+    assert f"Linux {state['machine']['kernel']}" in shown["System"]
     wait_until(lambda: deployment.connects(443), "Nginx is back")
+
+
+@pytest.mark.long
+def test_a_failed_unit_is_named(deployment: Deployment) -> None:
+    unit = "/etc/systemd/system/test-fails.service"
+    service = "[Service]\nType=oneshot\nExecStart=false\n"
+    deployment.ssh(f"sudo tee {unit}", stdin=service)
+    deployment.ssh("sudo systemctl daemon-reload; sudo systemctl start test-fails", check=False)
+    try:
+        ill = run(deployment, "status")
+    finally:
+        deployment.ssh(f"sudo systemctl reset-failed test-fails && sudo rm {unit}")
+        deployment.ssh("sudo systemctl daemon-reload")
+    assert ill.code == 1, ill.output
+    assert rows(ill.output)["Failed units"] == "test-fails.service"
+    assert "\nThe systemd unit test-fails.service has failed. `bin/ollamazure ssh" in ill.output
+    assert run(deployment, "status").code == 0
 
 
 @pytest.mark.long

@@ -104,6 +104,20 @@ def test_only_allowed_clients_reach_the_chat() -> None:
         assert "sourceAddressPrefix" not in rule
 
 
+def test_metrics_are_open_to_their_clients_only() -> None:
+    clients = ("10.0.0.5/32", "10.0.0.0/24")
+    [*_, rule] = (
+        record(lambda: network(metrics_clients=clients), calls=CALLS)
+        .named("nsg")
+        .inputs["securityRules"]
+    )
+    assert (rule["destinationPortRange"], rule["sourceAddressPrefixes"]) == (
+        "9100",
+        ["10.0.0.0/24"],
+    )
+    assert (rule["access"], rule["direction"], rule["protocol"]) == ("Allow", "Inbound", "Tcp")
+
+
 def test_the_machines_own_firewall_admits_the_same_clients() -> None:
     ready = whole_program("dev", allowedClients=["203.0.113.0/24", "10.1.2.3"]).named(
         "machine-ready"

@@ -86,7 +86,7 @@ def test_ollama_is_confined(tmp_path: Path, gpu: bool) -> None:
     assert exposure(unit) <= HIGHEST_EXPOSURE
 
 
-@pytest.mark.parametrize("name", ["container-dns", "load-model"])
+@pytest.mark.parametrize("name", ["container-dns", "load-model", "webhook", "node-exporter"])
 def test_what_runs_beside_the_applications_is_confined(name: str) -> None:
     unit = remote_command.GUEST / f"etc/systemd/system/ollamazure-{name}.service"
     assert exposure(unit) <= HIGHEST_EXPOSURE
@@ -265,6 +265,6 @@ def test_the_firewall_admits_no_client_but_those_that_are_allowed(tmp_path: Path
     part = "/etc/ollamazure/firewall.d/allowed-clients.nft"
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/allowed-clients.nft").write_text(
-        remote_command.render_file(part, clients=clients)
+        remote_command.render_file(part, clients=clients, metrics_clients=[])
     )
     assert "elements = { 10.1.2.3, 203.0.113.0/24 }" in run(*load).stdout

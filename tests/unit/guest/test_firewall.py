@@ -11,7 +11,7 @@ import os
 import pwd
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -165,8 +165,8 @@ def network() -> Iterator[Namespaces]:
     try:
         spaces.make()
         for name, ports in (
-            ("outside", "22 53 80 443 5556 8080 8480 32526"),
-            ("machine", "22 53 443 11434"),
+            ("outside", "22 53 80 443 5556 8080 8444 8480 32526"),
+            ("machine", "22 53 443 9100 11434"),
             ("nginx", "80 443 11434"),
             ("open-webui", "8080"),
         ):
@@ -192,6 +192,7 @@ def load(
     folder: Path,
     *,
     instead: Mapping[str, str] | None = None,
+    metrics_clients: Sequence[str] = (),
     **outbound_ports: list[int],
 ) -> None:
     """Load the firewall, with what settings name; `instead` replaces parts, such as a limit."""
@@ -199,7 +200,7 @@ def load(
     included = folder / "firewall.d" / "outbound.nft"
     included.parent.mkdir(exist_ok=True)
     included.write_text(render_file(OUTBOUND, outbound_ports=ports))
-    everyone = render_file(ALLOWED_CLIENTS, clients=["0.0.0.0/0"])
+    everyone = render_file(ALLOWED_CLIENTS, clients=["0.0.0.0/0"], metrics_clients=metrics_clients)
     (included.parent / "allowed-clients.nft").write_text(everyone)
     rules = folder / "firewall.nft"
     text = render_file(FIREWALL).replace("/etc/ollamazure", str(folder))
@@ -307,6 +308,27 @@ def test_settings_open_ports(network: Namespaces, tmp_path: Path) -> None:
     assert network.reached("open-webui", ROOT, *provider) == [True, True, False]
     assert network.reached("nginx", ROOT, *provider) == [False] * 3
     assert network.reached("machine", ROOT, (GATEWAY, 5556)) == [False]
+
+    load(network, tmp_path, webhook_ports=[8444])
+    webhook = (INTERNET, 8444)
+    assert network.reached("machine", ROOT, webhook) == [True]
+    assert network.reached("machine", USER, webhook) == [False]
+    assert network.reached("open-webui", ROOT, webhook) == [False]
+
+
+def test_metrics_are_for_the_addresses_that_the_setting_names(
+    network: Namespaces, tmp_path: Path
+) -> None:
+    load(network, tmp_path)
+    with network.opened(CLIENT, 1, port=9100) as found:
+        assert found == ["no answer"]
+    load(network, tmp_path, metrics_clients=[f"{CLIENT}/32", "10.0.0.6/31"])
+    with network.opened(CLIENT, 1, port=9100) as found:
+        assert found == ["open"]
+    with network.opened(OTHER_CLIENT, 1, port=9100) as found:
+        assert found == ["no answer"]
+    for container in ("nginx", "open-webui"):
+        assert network.reached(container, ROOT, (MACHINE, 9100), (BRIDGE, 9100)) == [False, False]
 
 
 def test_one_address_has_a_limit_of_open_connections(network: Namespaces, tmp_path: Path) -> None:

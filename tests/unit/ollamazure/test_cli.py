@@ -96,6 +96,9 @@ def test_status_and_drift_end_with_the_code_of_their_result(
     monkeypatch.setattr("ollamazure.operate.drift.run", drift)
     assert run("status", "--stack", "local").exit_code == code
     assert status.arguments == ("local", "bin/pulumi-local")
+    assert status.keywords == {"as_json": False}
+    assert run("status", "--stack", "local", "--json").exit_code == code
+    assert status.keywords == {"as_json": True}
 
     monkeypatch.chdir(tmp_path)
     assert run("drift", "--stack", "local", "--markdown", "report.md").exit_code == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from ollamazure import catalog
+from ollamazure.operate.pulumi import PROJECT, OperateError
 from ollamazure.operate.status import ChatStatus, check_url, span
 from ollamazure.settings.groups import EXAMPLE_AUTHORITY
 from tests.unit.guest.test_chat_answers import Server, certificate, server, serving
@@ -20,18 +22,10 @@ NGINX = f"docker.io/library/nginx:{PINS.nginx.tag}"
 NOW = datetime(2027, 2, 1, 12, 0, tzinfo=UTC)
 GIB = 2**30
 DAY = 24 * 3600
-NO_FILES = {
-    "total": 4000,
-    "free": 3,
-    "full": True,
-    "largest": [["/srv/data/containers/volumes", 3900], ["/srv/data/x", 1]],
-}
 OUTPUTS = {
     "url": "https://chat.example",
     "certificateMode": "selfSigned",
-    "caCertificate": EXAMPLE_AUTHORITY,
     "vmSize": "Standard_B2ms",
-    "models": ["llama3.2:1b", "smollm2:135m"],
 }
 WELL: dict[str, Any] = {
     "booted": datetime(2027, 1, 28, 9, 12, tzinfo=UTC).timestamp(),
@@ -52,8 +46,13 @@ WELL: dict[str, Any] = {
     "container_dns": True,
     "models": ["llama3.2:1b", "smollm2:135m"],
     "loaded": ["llama3.2:1b"],
+    "declared_models": ["llama3.2:1b", "smollm2:135m"],
+    "failed_units": [],
+    "debian": "13.1",
+    "kernel": "6.12.48+deb13-cloud-amd64",
     "certificate_starts": "2026-06-01 09:12:00Z",
     "certificate_ends": "2027-06-01 09:12:00Z",
+    "authority_ends": "2036-01-01 00:00:00Z",
     "backup": {
         "since": datetime(2027, 1, 1, tzinfo=UTC).timestamp(),
         "saved": datetime(2027, 2, 1, 2, 40, tzinfo=UTC).timestamp(),
@@ -63,20 +62,23 @@ WELL: dict[str, Any] = {
         "checked": datetime(2027, 1, 30, 2, 40, tzinfo=UTC).timestamp(),
         "check_problem": "",
     },
+    "webhook": None,
     "reboot_pending": False,
-    "ended_models": {"count": 0, "last": 0, "memory": False},
+    "reboot_packages": [],
+    "findings": [],
     "now": NOW.timestamp() + 30,
 }
+NGINX_STOPPED = {
+    "id": "service.nginx",
+    "problem": "Nginx is stopped.",
+    "fix": "Start it.",
+    "detail": "",
+    "severe": False,
+}
 
-OLD = datetime(2027, 1, 31, 9, 0, tzinfo=UTC).timestamp()
 
-
-def backup(**changes: Any) -> dict[str, Any]:
-    return {"backup": {**WELL["backup"], **changes}}
-
-
-def status_of(facts: dict[str, Any]) -> ChatStatus:
-    return ChatStatus("dev", OUTPUTS, facts, None, NOW)
+def status_of(facts: dict[str, Any], url_problem: str | None = None) -> ChatStatus:
+    return ChatStatus("dev", OUTPUTS, facts, url_problem, NOW)
 
 
 def test_all_is_well_on_one_screen() -> None:
@@ -85,6 +87,7 @@ def test_all_is_well_on_one_screen() -> None:
         "\n"
         "Chat         https://chat.example answers\n"
         "Machine      Standard_B2ms, up 4 days, since 2027-01-28 09:12 UTC\n"
+        "System       Debian 13.1, Linux 6.12.48+deb13-cloud-amd64\n"
         "Load         0.42 of 2 processors, over five minutes\n"
         "Memory       3.0 of 8.0 GiB free\n"
         "Data disk    41.0 of 64.0 GiB free\n"
@@ -92,177 +95,135 @@ def test_all_is_well_on_one_screen() -> None:
         f"Ollama       runs, {PINS.ollama.version}\n"
         f"Open WebUI   runs, {WEBUI}\n"
         f"Nginx        runs, {NGINX}\n"
+        "Failed units none\n"
         "Models       llama3.2:1b (in memory), smollm2:135m\n"
         "Certificate  until 2027-06-01, 119 days from now\n"
-        "Authority    until 2226-01-01, 72651 days from now\n"
+        "Authority    until 2036-01-01, 3255 days from now\n"
         "Backup       9 hours ago, 1.5 GiB, checked 2 days ago\n"
         "Restart      not needed"
     )
 
 
+def test_what_the_machine_found_is_below_the_screen() -> None:
+    status = status_of(WELL | {"findings": [NGINX_STOPPED]}, "does not answer: timed out")
+    screen = status.render()
+    assert screen.startswith("dev: not healthy\n")
+    assert screen.endswith("\n\nThe chat does not answer: timed out.\nNginx is stopped. Start it.")
+    assert [each["id"] for each in status.problems()] == ["chat", "service.nginx"]
+
+
+def test_an_operator_reads_what_other_programs_reported() -> None:
+    failed = {**NGINX_STOPPED, "detail": "Nginx is stopped: no space."}
+    assert (
+        status_of(WELL | {"findings": [failed]}).render().endswith("stopped: no space. Start it.")
+    )
+
+
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("seconds", "words"),
     [
         (
-            {"data_disk": None},
-            "The data disk is not mounted, so the chat does not run. If it was detached in Azure: "
-            "`pulumi up --refresh --stack dev` attaches it, and the chat starts by itself. If it "
-            "is attached: `bin/ollamazure ssh --stack dev sudo ollamazure-data-disk` mounts it, or "
-            "states why not.",
-        ),
-        (
-            {
-                "data_disk": {
-                    "total": 63 * GIB,
-                    "free": 6 * GIB,
-                    "full": True,
-                    "largest": [["/srv/data/ollama", 40 * GIB], ["/srv/data/x", GIB]],
-                }
-            },
-            "The data disk is nearly full: 6.0 of 63.0 GiB free; models 40.0 GiB, /srv/data/x 1.0 "
-            "GiB. `bin/ollamazure ssh --stack dev sudo systemctl start ollamazure-cleanup` removes "
-            "what is not used; models that leave ollamazure:models are removed. To enlarge it: "
-            "`pulumi config set ollamazure:dataDiskGiB 128 --stack dev && pulumi up`.",
-        ),
-        (
-            {
-                "system_disk": {
-                    "total": 32 * GIB,
-                    "free": 3 * GIB,
-                    "full": True,
-                    "largest": [["/var/log", 4 * GIB]],
-                }
-            },
-            "The system disk is nearly full: 3.0 of 32.0 GiB free; logs 4.0 GiB.",
-        ),
-        (
-            {"data_disk": {"total": 63 * GIB, "free": 0, "full": True, "largest": []}},
-            "The data disk is full: 0.0 of 63.0 GiB free. `bin/ollamazure ssh --stack dev sudo",
-        ),
-        (
-            {"data_disk": {**WELL["data_disk"], "files": NO_FILES}},
-            "The data disk has no room for many more files: 3 of 4000 inodes free; chats and files "
-            "3900, /srv/data/x 1. `bin/ollamazure ssh --stack dev sudo systemctl start ollamazure",
-        ),
-        (
-            {"system_disk": {**WELL["system_disk"], "files": NO_FILES}},
-            "The system disk has no room for many more files: 3 of 4000 inodes free",
-        ),
-        (
-            {"ended_models": {"count": 2, "last": OLD, "memory": True}},
-            "A model was killed at 2027-01-31 09:00 UTC, usually because memory ran out: answers "
-            "broke off. If it happens again, choose a smaller model",
-        ),
-        (
-            {"ended_models": {"count": 2, "last": OLD, "memory": False}},
-            "A model broke off an answer at 2027-01-31 09:00 UTC: `bin/ollamazure logs --stack dev "
-            "--unit ollama --since 24h` shows why.",
-        ),
-        (
-            {"now": NOW.timestamp() + DAY},
+            DAY,
             "The machine's clock is 24 hours ahead of this computer's. If the machine's is wrong, "
             "`bin/ollamazure ssh --stack dev sudo systemctl restart chrony` sets it",
         ),
-        ({"now": NOW.timestamp() - DAY}, "The machine's clock is 24 hours behind this computer's."),
-        (
-            backup(saved=NOW.timestamp() + DAY),
-            "The last backup has a time in the future, of a clock that was wrong: `bin/ollamazure "
-            "backup --stack dev` makes one now.",
-        ),
-        (
-            {"certificate_starts": "2027-02-02 09:12:00Z"},
-            "The certificate is not valid before 2027-02-02 09:12 UTC. If the clocks of this "
-            "computer and of the machine are right: `pulumi up` creates a new one.",
-        ),
-        (
-            backup(problem="restic: no."),
-            "The last backup failed: restic: no. `bin/ollamazure backup",
-        ),
-        (backup(saved=OLD), "The last backup is 27 hours old: `bin/ollamazure backup --stack dev`"),
-        (backup(saved=0), "The last backup was never made"),
-        (backup(check_problem="it differs."), "The check of the backups failed: it differs."),
-        (backup(checked=0), "The backups were not checked for more than a week."),
-        ({"models": ["llama3.2:1b"]}, "The model smollm2:135m is missing"),
-        (
-            {"certificate_ends": "2027-01-31 09:12:00Z"},
-            "The certificate expired on 2027-01-31: `pulumi up` creates a new one.",
-        ),
-        (
-            {"certificate_ends": "2027-02-20 09:12:00Z"},
-            "The certificate expires on 2027-02-20: `pulumi up` creates a new one.",
-        ),
-        (
-            {"acme": {"problem": "There is no certificate yet: port 80.", "fix": "Open it."}},
-            "There is no certificate yet: port 80. Open it.",
-        ),
-        ({"container_dns": False}, "The DNS of the containers (aardvark-dns) does not answer"),
-        ({"certificate_ends": None}, "The certificate cannot be read."),
-        (
-            {"services": [{"name": "nginx", "state": "failed", "version": None}]},
-            "Nginx is failed: `bin/ollamazure logs --stack dev --unit nginx` shows why.",
-        ),
+        (-DAY, "The machine's clock is 24 hours behind this computer's."),
     ],
 )
-def test_a_problem_is_named(change: dict[str, Any], problem: str) -> None:
-    (named,) = status_of(WELL | change).problems()
-    assert named.startswith(problem)
-    screen = status_of(WELL | change).render()
-    assert screen.startswith("dev: not healthy\n")
-    assert screen.endswith(f"\n\n{named}")
-
-
-def test_an_adopted_disk_is_enlarged_in_azure() -> None:
-    full = {"total": 63 * GIB, "free": GIB, "full": True, "largest": []}
-    facts = WELL | {"data_disk": full}
-    (named,) = ChatStatus("dev", OUTPUTS | {"dataDiskGiB": None}, facts, None, NOW).problems()
-    assert named.endswith("enlarge it in Azure, then run `pulumi up`.")
+def test_clocks_that_differ_are_named(seconds: int, words: str) -> None:
+    status = status_of(WELL | {"now": NOW.timestamp() + seconds})
+    assert [each["id"] for each in status.problems()] == ["clock"]
+    assert status.render().splitlines()[-1].startswith(words)
 
 
 @pytest.mark.parametrize(
-    ("mode", "fix"),
-    [
-        ("selfSigned", "`pulumi up` creates a new one"),
-        (
-            "letsEncrypt",
-            "`bin/ollamazure ssh --stack dev sudo /usr/local/lib/ollamazure/acme_client.py now`",
-        ),
-        ("provided", "replace it in the settings"),
-    ],
+    ("packages", "words"),
+    [(["linux-image-6.12", "libc6"], "linux-image-6.12, libc6"), ([], "updates")],
 )
-def test_each_mode_renews_the_certificate_in_its_own_way(mode: str, fix: str) -> None:
-    facts = WELL | {"certificate_ends": "2027-02-03 09:12:00Z"}
-    status = ChatStatus("dev", OUTPUTS | {"certificateMode": mode}, facts, None, NOW)
-    (named,) = status.problems()
-    assert f"expires on 2027-02-03: {fix}" in named
-    assert ("\nAuthority " in status.render()) == (mode == "selfSigned")
+def test_a_restart_is_shown_with_what_asks_for_it_and_is_no_problem(
+    packages: list[str], words: str
+) -> None:
+    status = status_of(WELL | {"reboot_pending": True, "reboot_packages": packages})
+    assert status.render().startswith("dev: healthy\n")
+    reboot = "`bin/ollamazure ssh --stack dev sudo reboot`"
+    assert status.render().endswith(f"\nRestart      needed for {words}: {reboot}")
+    assert status.to_json()["restart"] == {"needed": True, "packages": packages}
 
 
-def test_an_authority_that_ends_within_a_year_has_to_be_replaced() -> None:
-    ends = datetime(2226, 1, 1, tzinfo=UTC)
-    late = ends - timedelta(days=364)
-    starts = late - timedelta(days=9)
-    validity = {"certificate_starts": f"{starts}", "certificate_ends": f"{ends}", "backup": None}
-    facts = WELL | validity | {"now": late.timestamp()}
-    (named,) = ChatStatus("dev", OUTPUTS, facts, None, late).problems()
-    assert named.startswith("The stack's authority is valid until 2226-01-01")
-    assert "docs/how-to/trust-the-authority.md#replace-the-authority" in named
-    early = late - timedelta(days=2)
-    facts |= {"now": early.timestamp()}
-    assert ChatStatus("dev", OUTPUTS, facts, None, early).problems() == []
-
-
-def test_a_restart_for_a_new_kernel_is_shown_and_is_no_problem() -> None:
-    screen = status_of(WELL | {"reboot_pending": True}).render()
-    assert screen.startswith("dev: healthy\n")
-    assert "bin/ollamazure ssh --stack dev sudo reboot" in screen
+@pytest.mark.parametrize(
+    ("accepted", "words"),
+    [(0, "no report yet"), (NOW.timestamp() - 3600, "last report 60 min ago")],
+)
+def test_a_webhook_has_a_row(accepted: float, words: str) -> None:
+    facts = WELL | {"webhook": {"accepted": accepted, "failing": 0, "reason": ""}}
+    assert f"\nWebhook      {words}\n" in status_of(facts).render()
 
 
 def test_a_stopped_ollama_hides_no_model() -> None:
-    stopped = {"name": "ollama", "state": "inactive", "version": None}
-    silent = WELL | {"models": None, "loaded": None, "services": [stopped]}
-    (named,) = status_of(silent).problems()
-    assert named.startswith("Ollama is stopped")
+    silent = WELL | {"models": None, "loaded": None}
     assert "Models       unknown, Ollama does not answer\n" in status_of(silent).render()
+
+
+# What machines of the version before this one report.
+EARLIER = {
+    name: value
+    for name, value in WELL.items()
+    if name
+    not in {
+        "authority_ends",
+        "debian",
+        "declared_models",
+        "failed_units",
+        "findings",
+        "kernel",
+        "reboot_packages",
+        "webhook",
+    }
+}
+
+
+def test_a_machine_of_an_earlier_version_is_shown_and_asks_for_an_update() -> None:
+    status = status_of(EARLIER)
+    assert "\nData disk    41.0 of 64.0 GiB free\n" in status.render()
+    assert status.render().endswith("known. `pulumi up --stack dev` updates them.")
+    with pytest.raises(OperateError, match="earlier version"):
+        status.to_json()
+
+
+def test_the_json_is_as_the_page_documents_it() -> None:
+    """Every name, and its order; docs/reference/status.md shows an example."""
+    page = (PROJECT / "docs" / "reference" / "status.md").read_text()
+    documented = json.loads(page.split("```json\n")[1].split("```")[0])
+    given = status_of(
+        WELL
+        | {
+            "findings": [NGINX_STOPPED],
+            "webhook": {"accepted": NOW.timestamp() - DAY, "failing": 0, "reason": ""},
+            "reboot_pending": True,
+            "reboot_packages": ["linux-image-6.12"],
+        }
+    ).to_json()
+    assert shape(given) == shape(documented)
+
+
+def shape(value: Any) -> Any:
+    """The names and types within a value of JSON."""
+    match value:
+        case dict():
+            return {name: shape(inner) for name, inner in value.items()}
+        case list():
+            return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def test_without_a_problem_the_json_is_healthy() -> None:
+    well = status_of(WELL).to_json()
+    assert (well["healthy"], well["problems"]) == (True, [])
+    assert well["disks"]["data"] == {"totalBytes": 64 * GIB, "freeBytes": 41 * GIB}
+    assert well["certificate"]["days"] == 119
+    ill = status_of(WELL | {"data_disk": None, "backup": None}, "does not answer").to_json()
+    assert (ill["healthy"], ill["disks"]["data"], ill["backup"]) == (False, None, None)
+    assert ill["problems"] == [{"id": "chat", "problem": "The chat does not answer.", "fix": ""}]
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,17 @@ def test_the_machine_reaches_the_ports_that_settings_name() -> None:
             "allowedDomains": ["example.com"],
         },
         "backup": {"target": "sftp", "repository": "sftp://chat@backups.example.com//srv/chat"},
+        "webhook": "https://chat.internal:8444/hooks/token",
     }
     assert Settings.model_validate(given).outbound_ports == {
         "mirror_ports": [80, 8480],
         "web_ports": [443],
         "sign_in_ports": [443, 8443],
         "backup_ports": [22],
+        "webhook_ports": [8444],
     }
+    at_443 = {"sshClients": ["203.0.113.7/32"], "webhook": "https://chat.internal/hooks/token"}
+    assert Settings.model_validate(at_443).outbound_ports["webhook_ports"] == []
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,8 @@ def test_every_setting_explains_itself_with_a_valid_example(
         value = {**whole, **value} if path[0] == "backup" else value
     if path[-1] in ("redundancy", "containerId"):
         value["target"] = "azure"
+    if path == ("webhookFormat",):
+        beside = {"webhook": "https://hooks.example.com/token"}
     if path == ("network", "outbound"):
         value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
         beside = {"publicAddress": "false"}
@@ -265,3 +267,24 @@ def test_whether_anyone_on_the_internet_reaches_the_chat(
 ) -> None:
     settings = Settings(ssh_clients=("203.0.113.7/32",), allowed_clients=clients)
     assert settings.open_to_the_internet is open_
+
+
+@pytest.mark.parametrize(
+    ("webhook", "given", "form"),
+    [
+        ("https://prod-7.westeurope.logic.azure.com:443/workflows/a/triggers?sig=b", None, "teams"),
+        ("https://1a.2b.environment.api.powerplatform.com/powerautomate/a?sig=b", None, "teams"),
+        ("https://example.webhook.office.com/webhookb2/a", None, "teams"),
+        ("https://hooks.slack.com/services/T0/B0/a", None, "text"),
+        ("https://chat.googleapis.com/v1/spaces/a/messages?key=b&token=c", None, "text"),
+        ("https://mattermost.example.com/hooks/a", None, "json"),
+        ("https://mattermost.example.com/hooks/a", "text", "text"),
+        ("https://prod-7.westeurope.logic.azure.com/workflows/a", "json", "json"),
+        ("https://slack.com.example.org/a", None, "json"),
+    ],
+)
+def test_the_form_of_reports_follows_from_the_address(
+    webhook: str, given: str | None, form: str
+) -> None:
+    others = {"webhookFormat": given} if given else {}
+    assert settings_of(webhook=webhook, **others).webhook_form == form

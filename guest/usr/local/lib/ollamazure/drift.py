@@ -37,6 +37,7 @@ PROGRAMS = {
     FIREWALL: ("curl", "nft", "podman", "zstd", "/usr/lib/podman/aardvark-dns"),
     "/etc/ollamazure/backup.json": ("restic",),
     "/etc/ollamazure/acme.json": ("certbot",),
+    "/etc/systemd/system/ollamazure-node-exporter.service": ("prometheus-node-exporter",),
 }
 WEBUI = "/usr/local/lib/ollamazure/webui-cli"
 UNITS = (Path("/etc/systemd/system"), Path("/etc/containers/systemd"))
