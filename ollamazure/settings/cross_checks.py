@@ -40,8 +40,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
-        tags, passwords, sign_in, sign_in_secret, backup, unique_names, references, accesses,
-        permissions, presets, default_model, files,
+        tags, passwords, sign_in, sign_in_secret, backup, restart_window, unique_names, references,
+        accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -434,6 +434,18 @@ def backup(settings: Settings) -> Iterator[Violation]:
             (BACKUP_TARGET, container),
         )
         yield Violation(redundancy, other_redundancy, reason, remove=redundancy, rests_on=both)
+
+
+def restart_window(settings: Settings) -> Iterator[Violation]:
+    """When a machine restarts that never restarts by itself."""
+    window, enabled = settings.restart_window, ("restartWindow", "enabled")
+    if window.enabled:
+        return
+    for name in sorted(window.model_fields_set - {"enabled"}):
+        path = ("restartWindow", key_of(name))
+        value = getattr(window, name)
+        reason = "restartWindow.enabled is false"
+        yield Violation(path, value, reason, remove=path, rests_on=(enabled,))
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:
