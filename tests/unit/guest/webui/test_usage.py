@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from webui import usage
+from webui import __main__, usage
 from webui.errors import WebuiError
 
 # The columns that matter here of Open WebUI 0.12.4 (models/chat_messages.py, models/users.py).
@@ -153,3 +154,14 @@ def test_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "find_volume", lambda: tmp_path)
     with pytest.raises(WebuiError, match="no database"):
         rows()
+
+
+def test_the_command_reads_what_is_wanted_and_prints_json(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.stores("2027-01-31T12:00:00", usage=tokens(7, 3))
+    wanted = {"by": "month", "since": 0, "until": ALL_TIME[1]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(wanted)))
+    assert __main__.main(["usage"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["period"], row["name"], row["input_tokens"]) == ("2027-01", "Alice", 7)
