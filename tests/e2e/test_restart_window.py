@@ -6,7 +6,7 @@ from tests.e2e.deployment import Deployment, boot, wait_until
 
 # Holds the lock of backups until the restart waits for it, and leaves a file when it is let go.
 BACKUP = """
-until journalctl --quiet --unit ollamazure-restart --grep "a backup is at work"; do sleep 1; done
+until journalctl --unit ollamazure-restart | grep "a backup is at work"; do sleep 1; done
 touch /srv/data/backup/ended
 """
 
