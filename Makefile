@@ -52,6 +52,7 @@ check: check-packages .venv ## formatting, types and linters
 	.venv/bin/yamllint --strict .
 	tools/shell-scripts.sh | xargs --null shellcheck --external-sources
 	tools/lint-workflows.sh
+	.venv/bin/python -m check_jsonschema --builtin-schema vendor.renovate .github/renovate.json
 
 generate: .venv ## write docs/reference/, provider/inputs.py and the config block of Pulumi.yaml
 	@$(python) -m tools.generate

@@ -27,6 +27,7 @@ from components.ssh_access import SshAccess, SshAccessArgs
 from components.tags import Tags
 from ollamazure.names import IDENTITY, VM, group_of
 from ollamazure.settings.groups import Rotation
+from ollamazure.settings.restart_window import RestartWindow
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import duration
 from ollamazure.sizing.disks import OS_DISK_GIB
@@ -48,6 +49,8 @@ FIRST_BOOT_FILES = {
 ALLOWED_CLIENTS = "/etc/ollamazure/firewall.d/allowed-clients.nft"
 OUTBOUND = "/etc/ollamazure/firewall.d/outbound.nft"
 SSH_USERS = "/etc/ssh/sshd_config.d/11-ollamazure-users.conf"
+RESTART_TIMER = "/etc/systemd/system/ollamazure-restart.timer"
+RESTART_SERVICE = "/etc/systemd/system/ollamazure-restart.service"
 # The additional files of a size with a GPU.
 GPU_FIRST_BOOT_FILES = {
     "/etc/apt/sources.list.d/nvidia.sources": "0644",
@@ -204,12 +207,14 @@ class Machine(pulumi.ComponentResource):
     def _ready(self, booting: Target, args: MachineArgs, user_key: tls.PrivateKey) -> RemoteCommand:
         settings = args.settings
         size = 0 if settings.data_disk_id else settings.data_disk_gib  # 0: as large as it is
+        restarts = "on" if settings.restart_window.enabled else "off"
         check = f"{TOOLS}/gpu-driver check\n" if args.plan.gpu else ""
         return run_on_machine(
             "machine-ready",
             booting,
             purpose="prepare the machine",
-            script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n",
+            script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n"
+            f"{TOOLS}/restart.py {restarts}\n",
             files=[
                 *machine_files(args.settings.mirrors),
                 # The first boot writes them too. Here a change of them needs no new machine.
@@ -225,6 +230,8 @@ class Machine(pulumi.ComponentResource):
                 File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
                 File(f"{TOOLS}/follow-data-disk", "0755"),
+                File(f"{TOOLS}/restart.py", "0755"),
+                *_restart_units(settings.restart_window),
                 File("/etc/systemd/system/ollamazure-follow-data-disk.service"),
                 File("/etc/udev/rules.d/90-ollamazure-data-disk.rules"),
                 File("/etc/systemd/system/srv-data.mount.d/ollamazure.conf"),
@@ -335,6 +342,16 @@ class Machine(pulumi.ComponentResource):
                 replacement_trigger=args.settings.rotation.host_key or "",
             ),
         )
+
+
+def _restart_units(window: RestartWindow) -> list[File]:
+    if not window.enabled:
+        return []
+    days = [day[:3] for day in window.days]
+    return [
+        File(RESTART_TIMER, values={"days": days, "time": window.time}),
+        File(RESTART_SERVICE, values={"seconds": window.hours * 3600}),
+    ]
 
 
 def _signs_in_as(

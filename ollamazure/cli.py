@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
 from ollamazure.new import command as new_command
 from ollamazure.new import wishes
-from ollamazure.operate import backup, drift, logs, people, ssh, status, upgrade
+from ollamazure.operate import backup, drift, logs, people, ssh, status, upgrade, usage
 from ollamazure.operate.pulumi import (
     EMULATED,
     PROJECT,
@@ -438,6 +439,47 @@ def check_people(action: people.PeopleAction, given: int, everyone: bool) -> Non
         raise typer.BadParameter("Whom? Give e-mails, or --all.", param_hint="EMAIL")
     if action == people.PeopleAction.RESET and given != 1:
         raise typer.BadParameter("reset takes one.", param_hint="EMAIL")
+
+
+@app.command(
+    "usage",
+    epilog="Exit codes: 0 printed; 2 the machine cannot be queried, or wrong options.",
+)
+def show_usage(  # noqa: PLR0913  an option each
+    stack: StackName,
+    *,
+    by: Annotated[
+        usage.Period, typer.Option(help="Add up days, weeks (from Monday) or months, in UTC.")
+    ] = usage.Period.MONTH,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="DAY",
+            help="The first day, 2027-01-01. Default: the first that is stored.",
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DAY", help="The last day, 2027-01-31. Default: today."
+        ),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV for a spreadsheet, with the users' names.")
+    ] = False,
+    emulated: Emulated = False,
+) -> None:
+    """Show tokens and answers by user and model over time. Only reads.
+
+    These are personal data: docs/how-to/usage.md says what is counted, and what to tell users.
+    """
+    if since and until and since > until:
+        raise typer.BadParameter("It is before --since.", param_hint="--until")
+    with errors_exit("usage", 2):
+        pulumi = pulumi_for(stack, emulated)
+        wanted = usage.Wanted(by, since, until)
+        raise typer.Exit(usage.print_usage(stack, pulumi, wanted, as_csv=as_csv))
 
 
 @app.command(

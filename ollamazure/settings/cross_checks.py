@@ -39,9 +39,9 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, network, certificate, lets_encrypt, provided_certificate, dns_label,
-        tags, passwords, sign_in, sign_in_secret, backup, webhook, unique_names, references,
-        accesses, permissions, presets, default_model, files,
+        models, context_length, network, certificate, lets_encrypt, provided_certificate,
+        dns_label, tags, passwords, sign_in, sign_in_secret, backup, webhook, restart_window,
+        unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -444,6 +444,18 @@ def webhook(settings: Settings) -> Iterator[Violation]:
         yield Violation(
             path, settings.webhook_format, reason, remove=path, rests_on=(("webhook",),)
         )
+
+
+def restart_window(settings: Settings) -> Iterator[Violation]:
+    """When a machine restarts that never restarts by itself."""
+    window, enabled = settings.restart_window, ("restartWindow", "enabled")
+    if window.enabled:
+        return
+    for name in sorted(window.model_fields_set - {"enabled"}):
+        path = ("restartWindow", key_of(name))
+        value = getattr(window, name)
+        reason = "restartWindow.enabled is false"
+        yield Violation(path, value, reason, remove=path, rests_on=(enabled,))
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:

@@ -22,6 +22,7 @@ from ollamazure.settings.groups import (
     Rotation,
     Tuning,
 )
+from ollamazure.settings.restart_window import RestartWindow
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
     HTTPS_PORT,
@@ -255,6 +256,12 @@ class Settings(Section):
         allowed="8 to 512 characters without blanks, set with --secret, and only with the target "
         "s3",
         example="a-long-one-that-the-server-made",
+    )
+    restart_window: RestartWindow = setting(
+        RestartWindow(),
+        description="When the machine may restart for updates that need it, such as a new kernel.",
+        allowed="a group of settings",
+        example={"days": ["Sunday"]},
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,

@@ -20,6 +20,7 @@ CONTAINERS = ["open-webui", "nginx"]
 EXPOSURE = 30
 OUR_SERVICES = ["ollama.service", "ollamazure-container-dns.service", "ollamazure-backup.service"]
 NODE_EXPORTER = "ollamazure-node-exporter.service"
+OUR_SERVICES += ["ollamazure-restart.service"]
 # Each place that has something of the first boot, or from which it can be read.
 FIRST_BOOT_FILES = (
     "/var/lib/waagent /var/lib/cloud/seed /var/lib/cloud/instance/user-data.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -14,9 +15,11 @@ from typing import Any
 
 import asyncssh
 import pytest
+from playwright.sync_api import Page
 
 from ollamazure.operate import logs, ssh
 from ollamazure.operate.connection import MachineConnection
+from tests.e2e.browser import ask, choose, sign_in
 from tests.e2e.deployment import PROJECT, Deployment, Ran, wait_until
 from tests.e2e.test_application import started
 
@@ -226,3 +229,23 @@ def test_another_host_key_is_refused(deployment: Deployment) -> None:
 def ran(machine: MachineConnection, command: Sequence[str]) -> Any:
     with ssh.start_agent(machine.private_key) as socket:
         return subprocess.run(ssh.ssh_command(machine, socket, command), check=False).returncode
+
+
+def test_usage_has_the_tokens_of_an_answer(deployment: Deployment, page: Page) -> None:
+    outputs = deployment.outputs
+    sign_in(page, deployment, outputs["adminEmail"], outputs["adminPassword"])
+    choose(page, outputs["models"][0])
+    ask(page, "Hi")
+
+    def is_counted() -> bool:
+        """When the answer has ended."""
+        printed = run(deployment, "usage", "--by", "day", "--csv")
+        assert printed.code == 0, printed.output
+        return any(
+            (row["email"], row["model"]) == (outputs["adminEmail"], outputs["models"][0])
+            and int(row["input_tokens"]) > 0
+            and int(row["output_tokens"]) > 0
+            for row in csv.DictReader(io.StringIO(printed.output))
+        )
+
+    wait_until(is_counted, "the tokens of the answer")

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # What `components/` contains that is not a ComponentResource.
 SHARED_BY_COMPONENTS = {"__init__", "azure_native", "outputs", "tags", "remote_command"}
 # Tests that are not about one module or one folder.
-ABOUT_THE_TREE = {"guide", "stacks", "structure", "words", "workflows"}
+ABOUT_THE_TREE = {"guide", "renovate", "stacks", "structure", "words", "workflows"}
 ABOUT_A_FOLDER = {
     "components/test_cloud.py",  # all that the program has in Azure: network and machine
     "emulator/azure/test_rules.py",  # every rule, wherever it is checked

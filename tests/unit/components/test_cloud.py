@@ -328,6 +328,24 @@ def test_a_size_without_a_gpu_has_secure_boot_and_no_driver(program: Recorder) -
     assert "gpu-driver" not in [resource.name for resource in program.resources]
 
 
+def test_the_machine_restarts_for_updates_in_its_window() -> None:
+    by_default = whole_program("dev").named("machine-ready").inputs["stdin"]
+    assert "OnCalendar=Mon,Tue,Wed,Thu,Fri,Sat,Sun *-*-* 04:00:00 UTC\n" in by_default
+    assert "/restart.py run 7200\n" in by_default
+    assert by_default.endswith("/restart.py on\n")
+
+    window = {"days": ["sunday", "Saturday", "Sunday"], "time": "22:00", "hours": 4}
+    changed = whole_program("dev", restartWindow=window).named("machine-ready").inputs["stdin"]
+    assert "OnCalendar=Sat,Sun *-*-* 22:00:00 UTC\n" in changed
+    assert "/restart.py run 14400\n" in changed
+
+
+def test_a_machine_that_does_not_restart_by_itself_has_no_timer() -> None:
+    off = whole_program("dev", restartWindow={"enabled": False}).named("machine-ready")
+    assert "OnCalendar=Mon" not in off.inputs["stdin"]
+    assert off.inputs["stdin"].endswith("/restart.py off\n")
+
+
 def test_everything_in_azure_has_the_tags(program: Recorder) -> None:
     for resource in program.resources:
         if resource.type.startswith("azure-native:"):

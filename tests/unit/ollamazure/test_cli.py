@@ -19,7 +19,7 @@ from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
 COMMANDS = ["new", "preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
-COMMANDS += ["backup", "restore", "people", "preview", "bootstrap", "sign-in"]
+COMMANDS += ["backup", "restore", "people", "usage", "preview", "bootstrap", "sign-in"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
 

@@ -13,6 +13,8 @@
                                      prints the declared users, as JSON; only reads
     webui-cli people messages        a list of e-mails on standard input, for whom one was made
     webui-cli people reset           an e-mail on standard input; prints the new password, as JSON
+    webui-cli usage                  {"by": "day", "week" or "month", "since": …, "until": …} on
+                                     standard input; prints tokens by user and model, as JSON
     webui-cli reset-second-factor EMAIL    prints a token for a user who has lost the device
     webui-cli upgrade begin IMAGE    copies the data if they belong to another image
     webui-cli upgrade finish         waits until the new version works; else goes back
@@ -42,6 +44,7 @@ from webui.errors import WebuiError
 from webui.initial_passwords import renew_initial_password, share_initial_passwords
 from webui.items import ItemKind
 from webui.knowledge import KnowledgeBases
+from webui.usage import read_usage
 from webui.workspace import Presets, Prompts
 
 KINDS: dict[str, ItemKind] = {
@@ -79,6 +82,8 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             print(json.dumps(new_session()))
         case ["sizes"]:
             print(json.dumps(upgrade.sizes()))
+        case ["usage"]:
+            print(json.dumps(read_usage(**json.load(sys.stdin))))
         case ["wait"]:
             readiness.wait_until_ready()
         case ["upgrade", *words]:
