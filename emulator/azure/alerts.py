@@ -1,4 +1,4 @@
-"""Azure Monitor's alerts: who is told (action groups), and of what (rules on metrics)."""
+"""Azure Monitor's alerts: who gets them (action groups), and when (rules on metrics)."""
 
 from __future__ import annotations
 

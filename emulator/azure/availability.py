@@ -23,7 +23,7 @@ LOCATIONS = frozenset(
 FREQUENCIES = (300, 600, 900)
 
 
-class Workspace(ResourceKind):
+class LogWorkspace(ResourceKind):
     """A Log Analytics workspace. Azure keeps a deleted one for 14 days, which is not emulated."""
 
     def put(self, request: PutRequest) -> None:

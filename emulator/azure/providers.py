@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.azure.addresses import PublicAddress
 from emulator.azure.alerts import ActionGroup, MetricAlert
-from emulator.azure.availability import Component, WebTest, Workspace
+from emulator.azure.availability import Component, LogWorkspace, WebTest
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
 from emulator.azure.identities import UserAssignedIdentity
@@ -55,7 +55,7 @@ KINDS: dict[str, ResourceKind] = {
     ROLE_ASSIGNMENT: RoleAssignment(),
     ACTION_GROUP: ActionGroup(),
     METRIC_ALERT: MetricAlert(),
-    WORKSPACE: Workspace(),
+    WORKSPACE: LogWorkspace(),
     COMPONENT: Component(),
     WEB_TEST: WebTest(),
 }

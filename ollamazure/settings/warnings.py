@@ -30,6 +30,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_by_https(settings),
         *_lost(settings),
         *_without_backups(settings),
+        *_without_test(settings),
         *_unchecked(settings),
         *_by_tag(settings),
         *_risky(settings),
@@ -309,6 +310,17 @@ def _without_backups(settings: Settings) -> Iterator[str]:
             f"{NAMESPACE}:backup.target is azure, and {NAMESPACE}:keepData is false: `pulumi "
             "destroy` deletes the backups with the chats. To keep both: "
             f"{command(('keepData',), 'true')}."
+        )
+
+
+def _without_test(settings: Settings) -> Iterator[str]:
+    """Alerts that do not include the chat's address, although no setting turns the test off."""
+    if settings.alerts_on and settings.alerts.availability_test is None and settings.untestable:
+        path = ("alerts", "availabilityTest")
+        yield (
+            f"There is no availability test: {settings.untestable[1]}. The alerts about the "
+            "machine do not notice when the chat itself stops. To accept that without this "
+            f"warning: {command(path, 'false')}."
         )
 
 
