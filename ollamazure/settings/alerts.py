@@ -1,4 +1,4 @@
-"""Azure's alerts about what it sees from outside: who gets them, and the test of the chat's address.
+"""Azure's alerts about what it sees from outside: who gets them, and the availability test.
 
 Limits of an action group: https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits
 """

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.azure.alerts import METRICS
 from emulator.azure.availability import FREQUENCIES, LOCATIONS
+from emulator.azure.fabric import NullFabric
+from emulator.azure.names import MACHINE
+from emulator.azure.service import Azure
+from emulator.instance import Instance
+from emulator.plugins.azure_types import TYPES
 from tests.unit.components.recorder import Recorder
 from tests.unit.components.test_cloud import whole_program
 
@@ -18,6 +25,7 @@ OPEN = {
     "dnsLabel": "our-team-chat",
     "certificate": {"mode": "letsEncrypt"},
 }
+MODULES = {"monitor", "applicationinsights", "operationalinsights"}
 RESOURCES = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-dev"
 
 
@@ -42,7 +50,7 @@ def conditions(recorded: Recorder) -> dict[str, Any]:
 def test_without_a_receiver_there_is_nothing() -> None:
     recorded = whole_program("dev")
     modules = {it.type.split(":")[1] for it in recorded.resources}
-    assert not modules & {"monitor", "applicationinsights", "operationalinsights"}
+    assert not modules & MODULES
     assert not recorded.of("ollamazure:index:Alerts")
 
 
@@ -147,3 +155,30 @@ def test_no_test_where_it_would_always_fail_or_is_not_wanted(changes: dict[str, 
     assert "monitor" in modules
     assert not modules & {"applicationinsights", "operationalinsights"}
     assert "alert-chat-unreachable" not in rules(recorded)
+
+
+def test_the_emulated_azure_accepts_them_all(tested: Recorder, tmp_path: Path) -> None:
+    cloud = Azure(Instance(tmp_path, "abc123", 200), NullFabric())
+    group = {"location": "francecentral"}
+    cloud.wait(cloud.put(RESOURCES, group))
+    # The rules are on the machine; it has needs of its own, which other tests cover.
+    with cloud.store.change() as state:
+        machine = f"{RESOURCES}/providers/Microsoft.Compute/virtualMachines/vm"
+        state.resources[machine.lower()] = {"id": machine, "type": MACHINE, "properties": {}}
+    ids: dict[str, str] = {}
+    for resource in tested.resources:
+        native = TYPES.get(resource.type)
+        if native is None or resource.type.split(":")[1] not in MODULES:
+            continue
+        text = json.dumps({**resource.inputs, "resourceGroupName": "ollamazure-dev"})
+        for name, resource_id in ids.items():
+            text = text.replace(f'"{name}-id"', json.dumps(resource_id))
+        # Whole numbers, as the plugin reads them.
+        inputs = json.loads(text.replace(".0,", ",").replace(".0}", "}"))
+        assert native.check(inputs) == []
+        ids[resource.name] = native.id(inputs, RESOURCES.split("/")[2])
+        cloud.wait(cloud.put(ids[resource.name], native.body(inputs), native.api_version))
+        shown = native.project(native.outputs_of(cloud.get(ids[resource.name])))
+        given = {key: each for key, each in inputs.items() if key in shown}
+        assert {key: shown[key] for key in given} == given, "a refresh changes nothing"
+    assert len(ids) == 8
