@@ -314,13 +314,20 @@ def _without_backups(settings: Settings) -> Iterator[str]:
 
 
 def _without_test(settings: Settings) -> Iterator[str]:
-    """Alerts that do not include the chat's address, although no setting turns the test off."""
+    """Alerts that do not include the chat's address, or a test of it that always fails."""
+    off = command(("alerts", "availabilityTest"), "false")
+    if settings.availability_test and settings.certificate.mode == "provided":
+        leaf = parse_chain(chain_text(settings))[0]
+        if leaf.issuer == leaf.subject:
+            yield (
+                "The certificate that is provided is signed by itself, so the availability test "
+                f"fails all the time. To have none: {off}."
+            )
     if settings.alerts_on and settings.alerts.availability_test is None and settings.untestable:
-        path = ("alerts", "availabilityTest")
         yield (
             f"There is no availability test: {settings.untestable[1]}. The alerts about the "
             "machine do not notice when the chat itself stops. To accept that without this "
-            f"warning: {command(path, 'false')}."
+            f"warning: {off}."
         )
 
 
