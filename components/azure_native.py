@@ -15,7 +15,10 @@ from typing import Any
 
 import pulumi_azure_native
 
-NAMESPACES = ("authorization", "compute", "managedidentity", "network", "resources", "storage")
+NAMESPACES = (
+    *("applicationinsights", "authorization", "compute", "managedidentity", "monitor", "network"),
+    *("operationalinsights", "resources", "storage"),
+)
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 

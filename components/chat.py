@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_random as random
 
+from components.alerts import Alerts, AlertsArgs
 from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.backup import Backup, BackupArgs
 from components.backup_storage import BackupStorage, BackupStorageArgs
@@ -64,6 +65,7 @@ class Chat(pulumi.ComponentResource):
         network: the cloud's network.
         machine: the VM.
         backup_storage: the storage account of the backups; None if they are kept elsewhere.
+        alerts: of Azure; None without a receiver.
         certificate: what Nginx shows to browsers.
         backup: of the chat; None if backup.target is off.
     """
@@ -98,6 +100,7 @@ class Chat(pulumi.ComponentResource):
             child,
         )
         self.backup_storage = self._backup_storage(args)
+        self.alerts = self._alerts(args)
         self.certificate = Certificate(
             "certificate",
             CertificateArgs(host, settings, authority=f"{args.groups.chat} authority"),
@@ -189,6 +192,23 @@ class Chat(pulumi.ComponentResource):
                 args.groups,
                 data_group=self.machine.data_group,
                 identity=self.machine.identity,
+                tags=args.tags,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _alerts(self, args: ChatArgs) -> Alerts | None:
+        if not args.settings.alerts_on:
+            return None
+        return Alerts(
+            "alerts",
+            AlertsArgs(
+                args.settings,
+                args.plan,
+                group=self.network.group,
+                group_name=args.groups.chat,
+                vm=self.machine.target.vm,
+                url=self.url,
                 tags=args.tags,
             ),
             pulumi.ResourceOptions(parent=self),

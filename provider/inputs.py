@@ -91,6 +91,15 @@ class RestartWindowInput(TypedDict):
     """How long the window is open. A restart waits in it for answers of models, and never cuts a backup or a deployment. Allowed: 1 to 12, and only if restartWindow.enabled is true; for example 4."""
 
 
+class AlertSettingsInput(TypedDict):
+    """Alerts of Azure about the machine and the chat's address; none without a receiver."""
+
+    email: NotRequired[list[str]]
+    """E-mail addresses that Azure writes to. Azure first sends each a code, which its owner has to enter within 30 minutes. Allowed: at most 1000 e-mail addresses of at most 64 characters, each once; for example ["team@example.com"]."""
+    availabilityTest: NotRequired[bool]
+    """Whether Azure opens the chat's address from five places every 15 minutes and alerts if it fails. Unset: if the chat is open to the internet under a name, with a certificate that browsers trust. Allowed: true or false; true only if there is a receiver, and the test is possible; for example false."""
+
+
 class MirrorsInput(TypedDict):
     """Mirrors of the public registries, for machines in a closed network."""
 
@@ -332,6 +341,10 @@ class ChatInputs(TypedDict):
     """The secret access key of backup.target s3. Allowed: 8 to 512 characters without blanks, set with --secret, and only with the target s3; for example a-long-one-that-the-server-made."""
     restartWindow: NotRequired[RestartWindowInput]
     """When the machine may restart for updates that need it, such as a new kernel. Allowed: a group of settings; for example {"days": ["Sunday"]}."""
+    alerts: NotRequired[AlertSettingsInput]
+    """Alerts of Azure about the machine and the chat's address. Allowed: a group of settings; for example {"email": ["team@example.com"]}."""
+    alertsWebhook: NotRequired[str]
+    """An address that Azure posts each alert to, as JSON in its common alert schema. Allowed: an https:// address that the internet reaches, set with --secret; for example https://hooks.example.com/alerts?key=a-long-one."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

@@ -32,6 +32,8 @@ DISK_TIERS = {
 }  # fmt: skip
 
 BLOB_REDUNDANCY = {"local": "LRS", "zones": "ZRS"}
+# learn.microsoft.com/azure/azure-monitor/fundamentals/cost-meters
+RULE, TEST_RUN = "Alerts Metric Monitored", "Standard Web Test Execution"
 
 TEMPLATE = """\
 # Prices in US dollars, pay as you go, Linux, without tax.
@@ -46,7 +48,7 @@ source: {source}
 # Dollars an hour. Another region is estimated from eastus.
 hourly:
 {hourly}
-# Dollars a month for the address, a NAT gateway, the disks and the backups.
+# Dollars a month for the address, a NAT gateway, the disks, the backups and the alerts.
 monthly:
   publicAddress: {address:g}
   natGateway: {gateway:g}
@@ -54,6 +56,9 @@ monthly:
   standardSsd: {{{disks}}}
   # A GiB of blobs in the hot tier, by backup.redundancy; operations cost extra.
   blobGib: {{{blobs}}}
+  # A rule on one metric; and each run of an availability test from one place.
+  alertRule: {rule:g}
+  testRun: {test:g}
 """
 
 
@@ -98,6 +103,8 @@ def fetch_prices(former: Prices, regions: Iterable[str], service: str) -> Prices
             "nat_gateway": gateway_price(service) or former.monthly.nat_gateway,
             "standard_ssd": {**former.monthly.standard_ssd, **disk_prices(service)},
             "blob_gib": {**former.monthly.blob_gib, **blob_prices(service)},
+            "alert_rule": monitor_price(RULE, service) or former.monthly.alert_rule,
+            "test_run": monitor_price(TEST_RUN, service) or former.monthly.test_run,
         }
     )
     return former.model_copy(
@@ -168,6 +175,14 @@ def gateway_price(service: str) -> float | None:
     return _price_of_meter(where, service)
 
 
+def monitor_price(meter: str, service: str) -> float | None:
+    """Dollars for a unit of one of Azure Monitor's meters."""
+    where = f"serviceName eq 'Azure Monitor' and meterName eq '{meter}'"
+    region = f"(armRegionName eq '{REFERENCE_REGION}' or armRegionName eq 'Global')"
+    found = items(f"{where} and priceType eq 'Consumption' and {region}", service)
+    return max((item["retailPrice"] for item in found), default=None)
+
+
 def _price_of_meter(meter: str, service: str) -> float | None:
     where = f"{meter} and priceType eq 'Consumption' and armRegionName eq '{REFERENCE_REGION}'"
     hourly = [item["retailPrice"] for item in items(where, service)]
@@ -210,6 +225,8 @@ def render(prices: Prices) -> str:
         gateway=prices.monthly.nat_gateway,
         disks=_in_braces(prices.monthly.standard_ssd),
         blobs=_in_braces(prices.monthly.blob_gib),
+        rule=prices.monthly.alert_rule,
+        test=prices.monthly.test_run,
     )
 
 
@@ -234,10 +251,15 @@ def changes(former: Prices, current: Prices) -> Iterator[str]:
         if former.monthly.blob_gib.get(name) != price:
             earlier = former.monthly.blob_gib.get(name)
             yield f"GiB of blobs, {name}: {earlier} -> {price} a month"
-    for name, attribute in (("public address", "public_address"), ("NAT gateway", "nat_gateway")):
+    for name, attribute, unit in (
+        ("public address", "public_address", "a month"),
+        ("NAT gateway", "nat_gateway", "a month"),
+        ("alert rule", "alert_rule", "a month"),
+        ("availability test", "test_run", "a run"),
+    ):
         earlier, now = getattr(former.monthly, attribute), getattr(current.monthly, attribute)
         if earlier != now:
-            yield f"{name}: {earlier} -> {now} a month"
+            yield f"{name}: {earlier} -> {now} {unit}"
 
 
 if __name__ == "__main__":

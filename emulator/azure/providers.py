@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from emulator.azure.addresses import PublicAddress
+from emulator.azure.alerts import ActionGroup, MetricAlert
+from emulator.azure.availability import Component, LogWorkspace, WebTest
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
 from emulator.azure.identities import UserAssignedIdentity
@@ -10,20 +12,25 @@ from emulator.azure.interfaces import NetworkInterface
 from emulator.azure.kinds import ResourceKind
 from emulator.azure.machines import VirtualMachine
 from emulator.azure.names import (
+    ACTION_GROUP,
     ADDRESS,
     BLOB_SERVICE,
+    COMPONENT,
     CONTAINER,
     DISK,
     GROUP,
     IDENTITY,
     INTERFACE,
     MACHINE,
+    METRIC_ALERT,
     NAT_GATEWAY,
     NETWORK,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
     SUBNET,
+    WEB_TEST,
+    WORKSPACE,
 )
 from emulator.azure.nat_gateways import NatGateway
 from emulator.azure.networks import Subnet, VirtualNetwork
@@ -46,4 +53,9 @@ KINDS: dict[str, ResourceKind] = {
     BLOB_SERVICE: BlobService(),
     CONTAINER: Container(),
     ROLE_ASSIGNMENT: RoleAssignment(),
+    ACTION_GROUP: ActionGroup(),
+    METRIC_ALERT: MetricAlert(),
+    WORKSPACE: LogWorkspace(),
+    COMPONENT: Component(),
+    WEB_TEST: WebTest(),
 }

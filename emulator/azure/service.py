@@ -274,12 +274,13 @@ def without_nulls(value: Any) -> Any:
 def _check_location(type_: ResourceType, id_: ResourceId, body: Body, old: Body | None) -> None:
     given = body["location"]
     region = re.sub(r"\s", "", given).lower()
-    if region not in offers().regions:
+    known = type_.locations or offers().regions
+    if region not in known:
         raise AzureError(
             "LocationNotAvailableForResourceType",
             f"The provided location '{given}' is not available for resource type '{type_.name}'."
             " List of available regions for the resource type is"
-            f" '{','.join(sorted(offers().regions))}'.",
+            f" '{','.join(sorted(known))}'.",
             target="location",
         )
     body["location"] = region
@@ -318,7 +319,9 @@ def _check_tags(body: Body) -> None:
                 f" '{name}' differ only in case, and tag names are case-insensitive.",
                 target="tags",
             )
-        if not name or len(name) > 512 or re.search(r"[<>%&\\?/]", name):
+        # Azure's own tags that link resources have an id in their name.
+        reserved = re.search(r"[<>%&\\?/]", name) and not name.startswith("hidden-link:/")
+        if not name or len(name) > 512 or reserved:
             raise AzureError(
                 "InvalidTagNameCharacters",
                 f"The tag name '{name}' is empty, longer than 512 characters or has reserved"

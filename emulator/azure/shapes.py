@@ -22,11 +22,15 @@ ANY = object()
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A type Azure knows: its name in Azure's spelling, its API versions, the shape of its body."""
+    """A type Azure knows: its name in Azure's spelling, its API versions, the shape of its body.
+
+    `locations` are where it can be, if that is not every region.
+    """
 
     name: str
     api_versions: tuple[str, ...]
     body: dict[str, Shape]
+    locations: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -38,7 +42,9 @@ def resource_types() -> dict[str, ResourceType]:
     """Every type, by its lower-cased name."""
     text = (Path(__file__).parent / "types.yaml").read_text()
     return {
-        name.lower(): ResourceType(name, tuple(entry["apiVersions"]), entry["body"])
+        name.lower(): ResourceType(
+            name, tuple(entry["apiVersions"]), entry["body"], tuple(entry.get("locations", ()))
+        )
         for name, entry in yaml.load(text, yaml.CSafeLoader).items()
     }
 
@@ -110,9 +116,10 @@ def _object_misfits(shape: dict[str, Shape], value: Any, path: str) -> Iterator[
 
 
 def _scalar_misfit(shape: str, value: Any) -> str | None:
-    if shape == "integer":
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return None if whole else "must be an integer"
+    if shape in ("integer", "number"):
+        kinds = int if shape == "integer" else (int, float)
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        return None if fits else f"must be {'an' if shape == 'integer' else 'a'} {shape}"
     if shape == "boolean":
         return None if isinstance(value, bool) else "must be true or false"
     if shape == "tags":

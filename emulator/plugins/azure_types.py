@@ -12,20 +12,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.azure.names import (
+    ACTION_GROUP,
     ADDRESS,
     BLOB_SERVICE,
+    COMPONENT,
     CONTAINER,
     DISK,
     GROUP,
     IDENTITY,
     INTERFACE,
     MACHINE,
+    METRIC_ALERT,
     NAT_GATEWAY,
     NETWORK,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
     SUBNET,
+    WEB_TEST,
+    WORKSPACE,
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
@@ -49,7 +54,8 @@ class NativeType:
     with / is always that word, and an extension's path starts with its scope. `replaces` are the
     other inputs that replace the resource; `maintained` is the property that stays as it is when an
     update does not mention it; `outputs` are what Azure adds to the inputs. `renamed` are
-    properties that have another name in ARM, by that name. `initial` is the body that Azure gives
+    properties that have another name in ARM, at whatever depth, by that name; a name of ARM in
+    capitals only starts with a small letter here. `initial` is the body that Azure gives
     a resource that always exists: creating changes it, and deleting puts it back.
     """
 
@@ -78,8 +84,8 @@ class NativeType:
     @property
     def shape(self) -> dict[str, Shape]:
         """The inputs without the path, flattened."""
-        flat: dict[str, Shape] = flatten_shape(resource_type(self.arm).body)
-        return {self.renamed.get(name, name): inner for name, inner in flat.items()}
+        flat: dict[str, Shape] = flatten_shape(resource_type(self.arm).body, self.renamed)
+        return flat
 
     @property
     def function(self) -> str:
@@ -109,15 +115,13 @@ class NativeType:
 
     def body(self, inputs: Properties) -> Properties:
         """The ARM body of the inputs."""
-        of_arm = {name: inputs[ours] for name, ours in self.renamed.items() if ours in inputs}
-        body: Properties = _to_arm(resource_type(self.arm).body, {**inputs, **of_arm})
+        body: Properties = _to_arm(resource_type(self.arm).body, inputs, self.renamed)
         return body
 
     def outputs_of(self, body: Properties) -> Properties:
         """The outputs of an ARM body."""
-        flat: Properties = body if self.arm == GROUP else _flatten(body)
-        outputs = {self.renamed.get(name, name): value for name, value in flat.items()}
-        return {**outputs, "azureApiVersion": self.api_version}
+        flat: Properties = body if self.arm == GROUP else _flatten(body, self.renamed)
+        return {**flat, "azureApiVersion": self.api_version}
 
     def preview(self, inputs: Properties) -> Properties:
         """The outputs as far as the inputs determine them; everything else is unknown."""
@@ -129,46 +133,57 @@ class NativeType:
         return projected
 
 
-def flatten_shape(shape: Shape) -> Shape:
+def _our_name(name: str, renamed: Mapping[str, str]) -> str:
+    """The name of ARM's property here; the mark of a required one stays."""
+    plain = name.rstrip("!")
+    return renamed.get(plain, f"{plain[0].lower()}{plain[1:]}") + name[len(plain) :]
+
+
+def flatten_shape(shape: Shape, renamed: Mapping[str, str]) -> Shape:
     """A shape in Pulumi's form."""
     if isinstance(shape, list):
-        return [flatten_shape(shape[0])]
+        return [flatten_shape(shape[0], renamed)]
     if not isinstance(shape, dict):
         return _IDS if shape == "ids" else shape
     outer = {
-        name: flatten_shape(inner)
+        _our_name(name, renamed): flatten_shape(inner, renamed)
         for name, inner in shape.items()
         if name.rstrip("!") != "properties"
     }
     properties = field_names(shape).get("properties")
-    return outer if properties is None else {**outer, **flatten_shape(properties)}
+    return outer if properties is None else {**outer, **flatten_shape(properties, renamed)}
 
 
-def _flatten(value: Any) -> Any:
+def _flatten(value: Any, renamed: Mapping[str, str]) -> Any:
     if isinstance(value, list):
-        return [_flatten(each) for each in value]
+        return [_flatten(each, renamed) for each in value]
     if not isinstance(value, dict):
         return value
     inner = value.get("properties")
-    outer = {name: _flatten(each) for name, each in value.items() if name != "properties"}
-    return {**outer, **_flatten(inner)} if isinstance(inner, dict) else outer
+    outer = {
+        # The names of tags are the user's.
+        _our_name(name, renamed): each if name == "tags" else _flatten(each, renamed)
+        for name, each in value.items()
+        if name != "properties"
+    }
+    return {**outer, **_flatten(inner, renamed)} if isinstance(inner, dict) else outer
 
 
-def _to_arm(shape: Shape, value: Any) -> Any:
+def _to_arm(shape: Shape, value: Any, renamed: Mapping[str, str]) -> Any:
     if shape == "ids":
         return {id_: {} for id_ in value}
     if isinstance(shape, list):
-        return [_to_arm(shape[0], each) for each in value]
+        return [_to_arm(shape[0], each, renamed) for each in value]
     if not isinstance(shape, dict):
         return value
     body: Properties = {}
     for name, inner in field_names(shape).items():
         if name == "properties":
-            properties = _to_arm(inner, value)
+            properties = _to_arm(inner, value, renamed)
             if properties:
                 body["properties"] = properties
-        elif value.get(name) is not None:
-            body[name] = _to_arm(inner, value[name])
+        elif value.get(_our_name(name, renamed)) is not None:
+            body[name] = _to_arm(inner, value[_our_name(name, renamed)], renamed)
     return body
 
 
@@ -322,6 +337,49 @@ TYPES: dict[str, NativeType] = {
             ("name", "type", "azureApiVersion", "createdOn", "updatedOn"),
             # The official provider has this rule since its pull request 1010.
             replaces=frozenset({"principalId"}),
+        ),
+        NativeType(
+            "azure-native:monitor:ActionGroup",
+            ACTION_GROUP,
+            ("resourceGroupName", "actionGroupName"),
+            ("name", "type", "azureApiVersion"),
+        ),
+        NativeType(
+            "azure-native:monitor:MetricAlert",
+            METRIC_ALERT,
+            ("resourceGroupName", "ruleName"),
+            ("name", "type", "azureApiVersion", "isMigrated", "lastUpdatedTime"),
+            renamed={"odata.type": "odataType"},
+        ),
+        NativeType(
+            "azure-native:operationalinsights:Workspace",
+            WORKSPACE,
+            ("resourceGroupName", "workspaceName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion", "customerId"),
+                *("createdDate", "modifiedDate", "features"),
+            ),
+        ),
+        NativeType(
+            "azure-native:applicationinsights:Component",
+            COMPONENT,
+            ("resourceGroupName", "resourceName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion", "appId", "tenantId"),
+                *("applicationId", "connectionString", "creationDate", "instrumentationKey"),
+            ),
+            renamed={
+                "Application_Type": "applicationType",
+                "Flow_Type": "flowType",
+                "Request_Source": "requestSource",
+            },
+        ),
+        NativeType(
+            "azure-native:applicationinsights:WebTest",
+            WEB_TEST,
+            ("resourceGroupName", "webTestName"),
+            ("name", "type", "provisioningState", "azureApiVersion"),
+            renamed={"Id": "location", "Kind": "webTestKind", "Name": "webTestName"},
         ),
     )
 }

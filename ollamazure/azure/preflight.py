@@ -35,6 +35,7 @@ JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 STORAGE, IDENTITY = "Microsoft.Storage", "Microsoft.ManagedIdentity"
+INSIGHTS, WORKSPACES = "Microsoft.Insights", "Microsoft.OperationalInsights"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
     ipaddress.IPv4Network(network)
@@ -102,7 +103,10 @@ def check(stack: StackFile) -> Iterator[Finding]:
     az = AzureCli(account["id"])
     registered = set()
     backups = stack.backup_group(settings) if settings else None
-    for namespace in (COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())):
+    needed = [COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())]
+    needed += [INSIGHTS] if settings and settings.alerts_on else []
+    needed += [WORKSPACES] if settings and settings.availability_test else []
+    for namespace in needed:
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()
         yield finding

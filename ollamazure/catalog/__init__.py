@@ -183,12 +183,14 @@ class VmSize(Record):
 
 
 class MonthlyPrices(Record):
-    """What is paid in addition to the machine, in dollars a month."""
+    """What is paid in addition to the machine, in dollars a month; `test_run` once for each."""
 
     public_address: float
     nat_gateway: float
     standard_ssd: dict[int, float]
     blob_gib: dict[str, float]
+    alert_rule: float
+    test_run: float
 
 
 class Prices(Record):

@@ -41,7 +41,7 @@ def cross_check(settings: Settings) -> list[Violation]:
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate,
         dns_label, tags, passwords, sign_in, sign_in_secret, backup, webhook, restart_window,
-        unique_names, references, accesses, permissions, presets, default_model, files,
+        alerts, unique_names, references, accesses, permissions, presets, default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -456,6 +456,26 @@ def restart_window(settings: Settings) -> Iterator[Violation]:
         value = getattr(window, name)
         reason = "restartWindow.enabled is false"
         yield Violation(path, value, reason, remove=path, rests_on=(enabled,))
+
+
+def alerts(settings: Settings) -> Iterator[Violation]:
+    """Receivers that are repeated, and a test whose failure no one gets, or that always fails."""
+    for index, email in enumerate(settings.alerts.email):
+        if email in settings.alerts.email[:index]:
+            at: SettingPath = ("alerts", "email", index)
+            earlier = ("alerts", "email", settings.alerts.email.index(email))
+            yield Violation(at, email, "it is repeated", remove=at, rests_on=(earlier,))
+    if not settings.alerts.availability_test:
+        return
+    path = ("alerts", "availabilityTest")
+    if not settings.alerts_on:
+        reason = "neither alerts.email nor alertsWebhook is set, so no one would get its alerts"
+        fix = command(("alerts", "email", 0), "team@example.com")
+        rests_on = (("alerts", "email"), ("alertsWebhook",))
+        yield Violation(path, True, reason, fix=fix, rests_on=rests_on)
+    elif settings.untestable:
+        key, reason = settings.untestable
+        yield Violation(path, True, reason, remove=path, rests_on=((key,), *NAMES))
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from ollamazure import catalog
+from ollamazure.settings.alerts import AlertSettings, AlertsWebhook
 from ollamazure.settings.backup import BackupSettings
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.features import Features
@@ -262,6 +263,19 @@ class Settings(Section):
         description="When the machine may restart for updates that need it, such as a new kernel.",
         allowed="a group of settings",
         example={"days": ["Sunday"]},
+    )
+    alerts: AlertSettings = setting(
+        AlertSettings(),
+        description="Alerts of Azure about the machine and the chat's address.",
+        allowed="a group of settings",
+        example={"email": ["team@example.com"]},
+    )
+    alerts_webhook: AlertsWebhook | None = setting(
+        None,
+        description="An address that Azure posts each alert to, as JSON in its common alert "
+        "schema.",
+        allowed="an https:// address that the internet reaches, set with --secret",
+        example="https://hooks.example.com/alerts?key=a-long-one",
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,
@@ -567,6 +581,35 @@ class Settings(Section):
     def open_to_the_internet(self) -> bool:
         """Whether anyone on the internet can reach the chat."""
         return self.public_address and any(map(opens_to_everyone, self.allowed_clients))
+
+    @property
+    def alerts_on(self) -> bool:
+        """Whether anyone gets alerts."""
+        return bool(self.alerts.email or self.alerts_webhook)
+
+    @property
+    def untestable(self) -> tuple[str, str] | None:
+        """The setting for which Azure cannot test the chat's address, and why; None: it can."""
+        certificate = self.certificate
+        if not self.public_address:
+            return "publicAddress", "publicAddress is false, and Azure tests from the internet"
+        if not self.open_to_the_internet:
+            reason = "allowedClients does not admit all addresses, and Azure tests from many"
+            return "allowedClients", reason
+        if certificate.mode == "selfSigned":
+            return "certificate", "certificate.mode is selfSigned, and Azure trusts as browsers do"
+        if certificate.mode == "letsEncrypt" and certificate.acme_authority:
+            reason = "certificate.acmeAuthority is not public, and Azure trusts as browsers do"
+            return "certificate", reason
+        if not self.public_name:
+            return "domain", "neither domain nor dnsLabel is set, and a certificate is for a name"
+        return None
+
+    @property
+    def availability_test(self) -> bool:
+        """Whether Azure tests the chat's address."""
+        wanted = self.alerts.availability_test is not False
+        return self.alerts_on and wanted and self.untestable is None
 
     @property
     def outbound_ports(self) -> dict[str, list[int]]:

@@ -30,6 +30,7 @@ def warnings_of(settings: Settings) -> list[str]:
         *_by_https(settings),
         *_lost(settings),
         *_without_backups(settings),
+        *_without_test(settings),
         *_unchecked(settings),
         *_by_tag(settings),
         *_risky(settings),
@@ -309,6 +310,24 @@ def _without_backups(settings: Settings) -> Iterator[str]:
             f"{NAMESPACE}:backup.target is azure, and {NAMESPACE}:keepData is false: `pulumi "
             "destroy` deletes the backups with the chats. To keep both: "
             f"{command(('keepData',), 'true')}."
+        )
+
+
+def _without_test(settings: Settings) -> Iterator[str]:
+    """Alerts that do not include the chat's address, or a test of it that always fails."""
+    off = command(("alerts", "availabilityTest"), "false")
+    if settings.availability_test and settings.certificate.mode == "provided":
+        leaf = parse_chain(chain_text(settings))[0]
+        if leaf.issuer == leaf.subject:
+            yield (
+                "The certificate that is provided is signed by itself, so the availability test "
+                f"fails all the time. To have none: {off}."
+            )
+    if settings.alerts_on and settings.alerts.availability_test is None and settings.untestable:
+        yield (
+            f"There is no availability test: {settings.untestable[1]}. The alerts about the "
+            "machine do not notice when the chat itself stops. To accept that without this "
+            f"warning: {off}."
         )
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
 from ollamazure.settings.stack import Settings
+from ollamazure.sizing.alerts import TEST_LOCATIONS, TEST_SECONDS, count_rules
 from ollamazure.sizing.disks import OS_DISK_GIB
 
 HOURS_A_MONTH = 730  # as in Azure's own calculator
@@ -47,7 +48,7 @@ class MonthlyCost:
 
 
 def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
-    """An estimate for machine, disks, public address, NAT gateway and backups in Azure.
+    """An estimate for machine, disks, public address, NAT gateway, backups in Azure and alerts.
 
     A region without prices of its own is estimated with those of eastus.
     """
@@ -59,6 +60,7 @@ def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
         + disk_price(settings.data_disk_gib)
         + network_price(settings)
         + backup_price(settings)
+        + alert_price(size, settings)
     )
     return MonthlyCost(amount, prices.currency, region, prices.date, prices.verified)
 
@@ -84,6 +86,19 @@ def backup_price(settings: Settings) -> float:
     if declared.target != "azure":
         return 0
     return catalog.prices().monthly.blob_gib[declared.redundancy] * settings.data_disk_gib / 2
+
+
+def alert_price(size: VmSize, settings: Settings) -> float:
+    """Dollars a month for alert rules, and for the runs of the availability test.
+
+    The first thousand e-mails of a month are free, and so are 5 GB of results; a test has 0.1.
+    """
+    if not settings.alerts_on:
+        return 0
+    prices = catalog.prices().monthly
+    runs = HOURS_A_MONTH * 3600 / TEST_SECONDS * len(TEST_LOCATIONS)
+    tests = runs * prices.test_run if settings.availability_test else 0
+    return count_rules(size, settings) * prices.alert_rule + tests
 
 
 def disk_price(gib: int) -> float:

@@ -124,7 +124,14 @@ machine = compute.VirtualMachine(
     ),
 )
 if "everything" in edit:
-    from pulumi_azure_native import authorization, managedidentity, storage
+    from pulumi_azure_native import (
+        applicationinsights,
+        authorization,
+        managedidentity,
+        monitor,
+        operationalinsights,
+        storage,
+    )
 
     outbound = network.PublicIPAddress(
         "outbound",
@@ -165,6 +172,64 @@ if "everything" in edit:
         principal_type="ServicePrincipal",
         role_definition_id="/subscriptions/00000000-0000-0000-0000-000000000000/providers"
         "/Microsoft.Authorization/roleDefinitions/ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    )
+    operators = monitor.ActionGroup(
+        "operators",
+        resource_group_name=group.name,
+        location="global",
+        group_short_name="operators",
+        webhook_receivers=[
+            monitor.WebhookReceiverArgs(
+                name="hook", service_uri=pulumi.Output.secret("https://example.com/hush-hush")
+            )
+        ],
+    )
+    monitor.MetricAlert(
+        "down",
+        resource_group_name=group.name,
+        location="global",
+        enabled=True,
+        severity=0,
+        scopes=[machine.id],
+        evaluation_frequency="PT1M",
+        window_size="PT5M",
+        criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+            odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+            all_of=[
+                monitor.MetricCriteriaArgs(
+                    name="down",
+                    criterion_type="StaticThresholdCriterion",
+                    metric_name="VmAvailabilityMetric",
+                    operator="LessThan",
+                    threshold=1,
+                    time_aggregation="Maximum",
+                )
+            ],
+        ),
+        actions=[monitor.MetricAlertActionArgs(action_group_id=operators.id)],
+    )
+    workspace = operationalinsights.Workspace("workspace", resource_group_name=group.name)
+    insights = applicationinsights.Component(
+        "insights",
+        resource_group_name=group.name,
+        resource_name_="insights",
+        kind="web",
+        application_type="web",
+        workspace_resource_id=workspace.id,
+    )
+    applicationinsights.WebTest(
+        "test",
+        resource_group_name=group.name,
+        web_test_name="test",
+        synthetic_monitor_id="test",
+        kind=applicationinsights.WebTestKind.STANDARD,
+        web_test_kind=applicationinsights.WebTestKind.STANDARD,
+        frequency=900,
+        locations=[applicationinsights.WebTestGeolocationArgs(location="emea-nl-ams-azr")],
+        request=applicationinsights.WebTestPropertiesRequestArgs(
+            request_url="https://chat.example.com/"
+        ),
+        tags=insights.id.apply(lambda id_: {f"hidden-link:{id_}": "Resource"}),
     )
 if "balancer" in edit:
     network.LoadBalancer("balancer", resource_group_name=group.name)

@@ -50,13 +50,17 @@ class Violation:
     message: str
 
 
+def in_stack(resource: Recorded, stack: str = "prod") -> Recorded:
+    """The resource with the URN that it has in a stack; the URNs of the mocks have none."""
+    return replace(
+        resource, urn=f"urn:pulumi:{stack}::ollamazure::{resource.type}::{resource.name}"
+    )
+
+
 @cache
 def program(stack: str) -> Sequence[Recorded]:
-    """All resources of a shipped stack; the URNs of the mocks have no stack."""
-    return [
-        replace(it, urn=f"urn:pulumi:{stack}::ollamazure::{it.type}::{it.name}")
-        for it in whole_program(stack).resources
-    ]
+    """All resources of a shipped stack."""
+    return [in_stack(it, stack) for it in whole_program(stack).resources]
 
 
 def named(name: str, stack: str = "prod") -> Recorded:
@@ -318,8 +322,7 @@ def test_the_data_disk_is_protected_in_production_alone() -> None:
 @cache
 def backup_storage(name: str) -> Recorded:
     """A resource of a production stack that keeps its backups in Azure."""
-    recorded = whole_program("prod", backup={"target": "azure"}).named(name)
-    return replace(recorded, urn=f"urn:pulumi:prod::ollamazure::{recorded.type}::{name}")
+    return in_stack(whole_program("prod", backup={"target": "azure"}).named(name))
 
 
 @pytest.mark.parametrize(
@@ -379,7 +382,13 @@ def test_a_size_that_the_catalog_does_not_know_passes() -> None:
 
 def test_every_resource_in_azure_has_to_have_the_tags() -> None:
     """Also kinds of resources that are added later."""
-    for resource in program("prod"):
+    alerts = whole_program(
+        "prod",
+        alerts={"email": ["alice@example.com"]},
+        domain="chat.example.com",
+        certificate={"mode": "letsEncrypt"},
+    )
+    for resource in [*program("prod"), *map(in_stack, alerts.resources)]:
         if "tags" in resource.inputs:
             found = violations(resource, changed(resource.inputs, "tags", REMOVED))
             assert [it.policy for it in found] == ["tagged", "tagged"], resource.type

@@ -44,6 +44,7 @@ BLOBS = [
     {"meterName": "Hot LRS Data Stored", "retailPrice": 0.021},
     {"meterName": "Cool LRS Data Stored", "retailPrice": 0.01},
 ]
+TEST_RUN = [{"meterName": "Standard Web Test Execution", "retailPrice": 0.0006}]
 ADDRESS = [{"meterName": "Standard IPv4 Static Public IP", "retailPrice": 0.005}]
 
 
@@ -71,7 +72,9 @@ class PriceList(BaseHTTPRequestHandler):
 
 
 def matching(where: str) -> list[Any]:
-    (region,) = re.findall(r"armRegionName eq '(\w+)'", where)
+    region = re.findall(r"armRegionName eq '(\w+)'", where)[0]
+    if "Azure Monitor" in where:
+        return TEST_RUN if "Web Test" in where else []
     if "Virtual Machines" in where:
         asked = re.findall(r"armSkuName eq '(\w+)'", where)
         return [entry for entry in MACHINES.get(region, []) if entry["armSkuName"] in asked]
@@ -108,6 +111,8 @@ def test_prices_are_taken_from_the_list_and_changes_are_printed(
     assert written.monthly.nat_gateway == pytest.approx(36.5)
     assert written.monthly.blob_gib["local"] == 0.021, "the first terabytes"
     assert written.monthly.blob_gib["zones"] == catalog.prices().monthly.blob_gib["zones"]
+    assert written.monthly.test_run == 0.0006
+    assert written.monthly.alert_rule == catalog.prices().monthly.alert_rule, "not in the list"
     former = catalog.prices().hourly["eastus"]
     assert written.hourly["eastus"].keys() == former.keys(), "prices that the list lacks are kept"
     printed = capsys.readouterr().out.splitlines()

@@ -34,6 +34,11 @@ ACCESS = (
     "/7d1f4f0c-52a2-5b3f-9a3f-6f0c3a9d2a11"
 )
 
+INSIGHTS = f"{GROUP}/providers/Microsoft.Insights"
+ACTION_GROUP, ALERT = f"{INSIGHTS}/actionGroups/alerts", f"{INSIGHTS}/metricAlerts/machine-down"
+COMPONENT, WEB_TEST = f"{INSIGHTS}/components/chat", f"{INSIGHTS}/webtests/chat"
+WORKSPACE = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/availability"
+
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8zLepvDwGcx5N/1F7QV2"
 
 Body = dict[str, Any]
@@ -135,6 +140,74 @@ STORAGE_ACCOUNT: Body = {
     "properties": {"allowSharedKeyAccess": False},
 }
 
+# Alerts on the machine, and an availability test, in an order that they can be created in.
+ALERTS: dict[str, Body] = {
+    ACTION_GROUP: {
+        "location": "global",
+        "properties": {
+            "groupShortName": "chat-alerts",
+            "enabled": True,
+            "emailReceivers": [{"name": "alice", "emailAddress": "alice@example.com"}],
+            "webhookReceivers": [{"name": "webhook", "serviceUri": "https://example.com/hook"}],
+        },
+    },
+    ALERT: {
+        "location": "global",
+        "properties": {
+            "severity": 0,
+            "enabled": True,
+            "scopes": [VM],
+            "evaluationFrequency": "PT1M",
+            "windowSize": "PT5M",
+            "criteria": {
+                "odata.type": "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+                "allOf": [
+                    {
+                        "name": "down",
+                        "criterionType": "StaticThresholdCriterion",
+                        "metricName": "VmAvailabilityMetric",
+                        "operator": "LessThan",
+                        "threshold": 1,
+                        "timeAggregation": "Maximum",
+                    }
+                ],
+            },
+            "actions": [{"actionGroupId": ACTION_GROUP}],
+        },
+    },
+    WORKSPACE: {"location": "francecentral"},
+    COMPONENT: {
+        "location": "francecentral",
+        "kind": "web",
+        "properties": {"Application_Type": "web", "WorkspaceResourceId": WORKSPACE},
+    },
+    WEB_TEST: {
+        "location": "francecentral",
+        "kind": "standard",
+        "tags": {f"hidden-link:{COMPONENT}": "Resource"},
+        "properties": {
+            "SyntheticMonitorId": "chat",
+            "Kind": "standard",
+            "Frequency": 900,
+            "Locations": [{"Id": "emea-nl-ams-azr"}, {"Id": "emea-gb-db3-azr"}],
+            "Request": {"RequestUrl": "https://chat.example.com/"},
+        },
+    },
+}
+UNREACHABLE: Body = {
+    "location": "global",
+    "properties": {
+        **ALERTS[ALERT]["properties"],
+        "scopes": [WEB_TEST, COMPONENT],
+        "criteria": {
+            "odata.type": "Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria",
+            "webTestId": WEB_TEST,
+            "componentId": COMPONENT,
+            "failedLocationCount": 2,
+        },
+    },
+}
+
 BODIES: dict[str, Body] = {
     GROUP: {"location": "francecentral"},
     f"{SECURITY_GROUPS}/nsg": {
@@ -213,9 +286,14 @@ class Cloud:
         self.put(ACCESS, assignment(principal))
         return principal
 
+    def add_alerts(self) -> None:
+        """Create the alerts, and the availability test."""
+        for resource_id, body in ALERTS.items():
+            self.put(resource_id, body)
+
     def change(self, resource_id: str, path: str, value: Any) -> Body:
-        """PUT one of `BODIES` again with one change."""
-        return self.put(resource_id, changed(BODIES[resource_id], path, value))
+        """PUT one of `BODIES` or `ALERTS` again with one change."""
+        return self.put(resource_id, changed({**BODIES, **ALERTS}[resource_id], path, value))
 
     def machine(self, path: str = "tags", value: Any = None, name: str = "vm2") -> Body:
         """Create another machine, with one change."""

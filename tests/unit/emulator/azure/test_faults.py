@@ -16,6 +16,7 @@ from emulator.instance import PROJECT, Instance
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
+    ALERTS,
     BLOBS,
     BODIES,
     CONTAINER,
@@ -49,6 +50,7 @@ def resources(cloud: Cloud) -> Iterator[tuple[ResourceId, Body]]:
         ACCOUNT: STORAGE_ACCOUNT,
         BLOBS: {},
         CONTAINER: {},
+        **ALERTS,
     }
     for id_, body in {**BODIES, **others}.items():
         yield ResourceId.parse(id_), body

@@ -19,9 +19,13 @@ from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
     ACCOUNTS,
+    ACTION_GROUP,
     ADDRESSES,
+    ALERT,
+    ALERTS,
     BLOBS,
     BODIES,
+    COMPONENT,
     CONTAINER,
     CONTRIBUTOR,
     DATA,
@@ -42,7 +46,10 @@ from tests.unit.emulator.azure.cloud import (
     STORAGE_ACCOUNT,
     SUBNET,
     SUBNETS,
+    UNREACHABLE,
     VM,
+    WEB_TEST,
+    WORKSPACE,
     Cloud,
     assignment,
     changed,
@@ -256,6 +263,12 @@ def _stranger(location: str) -> str:
     return f"The provided location '{location}' is not available for resource type"
 
 
+def _alert(cloud: Cloud, resource_id: str, path: str, value: Any) -> None:
+    """PUT one of the alerts' resources with one change, or another alert on the test."""
+    cloud.add_alerts()
+    cloud.put(resource_id, changed(ALERTS.get(resource_id, UNREACHABLE), path, value))
+
+
 Try = Callable[[Cloud], object]
 
 RULES: list[tuple[str, Try, str, str]] = [
@@ -397,6 +410,204 @@ RULES: list[tuple[str, Try, str, str]] = [
         lambda c: c.put(ACCESS, assignment(STRANGER)),
         "ResourceNotFound",
         "blobServices/containers/backup0123456789abcdef/default/backups",
+    ),
+    # Alerts
+    (
+        "action-group-only-global",
+        lambda c: _alert(c, ACTION_GROUP, "location", "francecentral"),
+        "LocationNotAvailableForResourceType",
+        "List of available regions for the resource type is 'global'.",
+    ),
+    (
+        "action-group-short-name",
+        lambda c: _alert(c, ACTION_GROUP, "properties.groupShortName", "chat-alerts-of-us"),
+        "GroupShortNameIsTooLong",
+        "The action group short name 'chat-alerts-of-us' is too long. Please specify a",
+    ),
+    (
+        "action-group-names-of-receivers",
+        lambda c: _alert(c, ACTION_GROUP, "properties.webhookReceivers.0.name", "alice"),
+        "BadRequest",
+        "Receiver names must be unique within an action group: 'alice'.",
+    ),
+    (
+        "action-group-webhooks",
+        lambda c: _alert(
+            c,
+            ACTION_GROUP,
+            "properties.webhookReceivers",
+            [{"name": f"{n}", "serviceUri": "https://example.com"} for n in range(11)],
+        ),
+        "BadRequest",
+        "An action group has at most 10 webhookReceivers.",
+    ),
+    (
+        "action-group-email",
+        lambda c: _alert(c, ACTION_GROUP, "properties.emailReceivers.0.emailAddress", "alice"),
+        "BadRequest",
+        "The email address of the receiver 'alice' is invalid.",
+    ),
+    (
+        "action-group-email-too-long",
+        lambda c: _alert(
+            c, ACTION_GROUP, "properties.emailReceivers.0.emailAddress", f"{'a' * 60}@example.com"
+        ),
+        "BadRequest",
+        "The email address of the receiver 'alice' is invalid.",
+    ),
+    (
+        "action-group-webhook",
+        lambda c: _alert(
+            c, ACTION_GROUP, "properties.webhookReceivers.0.serviceUri", "example.com/hook"
+        ),
+        "BadRequest",
+        "The service URI of the receiver 'webhook' is invalid.",
+    ),
+    (
+        "alert-only-global",
+        lambda c: _alert(c, ALERT, "location", "francecentral"),
+        "LocationNotAvailableForResourceType",
+        "List of available regions for the resource type is 'global'.",
+    ),
+    (
+        "alert-severity",
+        lambda c: _alert(c, ALERT, "properties.severity", 5),
+        "BadRequest",
+        "The severity must be between 0 and 4.",
+    ),
+    (
+        "alert-more-often-than-its-window",
+        lambda c: _alert(c, ALERT, "properties.evaluationFrequency", "PT15M"),
+        "BadRequest",
+        "The evaluation frequency 'PT15M' must not be greater than the window size 'PT5M'.",
+    ),
+    (
+        "alert-too-often-for-its-window",
+        lambda c: _alert(c, ALERT, "properties.windowSize", "PT6H"),
+        "BadRequest",
+        "Evaluation frequency must be greater than or equal to five minutes since the",
+    ),
+    (
+        "alert-on-nothing",
+        lambda c: _alert(c, ALERT, "properties.scopes", [f"{MACHINES}/none"]),
+        "ResourceNotFound",
+        "'Microsoft.Compute/virtualMachines/none' under resource group 'chat' was not",
+    ),
+    (
+        "alert-on-another-type",
+        lambda c: _alert(c, ALERT, "properties.scopes", [DATA]),
+        "BadRequest",
+        "Alert scope is invalid.",
+    ),
+    (
+        "alert-without-a-condition",
+        lambda c: _alert(c, ALERT, "properties.criteria.allOf", []),
+        "BadRequest",
+        "The criteria of the alert are invalid.",
+    ),
+    (
+        "alert-namespace",
+        lambda c: _alert(
+            c, ALERT, "properties.criteria.allOf.0.metricNamespace", "Microsoft.Compute/disks"
+        ),
+        "BadRequest",
+        "Detect invalid value: Microsoft.Compute/disks for query parameter:",
+    ),
+    (
+        "alert-metric",
+        lambda c: _alert(c, ALERT, "properties.criteria.allOf.0.metricName", "OS Disk Used Bytes"),
+        "BadRequest",
+        "Couldn't find a metric named OS Disk Used Bytes.",
+    ),
+    (
+        "alert-action-group",
+        lambda c: _alert(c, ALERT, "properties.actions.0.actionGroupId", f"{ACTION_GROUP}2"),
+        "BadRequest",
+        "alerts2 is invalid or in a different subscription as alert rule.",
+    ),
+    (
+        "workspace-retention",
+        lambda c: _alert(c, WORKSPACE, "properties.retentionInDays", 7),
+        "BadRequest",
+        "The retention must be between 30 and 730 days.",
+    ),
+    (
+        "component-workspace",
+        lambda c: _alert(c, COMPONENT, "properties.WorkspaceResourceId", f"{WORKSPACE}2"),
+        "BadRequest",
+        "/workspaces/availability2' was not found.",
+    ),
+    (
+        "component-without-workspace",
+        lambda c: _alert(c, COMPONENT, "properties.WorkspaceResourceId", None),
+        "NotEmulated",
+        "A component without a workspace of one's own.",
+    ),
+    (
+        "web-test-without-component",
+        lambda c: _alert(c, WEB_TEST, "tags", {}),
+        "BadRequest",
+        "A single 'hidden-link' tag pointing to an existing AI component is required.",
+    ),
+    (
+        "web-test-frequency",
+        lambda c: _alert(c, WEB_TEST, "properties.Frequency", 3600),
+        "BadRequest",
+        "Value cannot be null.",
+    ),
+    (
+        "web-test-places-twice",
+        lambda c: _alert(c, WEB_TEST, "properties.Locations.1.Id", "emea-nl-ams-azr"),
+        "BadRequest",
+        "'properties.Locations' duplicate entries found",
+    ),
+    (
+        "web-test-place",
+        lambda c: _alert(c, WEB_TEST, "properties.Locations.1.Id", "francecentral"),
+        "BadRequest",
+        "'properties.Locations' is invalid: francecentral",
+    ),
+    (
+        "web-test-address",
+        lambda c: _alert(c, WEB_TEST, "properties.Request.RequestUrl", "chat.example.com"),
+        "BadRequest",
+        "'properties.Request.RequestUrl' is invalid",
+    ),
+    (
+        "action-group-name",
+        lambda c: c.put(f"{ACTION_GROUP}?", ALERTS[ACTION_GROUP]),
+        "InvalidResourceName",
+        "The provided resource name 'alerts?' is invalid.",
+    ),
+    (
+        "workspace-name",
+        lambda c: c.put(f"{WORKSPACE}-", ALERTS[WORKSPACE]),
+        "BadRequest",
+        "The workspace name 'availability-' is invalid.",
+    ),
+    (
+        "component-name",
+        lambda c: c.put(f"{COMPONENT}.", ALERTS[COMPONENT]),
+        "BadRequest",
+        "The name 'chat.' is invalid.",
+    ),
+    (
+        "availability-alert-without-component",
+        lambda c: _alert(c, f"{ALERT}2", "properties.scopes", [WEB_TEST]),
+        "BadRequest",
+        "Alert scope is invalid.",
+    ),
+    (
+        "availability-alert-of-another-test",
+        lambda c: _alert(c, f"{ALERT}2", "properties.criteria.webTestId", f"{WEB_TEST}2"),
+        "BadRequest",
+        "Alert scope is invalid.",
+    ),
+    (
+        "availability-alert-without-a-number",
+        lambda c: _alert(c, f"{ALERT}2", "properties.criteria.failedLocationCount", None),
+        "BadRequest",
+        "The failed location count must be at least 1.",
     ),
     # ARM: what every resource has
     (

@@ -16,9 +16,13 @@ from emulator.azure.offers import offers
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
+    ACTION_GROUP,
     ADDRESSES,
+    ALERT,
+    ALERTS,
     BLOBS,
     BODIES,
+    COMPONENT,
     CONTAINER,
     DATA,
     DISKS,
@@ -31,7 +35,10 @@ from tests.unit.emulator.azure.cloud import (
     NIC,
     NSG,
     SUBNET,
+    UNREACHABLE,
     VM,
+    WEB_TEST,
+    WORKSPACE,
     Cloud,
     changed,
     disk,
@@ -373,3 +380,39 @@ def test_a_machine_gets_an_identity_in_place_and_keeps_it(cloud: Cloud) -> None:
     assert "identity" not in cloud.azure.get(VM)
     cloud.change(VM, "identity", {"type": "SystemAssigned"})
     assert cloud.azure.get(VM)["identity"]["principalId"] != principal
+
+
+def test_what_azure_fills_in_for_alerts(cloud: Cloud) -> None:
+    cloud.add_alerts()
+    group = cloud.azure.get(ACTION_GROUP)["properties"]
+    assert group["emailReceivers"][0]["status"] == "Enabled"
+    assert group["webhookReceivers"][0]["useCommonAlertSchema"] is False
+    assert group["smsReceivers"] == []
+    alert = cloud.azure.get(ALERT)["properties"]
+    assert (alert["autoMitigate"], alert["isMigrated"]) == (True, False)
+    [condition] = alert["criteria"]["allOf"]
+    assert condition["metricNamespace"] == "Microsoft.Compute/virtualMachines"
+    test = cloud.azure.get(WEB_TEST)["properties"]
+    assert (test["Enabled"], test["Timeout"]) == (True, 30)
+    component = cloud.azure.get(COMPONENT)["properties"]
+    again = cloud.change(COMPONENT, "properties.RetentionInDays", 30)["properties"]
+    assert again["InstrumentationKey"] == component["InstrumentationKey"]
+    assert component["InstrumentationKey"] in component["ConnectionString"]
+    assert cloud.azure.get(WORKSPACE)["properties"]["retentionInDays"] == 30
+
+
+def test_a_metric_that_is_not_known_yet_can_be_accepted(cloud: Cloud) -> None:
+    cloud.add_alerts()
+    condition = ALERTS[ALERT]["properties"]["criteria"]["allOf"][0]
+    unknown = {**condition, "metricName": "Of tomorrow", "skipMetricValidation": True}
+    shown = cloud.change(ALERT, "properties.criteria.allOf", [unknown])
+    assert shown["properties"]["criteria"]["allOf"][0]["metricName"] == "Of tomorrow"
+
+
+def test_an_alert_on_an_availability_test(cloud: Cloud) -> None:
+    cloud.add_alerts()
+    cloud.put(f"{ALERT}2", UNREACHABLE)
+    cloud.delete(ACTION_GROUP)
+    assert cloud.exists(f"{ALERT}2"), "a rule holds no group"
+    cloud.delete(GROUP)
+    assert cloud.azure.store.read().resources == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import re
 import typing
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ FILES = {
     "azure-native:storage:BlobServiceProperties": "storage.blob_service_properties",
     "azure-native:storage:BlobContainer": "storage.blob_container",
     "azure-native:authorization:RoleAssignment": "authorization.role_assignment",
+    "azure-native:monitor:ActionGroup": "monitor.action_group",
+    "azure-native:monitor:MetricAlert": "monitor.metric_alert",
+    "azure-native:operationalinsights:Workspace": "operationalinsights.workspace",
+    "azure-native:applicationinsights:Component": "applicationinsights.component",
+    "azure-native:applicationinsights:WebTest": "applicationinsights.web_test",
 }
 """The module of each type in the SDK."""
 
@@ -71,29 +77,27 @@ def _names(class_: Any) -> dict[str, Any]:
     return dict(input_type_types(class_))
 
 
-def _nested(type_: Any) -> Any:
-    """The input class inside `Optional[Sequence[Input[…]]]` and the like, if there is one."""
+def _nested(type_: Any) -> set[Any]:
+    """The input classes inside `Optional[Sequence[Input[…]]]` and the like."""
     if isinstance(type_, type) and is_input_type(type_):
-        return type_
-    for argument in typing.get_args(type_):
-        found = _nested(argument)
-        if found is not None:
-            return found
-    return None
+        return {type_}
+    return {found for argument in typing.get_args(type_) for found in _nested(argument)}
 
 
-def _strangers(shape: Any, class_: Any, path: str) -> Iterator[str]:
-    """Names in a shape that the SDK does not have there."""
+def _strangers(shape: Any, classes: set[Any], path: str) -> Iterator[str]:
+    """Names in a shape that none of the SDK's classes has there."""
     if isinstance(shape, list):
-        yield from _strangers(shape[0], class_, path)
-    elif isinstance(shape, dict) and class_ is not None:
-        known = _names(class_)
+        yield from _strangers(shape[0], classes, path)
+    elif isinstance(shape, dict) and classes:
+        known: dict[str, set[Any]] = {}
+        for name, type_ in itertools.chain.from_iterable(_names(c).items() for c in classes):
+            known.setdefault(name, set()).update(_nested(type_))
         for marked, inner in shape.items():
             name = marked.rstrip("!")
             if name not in known:
                 yield f"{path}.{name}"
             else:
-                yield from _strangers(inner, _nested(known[name]), f"{path}.{name}")
+                yield from _strangers(inner, known[name], f"{path}.{name}")
 
 
 @pytest.mark.parametrize("token", TOKENS)
@@ -101,7 +105,7 @@ def test_inputs_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     class_ = _arguments(token)
     assert set(native.path_names) <= set(_names(class_))
-    assert list(_strangers(native.shape, class_, native.token)) == []
+    assert list(_strangers(native.shape, {class_}, native.token)) == []
 
 
 @pytest.mark.parametrize("token", TOKENS)
@@ -117,7 +121,7 @@ def test_outputs_are_the_sdks(token: str) -> None:
 def test_api_versions_are_the_sdks(token: str) -> None:
     native = TYPES[token]
     source = inspect.getsource(_class(token))
-    found = re.search(r"Uses Azure REST API version ([\d-]+)", source)
+    found = re.search(r"Uses Azure REST API version ([\w-]+)", source)
     assert found is not None
     assert resource_types()[native.arm.lower()].api_versions == (found[1],)
 
@@ -205,7 +209,7 @@ def test_shapes_are_flattened() -> None:
         "name": "string",
         "properties": {"size!": "integer", "parts": [{"properties": {"x": "string"}}]},
     }
-    assert flatten_shape(shape) == {
+    assert flatten_shape(shape, {}) == {
         "name": "string",
         "size!": "integer",
         "parts": [{"x": "string"}],
@@ -284,6 +288,37 @@ def test_a_property_with_another_name_in_arm() -> None:
     body = account.body({"enableHttpsTrafficOnly": True})
     assert body["properties"] == {"supportsHttpsTrafficOnly": True}
     assert account.outputs_of(body)["enableHttpsTrafficOnly"] is True
+
+
+def test_names_of_arm_in_capitals() -> None:
+    web_test = TYPES["azure-native:applicationinsights:WebTest"]
+    inputs = {
+        "webTestName": "chat",
+        "webTestKind": "standard",
+        "kind": "standard",
+        "location": "francecentral",
+        "locations": [{"location": "emea-nl-ams-azr"}],
+        "validationRules": {"sSLCheck": True},
+        "tags": {"Name": "chat"},
+    }
+    body = web_test.body(inputs)
+    assert body == {
+        "location": "francecentral",
+        "kind": "standard",
+        "tags": {"Name": "chat"},
+        "properties": {
+            "Name": "chat",
+            "Kind": "standard",
+            "Locations": [{"Id": "emea-nl-ams-azr"}],
+            "ValidationRules": {"SSLCheck": True},
+        },
+    }
+    assert web_test.project(web_test.outputs_of(body)) == inputs
+    alert = TYPES["azure-native:monitor:MetricAlert"]
+    criteria = {"criteria": {"odataType": "webtest", "failedLocationCount": 3.0}}
+    body = alert.body(criteria)
+    assert body["properties"]["criteria"] == {"odata.type": "webtest", "failedLocationCount": 3.0}
+    assert alert.project(alert.outputs_of(body)) == criteria
 
 
 def test_ids_with_a_fixed_part_and_of_extensions() -> None:

@@ -459,6 +459,22 @@ def existing_subnet(azure: Azure, *actions: str, **properties: Any) -> dict[str,
     return {"subnetId": SUBNET}
 
 
+def test_alerts_need_a_provider_and_a_test_another_one(look: Look, azure: Azure) -> None:
+    azure.provider("Microsoft.Insights", "NotRegistered")
+    receiver = {"ollamazure__alerts": {"email": ["alice@example.com"]}}
+    code, printed = look(**receiver)
+    assert code == 1
+    assert "az provider register --namespace Microsoft.Insights --wait" in printed
+    assert "OperationalInsights" not in printed
+
+    azure.provider("Microsoft.Insights", "Registered")
+    azure.provider("Microsoft.OperationalInsights", "Registered")
+    tested = {"domain": "chat.example.com", "certificate": {"mode": "letsEncrypt"}}
+    code, printed = look(**receiver, **{f"ollamazure__{key}": it for key, it in tested.items()})
+    assert code == 0, printed
+    assert "resource provider Microsoft.OperationalInsights: Registered" in printed
+
+
 ACCOUNT = backup_account_name(SUBSCRIPTION, group_names("ollamazure", "dev"))
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev-data"
 

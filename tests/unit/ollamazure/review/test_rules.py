@@ -39,13 +39,17 @@ def test_every_resource_of_the_program_is_in_the_load_table() -> None:
     provider = {"clientId": "chat", "issuer": "https://x.example", "allowedDomains": ["x.example"]}
     sign_in = {"signIn": provider, "signInSecret": "a-secret-of-the-provider"}
     backup = {"target": "azure"}
-    program = whole_program("dev", **declared, modelAccess=restricted, backup=backup, **sign_in)
+    tested = {"domain": "chat.example.com", "certificate": {"mode": "letsEncrypt"}}
+    alerts = {"alerts": {"email": ["alice@example.com"]}, **tested}
+    optional = {**sign_in, **alerts}
+    program = whole_program("dev", **declared, modelAccess=restricted, backup=backup, **optional)
     names = {of.name for of in program.resources}
     assert {
         "access-smollm2-135m",
         "user-bob@example.com",
         "open-webui-sign-in-secret",
         "backup-access",
+        "availability-test",
     } <= names
     for of in program.resources:
         assert load_table().find_resource(of.type, of.name).title != "{type} {item}", of.name

@@ -214,6 +214,18 @@ def test_a_certificate_that_expires_soon_is_a_warning() -> None:
     assert f"expires on {server.certificate.not_valid_after_utc:%Y-%m-%d}" in warning
 
 
+def test_azure_would_never_accept_a_certificate_that_is_signed_by_itself() -> None:
+    alone = Signer("alone", names=[NAME])
+    alerts = {"alerts": '{"email": ["alice@example.com"]}'}
+    for server, chain, count in ((alone, alone.pem, 1), (LEAF, LEAF.pem + MIDDLE.pem, 0)):
+        given = texts(chain, server.key_pem, **alerts)
+        found = certificate_warnings(parse(given, frozenset({"certificateKey"})))
+        assert len(found) == count
+    given = texts(alone.pem, alone.key_pem, **alerts)
+    (warning,) = certificate_warnings(parse(given, frozenset({"certificateKey"})))
+    assert "pulumi config set --path ollamazure:alerts.availabilityTest false" in warning
+
+
 def test_a_certificate_that_no_mode_uses_is_a_warning() -> None:
     given = texts(LEAF.pem, LEAF.key_pem) | {"certificate": json.dumps({"chain": LEAF.pem})}
     (warning,) = certificate_warnings(parse(given, frozenset({"certificateKey"})))

@@ -10,6 +10,7 @@ import pytest
 from ollamazure import catalog
 from ollamazure.settings.base import key_of
 from ollamazure.settings.features import Features
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY, CertificateSettings
 from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
@@ -113,6 +114,51 @@ def test_chats_without_a_backup_elsewhere() -> None:
     [deleted] = warnings(backup='{"target": "azure"}')
     assert "pulumi config set ollamazure:keepData true" in deleted
     assert warnings(backup='{"target": "azure"}', keepData="true") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "certificate.mode is selfSigned"),
+        ({"allowedClients": "203.0.113.0/24"}, "allowedClients does not admit all addresses"),
+        (
+            {"publicAddress": "false", "network": '{"outbound": "natGateway"}'},
+            "publicAddress is false",
+        ),
+        (
+            {
+                "domain": "chat.example.com",
+                "certificate": json.dumps(
+                    {"mode": "letsEncrypt", "acmeAuthority": EXAMPLE_AUTHORITY}
+                ),
+            },
+            "certificate.acmeAuthority is not public",
+        ),
+    ],
+)
+def test_alerts_without_a_test_of_the_address(given: dict[str, str], reason: str) -> None:
+    (warning,) = warnings(alerts='{"email": ["alice@example.com"]}', **given)
+    assert reason in warning
+    assert "pulumi config set --path ollamazure:alerts.availabilityTest false" in warning
+    chosen = json.dumps({"email": ["alice@example.com"], "availabilityTest": False})
+    assert warnings(alerts=chosen, **given) == []
+
+
+def test_alerts_with_a_test_of_the_address() -> None:
+    trusted = {"domain": "chat.example.com", "certificate": '{"mode": "letsEncrypt"}'}
+    receiver = '{"email": ["alice@example.com"]}'
+    assert warnings(alerts=receiver, **trusted) == []
+    assert settings_of(alerts=receiver, **trusted).availability_test
+    off = '{"email": ["alice@example.com"], "availabilityTest": false}'
+    assert not settings_of(alerts=off, **trusted).availability_test
+    assert not settings_of(**trusted).availability_test, "no one would get its alerts"
+    nameless = settings_of(alerts=receiver).model_copy(
+        update={"certificate": CertificateSettings(mode="provided")}
+    )
+    assert nameless.untestable == (
+        "domain",
+        "neither domain nor dnsLabel is set, and a certificate is for a name",
+    )
 
 
 def test_chats_that_will_be_deleted() -> None:

@@ -14,7 +14,8 @@ from ollamazure.settings.backup import BackupSettings
 from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import memory
-from ollamazure.sizing.cost import backup_price, disk_price
+from ollamazure.sizing.alerts import metric_rules
+from ollamazure.sizing.cost import alert_price, backup_price, disk_price
 from ollamazure.sizing.memory import Load
 from ollamazure.sizing.plan import SizingError, make_plan
 from ollamazure.sizing.speed import tokens_per_second, tokens_per_second_under_load
@@ -37,6 +38,8 @@ def fixed_prices(monkeypatch: pytest.MonkeyPatch) -> None:
             nat_gateway=32.85,
             standard_ssd={4 * 2**tier: 0.3 * 2**tier for tier in range(11)},
             blob_gib={"local": 0.02, "zones": 0.03},
+            alert_rule=0.1,
+            test_run=0.0005,
         ),
     )
     monkeypatch.setattr(catalog, "prices", lambda: made_up)
@@ -408,3 +411,32 @@ def test_the_preview_warns_about_attached_files_that_no_search_shortens(
         plan = make_plan(settings(**granted, **search))
         assert not any("attach files" in text for text in plan.warnings)
     assert not any("attach files" in text for text in make_plan(settings()).warnings)
+
+
+@pytest.mark.parametrize(
+    ("size", "certificate", "dollars"),
+    [
+        ("Standard_B2ms", "selfSigned", 0.3),
+        # 4 tests an hour from 5 places, and a rule on them
+        ("Standard_B2ms", "letsEncrypt", 0.4 + 730 * 4 * 5 * 0.0005),
+        ("Standard_NC4as_T4_v3", "selfSigned", 0.2),
+    ],
+)
+def test_alerts_cost_their_rules_and_the_runs_of_the_test(
+    size: str, certificate: str, dollars: float
+) -> None:
+    given = {"dnsLabel": "our-team-chat", "certificate": json.dumps({"mode": certificate})}
+    alerts = settings(alerts='{"email": ["alice@example.com"]}', **given)
+    assert alert_price(catalog.vm_sizes()[size], alerts) == pytest.approx(dollars)
+    assert alert_price(catalog.vm_sizes()[size], settings(**given)) == 0
+    without = make_plan(settings(**given)).monthly_cost.amount
+    assert make_plan(alerts).monthly_cost.amount > without
+
+
+def test_the_memory_that_is_low_follows_from_the_size() -> None:
+    def threshold(size: str) -> float:
+        rules = {rule.name: rule for rule in metric_rules(catalog.vm_sizes()[size])}
+        return rules["memory-low"].threshold / 2**30
+
+    assert threshold("Standard_B2ms") == memory.SPARE_GIB / 2
+    assert threshold("Standard_E32as_v5") == 5.12
