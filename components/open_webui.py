@@ -44,6 +44,7 @@ START_FILES = (
 )
 # Read at each page load, also by a running container.
 HINT = "/etc/ollamazure/open-webui/hint.json"
+EXPIRE_CHATS = "/etc/systemd/system/ollamazure-expire-chats"
 SIGN_IN = "/etc/ollamazure/sign-in.env"
 SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  a path
 
@@ -95,6 +96,8 @@ class OpenWebui(pulumi.ComponentResource):
         self.service = self._service(args)
         self.admin = self._admin(args)
         self.settings = self._settings(args)
+        if args.settings.chat_days:
+            self._expire_chats(args, args.settings.chat_days)
         self.digest = digest_of([self.service, self.admin, self.settings])
         self.register_outputs({})
 
@@ -102,7 +105,6 @@ class OpenWebui(pulumi.ComponentResource):
         settings = args.settings
         files = [
             *START_FILES,
-            File(f"{TOOLS}/audit_log.py", "0755"),
             File(HINT, values={"banner": hint_banner()}),
             File(
                 "/etc/tmpfiles.d/ollamazure-audit-log.conf",
@@ -214,6 +216,27 @@ class OpenWebui(pulumi.ComponentResource):
         )
         command.digest = declared.apply(digest_of_settings)
         return command
+
+    def _expire_chats(self, args: OpenWebuiArgs, days: int) -> None:
+        """The command for the timer that deletes old chats."""
+        timer = f"{EXPIRE_CHATS.rpartition('/')[2]}.timer"
+        run_on_machine(
+            "expire-chats",
+            args.target,
+            purpose="delete old chats each night",
+            script="systemctl daemon-reload\n"
+            f"systemctl enable --quiet {timer}\n"
+            f"systemctl restart {timer}",
+            files=[
+                File(f"{EXPIRE_CHATS}.service", values={"days": days}),
+                File(f"{EXPIRE_CHATS}.timer"),
+            ],
+            # With its last time, systemd would run it at once when it is enabled again one day.
+            delete=f"sh -c 'systemctl disable --now {timer} &&"
+            f" systemctl clean --what=state {timer}'",
+            fix=FIX,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.settings]),
+        )
 
 
 def digest_of_settings(declared: Mapping[str, Any]) -> str:

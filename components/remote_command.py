@@ -82,6 +82,7 @@ class File:
 # The tool that sets up Open WebUI, for every command that uses it.
 WEBUI_TOOLS = (
     File(f"{TOOLS}/webui-cli", "0755"),
+    File(f"{TOOLS}/audit_log.py", "0755"),
     File(f"{TOOLS}/chat_answers.py", "0755"),
     File(f"{TOOLS}/durable.py"),
     *(

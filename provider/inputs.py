@@ -373,5 +373,7 @@ class ChatInputs(TypedDict):
     """How long users stay signed in; a change is for new sessions. Allowed: 10m to 90d: a number with m, h or d; for example 12h."""
     auditLogDays: NotRequired[int]
     """Days that the audit log is kept: who signed in with a password, and who changed what, without questions and answers. 0: none is written, and a former one is deleted. Allowed: 0 to 3650; for example 365."""
+    chatDays: NotRequired[int]
+    """Days that a chat is kept after its last change. Older ones are deleted each night, also pinned and archived ones, with their files, shared links and ratings. Unset: until a user deletes it. Allowed: 1 to 3650; for example 365."""
     features: NotRequired[FeaturesInput]
     """Features of Open WebUI with a risk. Each is off unless it is set here. Allowed: a group of settings; for example {"channels": true}."""

@@ -462,6 +462,14 @@ class Settings(Section):
         allowed="0 to 3650",
         example=365,
     )
+    chat_days: Annotated[Whole, Field(ge=1, le=3650)] | None = setting(
+        None,
+        description="Days that a chat is kept after its last change. Older ones are deleted each "
+        "night, also pinned and archived ones, with their files, shared links and ratings. Unset: "
+        "until a user deletes it.",
+        allowed="1 to 3650",
+        example=365,
+    )
     features: Features = setting(
         Features(),
         description="Features of Open WebUI with a risk. Each is off unless it is set here.",

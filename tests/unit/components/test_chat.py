@@ -619,3 +619,11 @@ def test_a_failing_command_prints_little_more_than_its_own_message() -> None:
     for resource in deploy().of("command:remote:Command"):
         assert len(resource.inputs["create"]) < 400, resource.name
         assert len(resource.inputs.get("delete") or "") < 400, resource.name
+
+
+def test_old_chats_are_deleted_only_where_the_settings_say_so() -> None:
+    assert "expire-chats" not in commands(deploy())
+    command = deploy(chat_days=90).named("expire-chats")
+    assert "/usr/local/lib/ollamazure/webui-cli expire-chats 90\n" in command.inputs["stdin"]
+    # With its former time, systemd would run the timer at once when it is enabled again.
+    assert "systemctl clean --what=state ollamazure-expire-chats.timer" in command.inputs["delete"]
