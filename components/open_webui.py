@@ -18,11 +18,14 @@ from components.remote_command import (
     RemoteCommand,
     Target,
     digest_of,
+    proxy_values,
+    proxy_variables,
     render_file,
     run_on_machine,
     secret_json,
 )
 from ollamazure import catalog
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.workspace import Banner, Permissions, Suggestion
 from ollamazure.sizing.plan import Sizing
@@ -103,6 +106,7 @@ class OpenWebui(pulumi.ComponentResource):
 
     def _service(self, args: OpenWebuiArgs) -> RemoteCommand:
         settings = args.settings
+        proxy = settings.proxy if settings.webui_uses_proxy else ProxySettings()
         files = [
             *START_FILES,
             File(HINT, values={"banner": hint_banner()}),
@@ -125,10 +129,13 @@ class OpenWebui(pulumi.ComponentResource):
                     "tool_servers": settings.features.tool_servers,
                     "multi_factor": settings.multi_factor,
                     "audit_log": settings.audit_log_days > 0,
+                    **proxy_values(proxy),
                 },
                 suffix=".next",  # the former one stays in force until the image is there
             ),
         ]
+        if proxy.url:
+            files.append(proxy_variables(proxy))
         if settings.rotation.session_key:
             rotation = {"rotation": settings.rotation.session_key}
             files.append(File("/etc/ollamazure/session-key-rotation", values=rotation))

@@ -21,6 +21,7 @@ from ollamazure.settings.groups import (
     Rotation,
     Tuning,
 )
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
     HTTPS_PORT,
@@ -270,6 +271,12 @@ class Settings(Section):
         description="Mirrors of the public registries, for machines in a closed network.",
         allowed="a group of settings",
         example={"containers": "https://mirrors.example.com:8443"},
+    )
+    proxy: ProxySettings = setting(
+        ProxySettings(),
+        description="An HTTP proxy for all downloads of the machine, for company networks.",
+        allowed="a group of settings",
+        example={"url": "http://proxy.example.com:3128"},
     )
     probe_from: Literal["operator", "machine"] = setting(
         "operator",
@@ -537,12 +544,27 @@ class Settings(Section):
     def outbound_ports(self) -> dict[str, list[int]]:
         """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
         sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
+        direct = self.proxy.url is None or bool(self.proxy.exceptions)
+        is_ssh = self.backup.target == "sftp"  # which uses no proxy
         return {
-            "mirror_ports": sorted({*self.mirrors.ports, *self.certificate.ports}),
-            "web_ports": [HTTPS_PORT] if self.web_access else [],
-            "sign_in_ports": sorted(sign_in),
-            "backup_ports": self.backup.ports,
+            "mirror_ports": sorted(
+                {*self.mirrors.ports, *self.certificate.ports} if direct else ()
+            ),
+            "web_ports": [HTTPS_PORT] if self.web_access and not self.proxy.url else [],
+            "sign_in_ports": sorted(sign_in if direct else ()),
+            "backup_ports": self.backup.ports if direct or is_ssh else [],
         }
+
+    @property
+    def webui_uses_proxy(self) -> bool:
+        """Whether Open WebUI reaches anything through the proxy."""
+        return self.proxy.url is not None and (self.web_access or self.sign_in is not None)
+
+    @property
+    def authorities(self) -> str | None:
+        """The authorities that every program on the machine trusts, in PEM."""
+        given = (self.mirrors.certificate_authority, self.proxy.certificate_authority)
+        return "".join(filter(None, given)) or None
 
     @property
     def public_name(self) -> str | None:

@@ -22,7 +22,9 @@ from ollamazure import catalog
 from ollamazure.catalog import VmSize
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.settings.base import slug
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
 from ollamazure.settings.load import parse
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
@@ -321,6 +323,28 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
         f"install-ollama {version} http://mirrors.internal/ollama/v{version} cpu\n"
         in recorder.named("ollama").inputs["stdin"]
     )
+
+
+def test_a_proxy_restarts_what_uses_it_and_nothing_else() -> None:
+    def scripts(**proxy: Any) -> dict[str, str]:
+        recorder = deploy(proxy=ProxySettings(**proxy))
+        return {name: recorder.named(name).inputs["stdin"] for name in ("ollama", "open-webui")}
+
+    without, first = scripts(), scripts(url="http://a.example.com:3128")
+    assert all("proxy" not in text.partition("put /etc")[2] for text in without.values())
+    assert "\nEnvironmentFile=/etc/ollamazure/proxy.env\n" in first["ollama"]
+    assert "\nhttps_proxy=http://a.example.com:3128\n" in first["ollama"]
+    assert first["open-webui"] == without["open-webui"], "it reaches nothing on the internet"
+    recorder = deploy(
+        proxy=ProxySettings(
+            url="http://a.example.com:3128", certificate_authority=EXAMPLE_AUTHORITY
+        ),
+        default_permissions={"chat": {"web_upload": True}},
+    )
+    script = recorder.named("open-webui").inputs["stdin"]
+    assert "\nEnvironmentFile=/etc/ollamazure/proxy.env\n" in script
+    assert "\nEnvironment=SSL_CERT_FILE=" in script
+    assert EXAMPLE_AUTHORITY in recorder.named("ollama").inputs["stdin"]
 
 
 def test_every_user_sees_an_installed_model() -> None:
