@@ -288,6 +288,8 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "rag.file.max_size": UPLOAD_LIMIT_MB,
             **search(settings),
             **features(settings),
+            # Else it fetches pages without the proxy.
+            **({"web.search.trust_env": True} if settings.webui_uses_proxy else {}),
             **multi_factor(settings),
             **({"ui.default_user_role": sign_in.role_of_new_accounts} if sign_in else {}),
             # Its news of a new version, which it opens for each administrator.

@@ -345,6 +345,7 @@ def test_a_proxy_restarts_what_uses_it_and_nothing_else() -> None:
     assert "\nEnvironmentFile=/etc/ollamazure/proxy.env\n" in script
     assert "\nEnvironment=SSL_CERT_FILE=" in script
     assert EXAMPLE_AUTHORITY in recorder.named("ollama").inputs["stdin"]
+    assert '"web.search.trust_env": true' in recorder.named("open-webui-settings").inputs["stdin"]
 
 
 def test_every_user_sees_an_installed_model() -> None:

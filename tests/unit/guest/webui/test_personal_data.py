@@ -19,7 +19,9 @@ from webui.errors import WebuiError
 
 ALICE = "alice@example.com"
 ACCOUNT = {"id": "1", "email": ALICE, "name": "Alice", "role": "user"}
-SUMMARY = {**ACCOUNT, "deleted": {"chat": 2}, "kept": {}}
+SUMMARY = {
+    **ACCOUNT, "is_first": False, "other_admins": 1, "deleted": {"chat": 2}, "kept": {}
+}  # fmt: skip
 MESSAGES = {
     "b": {"role": "assistant", "model": "m", "content": "Hello!", "timestamp": 1_800_000_060},
     "a": {"role": "user", "content": "Hi", "timestamp": 1_800_000_000},
@@ -109,6 +111,22 @@ def test_the_administrator_and_strangers_are_refused(webui: Webui, tmp_path: Pat
             action(ALICE)
     with pytest.raises(WebuiError, match="no account has the e-mail alice"):
         personal_data.export(ALICE, "h", io.BytesIO())
+    assert not webui.done
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"is_first": True}, "is the first account, which Open WebUI never deletes"),
+        ({"other_admins": 0}, "the chat has no administrator"),
+    ],
+)
+def test_an_account_that_the_chat_needs_is_refused(
+    webui: Webui, changes: dict[str, Any], reason: str
+) -> None:
+    webui.answers["summary"] = {**SUMMARY, **changes}
+    with pytest.raises(WebuiError, match=reason):
+        personal_data.erase(webui, ALICE)
     assert not webui.done
 
 

@@ -207,6 +207,9 @@ def test_a_person_is_erased_and_shared_work_stays(alice: sqlite3.Connection) -> 
 def test_the_summary_has_what_is_deleted_and_what_stays(alice: sqlite3.Connection) -> None:
     found = personal_data.main(alice, {"do": "summary", "email": "alice@example.com"})
     assert (found["id"], found["role"]) == (ALICE, "user")
+    assert (found["is_first"], found["other_admins"]) == (False, 1)
+    root = personal_data.main(alice, {"do": "summary", "email": "root@example.com"})
+    assert (root["is_first"], root["other_admins"]) == (True, 0)
     assert found["kept"] == {
         "channel": 1, "file": 1, "group": 1, "knowledge": 1, "model": 1, "prompt": 1
     }  # fmt: skip

@@ -60,6 +60,13 @@ def refusal(account: Item) -> str | None:
             f"{email} is the administrator of the settings. Declare another one first:"
             " docs/how-to/read-the-password.md."
         )
+    if not account["other_admins"]:
+        return f"without {email}, the chat has no administrator."
+    if account["is_first"]:
+        return (
+            f"{email} is the first account, which Open WebUI never deletes. Give it another name"
+            " and e-mail in the chat's admin panel, and delete its chats."
+        )
     declared = [json.loads(path.read_text()) for path in declared_files("user")]
     if any(user["email"].lower() == email and user["state"] != "deleted" for user in declared):
         return (

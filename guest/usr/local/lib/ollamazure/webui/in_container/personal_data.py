@@ -102,8 +102,11 @@ def summary(database: sqlite3.Connection, user: dict[str, Any]) -> dict[str, Any
             stays = f"({work.get(table, 'false')})"
             deleted[table] = count(database, table, f"user_id = :user and not {stays}", given)
             kept[table] = count(database, table, f"user_id = :user and {stays}", given)
+    first = "select id from user order by created_at, id limit 1"
     return {
         **{key: user[key] for key in ("id", "email", "name", "role")},
+        "is_first": database.execute(first).fetchone()[0] == user["id"],
+        "other_admins": count(database, "user", "role = 'admin' and id <> :user", given),
         "deleted": {table: number for table, number in deleted.items() if number},
         "kept": {table: number for table, number in kept.items() if number},
     }
