@@ -14,7 +14,12 @@ from components.outputs import (
 )
 from ollamazure.names import group_names
 from ollamazure.settings.load import load
-from ollamazure.settings.warnings import moved_warning, refused_warning, removed_users_warning
+from ollamazure.settings.warnings import (
+    deleted_chats_warning,
+    moved_warning,
+    refused_warning,
+    removed_users_warning,
+)
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
 from ollamazure.sizing.upgrade import upgrade_warning
@@ -32,6 +37,7 @@ changes = [
     refused_resize_warning(size_in(former), plan.vm_size, groups.chat),
     upgrade_warning(former, settings, pulumi.get_stack()),
     removed_users_warning(users_in(former), settings),
+    deleted_chats_warning(former, settings),
     moved_warning(former.get("subnetId"), settings) if former else None,
     refused_warning(former.get("certificateMode"), former.get("url", ""), settings),
 ]

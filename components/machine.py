@@ -14,12 +14,14 @@ from pulumi_azure_native import compute, managedidentity, network, resources
 from pulumi_command.remote import ConnectionArgs
 
 from components.remote_command import (
+    APT_PROXY,
     HALF_AN_HOUR,
     TOOLS,
     File,
     RemoteCommand,
     Target,
     machine_files,
+    proxy_values,
     render_file,
     run_on_machine,
 )
@@ -27,6 +29,7 @@ from components.ssh_access import SshAccess, SshAccessArgs
 from components.tags import Tags
 from ollamazure.names import IDENTITY, VM, group_of
 from ollamazure.settings.groups import Rotation
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.restart_window import RestartWindow
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import duration
@@ -195,7 +198,7 @@ class Machine(pulumi.ComponentResource):
             purpose="load NVIDIA's driver",
             script=f"{TOOLS}/machine-ready\n{TOOLS}/gpu-driver load\n",
             files=[
-                *machine_files(args.settings.mirrors),
+                *machine_files(args.settings),
                 *_files(GPU_FIRST_BOOT_FILES),
                 File(f"{TOOLS}/gpu-driver", "0755"),
             ],
@@ -216,7 +219,7 @@ class Machine(pulumi.ComponentResource):
             script=f"{TOOLS}/machine-ready\n{check}{TOOLS}/grow-data-disk {size}\n"
             f"{TOOLS}/restart.py {restarts}\n",
             files=[
-                *machine_files(args.settings.mirrors),
+                *machine_files(args.settings),
                 # The first boot writes them too. Here a change of them needs no new machine.
                 *_files(FIRST_BOOT_FILES),
                 File(
@@ -226,7 +229,14 @@ class Machine(pulumi.ComponentResource):
                         "metrics_clients": settings.metrics_clients,
                     },
                 ),
-                File(OUTBOUND, values={"outbound_ports": settings.outbound_ports}),
+                File(
+                    OUTBOUND,
+                    values={
+                        "outbound_ports": settings.outbound_ports,
+                        "open_webui": settings.webui_uses_proxy,
+                        **proxy_values(settings.proxy),
+                    },
+                ),
                 File(SSH_USERS, values={"user": settings.vm_admin_username}),
                 File(f"{TOOLS}/grow-data-disk", "0755"),
                 File(f"{TOOLS}/follow-data-disk", "0755"),
@@ -371,7 +381,11 @@ def _os_profile(
     user = args.settings.vm_admin_username
     user_data = pulumi.Output.all(
         private=host_key.private_key_openssh, public=host_key.public_key_openssh
-    ).apply(lambda key: render_user_data(key["private"], key["public"], gpu=args.plan.gpu))
+    ).apply(
+        lambda key: render_user_data(
+            key["private"], key["public"], gpu=args.plan.gpu, proxy=args.settings.proxy
+        )
+    )
     authorized_key = {
         "path": f"/home/{user}/.ssh/authorized_keys",
         "key_data": user_key.public_key_openssh.apply(str.strip),
@@ -432,20 +446,31 @@ def _storage_profile(args: MachineArgs, data_disk_id: pulumi.Output[str]) -> dic
     }
 
 
-def render_user_data(host_private_key: str, host_public_key: str, *, gpu: bool = False) -> str:
+def render_user_data(
+    host_private_key: str,
+    host_public_key: str,
+    *,
+    gpu: bool = False,
+    proxy: ProxySettings | None = None,
+) -> str:
     """The cloud-config of the first boot.
 
     Args:
         host_private_key: PEM in OpenSSH's form.
         host_public_key: one `ssh-ed25519 …` line.
         gpu: whether to install NVIDIA's driver.
+        proxy: through which the packages are downloaded.
     """
     files = [
         {"path": path, "mode": mode, "content": render_file(path)}
         for path, mode in {**FIRST_BOOT_FILES, **(GPU_FIRST_BOOT_FILES if gpu else {})}.items()
     ]
+    if proxy and proxy.url:
+        content = render_file(APT_PROXY, **proxy_values(proxy))
+        files.append({"path": APT_PROXY, "mode": "0644", "content": content})
     return render_template(
         "cloud-init/user-data.yaml.j2",
+        authority=proxy and proxy.certificate_authority,
         host_private_key=host_private_key,
         host_public_key=host_public_key.strip(),
         files=files,

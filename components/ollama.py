@@ -16,6 +16,7 @@ from components.remote_command import (
     Target,
     digest_of,
     mirror_authority,
+    proxy_variables,
     run_on_machine,
 )
 from ollamazure import catalog
@@ -64,7 +65,7 @@ class Ollama(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _server(self, args: OllamaArgs) -> RemoteCommand:
-        plan, authority = args.plan, args.settings.mirrors.certificate_authority
+        plan, authority, proxy = args.plan, args.settings.authorities, args.settings.proxy
         return run_on_machine(
             "ollama",
             args.target,
@@ -86,10 +87,12 @@ class Ollama(pulumi.ComponentResource):
                         "load_seconds": plan.load_seconds,
                         "memory_limit_mib": plan.ollama_limit_mib,
                         "gpu": plan.gpu,
+                        "proxy": proxy.url is not None,
                     },
                 ),
                 # Ollama reads the authorities when it starts. Without one it need not restart.
                 *([mirror_authority(authority)] if authority else []),
+                *([proxy_variables(proxy)] if proxy.url else []),
             ],
             fix="`journalctl --unit ollama` on the machine has details; `pulumi up` tries again.",
             limit=HALF_AN_HOUR + duration.ollama_seconds(plan.vm_size, args.settings),

@@ -18,11 +18,14 @@ from components.remote_command import (
     RemoteCommand,
     Target,
     digest_of,
+    proxy_values,
+    proxy_variables,
     render_file,
     run_on_machine,
     secret_json,
 )
 from ollamazure import catalog
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.workspace import Banner, Permissions, Suggestion
 from ollamazure.sizing.plan import Sizing
@@ -44,6 +47,7 @@ START_FILES = (
 )
 # Read at each page load, also by a running container.
 HINT = "/etc/ollamazure/open-webui/hint.json"
+EXPIRE_CHATS = "/etc/systemd/system/ollamazure-expire-chats"
 SIGN_IN = "/etc/ollamazure/sign-in.env"
 SIGN_IN_SECRET = "/etc/ollamazure/sign-in-secret.env"  # noqa: S105  a path
 
@@ -95,14 +99,16 @@ class OpenWebui(pulumi.ComponentResource):
         self.service = self._service(args)
         self.admin = self._admin(args)
         self.settings = self._settings(args)
+        if args.settings.chat_days:
+            self._expire_chats(args, args.settings.chat_days)
         self.digest = digest_of([self.service, self.admin, self.settings])
         self.register_outputs({})
 
     def _service(self, args: OpenWebuiArgs) -> RemoteCommand:
         settings = args.settings
+        proxy = settings.proxy if settings.webui_uses_proxy else ProxySettings()
         files = [
             *START_FILES,
-            File(f"{TOOLS}/audit_log.py", "0755"),
             File(HINT, values={"banner": hint_banner()}),
             File(
                 "/etc/tmpfiles.d/ollamazure-audit-log.conf",
@@ -123,10 +129,13 @@ class OpenWebui(pulumi.ComponentResource):
                     "tool_servers": settings.features.tool_servers,
                     "multi_factor": settings.multi_factor,
                     "audit_log": settings.audit_log_days > 0,
+                    **proxy_values(proxy),
                 },
                 suffix=".next",  # the former one stays in force until the image is there
             ),
         ]
+        if proxy.url:
+            files.append(proxy_variables(proxy))
         if settings.rotation.session_key:
             rotation = {"rotation": settings.rotation.session_key}
             files.append(File("/etc/ollamazure/session-key-rotation", values=rotation))
@@ -215,6 +224,27 @@ class OpenWebui(pulumi.ComponentResource):
         command.digest = declared.apply(digest_of_settings)
         return command
 
+    def _expire_chats(self, args: OpenWebuiArgs, days: int) -> None:
+        """The command for the timer that deletes old chats."""
+        timer = f"{EXPIRE_CHATS.rpartition('/')[2]}.timer"
+        run_on_machine(
+            "expire-chats",
+            args.target,
+            purpose="delete old chats each night",
+            script="systemctl daemon-reload\n"
+            f"systemctl enable --quiet {timer}\n"
+            f"systemctl restart {timer}",
+            files=[
+                File(f"{EXPIRE_CHATS}.service", values={"days": days}),
+                File(f"{EXPIRE_CHATS}.timer"),
+            ],
+            # With its last time, systemd would run it at once when it is enabled again one day.
+            delete=f"sh -c 'systemctl disable --now {timer} &&"
+            f" systemctl clean --what=state {timer}'",
+            fix=FIX,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.settings]),
+        )
+
 
 def digest_of_settings(declared: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of the settings, and of what applies them, without texts that pages only show.
@@ -258,6 +288,8 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "rag.file.max_size": UPLOAD_LIMIT_MB,
             **search(settings),
             **features(settings),
+            # Else it fetches pages without the proxy.
+            **({"web.search.trust_env": True} if settings.webui_uses_proxy else {}),
             **multi_factor(settings),
             **({"ui.default_user_role": sign_in.role_of_new_accounts} if sign_in else {}),
             # Its news of a new version, which it opens for each administrator.

@@ -54,6 +54,7 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "language": settings.language or "en-US",
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
         "subnetId": settings.network.subnet_id,
+        "chatDays": settings.chat_days,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
         "adminPassword": chat.admin_password,

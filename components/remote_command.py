@@ -25,13 +25,16 @@ from pulumi_command import remote
 
 from ollamazure import manifest
 from ollamazure.manifest import InstalledFile, Manifest
-from ollamazure.settings.groups import Mirrors
+from ollamazure.settings.proxy import ProxySettings
+from ollamazure.settings.stack import Settings
 from ollamazure.templates import render_template
 
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 TOOLS = "/usr/local/lib/ollamazure"
 # Below this folder the machine records what each command did: command.sh.
 INSTALLED = "/etc/ollamazure/installed"
+
+APT_PROXY = "/etc/apt/apt.conf.d/53ollamazure-proxy"
 
 _END_OF_SECRETS = "END_OF_SECRETS"
 
@@ -82,6 +85,7 @@ class File:
 # The tool that sets up Open WebUI, for every command that uses it.
 WEBUI_TOOLS = (
     File(f"{TOOLS}/webui-cli", "0755"),
+    File(f"{TOOLS}/audit_log.py", "0755"),
     File(f"{TOOLS}/chat_answers.py", "0755"),
     File(f"{TOOLS}/durable.py"),
     *(
@@ -226,11 +230,24 @@ def secret_json(values: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
 
 
 def mirror_authority(authority: str | None) -> File:
-    """The file with the authority of the mirrors' certificates (PEM), or with none."""
+    """The file with the authorities of the mirrors and the proxy (PEM), or with none."""
     return File("/etc/ollamazure/mirrors-ca.pem", values={"authority": authority})
 
 
-def machine_files(mirrors: Mirrors) -> list[File]:
+def proxy_variables(proxy: ProxySettings) -> File:
+    """The file with the environment variables of the proxy, or with none."""
+    return File("/etc/ollamazure/proxy.env", values=proxy_values(proxy))
+
+
+def proxy_values(proxy: ProxySettings) -> dict[str, Any]:
+    """What the templates know of the proxy: `proxy`, None without one."""
+    if proxy.url is None:
+        return {"proxy": None}
+    names = ("address", "certificate_authority", "direct", "exceptions", "never", "port", "url")
+    return {"proxy": {name: getattr(proxy, name) for name in names}}
+
+
+def machine_files(settings: Settings) -> list[File]:
     """The files that the applications' commands use on a machine that is ready."""
     return [
         File(f"{TOOLS}/lib.sh"),
@@ -242,6 +259,7 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File(f"{TOOLS}/status.py", "0755"),
         File(f"{TOOLS}/findings.py"),
         File(f"{TOOLS}/webhook.py", "0755"),  # also without a webhook, because status.py asks it
+        File(f"{TOOLS}/proxy.py"),
         File(f"{TOOLS}/acme_client.py", "0755"),
         File(f"{TOOLS}/value_of.py", "0755"),
         File(f"{TOOLS}/container_dns.py", "0755"),
@@ -255,9 +273,11 @@ def machine_files(mirrors: Mirrors) -> list[File]:
         File("/etc/containers/systemd/mynet.network"),
         File(
             "/etc/containers/registries.conf.d/ollamazure.conf",
-            values={"mirror": mirrors.containers},
+            values={"mirror": settings.mirrors.containers},
         ),
-        mirror_authority(mirrors.certificate_authority),
+        mirror_authority(settings.authorities),
+        proxy_variables(settings.proxy),
+        File(APT_PROXY, values=proxy_values(settings.proxy)),
     ]
 
 

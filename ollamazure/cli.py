@@ -19,7 +19,17 @@ from ollamazure.azure.github import GitHubError
 from ollamazure.names import stack_of_file
 from ollamazure.new import command as new_command
 from ollamazure.new import wishes
-from ollamazure.operate import backup, drift, logs, people, ssh, status, upgrade, usage
+from ollamazure.operate import (
+    backup,
+    drift,
+    logs,
+    people,
+    personal_data,
+    ssh,
+    status,
+    upgrade,
+    usage,
+)
 from ollamazure.operate.pulumi import (
     EMULATED,
     PROJECT,
@@ -386,7 +396,8 @@ def look_after_people(  # noqa: PLR0913  an option each
         people.PeopleAction,
         typer.Argument(
             help="list: print the declared users; invite: make the message for each person, with "
-            "the initial password; reset: give one person another password."
+            "the initial password; reset: give one person another password; export: write all that "
+            "one account has to an archive; erase: delete one account with all that it has."
         ),
     ] = people.PeopleAction.LIST,
     emails: Annotated[
@@ -401,8 +412,8 @@ def look_after_people(  # noqa: PLR0913  an option each
         typer.Option(
             metavar="FOLDER",
             resolve_path=True,
-            help="Write each message to a file there that only you can read. Default: print them, "
-            "on a terminal only.",
+            help="Write each message, or the archive of export, to a file there that only you can "
+            "read. Default: print the messages, on a terminal only.",
         ),
     ] = None,
     again: Annotated[
@@ -411,13 +422,15 @@ def look_after_people(  # noqa: PLR0913  an option each
     yes: Yes = False,
     emulated: Emulated = False,
 ) -> None:
-    """List the declared users, hand out their accounts, or reset a password.
+    """List the declared users, hand out their accounts, reset a password, export or erase a person.
 
     The list shows the state of each account, when it was last used, its second factor, when a
     message was made, and its groups.
     """
     given = [email.lower() for email in emails or []]
     check_people(action, len(given), everyone)
+    if action == people.PeopleAction.EXPORT and to is None:
+        raise typer.BadParameter("export needs a folder for the archive.", param_hint="--to")
     with errors_exit("people", 2):
         pulumi = pulumi_for(stack, emulated)
         match action:
@@ -427,6 +440,10 @@ def look_after_people(  # noqa: PLR0913  an option each
                 raise typer.Exit(people.invite(stack, pulumi, given, to, again=again))
             case people.PeopleAction.RESET:
                 raise typer.Exit(people.reset(stack, pulumi, given[0], to, yes=yes))
+            case people.PeopleAction.EXPORT if to:
+                raise typer.Exit(personal_data.export(stack, pulumi, given[0], to))
+            case people.PeopleAction.ERASE:
+                raise typer.Exit(personal_data.erase(stack, pulumi, given[0], yes=yes))
 
 
 def check_people(action: people.PeopleAction, given: int, everyone: bool) -> None:
@@ -437,8 +454,9 @@ def check_people(action: people.PeopleAction, given: int, everyone: bool) -> Non
         raise typer.BadParameter("list takes none.", param_hint="EMAIL")
     if action == people.PeopleAction.INVITE and not given and not everyone:
         raise typer.BadParameter("Whom? Give e-mails, or --all.", param_hint="EMAIL")
-    if action == people.PeopleAction.RESET and given != 1:
-        raise typer.BadParameter("reset takes one.", param_hint="EMAIL")
+    for_one = (people.PeopleAction.RESET, people.PeopleAction.EXPORT, people.PeopleAction.ERASE)
+    if action in for_one and given != 1:
+        raise typer.BadParameter(f"{action} takes one.", param_hint="EMAIL")
 
 
 @app.command(

@@ -113,6 +113,17 @@ class MirrorsInput(TypedDict):
     """The authority that issued the certificates of the mirrors, if it is not a public one. Every program on the machine trusts it. Allowed: the certificates of one or more authorities in PEM, without a key; for example -----BEGIN CERTIFICATE----- …."""
 
 
+class ProxySettingsInput(TypedDict):
+    """An HTTP proxy for all downloads of the machine."""
+
+    url: NotRequired[str]
+    """The proxy through which the machine downloads everything. With it, the machine's firewall lets it reach no other address on the internet. Unset: none. Allowed: http://HOST:PORT, without a user name and a password; for example http://proxy.example.com:3128."""
+    exceptions: NotRequired[list[str]]
+    """What the machine reaches without the proxy, such as mirrors in the same network. Allowed: host names, domains as .example.com, IPv4 addresses and ranges, and only with proxy.url; for example [".intern.example.com", "10.20.0.0/16"]."""
+    certificateAuthority: NotRequired[str]
+    """The authority of a proxy that opens HTTPS connections. Every program on the machine trusts it. Allowed: the certificates of one or more authorities in PEM, without a key, and only with proxy.url; for example -----BEGIN CERTIFICATE----- …."""
+
+
 class RotationInput(TypedDict):
     """Secrets to replace: any text for each; after a change of it, the next `pulumi up` does it."""
 
@@ -353,6 +364,8 @@ class ChatInputs(TypedDict):
     """Version of Nginx. Without a digest it has that of ollamazure/catalog/digests.yaml. Allowed: a tag of the official nginx image that is only a version, with or without the digest of its image: 1.30.3@sha256:…; for example 1.30.3."""
     mirrors: NotRequired[MirrorsInput]
     """Mirrors of the public registries, for machines in a closed network. Allowed: a group of settings; for example {"containers": "https://mirrors.example.com:8443"}."""
+    proxy: NotRequired[ProxySettingsInput]
+    """An HTTP proxy for all downloads of the machine, for company networks. Allowed: a group of settings; for example {"url": "http://proxy.example.com:3128"}."""
     probeFrom: NotRequired[str]
     """Where the final check of the chat runs; machine: the public address is not tested. Allowed: operator or machine; for example operator."""
     reapply: NotRequired[str]
@@ -407,5 +420,7 @@ class ChatInputs(TypedDict):
     """Addresses in private networks that can read the machine's metrics from Prometheus' node exporter, on port 9100 of its private address. Without any, it is not installed. Allowed: a list of private IPv4 addresses or ranges; for example ["10.0.0.5/32"]."""
     auditLogDays: NotRequired[int]
     """Days that the audit log is kept: who signed in with a password, and who changed what, without questions and answers. 0: none is written, and a former one is deleted. Allowed: 0 to 3650; for example 365."""
+    chatDays: NotRequired[int]
+    """Days that a chat is kept after its last change. Older ones are deleted each night, also pinned and archived ones, with their files, shared links and ratings. Unset: until a user deletes it. Allowed: 1 to 3650; for example 365."""
     features: NotRequired[FeaturesInput]
     """Features of Open WebUI with a risk. Each is off unless it is set here. Allowed: a group of settings; for example {"channels": true}."""

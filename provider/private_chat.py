@@ -96,6 +96,8 @@ class PrivateChat(chat.Chat):
     """The size of the data disk; none of an adopted one."""
     subnetId: pulumi.Output[str | None]
     """The existing subnet that the machine is in; none in a network of its own."""
+    chatDays: pulumi.Output[int | None]
+    """Days that a chat is kept after its last change; none if chats stay."""
     readme: pulumi.Output[str]
     """The operator's page, in Markdown; it holds no secret."""
 

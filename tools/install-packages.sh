@@ -7,7 +7,7 @@ build=(binutils ca-certificates cmake g++ git make mmdebstrap ninja-build python
 machines=(aardvark-dns conmon crun e2fsprogs iproute2 iptables kmod netavark nftables openssh-client podman
     slirp4netns util-linux)
 checks=(git make python3-venv shellcheck)
-tests=(certbot chromium-headless-shell faketime libnss3-tools openssh-server openssl pebble restic)
+tests=(certbot chromium-headless-shell faketime libnss3-tools openssh-server openssl pebble restic tinyproxy-bin)
 # Azurite runs on Node. Node's own package has npm in it and conflicts with Debian's npm.
 command -v npm >/dev/null || tests+=(nodejs npm)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ import asyncssh
 from ollamazure.operate.pulumi import OperateError
 
 TIMEOUT_SECONDS = 60
+PART = 1 << 16  # bytes of a stream
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,40 @@ class MachineConnection:
         except (OSError, asyncssh.Error) as error:
             raise self.connection_error(error) from error
         if done.exit_status:
-            raise OperateError(
-                f"a program on the machine at {self.address} failed: {str(done.stderr).strip()}. "
-                "`pulumi up` updates the machine's programs."
-            )
+            raise self.program_error(str(done.stderr).strip())
         return json.loads(str(done.stdout))
+
+    async def stream(self, command: str, stdin: str) -> AsyncIterator[bytes]:
+        """What a program of the machine prints, in parts.
+
+        Args:
+            command: for the login shell.
+            stdin: the program's standard input.
+
+        Raises:
+            OperateError: the connection fails, the host key is another one, or the program fails.
+        """
+        try:
+            async with self.open() as connection:
+                process = await connection.create_process(command, encoding=None)
+                process.stdin.write(stdin.encode())
+                process.stdin.write_eof()
+                errors = asyncio.create_task(process.stderr.read())
+                while part := await process.stdout.read(PART):
+                    yield part
+                reason = (await errors).decode(errors="replace").strip()
+                done = await process.wait()
+        except (OSError, asyncssh.Error) as error:
+            raise self.connection_error(error) from error
+        if done.exit_status != 0:
+            raise self.program_error(reason)
+
+    def program_error(self, reason: str) -> OperateError:
+        """The error to raise when a program of the machine fails."""
+        return OperateError(
+            f"a program on the machine at {self.address} failed: {reason}. "
+            "`pulumi up` updates the machine's programs."
+        )
 
     def connection_error(self, error: Exception) -> OperateError:
         """The error to raise when the connection fails."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ollamazure.operate.pulumi import OperateError
 
 FOR_THE_OWNER = 0o600
 
 
-def check_place(folder: Path | None, emails: Iterable[str]) -> None:
+def check_place(folder: Path | None, emails: Iterable[str], kind: str = "txt") -> None:
     """Prepare for the messages of these people, before their passwords are made or counted as sent.
 
     Args:
         folder: for the files; it is created if it is missing. None: the terminal.
         emails: of the people.
+        kind: how the names of the files end.
 
     Raises:
         OperateError: a file exists, the folder cannot be created, or there is no terminal.
@@ -35,7 +38,7 @@ def check_place(folder: Path | None, emails: Iterable[str]) -> None:
             _give_to_user(folder)
     except OSError as error:
         raise OperateError(f"{folder} cannot be created: {error.strerror}.") from error
-    files = [str(file_of(folder, email)) for email in emails]
+    files = [str(file_of(folder, email, kind)) for email in emails]
     if exist := [file for file in files if os.path.lexists(file)]:
         raise OperateError(
             f"these files exist: {', '.join(exist)}. Delete them, or use another folder."
@@ -57,20 +60,37 @@ def hand_over(messages: Mapping[str, str], folder: Path | None) -> None:
         return
     for email, message in messages.items():
         file = file_of(folder, email)
-        try:
-            # It must not exist: a link would lead to a file that others can read.
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FOR_THE_OWNER)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-                opened.write(message)
-            _give_to_user(file)
-        except OSError as error:
-            raise OperateError(f"{file} cannot be written: {error.strerror}.") from error
+        with create_file(file) as opened:
+            opened.write(message.encode())
         print(file)
 
 
-def file_of(folder: Path, email: str) -> Path:
-    """The file of a person's message; the settings allow no `/` in an e-mail."""
-    return folder / f"{email}.txt"
+def file_of(folder: Path, email: str, kind: str = "txt") -> Path:
+    """The file of a person's message; no e-mail has a `/`."""
+    return folder / f"{email}.{kind}"
+
+
+@contextmanager
+def create_file(file: Path) -> Iterator[IO[bytes]]:
+    """A new file that only the user can read; it is deleted again after an error.
+
+    Raises:
+        OperateError: it exists, or cannot be written.
+    """
+    try:
+        # It must not exist: a link would lead to a file that others can read.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FOR_THE_OWNER)
+    except OSError as error:
+        raise OperateError(f"{file} cannot be written: {error.strerror}.") from error
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            yield opened
+        _give_to_user(file)
+    except BaseException as error:
+        file.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OperateError(f"{file} cannot be written: {error.strerror}.") from error
+        raise
 
 
 def _give_to_user(path: Path) -> None:

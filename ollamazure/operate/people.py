@@ -25,6 +25,8 @@ class PeopleAction(StrEnum):
     LIST = "list"
     INVITE = "invite"
     RESET = "reset"
+    EXPORT = "export"
+    ERASE = "erase"
 
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/webui-cli people"

@@ -21,6 +21,7 @@ from ollamazure.settings.documents import faults_of_all, faults_of_path
 from ollamazure.settings.groups import LETS_ENCRYPT
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
+from ollamazure.settings.proxy import NEVER
 from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
@@ -41,7 +42,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate,
         dns_label, tags, passwords, sign_in, sign_in_secret, backup, webhook, restart_window,
-        alerts, unique_names, references, accesses, permissions, presets, default_model, files,
+        alerts, proxy, unique_names, references, accesses, permissions, presets, default_model,
+        files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -152,6 +154,26 @@ def context_length(settings: Settings) -> Iterator[Violation]:
             reason = f"{name} sees at most {limit} tokens"
             rests_on = (("models", index),)
             yield Violation(("contextLength",), length, reason, limit, rests_on=rests_on)
+
+
+def proxy(settings: Settings) -> Iterator[Violation]:
+    """Parts without a proxy, repeated exceptions, and a proxy that the machine cannot use."""
+    given = settings.proxy
+    if given.url is None:
+        for name in ("exceptions", "certificate_authority"):
+            if value := getattr(given, name):
+                path = ("proxy", key_of(name))
+                shown = list(value) if isinstance(value, tuple) else value
+                reason = "proxy.url is not set"
+                yield Violation(path, shown, reason, remove=path, rests_on=(("proxy", "url"),))
+        return
+    if given.host in NEVER or given.host.startswith("10.89.0."):
+        reason = "it is the machine itself, its containers or a service of Azure"
+        yield Violation(("proxy", "url"), given.url, reason)
+    for index, each in enumerate(given.exceptions):
+        if each in given.exceptions[:index]:
+            repeated = ("proxy", "exceptions", index)
+            yield Violation(repeated, each, "it is repeated", remove=repeated)
 
 
 def network(settings: Settings) -> Iterator[Violation]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -211,6 +212,7 @@ def shown(value: Any, secret: bool) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "PRIVATE KEY" in text:  # pasted by mistake, whatever the setting
         return HIDDEN
+    text = re.sub(r"(?<=//)[^/@\s]*@", f"{HIDDEN}@", text)  # a password in an address
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 

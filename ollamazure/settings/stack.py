@@ -23,6 +23,7 @@ from ollamazure.settings.groups import (
     Rotation,
     Tuning,
 )
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.restart_window import RestartWindow
 from ollamazure.settings.sign_in import ClientSecret, SignIn
 from ollamazure.settings.types import (
@@ -305,6 +306,12 @@ class Settings(Section):
         allowed="a group of settings",
         example={"containers": "https://mirrors.example.com:8443"},
     )
+    proxy: ProxySettings = setting(
+        ProxySettings(),
+        description="An HTTP proxy for all downloads of the machine, for company networks.",
+        allowed="a group of settings",
+        example={"url": "http://proxy.example.com:3128"},
+    )
     probe_from: Literal["operator", "machine"] = setting(
         "operator",
         description="Where the final check of the chat runs; machine: the public address is not "
@@ -519,6 +526,14 @@ class Settings(Section):
         allowed="0 to 3650",
         example=365,
     )
+    chat_days: Annotated[Whole, Field(ge=1, le=3650)] | None = setting(
+        None,
+        description="Days that a chat is kept after its last change. Older ones are deleted each "
+        "night, also pinned and archived ones, with their files, shared links and ratings. Unset: "
+        "until a user deletes it.",
+        allowed="1 to 3650",
+        example=365,
+    )
     features: Features = setting(
         Features(),
         description="Features of Open WebUI with a risk. Each is off unless it is set here.",
@@ -616,12 +631,16 @@ class Settings(Section):
         """TCP ports that the settings name, by the sets of guest/etc/ollamazure/firewall.nft."""
         sign_in = {port_of(self.sign_in.provider), HTTPS_PORT} if self.sign_in else set()
         webhook = {port_of(self.webhook.get_secret_value())} if self.webhook else set()
+        direct = self.proxy.url is None or bool(self.proxy.exceptions)
+        is_ssh = self.backup.target == "sftp"  # which uses no proxy
         return {
-            "mirror_ports": sorted({*self.mirrors.ports, *self.certificate.ports}),
-            "web_ports": [HTTPS_PORT] if self.web_access else [],
-            "sign_in_ports": sorted(sign_in),
-            "backup_ports": self.backup.ports,
-            "webhook_ports": sorted(webhook - {HTTPS_PORT}),
+            "mirror_ports": sorted(
+                {*self.mirrors.ports, *self.certificate.ports} if direct else ()
+            ),
+            "web_ports": [HTTPS_PORT] if self.web_access and not self.proxy.url else [],
+            "sign_in_ports": sorted(sign_in if direct else ()),
+            "backup_ports": self.backup.ports if direct or is_ssh else [],
+            "webhook_ports": sorted(webhook - {HTTPS_PORT} if direct else ()),
         }
 
     @property
@@ -631,6 +650,17 @@ class Settings(Section):
             return self.webhook_format or "json"
         host = urlsplit(self.webhook.get_secret_value()).hostname or ""
         return next((form for end, form in WEBHOOK_FORMS.items() if host.endswith(end)), "json")
+
+    @property
+    def webui_uses_proxy(self) -> bool:
+        """Whether Open WebUI reaches anything through the proxy."""
+        return self.proxy.url is not None and (self.web_access or self.sign_in is not None)
+
+    @property
+    def authorities(self) -> str | None:
+        """The authorities that every program on the machine trusts, in PEM."""
+        given = (self.mirrors.certificate_authority, self.proxy.certificate_authority)
+        return "".join(filter(None, given)) or None
 
     @property
     def public_name(self) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Network
+from typing import Any
 
 from ollamazure import catalog
 from ollamazure.settings.base import key_of
@@ -68,6 +69,26 @@ def removed_users_warning(former: Collection[str], settings: Settings) -> str | 
     return (
         f"{NAMESPACE}:users no longer has {names}{more}: `pulumi up` suspends these accounts, so "
         f"they cannot sign in, with single sign-on neither. Their chats are kept. {stay}"
+    )
+
+
+def deleted_chats_warning(former: Mapping[str, Any], settings: Settings) -> str | None:
+    """The warning about chats that the next night deletes; None if chats stay as long as before.
+
+    Args:
+        former: the outputs of the last `pulumi up`; empty before the first.
+        settings: the present ones.
+    """
+    days, before = settings.chat_days, former.get("chatDays")
+    may_have_chats = former or settings.data_disk_id
+    if days is None or not may_have_chats or (before is not None and before <= days):
+        return None
+    was = "unset" if before is None else f"{before:.0f}"
+    return (
+        f"{NAMESPACE}:chatDays was {was} and is {days}: after `pulumi up`, the next night deletes "
+        f"all chats that have not changed for {days} days, for good and of all users, with their "
+        "files. Users can download theirs before; backups keep them until they are removed "
+        "(docs/how-to/privacy.md)."
     )
 
 

@@ -9,11 +9,14 @@ import hashlib
 import json
 import secrets
 import shlex
+import stat
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +25,8 @@ import pytest
 from ollamazure import catalog
 from tests.e2e.deployment import Deployment
 from tests.e2e.test_drift import by_resource, drift
+from tests.e2e.test_multi_factor import in_database
+from tests.e2e.test_operations import run
 
 TOOL = "sudo /usr/local/lib/ollamazure/webui-cli"
 DECLARED = "/etc/ollamazure/declared"
@@ -521,9 +526,96 @@ def deleted_users_files_are_gone(webui: Webui, deployment: Deployment) -> None:
     assert difference(files_on_disk(deployment), before) == (2, 2, 4)
     webui.declare("user", email, user(email, state="deleted"))
     webui.apply("user", email)
-    assert difference(files_on_disk(deployment), before) == (0, 0, 1), "the base itself stays"
-    with deployment.client(deployment.token) as admin:
-        answer(admin.delete(f"/api/v1/knowledge/{base}/delete"))
+    assert difference(files_on_disk(deployment), before) == (0, 0, 0)
+
+
+def test_a_person_is_exported_and_erased(
+    webui: Webui, deployment: Deployment, tmp_path: Path
+) -> None:
+    """An account with a chat, a file and a folder."""
+    email, password = "ida@example.org", secrets.token_urlsafe()
+    allowed = {"chat": {"file_upload": True}, "features": {"folders": True}}
+    webui.declare("group", "keepers", group("keepers", permissions=allowed))
+    webui.apply("group", "keepers")
+    webui.declare("user", email, user(email, groups=["keepers"]))
+    webui.apply("user", email, password=password)
+    before = files_on_disk(deployment)
+    with deployment.client(sign_in(deployment, email, password)) as client:
+        upload = {"file": ("letter.txt", "A letter of Ida.")}
+        path = "/api/v1/files/?process_in_background=false"
+        answer(client.post(path, files=upload, data={"metadata": "{}"}))
+        message = {"id": "m", "role": "user", "content": "What Ida asked", "timestamp": 1800000000}
+        history = {"messages": {"m": message}, "currentId": "m"}
+        chat = {"title": "Ida's chat", "models": [], "history": history, "tags": ["private"]}
+        answer(client.post("/api/v1/chats/new", json={"chat": chat}))
+        answer(client.post("/api/v1/folders/", json={"name": "Ida's folder"}))
+    refused = run(deployment, "people", "erase", email, "--yes")
+    assert refused.code == 2 and "the settings declare ida@example.org" in refused.output
+
+    exported = run(deployment, "people", "export", email, "--to", str(tmp_path))
+    assert exported.code == 0, exported.output
+    file = tmp_path / f"{email}.zip"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with zipfile.ZipFile(file) as archive:
+        found = {name: archive.read(name).decode() for name in archive.namelist()}
+    [text] = [text for name, text in found.items() if name.startswith("chats/")]
+    assert "What Ida asked" in text
+    assert "A letter of Ida." in [found[name] for name in found if name.startswith("files/")]
+    assert [row["name"] for row in json.loads(found["data/folder.json"])] == ["Ida's folder"]
+    assert "ida@example.org" in found["audit-log.txt"]
+    assert password not in "".join(found.values())
+    again = run(deployment, "people", "export", email, "--to", str(tmp_path))
+    assert again.code == 2 and "these files exist" in again.output
+
+    webui.remove("user", email)
+    erased = run(deployment, "people", "erase", email, "--yes")
+    assert erased.code == 0, erased.output
+    assert "  1 chats\n" in erased.output and "  1 uploaded files\n" in erased.output
+    assert difference(files_on_disk(deployment), before) == (0, 0, 0)
+    left = "sudo grep --recursive --files-with-matches 'ida@example.org' /srv/data/open-webui /etc"
+    assert deployment.ssh(left, check=False).output.strip() == ""
+    search = (
+        "import sqlite3\n"
+        "database = sqlite3.connect('/app/backend/data/webui.db')\n"
+        "text = '\\n'.join(database.iterdump())\n"
+        "print([word for word in ('ida@example.org', 'What Ida asked') if word in text])"
+    )
+    ran = deployment.ssh("sudo podman exec --interactive open-webui python3 -", stdin=search)
+    assert ran.output.strip() == "[]"
+    missing = run(deployment, "people", "erase", email, "--yes")
+    assert missing.code == 2 and "no account has the e-mail" in missing.output
+
+
+@pytest.mark.long
+def test_old_chats_are_deleted_and_new_ones_stay(webui: Webui, deployment: Deployment) -> None:
+    """As the nightly timer does it, with the setting chatDays."""
+    email, password = "jan@example.org", secrets.token_urlsafe()
+    webui.declare("user", email, user(email))
+    webui.apply("user", email, password=password)
+    with deployment.client(sign_in(deployment, email, password)) as client:
+        ids = [
+            answer(client.post("/api/v1/chats/new", json={"chat": {"title": title}}))["id"]
+            for title in ("old", "new")
+        ]
+        answer(client.post(f"/api/v1/chats/{ids[0]}/pin"))
+    in_database(
+        deployment, "update chat set updated_at = updated_at - 31 * 86400 where id = ?", ids[0]
+    )
+    assert "expire-chats" not in deployment.ssh("systemctl list-timers --all").output
+    deployment.pulumi("config", "set", "ollamazure:chatDays", "30")
+    try:
+        assert "chatDays was unset and is 30" in deployment.pulumi("preview").output
+        deployment.pulumi("up", "--yes", "--skip-preview")
+        assert "expire-chats" in deployment.ssh("systemctl list-timers").output
+        with deployment.client(sign_in(deployment, email, password)) as client:
+            assert client.get(f"/api/v1/chats/{ids[0]}").is_success, "not before the night"
+            deployment.ssh("sudo systemctl start ollamazure-expire-chats.service")
+            assert not client.get(f"/api/v1/chats/{ids[0]}").is_success
+            assert client.get(f"/api/v1/chats/{ids[1]}").is_success
+    finally:
+        deployment.pulumi("config", "rm", "ollamazure:chatDays")
+        deployment.pulumi("up", "--yes", "--skip-preview")
+    assert "expire-chats" not in deployment.ssh("systemctl list-timers --all").output
 
 
 def difference(after: tuple[int, int, int], before: tuple[int, int, int]) -> tuple[int, ...]:

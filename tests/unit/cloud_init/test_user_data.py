@@ -11,6 +11,8 @@ import yaml
 
 from components import machine
 from emulator.artifacts import chroot
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
+from ollamazure.settings.proxy import ProxySettings
 
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nbGluZQ==\n-----END OPENSSH PRIVATE KEY-----\n"
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHpz"
@@ -77,14 +79,40 @@ def test_a_gpu_only_adds_its_driver() -> None:
     assert "nvidia" not in cpu
 
 
+PROXY = ProxySettings(
+    url="http://proxy.example.com:3128",
+    exceptions=("mirror.example.com", ".intern", "10.0.0.0/8"),
+    certificate_authority=EXAMPLE_AUTHORITY,
+)
+
+
+def test_packages_come_through_a_proxy() -> None:
+    """apt and its authority are set up before packages are installed, which is the final stage."""
+    without = machine.render_user_data(PRIVATE, PUBLIC, proxy=ProxySettings())
+    assert without == machine.render_user_data(PRIVATE, PUBLIC)
+    text = machine.render_user_data(PRIVATE, PUBLIC, proxy=PROXY)
+    assert len(text.encode()) < CUSTOM_DATA_LIMIT
+    config = yaml.safe_load(text)
+    assert config["ca_certs"] == {"trusted": [EXAMPLE_AUTHORITY]}
+    [file] = [each for each in config["write_files"] if "apt.conf.d/53" in each["path"]]
+    assert file["content"].splitlines()[1:] == [
+        'Acquire::http::Proxy "http://proxy.example.com:3128";',
+        'Acquire::https::Proxy "http://proxy.example.com:3128";',
+        'Acquire::http::Proxy::mirror.example.com "DIRECT";',
+        'Acquire::https::Proxy::mirror.example.com "DIRECT";',
+    ]
+
+
 def test_configures_no_application(user_data: str) -> None:
     """Otherwise an application change would change customData, which Azure refuses."""
     for word in ("open-webui", "smollm", "llama3", "nginx.conf"):
         assert word not in user_data
 
 
-def test_schema_is_valid(user_data: str) -> None:
+@pytest.mark.parametrize("proxy", [None, PROXY], ids=["direct", "proxy"])
+def test_schema_is_valid(proxy: ProxySettings | None, gpu: bool) -> None:
     """Checked by the cloud-init that the machine runs."""
+    user_data = machine.render_user_data(PRIVATE, PUBLIC, gpu=gpu, proxy=proxy)
     command = ["cloud-init", "schema", "--config-file", "/user-data"]
     checked = chroot.run(chroot.machine_tree(), command, {"/user-data": user_data})
     assert checked.returncode == 0, checked.stdout + checked.stderr

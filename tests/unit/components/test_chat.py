@@ -22,7 +22,9 @@ from ollamazure import catalog
 from ollamazure.catalog import VmSize
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.settings.base import slug
+from ollamazure.settings.groups import EXAMPLE_AUTHORITY
 from ollamazure.settings.load import parse
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.sign_in import SignIn, all_but
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import model_id
@@ -323,6 +325,29 @@ def test_models_come_from_a_mirror_when_there_is_one() -> None:
     )
 
 
+def test_a_proxy_restarts_what_uses_it_and_nothing_else() -> None:
+    def scripts(**proxy: Any) -> dict[str, str]:
+        recorder = deploy(proxy=ProxySettings(**proxy))
+        return {name: recorder.named(name).inputs["stdin"] for name in ("ollama", "open-webui")}
+
+    without, first = scripts(), scripts(url="http://a.example.com:3128")
+    assert all("proxy" not in text.partition("put /etc")[2] for text in without.values())
+    assert "\nEnvironmentFile=/etc/ollamazure/proxy.env\n" in first["ollama"]
+    assert "\nhttps_proxy=http://a.example.com:3128\n" in first["ollama"]
+    assert first["open-webui"] == without["open-webui"], "it reaches nothing on the internet"
+    recorder = deploy(
+        proxy=ProxySettings(
+            url="http://a.example.com:3128", certificate_authority=EXAMPLE_AUTHORITY
+        ),
+        default_permissions={"chat": {"web_upload": True}},
+    )
+    script = recorder.named("open-webui").inputs["stdin"]
+    assert "\nEnvironmentFile=/etc/ollamazure/proxy.env\n" in script
+    assert "\nEnvironment=SSL_CERT_FILE=" in script
+    assert EXAMPLE_AUTHORITY in recorder.named("ollama").inputs["stdin"]
+    assert '"web.search.trust_env": true' in recorder.named("open-webui-settings").inputs["stdin"]
+
+
 def test_every_user_sees_an_installed_model() -> None:
     script = deploy().named("model-phi4-mini-latest").inputs["stdin"]
     pull, show = script.index("model.py pull phi4-mini"), script.index("webui-cli show phi4-mini")
@@ -619,3 +644,11 @@ def test_a_failing_command_prints_little_more_than_its_own_message() -> None:
     for resource in deploy().of("command:remote:Command"):
         assert len(resource.inputs["create"]) < 400, resource.name
         assert len(resource.inputs.get("delete") or "") < 400, resource.name
+
+
+def test_old_chats_are_deleted_only_where_the_settings_say_so() -> None:
+    assert "expire-chats" not in commands(deploy())
+    command = deploy(chat_days=90).named("expire-chats")
+    assert "/usr/local/lib/ollamazure/webui-cli expire-chats 90\n" in command.inputs["stdin"]
+    # With its former time, systemd would run the timer at once when it is enabled again.
+    assert "systemctl clean --what=state ollamazure-expire-chats.timer" in command.inputs["delete"]

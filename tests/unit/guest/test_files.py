@@ -28,6 +28,7 @@ OLLAMA = {
     "load_seconds": 764,
     "prompt_cache_mib": 256,
     "keep_alive": "24h",
+    "proxy": False,
 }
 
 
@@ -195,6 +196,7 @@ def container(unit: str, **values: Any) -> str:
     defaults = {
         "web_access": False,
         "plugins": False,
+        "proxy": None,
         "tool_servers": False,
         "language": None,
         "multi_factor": None,

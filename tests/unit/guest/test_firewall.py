@@ -14,10 +14,12 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.remote_command import GUEST, render_file
+from components.remote_command import GUEST, proxy_values, render_file
+from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.stack import Settings
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and nft take root")
@@ -193,13 +195,15 @@ def load(
     *,
     instead: Mapping[str, str] | None = None,
     metrics_clients: Sequence[str] = (),
+    proxy: ProxySettings | None = None,
+    open_webui: bool = False,
     **outbound_ports: list[int],
 ) -> None:
     """Load the firewall, with what settings name; `instead` replaces parts, such as a limit."""
     ports = {**Settings(ssh_clients=("203.0.113.7/32",)).outbound_ports, **outbound_ports}
     included = folder / "firewall.d" / "outbound.nft"
     included.parent.mkdir(exist_ok=True)
-    included.write_text(render_file(OUTBOUND, outbound_ports=ports))
+    included.write_text(render_file(OUTBOUND, outbound_ports=ports, **proxied(proxy, open_webui)))
     everyone = render_file(ALLOWED_CLIENTS, clients=["0.0.0.0/0"], metrics_clients=metrics_clients)
     (included.parent / "allowed-clients.nft").write_text(everyone)
     rules = folder / "firewall.nft"
@@ -329,6 +333,38 @@ def test_metrics_are_for_the_addresses_that_the_setting_names(
         assert found == ["no answer"]
     for container in ("nginx", "open-webui"):
         assert network.reached(container, ROOT, (MACHINE, 9100), (BRIDGE, 9100)) == [False, False]
+
+
+def proxied(proxy: ProxySettings | None, open_webui: bool) -> dict[str, Any]:
+    return {**proxy_values(proxy or ProxySettings()), "open_webui": open_webui}
+
+
+def test_with_a_proxy_nothing_else_is_reached(network: Namespaces, tmp_path: Path) -> None:
+    """Except DNS and the services of Azure."""
+    proxy = ProxySettings(url=f"http://{GATEWAY}:8080")
+    load(network, tmp_path, proxy=proxy)
+    places = [(GATEWAY, 8080), (GATEWAY, 443), (INTERNET, 443), (INTERNET, 80), (INTERNET, 8080)]
+    for user in (ROOT, OLLAMA, APT):
+        assert network.reached("machine", user, *places) == [True, False, False, False, False]
+    azure = [(METADATA, 80), (WIRE_SERVER, 80), (INTERNET, 53), (WEBUI, 8080)]
+    assert network.reached("machine", ROOT, *azure) == [True] * 4
+    assert not any(network.reached("open-webui", ROOT, *places))
+
+    load(network, tmp_path, proxy=proxy, open_webui=True)
+    assert network.reached("open-webui", ROOT, *places) == [True, False, False, False, False]
+    assert not any(network.reached("nginx", ROOT, *places))
+
+
+def test_exceptions_from_a_proxy(network: Namespaces, tmp_path: Path) -> None:
+    url = f"http://{GATEWAY}:8080"
+    places = [(INTERNET, 443), (INTERNET, 80), (OTHER_CLIENT, 443), (INTERNET, 8080)]
+    load(network, tmp_path, proxy=ProxySettings(url=url, exceptions=(f"{INTERNET}/31",)))
+    assert network.reached("machine", ROOT, *places) == [True, True, False, False]
+    # The addresses of a name are not known to the firewall, nor those of a proxy with a name.
+    load(network, tmp_path, proxy=ProxySettings(url=url, exceptions=("a.example.com",)))
+    assert network.reached("machine", ROOT, *places) == [True, False, True, False]
+    load(network, tmp_path, proxy=ProxySettings(url="http://proxy.example.com:8080"))
+    assert network.reached("machine", ROOT, *places) == [False, False, False, True]
 
 
 def test_one_address_has_a_limit_of_open_connections(network: Namespaces, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import proxy
 import pytest
 from backup import repository as module
 from backup.errors import BackupError, NoRightError, WrongKeyError
@@ -39,6 +40,17 @@ def test_a_new_key_of_the_stack_replaces_the_one_that_opened_the_repository(tmp_
     with pytest.raises(WrongKeyError):
         repository.try_key(former)
     assert stat.S_IMODE(places.key_in_use.stat().st_mode) == 0o600
+
+
+def test_the_proxy_is_in_the_environment_of_restic_and_rclone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = make_chat(tmp_path)
+    (tmp_path / "proxy.env").write_text("# x\nhttps_proxy=http://p:1\nno_proxy=169.254.169.254\n")
+    monkeypatch.setattr(proxy, "FILE", tmp_path / "proxy.env")
+    environment = ResticRepository(places).environment(places.key)
+    assert environment["https_proxy"] == "http://p:1"
+    assert environment["no_proxy"] == "169.254.169.254"
 
 
 def test_a_repository_of_another_stack_opens_with_its_key_only(tmp_path: Path) -> None:

@@ -181,6 +181,8 @@ def test_every_setting_explains_itself_with_a_valid_example(
         value["target"] = "azure"
     if path == ("webhookFormat",):
         beside = {"webhook": "https://hooks.example.com/token"}
+    if path[0] == "proxy":
+        value["url"] = "http://proxy.example.com:3128"
     if path == ("network", "outbound"):
         value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
         beside = {"publicAddress": "false"}

@@ -15,6 +15,7 @@ from ollamazure.settings.load import parse
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.warnings import (
+    deleted_chats_warning,
     moved_warning,
     refused_warning,
     removed_users_warning,
@@ -166,6 +167,33 @@ def test_chats_that_will_be_deleted() -> None:
     (warning,) = warnings(users=bob)
     assert "bob@example.com with state: deleted" in warning and "all of its chats" in warning
     assert warnings(users=bob.replace("deleted", "suspended")) == []
+
+
+@pytest.mark.parametrize(
+    ("former", "days", "announced"),
+    [
+        ({}, "30", False),  # a new stack has no chats
+        ({"url": "x"}, "30", True),
+        ({"url": "x", "chatDays": 90.0}, "30", True),
+        ({"url": "x", "chatDays": 30.0}, "30", False),
+        ({"url": "x", "chatDays": 7.0}, "30", False),
+        ({"url": "x", "chatDays": 7.0}, None, False),
+    ],
+)
+def test_chats_that_the_next_night_deletes(
+    former: dict[str, Any], days: str | None, announced: bool
+) -> None:
+    settings = settings_of(**({"chatDays": days} if days else {}))
+    warning = deleted_chats_warning(former, settings)
+    assert (warning is not None) is announced
+    if warning:
+        was = f"{former['chatDays']:.0f}" if "chatDays" in former else "unset"
+        assert warning.startswith(f"ollamazure:chatDays was {was} and is 30: after `pulumi up`")
+
+
+def test_chats_of_an_adopted_disk_are_announced_too() -> None:
+    disk = str(Settings.model_fields["data_disk_id"].examples[0])  # type: ignore[index]
+    assert deleted_chats_warning({}, settings_of(chatDays="30", dataDiskId=disk)) is not None
 
 
 def test_permissions_of_another_version_are_not_checked() -> None:

@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import proxy
 from durable import write
 
 SETTINGS = Path("/etc/ollamazure/acme.json")
@@ -199,7 +200,11 @@ def request(settings: AcmeSettings) -> Failure | None:
     try:
         done = subprocess.run(
             command,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "REQUESTS_CA_BUNDLE": trusted(settings)},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "REQUESTS_CA_BUNDLE": trusted(settings),
+                **proxy.environment(),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,6 +1,14 @@
 # shellcheck shell=bash
 # Functions for the commands on this machine. Sourced by bash with `set -euo pipefail`.
 
+# All that is downloaded comes through the proxy of the settings, if there is one.
+if [ -e /etc/ollamazure/proxy.env ]; then
+    set -a
+    # shellcheck source=/dev/null
+    . /etc/ollamazure/proxy.env
+    set +a
+fi
+
 # say WORDS…: prints one line of progress, with the seconds since the start.
 say() {
     printf '%4ss  %s\n' "$SECONDS" "$*" >&2

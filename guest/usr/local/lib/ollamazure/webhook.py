@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -29,6 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import proxy
 from durable import write
 from findings import MachineFinding, moment
 
@@ -188,6 +190,7 @@ def status() -> dict[str, Any] | None:
 
 def report(collect: Collect) -> None:
     """Report what has changed, if anything has."""
+    os.environ.update(proxy.environment())
     settings = json.loads(SETTINGS.read_text())
     address = ADDRESS.read_text().strip()
     state, now = WebhookState.read(), time.time()

@@ -19,6 +19,7 @@ from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
+import proxy
 from durable import write
 from webui.progress import Rate
 
@@ -311,6 +312,7 @@ class ResticRepository:
             "RESTIC_CACHE_DIR": str(self.places.home / "cache"),
             "RESTIC_PROGRESS_FPS": f"{1 / PROGRESS_SECONDS:.3f}",
             "RCLONE_CONFIG": os.devnull,  # all of it is in the environment
+            **proxy.environment(),
             **self.settings["environment"],
             **dict(line.split("=", 1) for line in lines),
         }

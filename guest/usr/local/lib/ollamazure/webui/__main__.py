@@ -15,6 +15,10 @@
     webui-cli people reset           an e-mail on standard input; prints the new password, as JSON
     webui-cli usage                  {"by": "day", "week" or "month", "since": …, "until": …} on
                                      standard input; prints tokens by user and model, as JSON
+    webui-cli people summary         an e-mail on standard input; prints what it has, as JSON
+    webui-cli people export HOST     an e-mail on standard input; prints all of it, as a ZIP file
+    webui-cli people erase           an e-mail on standard input; deletes the account with all of it
+    webui-cli expire-chats DAYS      deletes chats that have not changed for so many days
     webui-cli reset-second-factor EMAIL    prints a token for a user who has lost the device
     webui-cli upgrade begin IMAGE    copies the data if they belong to another image
     webui-cli upgrade finish         waits until the new version works; else goes back
@@ -34,8 +38,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from webui import items, people, readiness, settings, upgrade
+from webui import items, people, personal_data, readiness, settings, upgrade
 from webui.access import ModelAccess, show_to_everyone
 from webui.accounts import Groups, Users, reset_second_factor
 from webui.admin import drift_of_admin, set_admin
@@ -78,6 +83,10 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
         case ["people"]:
             wait_until_ready(webui)
             print(json.dumps(people.list_people(webui, json.load(sys.stdin))))
+        case ["people", "summary"]:
+            print(json.dumps(personal_data.summarize(json.load(sys.stdin))))
+        case ["people", "export", host]:
+            personal_data.export(json.load(sys.stdin), host, sys.stdout.buffer)
         case ["session"]:
             print(json.dumps(new_session()))
         case ["sizes"]:
@@ -92,6 +101,7 @@ def run(webui: WebuiSession, arguments: list[str]) -> int:
             "admin"
             | "apply"
             | "apply-settings"
+            | "expire-chats"
             | "people"
             | "remove"
             | "remove-undeclared"
@@ -126,16 +136,27 @@ def change(webui: WebuiSession, arguments: list[str]) -> int:
             items.remove_undeclared(webui, KINDS, Path(folder))
         case ["show", model]:
             show_to_everyone(webui, model)
-        case ["people", "messages"]:
-            people.record_messages(json.load(sys.stdin))
-            print("null")
-        case ["people", "reset"]:
-            print(json.dumps(people.reset_password(webui, json.load(sys.stdin))))
+        case ["people", "messages" | "reset" | "erase" as action]:
+            change_people(webui, action, json.load(sys.stdin))
+        case ["expire-chats", days] if days.isdecimal() and int(days):
+            personal_data.expire(webui, int(days))
         case ["reset-second-factor", email]:
             reset_second_factor(email)
         case _:
             return print_usage()
     return 0
+
+
+def change_people(webui: WebuiSession, action: str, given: Any) -> None:
+    match action:
+        case "messages":
+            people.record_messages(given)
+            print("null")
+        case "reset":
+            print(json.dumps(people.reset_password(webui, given)))
+        case "erase":
+            personal_data.erase(webui, given)
+            print("null")
 
 
 def run_upgrade(words: list[str]) -> int:

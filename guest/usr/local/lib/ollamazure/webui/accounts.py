@@ -147,8 +147,11 @@ class Groups:
 
 
 def delete_account(webui: WebuiSession, user_id: str) -> None:
-    """Deletes an account and the files that its user uploaded, which Open WebUI would keep."""
+    """Deletes an account with all that only its user uses, most of which Open WebUI would keep."""
     suspend(webui, user_id)  # is refused for the first account, and ends all uploads
+    erase = json.dumps({"do": "erase", "user": user_id})
+    for base in json.loads(run_in_container("personal_data", erase)):
+        webui.delete(f"/api/v1/knowledge/{base}/delete")
     for file in uploads(webui):
         if file["user_id"] == user_id:
             delete_upload(webui, file)
