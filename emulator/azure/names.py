@@ -20,6 +20,7 @@ IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
 STORAGE_ACCOUNT = "Microsoft.Storage/storageAccounts"
 BLOB_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
+WORKFLOW = "Microsoft.Logic/workflows"
 ROLE_ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

@@ -24,12 +24,14 @@ from emulator.azure.names import (
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
     SUBNET,
+    WORKFLOW,
 )
 from emulator.azure.nat_gateways import NatGateway
 from emulator.azure.networks import Subnet, VirtualNetwork
 from emulator.azure.roles import RoleAssignment
 from emulator.azure.security_groups import SecurityGroup
 from emulator.azure.storage import BlobService, Container, StorageAccount
+from emulator.azure.workflows import Workflow
 
 KINDS: dict[str, ResourceKind] = {
     GROUP: ResourceGroup(),
@@ -45,5 +47,6 @@ KINDS: dict[str, ResourceKind] = {
     STORAGE_ACCOUNT: StorageAccount(),
     BLOB_SERVICE: BlobService(),
     CONTAINER: Container(),
+    WORKFLOW: Workflow(),
     ROLE_ASSIGNMENT: RoleAssignment(),
 }

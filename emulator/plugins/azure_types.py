@@ -26,6 +26,7 @@ from emulator.azure.names import (
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
     SUBNET,
+    WORKFLOW,
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
@@ -314,6 +315,15 @@ TYPES: dict[str, NativeType] = {
                 *("lastModifiedTime", "leaseState", "leaseStatus"),
             ),
             replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:logic:Workflow",
+            WORKFLOW,
+            ("resourceGroupName", "workflowName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion"),
+                *("createdTime", "changedTime"),
+            ),
         ),
         NativeType(
             "azure-native:authorization:RoleAssignment",
