@@ -15,7 +15,9 @@ from typing import Any
 
 import pulumi_azure_native
 
-NAMESPACES = ("authorization", "compute", "managedidentity", "network", "resources", "storage")
+NAMESPACES = (
+    *("authorization", "compute", "logic", "managedidentity", "network", "resources", "storage"),
+)
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 

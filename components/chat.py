@@ -16,6 +16,7 @@ from components.network import Network, NetworkArgs
 from components.nginx import Nginx, NginxArgs
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
+from components.schedule import Schedule, ScheduleArgs
 from components.tags import Tags
 from components.workspace import Workspace, WorkspaceArgs
 from ollamazure.names import GroupNames, group_names
@@ -154,6 +155,7 @@ class Chat(pulumi.ComponentResource):
         )
         self.initial_passwords = workspace.initial_passwords
         self.backup = self._backup(args, after=[webui.settings])
+        self._schedule(args)
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -194,6 +196,22 @@ class Chat(pulumi.ComponentResource):
             BackupArgs(self.machine.target, args.settings, after, storage=self.backup_storage),
             pulumi.ResourceOptions(parent=self),
         )
+
+    def _schedule(self, args: ChatArgs) -> None:
+        hours = args.settings.working_hours
+        if hours:
+            Schedule(
+                "schedule",
+                ScheduleArgs(
+                    hours,
+                    args.settings.location,
+                    group=self.network.group,
+                    group_name=args.groups.chat,
+                    target=self.machine.target,
+                    tags=args.tags,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
 
     def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:
         """The password that is given, else a random one; secret in both cases."""

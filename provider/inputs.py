@@ -63,7 +63,7 @@ class BackupSettingsInput(TypedDict):
     containerId: NotRequired[str]
     """An existing container with backups to adopt, such as the one that a stack with keepData left. Unset: a new storage account. Allowed: the ARM id of a blob container, and only if backup.target is azure; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat-data/providers/Microsoft.Storage/storageAccounts/backup0123456789abcdef/blobServices/default/containers/backups."""
     time: NotRequired[str]
-    """When the nightly backup starts, in UTC, up to half an hour later. Allowed: a time of day, 00:00 to 23:59; for example 01:00."""
+    """When the daily backup starts, up to half an hour later; in UTC, or with workingHours in their time zone. Unset: 02:30, or two hours before workingHours end. Allowed: a time of day, 00:00 to 23:59; with workingHours within them, and at least an hour before they end; for example 01:00."""
     keepDaily: NotRequired[int]
     """For how many days the last backup of each day is kept. Allowed: 1 to 365; for example 14."""
     keepWeekly: NotRequired[int]
@@ -76,6 +76,19 @@ class BackupSettingsInput(TypedDict):
     """Name of the access key of the target s3; backupSecretKey has the key. Allowed: 1 to 128 letters, digits and . _ - +, and only with the target s3; for example AKIAIOSFODNN7EXAMPLE."""
     hostKey: NotRequired[str]
     """The public host key of the server of the target sftp, as `ssh-keyscan -t ed25519 SERVER` prints it after the name. Allowed: a public key in OpenSSH's form, and only with the target sftp; for example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFCgTtGFzpDBwFtVLpe4c2ZcGvB5cPbqf4Ml6JfwE8qh."""
+
+
+class WorkingHoursInput(TypedDict):
+    """The hours in which the machine runs; outside them Azure stops it, and bills no machine."""
+
+    days: NotRequired[list[str]]
+    """The days on which the machine runs. Allowed: days of the week in English, each once; for example ["monday", "friday"]."""
+    start: str
+    """When the machine starts on these days; the chat answers some minutes later. Allowed: a time of day, 00:00 to 23:59; for example 07:00."""
+    end: str
+    """When it stops on the same day. Backups and updates run in the last hours before. Allowed: a time of day, 3 to 23 hours after workingHours.start on the same day; for example 19:00."""
+    timeZone: str
+    """The time zone of these times, which follow its summer time. Allowed: a time zone of ollamazure/catalog/time_zones.yaml; for example Europe/Paris."""
 
 
 class MirrorsInput(TypedDict):
@@ -317,6 +330,8 @@ class ChatInputs(TypedDict):
     """Backups of the chat. Allowed: a group of settings; for example {"target": "azure"}."""
     backupSecretKey: NotRequired[str]
     """The secret access key of backup.target s3. Allowed: 8 to 512 characters without blanks, set with --secret, and only with the target s3; for example a-long-one-that-the-server-made."""
+    workingHours: NotRequired[WorkingHoursInput]
+    """The hours in which the machine runs: a schedule in Azure stops and starts it. Unset: it always runs. Allowed: a group of settings; for example {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

@@ -35,6 +35,7 @@ JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 STORAGE, IDENTITY = "Microsoft.Storage", "Microsoft.ManagedIdentity"
+LOGIC = "Microsoft.Logic"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
     ipaddress.IPv4Network(network)
@@ -102,7 +103,10 @@ def check(stack: StackFile) -> Iterator[Finding]:
     az = AzureCli(account["id"])
     registered = set()
     backups = stack.backup_group(settings) if settings else None
-    for namespace in (COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())):
+    hours = settings.working_hours if settings else None
+    of_backups, of_hours = ([STORAGE, IDENTITY], [LOGIC, IDENTITY])
+    optional = [*(of_backups if backups else []), *(of_hours if hours else [])]
+    for namespace in dict.fromkeys((COMPUTE, NETWORK, *optional)):
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()
         yield finding
@@ -118,6 +122,9 @@ def check(stack: StackFile) -> Iterator[Finding]:
     if settings and backups:
         checks = check_backups(az, stack, settings, backups)
         yield from _guard("backups", checks, STORAGE in registered)
+    if hours:
+        checks = check_right_to_assign(az, stack.groups.chat, "working hours", "the schedule")
+        yield from _guard("working hours", checks, LOGIC in registered)
 
 
 def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[Finding]]:
@@ -332,15 +339,20 @@ def check_backups(
     """The storage account's name is free, and this account may give the machine its role."""
     if settings.backup.container_id is None:
         yield _check_account_name(az, stack, group)
+    yield from check_right_to_assign(az, group, "backups", "the machine")
+
+
+def check_right_to_assign(az: AzureCli, group: str, topic: str, whom: str) -> Iterator[Finding]:
+    """This account may give `whom` its role in a resource group, which need not exist yet."""
     exists = group.lower() in {one["name"].lower() for one in az.run("group", "list")}
     scope = f"/subscriptions/{az.subscription}"
     scope = f"{scope}/resourceGroups/{group}" if exists else scope
     if _may(ASSIGN, scope):
-        yield Finding("backups: this account may give the machine its role")
+        yield Finding(f"{topic}: this account may give {whom} its role")
         return
     role = f"--role 'Role Based Access Control Administrator' --scope {scope}"
     yield Finding(
-        f"backups: this account lacks the right {ASSIGN}",
+        f"{topic}: this account lacks the right {ASSIGN}",
         (f"have an owner run: az role assignment create --assignee <you> {role}",),
     )
 

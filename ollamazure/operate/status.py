@@ -18,6 +18,7 @@ from cryptography import x509
 
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import OperateError, read_outputs
+from ollamazure.operate.schedule import STOPPED_BY_SCHEDULE, hours_of, stopped_by_schedule
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/status.py"
 REQUEST_CERTIFICATE = "sudo /usr/local/lib/ollamazure/acme_client.py now"
@@ -39,9 +40,9 @@ CONTENTS = {
     "/var/log": "logs",
 }
 CLEAN_UP = "sudo systemctl start ollamazure-cleanup"
-# The nightly backup, its random delay, and the time that it takes.
-OLDEST_BACKUP = timedelta(hours=26)
-OLDEST_CHECK = timedelta(days=9)  # weekly, and a failure may repeat it the next night
+# The random delay of a backup, and the time that it takes.
+LATE_BACKUP = timedelta(hours=2)
+OLDEST_CHECK = timedelta(days=8)  # weekly, and a failure may repeat it with the next backup
 # Between the clocks of the machine and of this computer. A code of a second factor lasts as long.
 LARGEST_DIFFERENCE = timedelta(minutes=1)
 # Of OpenSSL, for a certificate.
@@ -57,12 +58,17 @@ STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped
 def run(stack: str, pulumi: str) -> int:
     """Print the screen; returns 0 when all is well, 1 when something is not.
 
+    Of a machine that is off outside its working hours, it prints when it starts; returns 3.
+
     Raises:
         OperateError: the machine cannot be queried.
     """
     outputs = read_outputs(stack, pulumi, *NEEDED)
     url, trust = outputs["url"], outputs["certificateTrust"]
     fingerprint = outputs.get("certificateFingerprint")
+    if off := stopped_by_schedule(stack, pulumi, outputs, datetime.now(UTC)):
+        print(f"{stack}: {off}")
+        return STOPPED_BY_SCHEDULE
     try:
         facts = asyncio.run(MachineConnection.from_outputs(outputs).query(PROGRAM))
     except OperateError as error:
@@ -255,15 +261,21 @@ class ChatStatus:
             yield f"The last backup failed: {backup['problem']} {again}."
         elif last < -LARGEST_DIFFERENCE:
             yield f"The last backup has a time in the future, of a clock that was wrong: {again}."
-        elif last > OLDEST_BACKUP:
+        elif last > self._pause + LATE_BACKUP:
             state = f"is {span(last)} old" if backup["saved"] else "was never made"
             yield f"The last backup {state}: {again} and shows what prevents it."
         if backup["check_problem"]:
             check = f"bin/ollamazure backup --check --stack {self.stack}"
             failed = f"The check of the backups failed: {backup['check_problem']}"
             yield f"{failed} `{check}` checks again."
-        elif self._ago(backup["checked"] or backup["since"]) > OLDEST_CHECK:
+        elif self._ago(backup["checked"] or backup["since"]) > OLDEST_CHECK + self._pause:
             yield "The backups were not checked for more than a week."
+
+    @property
+    def _pause(self) -> timedelta:
+        """The longest time between two backups: a day, or over the days without working hours."""
+        hours = hours_of(self.outputs)
+        return hours.longest_pause if hours else timedelta(days=1)
 
     def _ago(self, seconds: float) -> timedelta:
         return self.now - datetime.fromtimestamp(seconds, UTC)
@@ -273,7 +285,9 @@ class ChatStatus:
         if not backup:
             return "none, ollamazure:backup.target is off"
         if not backup["saved"]:
-            return "none yet; the first one is made at night"
+            hours = hours_of(self.outputs)
+            when = f"before {hours.end}" if hours else "at night"
+            return f"none yet; the first one is made {when}"
         checked = f", checked {_ago(self._ago(backup['checked']))}" if backup["checked"] else ""
         size = f"{backup['size'] / 2**30:.1f} GiB"
         return f"{_ago(self._ago(backup['saved']))}, {size}{checked}"
@@ -308,6 +322,7 @@ class ChatStatus:
         rows = [
             ("Chat", f"{outputs['url']} {self.url_problem or 'answers'}"),
             ("Machine", f"{outputs['vmSize']}, {up}"),
+            *([("Hours", str(hours))] if (hours := hours_of(outputs)) else []),
             ("Load", f"{facts['load']:.2f} of {facts['processors']} processors, over five minutes"),
             ("Memory", _space(facts["memory"])),
             ("Data disk", _space(disk) if disk else "not mounted"),

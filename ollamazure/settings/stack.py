@@ -53,6 +53,7 @@ from ollamazure.settings.types import (
     opens_to_everyone,
     port_of,
 )
+from ollamazure.settings.working_hours import BACKUP, WorkingHours
 from ollamazure.settings.workspace import (
     Access,
     Banner,
@@ -242,6 +243,13 @@ class Settings(Section):
         allowed="8 to 512 characters without blanks, set with --secret, and only with the target "
         "s3",
         example="a-long-one-that-the-server-made",
+    )
+    working_hours: WorkingHours | None = setting(
+        None,
+        description="The hours in which the machine runs: a schedule in Azure stops and starts it. "
+        "Unset: it always runs.",
+        allowed="a group of settings",
+        example={"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"},
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,
@@ -468,6 +476,14 @@ class Settings(Section):
         allowed="a group of settings",
         example={"channels": True},
     )
+
+    @property
+    def backup_calendar(self) -> str:
+        """When a backup is made, as systemd's OnCalendar= reads it."""
+        hours = self.working_hours
+        if hours is None:
+            return f"*-*-* {self.backup.time or '02:30'}:00 UTC"
+        return hours.calendar(self.backup.time or hours.before_end(BACKUP))
 
     @property
     def admin_rotation(self) -> str | None:

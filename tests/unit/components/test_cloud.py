@@ -240,7 +240,10 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "resource-group": {"name": "chat"},
     "data-group": {"name": "chat-data"},
     # An object in Azure's answer, where the inputs have a list.
-    "vm": {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}},
+    **{
+        name: {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}}
+        for name in ("vm", "schedule-start", "schedule-stop")
+    },
     "admin-password": {"result": "correct-horse-battery-staple"},
     "initial-passwords": {"result": "a-seed-of-passwords"},
     "backup-key": {"result": "a-key-of-backups"},

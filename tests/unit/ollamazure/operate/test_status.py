@@ -296,3 +296,23 @@ def test_the_url_names_a_certificate_outside_its_time(
         trust = {"system": False, "authorities": server.certificate}
         problem = check_url(f"https://127.0.0.1:{server.port}", trust, None)
     assert problem == f"shows a certificate that {words}"
+
+
+HOURS = {
+    "days": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+    "start": "07:00",
+    "end": "19:00",
+    "timeZone": "Europe/Paris",
+}
+
+
+@pytest.mark.parametrize(("hours_old", "problems"), [(73, 0), (75, 1)])
+def test_over_a_weekend_without_working_hours_no_backup_is_missing(
+    hours_old: int, problems: int
+) -> None:
+    saved = (NOW - timedelta(hours=hours_old)).timestamp()
+    status = ChatStatus(
+        "dev", {**OUTPUTS, "workingHours": HOURS}, {**WELL, **backup(saved=saved)}, None, NOW
+    )
+    assert len(status.problems()) == problems
+    assert "Hours        Monday to Friday, 07:00 to 19:00, Europe/Paris\n" in status.render()

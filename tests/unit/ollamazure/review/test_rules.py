@@ -39,13 +39,22 @@ def test_every_resource_of_the_program_is_in_the_load_table() -> None:
     provider = {"clientId": "chat", "issuer": "https://x.example", "allowedDomains": ["x.example"]}
     sign_in = {"signIn": provider, "signInSecret": "a-secret-of-the-provider"}
     backup = {"target": "azure"}
-    program = whole_program("dev", **declared, modelAccess=restricted, backup=backup, **sign_in)
+    hours = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}
+    program = whole_program(
+        "dev",
+        **declared,
+        modelAccess=restricted,
+        backup=backup,
+        workingHours=hours,
+        **sign_in,
+    )
     names = {of.name for of in program.resources}
     assert {
         "access-smollm2-135m",
         "user-bob@example.com",
         "open-webui-sign-in-secret",
         "backup-access",
+        "schedule-access",
     } <= names
     for of in program.resources:
         assert load_table().find_resource(of.type, of.name).title != "{type} {item}", of.name
