@@ -8,6 +8,7 @@ import runpy
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -16,6 +17,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from components.machine import _require_running
 from components.network import Network, NetworkArgs
 from components.tags import Tags
 from ollamazure.settings.groups import NetworkSettings
@@ -419,3 +421,34 @@ def test_open_webui_and_nginx_have_the_stacks_language(
     assert variable in container
     assert ("DEFAULT_LOCALE" in container) is bool(changes)
     assert f'"default": "{language}"' in program.named("nginx-config").inputs["stdin"]
+
+
+class Shown:
+    """A VM as Azure's get function returns it, in one state."""
+
+    def __init__(self, *codes: str) -> None:
+        self.statuses = [SimpleNamespace(code=code) for code in codes]
+        self.instance_view = self
+
+
+@pytest.mark.parametrize("state", ["deallocated", "stopped", "deallocating"])
+def test_a_vm_that_is_off_ends_an_up_and_not_a_preview(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    shown: Any = Shown("ProvisioningState/succeeded", f"PowerState/{state}")
+    with pytest.raises(pulumi.RunError, match=f"The VM is {state}.*start --stack dev.*up` again"):
+        _require_running(shown, "chat")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    assert _require_running(shown, "chat") is shown
+    assert "az vm start --resource-group chat --name vm" in warned[0]
+
+
+@pytest.mark.parametrize("state", ["running", "starting"])
+def test_a_vm_that_runs_gets_its_commands(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    shown: Any = Shown(f"PowerState/{state}")
+    assert _require_running(shown, "chat") is shown
