@@ -122,7 +122,6 @@ class Schedule(pulumi.ComponentResource):
                 delete_before_replace=True,
                 # Azure deletes what is assigned on a machine with the machine.
                 replace_with=[vm],
-                deleted_with=vm,
             ),
         )
 

@@ -242,8 +242,8 @@ def _session_length(value: str) -> str:
 
 
 def _time_of_day(value: Any) -> Any:
-    """YAML 1.1 reads 19:00 without quotes as a number, of minutes."""
-    is_minutes = isinstance(value, int) and not isinstance(value, bool)
+    """YAML 1.1 reads 10:00 to 23:59 without quotes as a number, of minutes."""
+    is_minutes = type(value) is int and 10 * 60 <= value < 24 * 60
     return f"{value // 60:02}:{value % 60:02}" if is_minutes else value
 
 
