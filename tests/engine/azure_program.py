@@ -124,7 +124,7 @@ machine = compute.VirtualMachine(
     ),
 )
 if "everything" in edit:
-    from pulumi_azure_native import authorization, managedidentity, storage
+    from pulumi_azure_native import authorization, logic, managedidentity, storage
 
     outbound = network.PublicIPAddress(
         "outbound",
@@ -165,6 +165,42 @@ if "everything" in edit:
         principal_type="ServicePrincipal",
         role_definition_id="/subscriptions/00000000-0000-0000-0000-000000000000/providers"
         "/Microsoft.Authorization/roleDefinitions/ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    )
+    logic.Workflow(
+        "workflow",
+        resource_group_name=group.name,
+        identity=logic.ManagedServiceIdentityArgs(
+            type="UserAssigned", user_assigned_identities=[identity.id]
+        ),
+        definition={
+            "$schema": "https://schema.management.azure.com/providers/Microsoft.Logic/schemas"
+            "/2016-06-01/workflowdefinition.json#",
+            "contentVersion": "1.0.0.0",
+            "triggers": {
+                "hours": {
+                    "type": "Recurrence",
+                    "recurrence": {
+                        "frequency": "Week",
+                        "interval": 1,
+                        "startTime": "2026-01-01T00:00:00Z",
+                        "schedule": {"weekDays": ["Monday"], "hours": [7], "minutes": [0]},
+                    },
+                }
+            },
+            "actions": {
+                "start": {
+                    "type": "Http",
+                    "inputs": {
+                        "method": "POST",
+                        "uri": "https://management.azure.com/start",
+                        "authentication": {
+                            "type": "ManagedServiceIdentity",
+                            "identity": identity.id,
+                        },
+                    },
+                }
+            },
+        },
     )
 if "balancer" in edit:
     network.LoadBalancer("balancer", resource_group_name=group.name)

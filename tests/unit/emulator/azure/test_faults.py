@@ -24,9 +24,11 @@ from tests.unit.emulator.azure.cloud import (
     NIC,
     STORAGE_ACCOUNT,
     VM,
+    WORKFLOWS,
     Body,
     Cloud,
     assignment,
+    workflow,
 )
 
 pytestmark = pytest.mark.unit
@@ -49,6 +51,7 @@ def resources(cloud: Cloud) -> Iterator[tuple[ResourceId, Body]]:
         ACCOUNT: STORAGE_ACCOUNT,
         BLOBS: {},
         CONTAINER: {},
+        f"{WORKFLOWS}/vm-start": workflow(),
     }
     for id_, body in {**BODIES, **others}.items():
         yield ResourceId.parse(id_), body
