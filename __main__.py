@@ -20,6 +20,7 @@ from ollamazure.settings.warnings import (
     refused_warning,
     removed_users_warning,
 )
+from ollamazure.sizing.cost import savings_note
 from ollamazure.sizing.plan import make_plan
 from ollamazure.sizing.resize import refused_resize_warning, resize_warning
 from ollamazure.sizing.upgrade import upgrade_warning
@@ -43,6 +44,8 @@ changes = [
 ]
 for warning in filter(None, [*changes, *plan.warnings]):
     pulumi.log.warn(warning)
+if note := savings_note(settings, plan.monthly_cost):
+    pulumi.log.info(note)
 
 chat = Chat("chat", ChatArgs.of_stack(settings, plan))
 

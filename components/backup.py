@@ -91,7 +91,7 @@ class Backup(pulumi.ComponentResource):
         files = [
             File(f"{TOOLS}/start-backup", "0755"),
             File(SERVICE),
-            File(TIMER, values={"time": backup.time}),
+            File(TIMER, values={"calendar": settings.backup_calendar}),
             File(SETTINGS, values={"settings": _restic(backup, args.storage)}),
             File(KEY, "0600", key="key"),
         ]

@@ -18,6 +18,7 @@ from components.nginx import Nginx, NginxArgs
 from components.node_exporter import NodeExporter
 from components.ollama import Ollama, OllamaArgs
 from components.open_webui import OpenWebui, OpenWebuiArgs
+from components.schedule import Schedule, ScheduleArgs
 from components.tags import Tags
 from components.webhook import Webhook, WebhookArgs
 from components.workspace import Workspace, WorkspaceArgs
@@ -165,6 +166,7 @@ class Chat(pulumi.ComponentResource):
             authority = self.certificate.authority
             after = [webui.settings, nginx.service]
             Webhook("webhook", WebhookArgs(target, settings, self.url, authority, after), child)
+        self._schedule(args)
         AnswerCheck(
             "answer-check",
             AnswerCheckArgs(
@@ -222,6 +224,22 @@ class Chat(pulumi.ComponentResource):
             BackupArgs(self.machine.target, args.settings, after, storage=self.backup_storage),
             pulumi.ResourceOptions(parent=self),
         )
+
+    def _schedule(self, args: ChatArgs) -> None:
+        hours = args.settings.working_hours
+        if hours:
+            Schedule(
+                "schedule",
+                ScheduleArgs(
+                    hours,
+                    args.settings.location,
+                    group=self.network.group,
+                    group_name=args.groups.chat,
+                    target=self.machine.target,
+                    tags=args.tags,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
 
     def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:
         """The password that is given, else a random one; secret in both cases."""

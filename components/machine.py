@@ -30,7 +30,6 @@ from components.tags import Tags
 from ollamazure.names import IDENTITY, VM, group_of
 from ollamazure.settings.groups import Rotation
 from ollamazure.settings.proxy import ProxySettings
-from ollamazure.settings.restart_window import RestartWindow
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import duration
 from ollamazure.sizing.disks import OS_DISK_GIB
@@ -170,8 +169,8 @@ class Machine(pulumi.ComponentResource):
             vm_name=VM,
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[vm]),
         )
-        found.apply(lambda machine: _warn_if_stopped(machine, args.group_name))
-        booting = Target(connection, found.vm_id, vm, reapply=args.settings.reapply)
+        running = found.apply(lambda machine: _require_running(machine, args.group_name))
+        booting = Target(connection, running.vm_id, vm, reapply=args.settings.reapply)
         if args.plan.gpu:
             booting = dataclasses.replace(booting, ready=[self._gpu_driver(booting, args)])
         ready = self._ready(booting, args, user_key)
@@ -210,7 +209,7 @@ class Machine(pulumi.ComponentResource):
     def _ready(self, booting: Target, args: MachineArgs, user_key: tls.PrivateKey) -> RemoteCommand:
         settings = args.settings
         size = 0 if settings.data_disk_id else settings.data_disk_gib  # 0: as large as it is
-        restarts = "on" if settings.restart_window.enabled else "off"
+        restarts = "on" if settings.restarts_in_window else "off"
         check = f"{TOOLS}/gpu-driver check\n" if args.plan.gpu else ""
         return run_on_machine(
             "machine-ready",
@@ -241,7 +240,7 @@ class Machine(pulumi.ComponentResource):
                 File(f"{TOOLS}/grow-data-disk", "0755"),
                 File(f"{TOOLS}/follow-data-disk", "0755"),
                 File(f"{TOOLS}/restart.py", "0755"),
-                *_restart_units(settings.restart_window),
+                *_restart_units(settings),
                 File("/etc/systemd/system/ollamazure-follow-data-disk.service"),
                 File("/etc/udev/rules.d/90-ollamazure-data-disk.rules"),
                 File("/etc/systemd/system/srv-data.mount.d/ollamazure.conf"),
@@ -354,8 +353,9 @@ class Machine(pulumi.ComponentResource):
         )
 
 
-def _restart_units(window: RestartWindow) -> list[File]:
-    if not window.enabled:
+def _restart_units(settings: Settings) -> list[File]:
+    window = settings.restart_window
+    if not settings.restarts_in_window:
         return []
     days = [day[:3] for day in window.days]
     return [
@@ -402,19 +402,34 @@ def _os_profile(
     }
 
 
-def _warn_if_stopped(machine: compute.GetVirtualMachineResult, group: str) -> None:
-    """Warn if the VM does not run.
+class StoppedError(pulumi.RunError):
+    """The VM does not run, so no command could run on it."""
 
-    Pulumi does not compare that, so an `up` without a change would succeed silently.
+
+def _require_running(
+    machine: compute.GetVirtualMachineResult, group: str
+) -> compute.GetVirtualMachineResult:
+    """The VM, if it runs. A preview only warns if it does not.
+
+    Pulumi does not compare that, and would wait half an hour for SSH.
+
+    Raises:
+        StoppedError: it does not run.
     """
     statuses = machine.instance_view.statuses if machine.instance_view else None
     codes = [status.code or "" for status in statuses or []]
     for state in (code.partition("/")[2] for code in codes if code.startswith("PowerState/")):
-        if state not in ("running", "starting"):
-            pulumi.log.warn(
-                f"The VM is {state}, so no user reaches the chat. Nothing is lost, and this starts "
-                f"it: az vm start --resource-group {group} --name {VM}"
-            )
+        if state in ("running", "starting"):
+            continue
+        found = (
+            f"The VM is {state}, so no user reaches the chat. Nothing is lost, and this starts it: "
+            f"bin/ollamazure start --stack {pulumi.get_stack()} (in another project: az vm start "
+            f"--resource-group {group} --name {VM})."
+        )
+        if not pulumi.runtime.is_dry_run():
+            raise StoppedError(f"{found} Then run `pulumi up` again: it goes on from here.")
+        pulumi.log.warn(f"{found} `pulumi up` needs a VM that runs.")
+    return machine
 
 
 def _storage_profile(args: MachineArgs, data_disk_id: pulumi.Output[str]) -> dict[str, Any]:

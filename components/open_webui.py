@@ -236,7 +236,10 @@ class OpenWebui(pulumi.ComponentResource):
             f"systemctl restart {timer}",
             files=[
                 File(f"{EXPIRE_CHATS}.service", values={"days": days}),
-                File(f"{EXPIRE_CHATS}.timer"),
+                File(
+                    f"{EXPIRE_CHATS}.timer",
+                    values={"calendar": args.settings.expire_chats_calendar},
+                ),
             ],
             # With its last time, systemd would run it at once when it is enabled again one day.
             delete=f"sh -c 'systemctl disable --now {timer} &&"

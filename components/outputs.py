@@ -48,8 +48,10 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
         "hasUsers": bool(settings.users),
         "redirectUri": pulumi.Output.concat(chat.url, CALLBACK) if settings.sign_in else None,
     }
+    hours = settings.working_hours
     return {
         **shown,
+        "workingHours": hours and hours.model_dump(mode="json", by_alias=True),
         "monthlyCost": cost_in_numbers(plan.monthly_cost),
         "language": settings.language or "en-US",
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,

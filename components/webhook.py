@@ -9,6 +9,7 @@ import pulumi
 
 from components.remote_command import TOOLS, File, Target, run_on_machine
 from ollamazure.settings.stack import Settings
+from ollamazure.settings.working_hours import days_between_backups
 
 SETTINGS = "/etc/ollamazure/webhook.json"
 ADDRESS = "/etc/ollamazure/webhook-address"
@@ -51,6 +52,7 @@ class Webhook(pulumi.ComponentResource):
             "certificateMode": settings.certificate.mode,
             "caCertificate": args.authority,
             "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
+            "daysBetweenBackups": days_between_backups(settings.working_hours),
         }
         run_on_machine(
             "webhook",

@@ -25,6 +25,7 @@ from ollamazure.operate import (
     logs,
     people,
     personal_data,
+    power,
     ssh,
     status,
     upgrade,
@@ -177,7 +178,7 @@ def check_azure(stack: StackName) -> None:
 @app.command(
     "status",
     epilog="Exit codes: 0 healthy; 1 something needs attention; 2 the machine cannot be queried, "
-    "or wrong options.",
+    "or wrong options; 3 the machine is off outside its working hours.",
 )
 def show_status(
     stack: StackName,
@@ -265,7 +266,8 @@ def open_session(
 @app.command(
     "drift",
     epilog="Exit codes: 0 no drift; 1 drift; 2 no drift found, but Azure or the machine cannot be "
-    "queried, or wrong options.",
+    "queried, or wrong options; 3 no drift in Azure, and the machine is off outside its working "
+    "hours.",
 )
 def find_drift(
     stack: StackName,
@@ -283,6 +285,36 @@ def find_drift(
     """
     with errors_exit("drift", 2):
         raise typer.Exit(drift.run(stack, pulumi_for(stack, emulated), markdown))
+
+
+@app.command(
+    "start",
+    epilog="Exit codes: 0 the chat answers; 1 not confirmed; 2 Azure does not start the machine, "
+    "the chat does not answer, or wrong options.",
+)
+def start_machine(stack: StackName, yes: Yes = False, emulated: Emulated = False) -> None:
+    """Start the machine, and wait until the chat answers.
+
+    A machine that runs stays as it is. Needs `az`, signed in; with the setting workingHours the
+    schedule stops the machine again.
+    """
+    with errors_exit("start", 2):
+        raise typer.Exit(power.start(stack, pulumi_for(stack, emulated), yes=yes))
+
+
+@app.command(
+    "stop",
+    epilog="Exit codes: 0 the machine is stopped; 1 not confirmed; 2 Azure does not stop it, or "
+    "wrong options.",
+)
+def stop_machine(stack: StackName, yes: Yes = False, emulated: Emulated = False) -> None:
+    """Stop the machine, so that Azure bills only disks and addresses.
+
+    Chats, files and models are kept. Needs `az`, signed in; with the setting workingHours the
+    schedule starts the machine again.
+    """
+    with errors_exit("stop", 2):
+        raise typer.Exit(power.stop(stack, pulumi_for(stack, emulated), yes=yes))
 
 
 @app.command(

@@ -18,6 +18,11 @@ BACKUPS = "backups"
 """The container of the backups in their storage account."""
 BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 """Azure's id of the role Storage Blob Data Contributor, the same in every subscription."""
+SCHEDULE = "schedule"
+"""The managed identity of the workflows that stop and start the machine."""
+POWER_ON_OFF = "40c5ff49-9181-41f8-ae61-143b0e78555e"
+"""Azure's id of the role Desktop Virtualization Power On Off Contributor: of the built-in roles
+that start and stop machines, the one that can change nothing else of them."""
 # The tags that the program itself sets; the last one is on the machine only.
 TAGS = ("project", "stack", "machineClass")
 

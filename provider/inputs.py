@@ -63,7 +63,7 @@ class BackupSettingsInput(TypedDict):
     containerId: NotRequired[str]
     """An existing container with backups to adopt, such as the one that a stack with keepData left. Unset: a new storage account. Allowed: the ARM id of a blob container, and only if backup.target is azure; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/chat-data/providers/Microsoft.Storage/storageAccounts/backup0123456789abcdef/blobServices/default/containers/backups."""
     time: NotRequired[str]
-    """When the nightly backup starts, in UTC, up to half an hour later. Allowed: a time of day, 00:00 to 23:59; for example 01:00."""
+    """When the daily backup starts, up to half an hour later; in UTC, or with workingHours in their time zone. Unset: 02:30, or two hours before workingHours end. Allowed: a time of day, 00:00 to 23:59; with workingHours within them, and at least an hour before they end; for example 01:00."""
     keepDaily: NotRequired[int]
     """For how many days the last backup of each day is kept. Allowed: 1 to 365; for example 14."""
     keepWeekly: NotRequired[int]
@@ -82,13 +82,13 @@ class RestartWindowInput(TypedDict):
     """When the machine may restart for updates that need it, such as a new kernel."""
 
     enabled: NotRequired[bool]
-    """Whether the machine restarts by itself. false: updates are installed all the same, and `status` reports that they need a restart. Allowed: true or false; for example false."""
+    """Whether the machine restarts by itself. false: updates are installed all the same, and `status` reports that they need a restart. With workingHours each start of the machine is one, and it never restarts within them. Allowed: true or false; for example false."""
     days: NotRequired[list[str]]
-    """Days of the week on which the window opens, in UTC. Allowed: one to seven of Monday to Sunday, and only if restartWindow.enabled is true; for example ["Saturday", "Sunday"]."""
+    """Days of the week on which the window opens, in UTC. Allowed: one to seven of Monday to Sunday, and only if restartWindow.enabled is true and workingHours is not set; for example ["Saturday", "Sunday"]."""
     time: NotRequired[str]
-    """When the window opens, in UTC. Allowed: a time of day, 00:00 to 23:59, and only if restartWindow.enabled is true; for example 22:00."""
+    """When the window opens, in UTC. Allowed: a time of day, 00:00 to 23:59, and only if restartWindow.enabled is true and workingHours is not set; for example 22:00."""
     hours: NotRequired[int]
-    """How long the window is open. A restart waits in it for answers of models, and never cuts a backup or a deployment. Allowed: 1 to 12, and only if restartWindow.enabled is true; for example 4."""
+    """How long the window is open. A restart waits in it for answers of models, and never cuts a backup or a deployment. Allowed: 1 to 12, and only if restartWindow.enabled is true and workingHours is not set; for example 4."""
 
 
 class AlertSettingsInput(TypedDict):
@@ -98,6 +98,19 @@ class AlertSettingsInput(TypedDict):
     """E-mail addresses that Azure writes to. Azure first sends each a code, which its owner has to enter within 30 minutes. Allowed: at most 1000 e-mail addresses of at most 64 characters, each once; for example ["team@example.com"]."""
     availabilityTest: NotRequired[bool]
     """Whether Azure opens the chat's address from five places every 15 minutes and alerts if it fails. Unset: if the chat is open to the internet under a name, with a certificate that browsers trust. Allowed: true or false; true only if there is a receiver, and the test is possible; for example false."""
+
+
+class WorkingHoursInput(TypedDict):
+    """The hours in which the machine runs; outside them Azure stops it, and bills no machine."""
+
+    days: NotRequired[list[str]]
+    """The days on which the machine runs. Allowed: days of the week in English, each once; for example ["monday", "friday"]."""
+    start: str
+    """When the machine starts on these days; the chat answers some minutes later. Allowed: a time of day, 00:00 to 23:59; for example 07:00."""
+    end: str
+    """When it stops on the same day. Backups and updates run in the last hours before. Allowed: a time of day, 3 to 23 hours after workingHours.start on the same day; for example 19:00."""
+    timeZone: str
+    """The time zone of these times, which follow its summer time. Allowed: a time zone of ollamazure/catalog/time_zones.yaml; for example Europe/Paris."""
 
 
 class MirrorsInput(TypedDict):
@@ -356,6 +369,8 @@ class ChatInputs(TypedDict):
     """Alerts of Azure about the machine and the chat's address. Allowed: a group of settings; for example {"email": ["team@example.com"]}."""
     alertsWebhook: NotRequired[str]
     """An address that Azure posts each alert to, as JSON in its common alert schema. Allowed: an https:// address that the internet reaches, set with --secret; for example https://hooks.example.com/alerts?key=a-long-one."""
+    workingHours: NotRequired[WorkingHoursInput]
+    """The hours in which the machine runs: a schedule in Azure stops and starts it. Unset: it always runs. Allowed: a group of settings; for example {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}."""
     ollamaVersion: NotRequired[str]
     """Version of Ollama. Allowed: a release of github.com/ollama/ollama, 0.30.0 or later; for example 0.34.0."""
     webuiVersion: NotRequired[str]

@@ -17,6 +17,7 @@ from ollamazure.settings.problems import FileLocation, Locate, Problem, Settings
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.types import Password
 from ollamazure.settings.warnings import warnings_of
+from ollamazure.sizing.cost import savings_note
 from ollamazure.sizing.plan import make_plan
 from provider.inputs import ChatInputs
 
@@ -45,6 +46,19 @@ class Trust(TypedDict):
     """Whether with the authorities that the client's system trusts."""
     authorities: str
     """Further authorities, in PEM; may be empty."""
+
+
+class HoursOfMachine(TypedDict):
+    """The hours in which the machine runs."""
+
+    days: list[str]
+    """The days of the week, in English."""
+    start: str
+    """When the machine starts, for example 07:00."""
+    end: str
+    """When it stops on the same day."""
+    timeZone: str
+    """The time zone of these times, by IANA's name."""
 
 
 class PrivateChat(chat.Chat):
@@ -94,6 +108,8 @@ class PrivateChat(chat.Chat):
     """The locale of the chat, as Open WebUI names it; en-US if it is each browser's."""
     dataDiskGiB: pulumi.Output[int | None]
     """The size of the data disk; none of an adopted one."""
+    workingHours: pulumi.Output[HoursOfMachine | None]
+    """The hours in which the machine runs; none if it always does."""
     subnetId: pulumi.Output[str | None]
     """The existing subnet that the machine is in; none in a network of its own."""
     chatDays: pulumi.Output[int | None]
@@ -108,6 +124,8 @@ class PrivateChat(chat.Chat):
         plan = make_plan(settings)
         for warning in (*warnings_of(settings), *plan.warnings):
             pulumi.log.warn(warning)
+        if note := savings_note(settings, plan.monthly_cost):
+            pulumi.log.info(note)
         password = args.get(PASSWORD)
         if password is not None:
             password = _check_later(name, password)

@@ -11,6 +11,7 @@ from emulator.azure.kinds import (
     PutRequest,
     ResourceKind,
     check_zones,
+    forget_below,
     keep,
     merge_defaults,
     new_guid,
@@ -56,6 +57,7 @@ class VirtualMachine(ResourceKind):
         for interface in body["properties"]["networkProfile"]["networkInterfaces"]:
             if interface["properties"]["deleteOption"] == "Delete":
                 state.resources.pop(interface["id"].lower(), None)
+        forget_below(state, id_)  # the roles that are assigned on it
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         for secret in ("customData", "adminPassword"):

@@ -1,4 +1,4 @@
-"""What Azure offers: regions, machine sizes, images (offers.yaml)."""
+"""What Azure offers: regions, time zones, machine sizes, images (offers.yaml)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Image:
 @dataclass(frozen=True)
 class Offers:
     regions: frozenset[str]
+    time_zones: frozenset[str]
     sizes: dict[str, Size]
     images: dict[str, Image]
 
@@ -68,4 +69,5 @@ def offers() -> Offers:
             shape = dict(zip(raw["columns"], own, strict=True))
             sizes[name.lower()] = Size(**{**common, **shape, "name": name, "family": family})
     images = {urn.lower(): Image(urn=urn, **entry) for urn, entry in raw["images"].items()}
-    return Offers(frozenset(raw["regions"]), sizes, images)
+    regions, zones = frozenset(raw["regions"]), frozenset(raw["time_zones"])
+    return Offers(regions, zones, sizes, images)

@@ -30,6 +30,7 @@ from emulator.azure.names import (
     STORAGE_ACCOUNT,
     SUBNET,
     WEB_TEST,
+    WORKFLOW,
     WORKSPACE,
 )
 from emulator.azure.nat_gateways import NatGateway
@@ -37,6 +38,7 @@ from emulator.azure.networks import Subnet, VirtualNetwork
 from emulator.azure.roles import RoleAssignment
 from emulator.azure.security_groups import SecurityGroup
 from emulator.azure.storage import BlobService, Container, StorageAccount
+from emulator.azure.workflows import Workflow
 
 KINDS: dict[str, ResourceKind] = {
     GROUP: ResourceGroup(),
@@ -52,6 +54,7 @@ KINDS: dict[str, ResourceKind] = {
     STORAGE_ACCOUNT: StorageAccount(),
     BLOB_SERVICE: BlobService(),
     CONTAINER: Container(),
+    WORKFLOW: Workflow(),
     ROLE_ASSIGNMENT: RoleAssignment(),
     ACTION_GROUP: ActionGroup(),
     METRIC_ALERT: MetricAlert(),

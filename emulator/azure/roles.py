@@ -19,6 +19,7 @@ ROLES = {
     BLOB_CONTRIBUTOR: "Storage Blob Data Contributor",
     BLOB_READER: "Storage Blob Data Reader",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "40c5ff49-9181-41f8-ae61-143b0e78555e": "Desktop Virtualization Power On Off Contributor",
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
 }
 """Azure's built-in roles that are known here, by the last part of their ids."""

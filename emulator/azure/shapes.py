@@ -128,6 +128,8 @@ def _scalar_misfit(shape: str, value: Any) -> str | None:
         return None if isinstance(value, dict) and fits else "must be an object of strings"
     if shape == "ids":
         return None if isinstance(value, dict) else "must be an object whose keys are ids"
+    if shape == "json":
+        return None if isinstance(value, dict) else "must be an object"
     return _text_misfit(shape, value)
 
 

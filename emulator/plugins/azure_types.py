@@ -30,6 +30,7 @@ from emulator.azure.names import (
     STORAGE_ACCOUNT,
     SUBNET,
     WEB_TEST,
+    WORKFLOW,
     WORKSPACE,
     ResourceId,
 )
@@ -329,6 +330,15 @@ TYPES: dict[str, NativeType] = {
                 *("lastModifiedTime", "leaseState", "leaseStatus"),
             ),
             replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:logic:Workflow",
+            WORKFLOW,
+            ("resourceGroupName", "workflowName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion"),
+                *("createdTime", "changedTime"),
+            ),
         ),
         NativeType(
             "azure-native:authorization:RoleAssignment",

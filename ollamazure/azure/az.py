@@ -19,23 +19,24 @@ class AzError(Exception):
 
 @dataclass(frozen=True)
 class AzureCli:
-    """The Azure CLI, for one subscription."""
+    """The Azure CLI, or a program that answers like it, for one subscription."""
 
     subscription: str
+    program: str = "az"
 
     def run(self, *arguments: str) -> Any:
         """What `az` prints for these arguments; raises as `run_az` does."""
-        return run_az(*arguments, "--subscription", self.subscription)
+        return run_az(*arguments, "--subscription", self.subscription, program=self.program)
 
 
-def run_az(*arguments: str) -> Any:
+def run_az(*arguments: str, program: str = "az") -> Any:
     """What `az` prints, for the few commands that take no subscription; None when that is nothing.
 
     Raises:
         AzError: `az` is not installed, failed, or did not print JSON.
     """
-    command = ["az", *arguments, "--output", "json"]
-    shown = " ".join(command[:4])
+    command = [program, *arguments, "--output", "json"]
+    shown = " ".join(["az", *command[1:4]])
     try:
         done = subprocess.run(
             command,

@@ -114,6 +114,7 @@ def read_names(stack: str, folder: Path) -> StateNames:
         settings.location,
         settings.network.subnet_id,
         file.backup_group(settings),
+        has_schedule=settings.working_hours is not None,
     )
 
 

@@ -20,7 +20,7 @@ from ollamazure.azure.state_names import (
     StateNames,
     WorkflowIdentity,
 )
-from ollamazure.names import BLOB_DATA_CONTRIBUTOR
+from ollamazure.names import BLOB_DATA_CONTRIBUTOR, POWER_ON_OFF
 
 
 class AzureSetting(NamedTuple):
@@ -56,18 +56,25 @@ TRUST_GITHUB = f"""
     identity federated-credential create --issuer {GITHUB_ISSUER} --audiences {AZURE_AUDIENCE}
 """
 KEY_PROPERTIES = {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}
-# The deployment gives one role, to machines: Azure's own form of "constrain roles".
 _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
-_ROLE = f"ForAnyOfAnyValues:GuidEquals {{{BLOB_DATA_CONTRIBUTOR}}}"
 _TO_MACHINES = "ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}"
-MAY_ASSIGN = (
-    f"((!(ActionMatches{{'{_ASSIGNMENTS}/write'}})) OR "
-    f"(@Request[{_ASSIGNMENTS}:RoleDefinitionId] {_ROLE} AND "
-    f"@Request[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES})) AND "
-    f"((!(ActionMatches{{'{_ASSIGNMENTS}/delete'}})) OR "
-    f"(@Resource[{_ASSIGNMENTS}:RoleDefinitionId] {_ROLE} AND "
-    f"@Resource[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES}))"
-)
+
+
+def may_assign(role: str) -> str:
+    """The condition of the right to assign this one role, to identities of Azure's: Azure's own
+    form of "constrain roles".
+    """
+    is_role = f"ForAnyOfAnyValues:GuidEquals {{{role}}}"
+    return (
+        f"((!(ActionMatches{{'{_ASSIGNMENTS}/write'}})) OR "
+        f"(@Request[{_ASSIGNMENTS}:RoleDefinitionId] {is_role} AND "
+        f"@Request[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES})) AND "
+        f"((!(ActionMatches{{'{_ASSIGNMENTS}/delete'}})) OR "
+        f"(@Resource[{_ASSIGNMENTS}:RoleDefinitionId] {is_role} AND "
+        f"@Resource[{_ASSIGNMENTS}:PrincipalType] {_TO_MACHINES}))"
+    )
+
+
 # What the printed steps call the last but one word of an ARM id.
 SCOPES = {
     "containers": "the container",
@@ -92,6 +99,13 @@ class Assignee:
     name: str
     type: str
     id: str | ObjectId
+
+
+class Constraint(NamedTuple):
+    """The one role that a right to assign roles is limited to: whose it is, and Azure's id."""
+
+    of: str
+    role: str
 
 
 @dataclass(frozen=True)
@@ -237,9 +251,14 @@ def _plan_roles(
     for group in names.deployed_groups:
         if group in inventory.groups:
             yield _assign(it, identity.group_role, names.scope_of(group), inventory)
-    if names.backup_group in inventory.groups and identity.backups_role:
+    if names.backup_group in inventory.groups and identity.assigning_role:
         scope = names.scope_of(names.backup_group)
-        yield _assign(it, identity.backups_role, scope, inventory, MAY_ASSIGN)
+        alone = Constraint("the backups'", BLOB_DATA_CONTRIBUTOR)
+        yield _assign(it, identity.assigning_role, scope, inventory, alone)
+    chat = names.deployed_groups.chat
+    if names.has_schedule and chat in inventory.groups and identity.assigning_role:
+        alone = Constraint("the schedule's", POWER_ON_OFF)
+        yield _assign(it, identity.assigning_role, names.scope_of(chat), inventory, alone)
     if names.subnet:
         yield _assign(it, "Reader", names.subnet.rpartition("/subnets/")[0], inventory)
         if identity.subnet_role:
@@ -247,16 +266,23 @@ def _plan_roles(
 
 
 def _assign(
-    assignee: Assignee, role: str, scope: str, inventory: Inventory, condition: str | None = None
+    assignee: Assignee,
+    role: str,
+    scope: str,
+    inventory: Inventory,
+    constraint: Constraint | None = None,
 ) -> BootstrapStep:
     id_ = assignee.id
     known = id_ if isinstance(id_, str) else inventory.principals.get(id_.identity, "")
     to = ("--assignee-object-id", id_, "--assignee-principal-type", assignee.type)
     type_, name = scope.split("/")[-2:]
-    limit = ("--condition", condition, "--condition-version", "2.0") if condition else ()
+    limit: tuple[str, ...] = ()
     what = f"  {assignee.name} may act as {role} on {SCOPES[type_.lower()]} {name}"
+    if constraint:
+        limit = ("--condition", may_assign(constraint.role), "--condition-version", "2.0")
+        what += f", for {constraint.of} role alone"
     return BootstrapStep(
-        f"{what}, for the backups' role alone" if condition else what,
+        what,
         (known, role, scope.lower()) in inventory.assignments,
         ((*_words("role assignment create"), "--role", role, "--scope", scope, *to, *limit),),
     )

@@ -36,6 +36,7 @@ ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 STORAGE, IDENTITY = "Microsoft.Storage", "Microsoft.ManagedIdentity"
 INSIGHTS, WORKSPACES = "Microsoft.Insights", "Microsoft.OperationalInsights"
+LOGIC = "Microsoft.Logic"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
     ipaddress.IPv4Network(network)
@@ -104,9 +105,11 @@ def check(stack: StackFile) -> Iterator[Finding]:
     registered = set()
     backups = stack.backup_group(settings) if settings else None
     needed = [COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())]
+    hours = settings.working_hours if settings else None
+    needed += [LOGIC, IDENTITY] if hours else []
     needed += [INSIGHTS] if settings and settings.alerts_on else []
     needed += [WORKSPACES] if settings and settings.availability_test else []
-    for namespace in needed:
+    for namespace in dict.fromkeys(needed):
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()
         yield finding
@@ -122,6 +125,9 @@ def check(stack: StackFile) -> Iterator[Finding]:
     if settings and backups:
         checks = check_backups(az, stack, settings, backups)
         yield from _guard("backups", checks, STORAGE in registered)
+    if hours:
+        checks = check_right_to_assign(az, stack.groups.chat, "working hours", "the schedule")
+        yield from _guard("working hours", checks, LOGIC in registered)
 
 
 def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[Finding]]:
@@ -336,15 +342,20 @@ def check_backups(
     """The storage account's name is free, and this account may give the machine its role."""
     if settings.backup.container_id is None:
         yield _check_account_name(az, stack, group)
+    yield from check_right_to_assign(az, group, "backups", "the machine")
+
+
+def check_right_to_assign(az: AzureCli, group: str, topic: str, whom: str) -> Iterator[Finding]:
+    """This account may give `whom` its role in a resource group, which need not exist yet."""
     exists = group.lower() in {one["name"].lower() for one in az.run("group", "list")}
     scope = f"/subscriptions/{az.subscription}"
     scope = f"{scope}/resourceGroups/{group}" if exists else scope
     if _may(ASSIGN, scope):
-        yield Finding("backups: this account may give the machine its role")
+        yield Finding(f"{topic}: this account may give {whom} its role")
         return
     role = f"--role 'Role Based Access Control Administrator' --scope {scope}"
     yield Finding(
-        f"backups: this account lacks the right {ASSIGN}",
+        f"{topic}: this account lacks the right {ASSIGN}",
         (f"have an owner run: az role assignment create --assignee <you> {role}",),
     )
 

@@ -26,7 +26,7 @@ class WorkflowIdentity:
     state_role: str
     group_role: str
     subnet_role: str | None = None
-    backups_role: str | None = None
+    assigning_role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class StateNames:
 
     The storage account and the vault need names that are unique in all of Azure: they contain a
     digest of subscription and stack. `subnet` is the ARM id of an existing subnet, if there is one,
-    `backup_group` the resource group with backups in Azure, if there are any.
+    `backup_group` the resource group with backups in Azure, if there are any; `has_schedule`
+    whether Azure stops and starts the machine.
     """
 
     subscription: str
@@ -43,6 +44,7 @@ class StateNames:
     location: str
     subnet: str | None = None
     backup_group: str | None = None
+    has_schedule: bool = False
 
     @property
     def group(self) -> str:

@@ -235,6 +235,12 @@ def locations() -> tuple[str, ...]:
 
 
 @cache
+def time_zones() -> Mapping[str, str]:
+    """Windows' name, which Azure's schedules use, by IANA's name of a time zone."""
+    return {zone: name for name, zones in _read("time_zones.yaml").items() for zone in zones}
+
+
+@cache
 def locales() -> tuple[str, ...]:
     """The locales of Open WebUI's interface, by its own names."""
     return tuple(_read("locales.yaml"))

@@ -19,11 +19,12 @@ from typing import Any
 
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import OperateError, read_outputs, run_pulumi
+from ollamazure.operate.schedule import STOPPED_BY_SCHEDULE, stopped_by_schedule
 from ollamazure.preview import output, text
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/drift.py"
 LONGEST_PART = 24_000  # characters: an issue on GitHub holds 65536
-EXIT_CODES = {"none": 0, "found": 1, "unknown": 2}
+EXIT_CODES = {"none": 0, "found": 1, "unknown": 2, "stopped": STOPPED_BY_SCHEDULE}
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,26 @@ class DriftReport:
         place: `cloud` or `machine`.
         differences: each names a resource, and what differs.
         error: why the place could not be compared, if it could not.
+        stopped: that the machine is off outside its working hours, if it is.
     """
 
     place: str
     differences: Sequence[Mapping[str, str]] = ()
     error: str = ""
+    stopped: str = ""
 
     @property
     def outcome(self) -> str:
-        """In one word: found, none or unknown."""
+        """In one word: found, none, stopped or unknown."""
+        if self.stopped:
+            return "stopped"
         return "unknown" if self.error else "found" if self.differences else "none"
 
 
 def run(stack: str, pulumi: str, markdown: Path | None) -> int:
-    """Compare both places and print the result; returns 0 without drift, 1 with, 2 when unknown.
+    """Compare both places and print the result.
+
+    Returns 0 without drift, 1 with, 2 when unknown, 3 when the machine is off by its schedule.
 
     Args:
         stack: its name.
@@ -153,6 +160,8 @@ def compare_machine(stack: str, pulumi: str) -> DriftReport:
     """What differs between the machine and what was installed there."""
     try:
         outputs = read_outputs(stack, pulumi, "adminEmail", "adminPassword")
+        if off := stopped_by_schedule(stack, pulumi, outputs, datetime.now(UTC)):
+            return DriftReport("machine", stopped=off)
         return DriftReport("machine", asyncio.run(query_machine(outputs)))
     except OperateError as error:
         return DriftReport("machine", error=str(error))
@@ -173,7 +182,7 @@ async def query_machine(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
 def outcome_of(reports: Sequence[DriftReport]) -> str:
     """The outcome of all places: a difference counts even if another place is unknown."""
     outcomes = {report.outcome for report in reports}
-    return next(word for word in ("found", "unknown", "none") if word in outcomes)
+    return next(word for word in ("found", "unknown", "stopped", "none") if word in outcomes)
 
 
 def render_text(stack: str, reports: Sequence[DriftReport], pulumi: str, reapply: str) -> str:
@@ -189,6 +198,8 @@ def render_text(stack: str, reports: Sequence[DriftReport], pulumi: str, reapply
     for report in reports:
         if report.outcome == "none":
             parts.append(f"No drift: the {report.place} of the stack {stack} is as declared.")
+        if report.stopped:
+            parts.append(f"Not compared: the machine of the stack {stack}. {report.stopped}")
     fixes = {
         "cloud": f"{pulumi} up --refresh --stack {stack}",
         "machine": f"{pulumi} config set ollamazure:reapply {reapply} --stack {stack} && "

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import OperateError, read_outputs
+from ollamazure.operate.schedule import STOPPED_BY_SCHEDULE, hours_of, stopped_by_schedule
+from ollamazure.settings.working_hours import days_between_backups
 
 PROGRAM = "sudo /usr/local/lib/ollamazure/status.py"
 NEEDED = ("url", "certificateTrust", "vmSize")
@@ -37,16 +39,24 @@ STATES = {"active": "runs", "activating": "is starting", "inactive": "is stopped
 def run(stack: str, pulumi: str, *, as_json: bool = False) -> int:
     """Print the state; returns 0 when all is well, 1 when something needs attention.
 
+    Of a machine that is off outside its working hours, it prints when it starts; returns 3.
+
     Raises:
         OperateError: the machine cannot be queried.
     """
     outputs = read_outputs(stack, pulumi, *NEEDED)
     url, trust = outputs["url"], outputs["certificateTrust"]
     fingerprint = outputs.get("certificateFingerprint")
+    now = datetime.now(UTC)
+    if off := stopped_by_schedule(stack, pulumi, outputs, now):
+        report = json.dumps(_off_as_json(stack, outputs, now), indent=2)
+        print(report if as_json else f"{stack}: {off}")
+        return STOPPED_BY_SCHEDULE
     # Before it was an output, there was only one mode.
     mode = outputs.get("certificateMode", "selfSigned")
     given = {name: outputs[name] for name in GIVEN if name in outputs}
     given |= {"stack": stack, "certificateMode": mode}
+    given |= {"daysBetweenBackups": days_between_backups(hours_of(outputs))}
     try:
         machine = MachineConnection.from_outputs(outputs)
         facts = asyncio.run(machine.query(PROGRAM, json.dumps(given)))
@@ -161,7 +171,9 @@ class ChatStatus:
         if not backup:
             return "none, ollamazure:backup.target is off"
         if not backup["saved"]:
-            return "none yet; the first one is made at night"
+            hours = hours_of(self.outputs)
+            when = f"before {hours.end}" if hours else "at night"
+            return f"none yet; the first one is made {when}"
         checked = f", checked {_ago(self._ago(backup['checked']))}" if backup["checked"] else ""
         size = f"{backup['size'] / 2**30:.1f} GiB"
         return f"{_ago(self._ago(backup['saved']))}, {size}{checked}"
@@ -175,6 +187,8 @@ class ChatStatus:
             return "not needed"
         packages = ", ".join(self.facts.get("reboot_packages", []))
         reboot = f"`bin/ollamazure ssh --stack {self.stack} sudo reboot`"
+        if hours_of(self.outputs):
+            reboot = f"the next start of the working hours, or now {reboot}"
         return f"needed for {packages or 'updates'}: {reboot}"
 
     def render(self) -> str:
@@ -187,6 +201,7 @@ class ChatStatus:
             ("Chat", f"{outputs['url']} {self.url_problem or 'answers'}"),
             ("Machine", f"{outputs['vmSize']}, {up}"),
             *([("System", _system(facts))] if "debian" in facts else []),
+            *([("Hours", str(hours))] if (hours := hours_of(outputs)) else []),
             ("Load", f"{facts['load']:.2f} of {facts['processors']} processors, over five minutes"),
             ("Memory", _space(facts["memory"])),
             ("Data disk", _space(disk) if disk else "not mounted"),
@@ -220,6 +235,7 @@ class ChatStatus:
         return {
             "stack": self.stack,
             "time": _iso(self.now),
+            "workingHours": self.outputs.get("workingHours"),
             "healthy": not self.problems(),
             "problems": self.problems(),
             "chat": {"url": self.outputs["url"], "answers": self.url_problem is None},
@@ -256,6 +272,19 @@ class ChatStatus:
             "webhook": facts["webhook"] and {"accepted": _time(facts["webhook"]["accepted"])},
             "restart": {"needed": facts["reboot_pending"], "packages": facts["reboot_packages"]},
         }
+
+
+def _off_as_json(stack: str, outputs: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The state of a machine that is off outside its working hours."""
+    hours = hours_of(outputs)
+    assert hours is not None  # noqa: S101  the caller has checked it
+    return {
+        "stack": stack,
+        "time": _iso(now),
+        "workingHours": outputs["workingHours"],
+        "healthy": None,
+        "starts": _iso(hours.next_start(now).astimezone(UTC)),
+    }
 
 
 def _problem(finding: Mapping[str, Any]) -> dict[str, str]:

@@ -56,10 +56,12 @@ class BackupSettings(Section):
         "/providers/Microsoft.Storage/storageAccounts/backup0123456789abcdef/blobServices/default"
         "/containers/backups",
     )
-    time: TimeOfDay = setting(
-        "02:30",
-        description="When the nightly backup starts, in UTC, up to half an hour later.",
-        allowed="a time of day, 00:00 to 23:59",
+    time: TimeOfDay | None = setting(
+        None,
+        description="When the daily backup starts, up to half an hour later; in UTC, or with "
+        "workingHours in their time zone. Unset: 02:30, or two hours before workingHours end.",
+        allowed="a time of day, 00:00 to 23:59; with workingHours within them, and at least an "
+        "hour before they end",
         example="01:00",
     )
     keep_daily: Annotated[Whole, Field(ge=1, le=365)] = setting(

@@ -8,7 +8,7 @@ that, each finding names in `rests_on` the other values that it follows from.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -26,6 +26,7 @@ from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.sign_in import SignIn
 from ollamazure.settings.stack import TAG_LIMIT_OF_AZURE, Settings, azure_name
 from ollamazure.settings.types import COMMON_NAME_LIMIT, model_id
+from ollamazure.settings.working_hours import BACKUP, LONGEST, SHORTEST, WorkingHours
 from ollamazure.settings.workspace import CHAT_ONLY, Access, Permissions, Preset, membership
 
 # Names of all groups, users and so on: a reference to them rests on every one.
@@ -42,8 +43,8 @@ def cross_check(settings: Settings) -> list[Violation]:
     checks = (
         models, context_length, network, certificate, lets_encrypt, provided_certificate,
         dns_label, tags, passwords, sign_in, sign_in_secret, backup, webhook, restart_window,
-        alerts, proxy, unique_names, references, accesses, permissions, presets, default_model,
-        files,
+        alerts, proxy, working_hours, unique_names, references, accesses, permissions, presets,
+        default_model, files,
     )  # fmt: skip
     return list(chain.from_iterable(check(settings) for check in checks))
 
@@ -469,15 +470,20 @@ def webhook(settings: Settings) -> Iterator[Violation]:
 
 
 def restart_window(settings: Settings) -> Iterator[Violation]:
-    """When a machine restarts that never restarts by itself."""
-    window, enabled = settings.restart_window, ("restartWindow", "enabled")
-    if window.enabled:
+    """When a machine restarts that never restarts by itself, or that starts on each working day."""
+    window, rests_on = settings.restart_window, (("restartWindow", "enabled"), ("workingHours",))
+    if settings.restarts_in_window:
         return
+    reason = "restartWindow.enabled is false"
+    if window.enabled:
+        reason = (
+            "with workingHours each start of the machine is a restart for updates, so it has no "
+            "window"
+        )
     for name in sorted(window.model_fields_set - {"enabled"}):
         path = ("restartWindow", key_of(name))
         value = getattr(window, name)
-        reason = "restartWindow.enabled is false"
-        yield Violation(path, value, reason, remove=path, rests_on=(enabled,))
+        yield Violation(path, value, reason, remove=path, rests_on=rests_on)
 
 
 def alerts(settings: Settings) -> Iterator[Violation]:
@@ -498,6 +504,52 @@ def alerts(settings: Settings) -> Iterator[Violation]:
     elif settings.untestable:
         key, reason = settings.untestable
         yield Violation(path, True, reason, remove=path, rests_on=((key,), *NAMES))
+
+
+def working_hours(settings: Settings) -> Iterator[Violation]:
+    """Repeated days, hours that are too short or too long, and a backup outside them."""
+    hours, top = settings.working_hours, "workingHours"
+    if hours is None:
+        return
+    for index, day in enumerate(hours.days):
+        if day in hours.days[:index]:
+            path: SettingPath = (top, "days", index)
+            others: SettingPath = (top, "days")
+            yield Violation(path, day, "it is repeated", remove=path, rests_on=(others,))
+    end: SettingPath = (top, "end")
+    rests_on: tuple[tuple[str | int | None, ...], ...] = ((top, "start"),)
+    if not SHORTEST <= hours.length <= LONGEST:
+        instead = hours.after_start(SHORTEST) if hours.length < SHORTEST else None
+        reason, fix = _fault_of_hours(hours), None if instead else remove((top,))
+        yield Violation(end, hours.end, reason, instead, fix=fix, rests_on=rests_on)
+        return
+    backup_time, at = settings.backup.time, ("backup", "time")
+    if settings.backup.target == "off" or not backup_time:
+        return
+    if not hours.has_time_for_backup(backup_time):
+        reason = (
+            f"with workingHours it is in their time zone, and they are {hours.start} to "
+            f"{hours.end}: the backup would not end before the machine stops, or not start"
+        )
+        instead = hours.before_end(BACKUP)
+        yield Violation(at, backup_time, reason, instead, rests_on=(*rests_on, end))
+
+
+def _fault_of_hours(hours: WorkingHours) -> str:
+    if hours.length <= timedelta():
+        return (
+            f"it is not after start, {hours.start}; hours past midnight are not supported, "
+            "because reversed ones would keep the machine running at night by mistake"
+        )
+    if hours.length < SHORTEST:
+        return (
+            f"it is less than three hours after start, {hours.start}, and a backup and updates "
+            "need them"
+        )
+    return (
+        f"the machine would be off for less than an hour, from {hours.end} to {hours.start}, and "
+        "stopping and starting it takes minutes; without workingHours it always runs"
+    )
 
 
 def unique_names(settings: Settings) -> Iterator[Violation]:

@@ -24,7 +24,8 @@ class RestartWindow(Section):
     enabled: bool = setting(
         True,
         description="Whether the machine restarts by itself. false: updates are installed all the "
-        "same, and `status` reports that they need a restart.",
+        "same, and `status` reports that they need a restart. With workingHours each start of the "
+        "machine is one, and it never restarts within them.",
         allowed="true or false",
         example=False,
     )
@@ -33,19 +34,21 @@ class RestartWindow(Section):
     ] = setting(
         DAYS,
         description="Days of the week on which the window opens, in UTC.",
-        allowed="one to seven of Monday to Sunday, and only if restartWindow.enabled is true",
+        allowed="one to seven of Monday to Sunday, and only if restartWindow.enabled is true "
+        "and workingHours is not set",
         example=["Saturday", "Sunday"],
     )
     time: TimeOfDay = setting(
         "04:00",
         description="When the window opens, in UTC.",
-        allowed="a time of day, 00:00 to 23:59, and only if restartWindow.enabled is true",
+        allowed="a time of day, 00:00 to 23:59, and only if restartWindow.enabled is true "
+        "and workingHours is not set",
         example="22:00",
     )
     hours: Annotated[Whole, Field(ge=1, le=12)] = setting(
         2,
         description="How long the window is open. A restart waits in it for answers of models, "
         "and never cuts a backup or a deployment.",
-        allowed="1 to 12, and only if restartWindow.enabled is true",
+        allowed="1 to 12, and only if restartWindow.enabled is true and workingHours is not set",
         example=4,
     )

@@ -59,6 +59,7 @@ from ollamazure.settings.types import (
     opens_to_everyone,
     port_of,
 )
+from ollamazure.settings.working_hours import BACKUP, EXPIRE_CHATS, WorkingHours
 from ollamazure.settings.workspace import (
     Access,
     Banner,
@@ -277,6 +278,13 @@ class Settings(Section):
         "schema.",
         allowed="an https:// address that the internet reaches, set with --secret",
         example="https://hooks.example.com/alerts?key=a-long-one",
+    )
+    working_hours: WorkingHours | None = setting(
+        None,
+        description="The hours in which the machine runs: a schedule in Azure stops and starts it. "
+        "Unset: it always runs.",
+        allowed="a group of settings",
+        example={"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"},
     )
     ollama_version: OllamaVersion = setting(
         catalog.versions().ollama.version,
@@ -540,6 +548,25 @@ class Settings(Section):
         allowed="a group of settings",
         example={"channels": True},
     )
+
+    @property
+    def backup_calendar(self) -> str:
+        """When a backup is made, as systemd's OnCalendar= reads it."""
+        hours = self.working_hours
+        if hours is None:
+            return f"*-*-* {self.backup.time or '02:30'}:00 UTC"
+        return hours.calendar(self.backup.time or hours.before_end(BACKUP))
+
+    @property
+    def expire_chats_calendar(self) -> str:
+        """When old chats are deleted, as systemd's OnCalendar= reads it: before the backup."""
+        hours = self.working_hours
+        return hours.calendar(hours.before_end(EXPIRE_CHATS)) if hours else "*-*-* 01:30:00 UTC"
+
+    @property
+    def restarts_in_window(self) -> bool:
+        """Whether the machine restarts itself for updates; with working hours each start does."""
+        return self.restart_window.enabled and self.working_hours is None
 
     @property
     def admin_rotation(self) -> str | None:

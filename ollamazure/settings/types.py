@@ -245,6 +245,12 @@ def _session_length(value: str) -> str:
     return value
 
 
+def _time_of_day(value: Any) -> Any:
+    """YAML 1.1 reads 10:00 to 23:59 without quotes as a number, of minutes."""
+    is_minutes = type(value) is int and 10 * 60 <= value < 24 * 60
+    return f"{value // 60:02}:{value % 60:02}" if is_minutes else value
+
+
 def _text_of(value: Any) -> Any:
     """The text of a tag: `pulumi config set --path` stores true, false and numbers as such."""
     if isinstance(value, bool):
@@ -514,7 +520,11 @@ BackupTarget = Annotated[
     Literal["dataDisk", "azure", "s3", "sftp", "off"],
     BeforeValidator(lambda value: "off" if value in (False, "false") else value),
 ]
-TimeOfDay = Annotated[str, matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "it is not a time of day")]
+TimeOfDay = Annotated[
+    str,
+    BeforeValidator(_time_of_day),
+    matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "it is not a time of day"),
+]
 BackupRepository = Annotated[
     str,
     matching(

@@ -12,6 +12,7 @@ from ollamazure.sizing.alerts import TEST_LOCATIONS, TEST_SECONDS, count_rules
 from ollamazure.sizing.disks import OS_DISK_GIB
 
 HOURS_A_MONTH = 730  # as in Azure's own calculator
+HOURS_A_WEEK = 7 * 24
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class MonthlyCost:
         region: whose prices these are.
         as_of: the day of the prices.
         verified: whether they come from Azure's own price list.
+        always_on: the amount if the machine ran all the time; None if it does.
     """
 
     amount: float
@@ -31,6 +33,7 @@ class MonthlyCost:
     region: str
     as_of: date
     verified: bool
+    always_on: float | None = None
 
     def __str__(self) -> str:
         return f"{self.short} ({self.basis})"
@@ -38,7 +41,8 @@ class MonthlyCost:
     @property
     def short(self) -> str:
         """The amount alone."""
-        return f"about {self.amount:.0f} {self.currency} a month"
+        short = f"about {self.amount:.0f} {self.currency} a month"
+        return f"{short} instead of {self.always_on:.0f}" if self.always_on else short
 
     @property
     def basis(self) -> str:
@@ -50,19 +54,35 @@ class MonthlyCost:
 def monthly_cost(size: VmSize, settings: Settings) -> MonthlyCost:
     """An estimate for machine, disks, public address, NAT gateway, backups in Azure and alerts.
 
-    A region without prices of its own is estimated with those of eastus.
+    Outside workingHours Azure bills everything but the machine; the schedule itself costs cents a
+    year. A region without prices of its own is estimated with those of eastus.
     """
     prices, location = catalog.prices(), settings.location
     region = location if size.name in prices.hourly.get(location, {}) else "eastus"
-    amount = (
-        prices.hourly[region][size.name] * HOURS_A_MONTH
-        + disk_price(OS_DISK_GIB)
+    machine = prices.hourly[region][size.name] * HOURS_A_MONTH
+    rest = (
+        disk_price(OS_DISK_GIB)
         + disk_price(settings.data_disk_gib)
         + network_price(settings)
         + backup_price(settings)
         + alert_price(size, settings)
     )
-    return MonthlyCost(amount, prices.currency, region, prices.date, prices.verified)
+    basis = (prices.currency, region, prices.date, prices.verified)
+    hours = settings.working_hours
+    if hours is None:
+        return MonthlyCost(machine + rest, *basis)
+    amount = machine * hours.hours_a_week / HOURS_A_WEEK + rest
+    return MonthlyCost(amount, *basis, always_on=machine + rest)
+
+
+def savings_note(settings: Settings, cost: MonthlyCost) -> str | None:
+    """What the working hours are and save; None without them."""
+    if settings.working_hours is None:
+        return None
+    return (
+        f"The machine runs in its working hours, {settings.working_hours}: {cost.short}. Disks, "
+        "addresses and backups cost the same while it is off."
+    )
 
 
 def network_price(settings: Settings) -> float:

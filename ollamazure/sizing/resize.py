@@ -37,9 +37,11 @@ def refused_resize_warning(former: VmSize | None, size: VmSize, group: str) -> s
     if former is None or former == size or former.machine_class != size.machine_class:
         return None
     machine = f"--resource-group {group} --name {VM}"
+    # The first `up` resizes it and ends, because a machine that is off runs no command.
     return (
         "If Azure refuses the new size with OperationNotAllowed, resize the machine while it is "
-        f"stopped: az vm deallocate {machine} && pulumi up && az vm start {machine}"
+        f"stopped: az vm deallocate {machine} && pulumi up; az vm start {machine} && "
+        "pulumi up"
     )
 
 

@@ -127,6 +127,7 @@ if "everything" in edit:
     from pulumi_azure_native import (
         applicationinsights,
         authorization,
+        logic,
         managedidentity,
         monitor,
         operationalinsights,
@@ -230,6 +231,42 @@ if "everything" in edit:
             request_url="https://chat.example.com/"
         ),
         tags=insights.id.apply(lambda id_: {f"hidden-link:{id_}": "Resource"}),
+    )
+    logic.Workflow(
+        "workflow",
+        resource_group_name=group.name,
+        identity=logic.ManagedServiceIdentityArgs(
+            type="UserAssigned", user_assigned_identities=[identity.id]
+        ),
+        definition={
+            "$schema": "https://schema.management.azure.com/providers/Microsoft.Logic/schemas"
+            "/2016-06-01/workflowdefinition.json#",
+            "contentVersion": "1.0.0.0",
+            "triggers": {
+                "hours": {
+                    "type": "Recurrence",
+                    "recurrence": {
+                        "frequency": "Week",
+                        "interval": 1,
+                        "startTime": "2026-01-01T00:00:00Z",
+                        "schedule": {"weekDays": ["Monday"], "hours": [7], "minutes": [0]},
+                    },
+                }
+            },
+            "actions": {
+                "start": {
+                    "type": "Http",
+                    "inputs": {
+                        "method": "POST",
+                        "uri": "https://management.azure.com/start",
+                        "authentication": {
+                            "type": "ManagedServiceIdentity",
+                            "identity": identity.id,
+                        },
+                    },
+                }
+            },
+        },
     )
 if "balancer" in edit:
     network.LoadBalancer("balancer", resource_group_name=group.name)

@@ -105,7 +105,7 @@ def test_a_resize_that_needs_a_stopped_machine_says_what_to_run(stack: Stack) ->
     assert "not available in the current hardware cluster" in printed
     assert "Traceback" not in printed
     machine = "--resource-group ollamazure-local --name vm"
-    assert f"az vm deallocate {machine} && pulumi up && az vm start {machine}" in printed
+    assert f"az vm deallocate {machine} && pulumi up; az vm start {machine} && pulumi up" in printed
 
     (vm,) = azure.list(VM)
     azure.wait(azure.action(vm["id"], "deallocate"))

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ollamazure.preview": {"ollamazure"},
     "ollamazure.azure": {"ollamazure.sizing"},
     "ollamazure.new": {"ollamazure.azure"},
-    "ollamazure.operate": {"ollamazure.preview", "ollamazure.sizing"},
+    "ollamazure.operate": {"ollamazure.azure", "ollamazure.preview", "ollamazure.sizing"},
     "ollamazure.review": {"ollamazure.preview", "ollamazure.sizing"},
     "ollamazure.cli": {"ollamazure.new", "ollamazure.operate", "ollamazure.review"},
     "components": {"ollamazure.sizing"},

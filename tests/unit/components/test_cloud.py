@@ -8,6 +8,7 @@ import runpy
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -16,6 +17,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from components.machine import _require_running
 from components.network import Network, NetworkArgs
 from components.tags import Tags
 from ollamazure.settings.groups import NetworkSettings
@@ -254,7 +256,10 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "resource-group": {"name": "chat"},
     "data-group": {"name": "chat-data"},
     # An object in Azure's answer, where the inputs have a list.
-    "vm": {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}},
+    **{
+        name: {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}}
+        for name in ("vm", "schedule-start", "schedule-stop")
+    },
     "admin-password": {"result": "correct-horse-battery-staple"},
     "initial-passwords": {"result": "a-seed-of-passwords"},
     "backup-key": {"result": "a-key-of-backups"},
@@ -340,8 +345,15 @@ def test_the_machine_restarts_for_updates_in_its_window() -> None:
     assert "/restart.py run 14400\n" in changed
 
 
-def test_a_machine_that_does_not_restart_by_itself_has_no_timer() -> None:
-    off = whole_program("dev", restartWindow={"enabled": False}).named("machine-ready")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"restartWindow": {"enabled": False}},
+        {"workingHours": {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}},
+    ],
+)
+def test_a_machine_that_does_not_restart_by_itself_has_no_timer(settings: dict[str, Any]) -> None:
+    off = whole_program("dev", **settings).named("machine-ready")
     assert "OnCalendar=Mon" not in off.inputs["stdin"]
     assert off.inputs["stdin"].endswith("/restart.py off\n")
 
@@ -448,3 +460,34 @@ def test_open_webui_and_nginx_have_the_stacks_language(
     assert variable in container
     assert ("DEFAULT_LOCALE" in container) is bool(changes)
     assert f'"default": "{language}"' in program.named("nginx-config").inputs["stdin"]
+
+
+class Shown:
+    """A VM as Azure's get function returns it, in one state."""
+
+    def __init__(self, *codes: str) -> None:
+        self.statuses = [SimpleNamespace(code=code) for code in codes]
+        self.instance_view = self
+
+
+@pytest.mark.parametrize("state", ["deallocated", "stopped", "deallocating"])
+def test_a_vm_that_is_off_ends_an_up_and_not_a_preview(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    shown: Any = Shown("ProvisioningState/succeeded", f"PowerState/{state}")
+    with pytest.raises(pulumi.RunError, match=f"The VM is {state}.*start --stack dev.*up` again"):
+        _require_running(shown, "chat")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    assert _require_running(shown, "chat") is shown
+    assert "az vm start --resource-group chat --name vm" in warned[0]
+
+
+@pytest.mark.parametrize("state", ["running", "starting"])
+def test_a_vm_that_runs_gets_its_commands(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    shown: Any = Shown(f"PowerState/{state}")
+    assert _require_running(shown, "chat") is shown

@@ -270,3 +270,14 @@ def test_the_firewall_admits_no_client_but_those_that_are_allowed(tmp_path: Path
         remote_command.render_file(part, clients=clients, metrics_clients=[])
     )
     assert "elements = { 10.1.2.3, 203.0.113.0/24 }" in run(*load).stdout
+
+
+@pytest.mark.parametrize("timer", ["apt-daily", "apt-daily-upgrade", "ollamazure-cleanup"])
+def test_the_working_hours_replace_the_time_of_a_timer(timer: str) -> None:
+    calendar = "Mon,Fri *-*-* 17:00:00 Europe/Paris"
+    path = f"/etc/systemd/system/{timer}.timer.d/ollamazure-hours.conf"
+    lines = remote_command.render_file(path, calendar=calendar).splitlines()
+    # An empty line first: without it the former times would stay.
+    assert lines[lines.index("OnCalendar=") + 1] == f"OnCalendar={calendar}"
+    parsed = run("systemd-analyze", "calendar", "--iterations=2", calendar)
+    assert parsed.returncode == 0, parsed.stderr

@@ -296,3 +296,20 @@ def test_a_certificate_is_judged_by_its_own_validity() -> None:
     ends = NOW + timedelta(days=1)
     short = {"certificate_starts": f"{ends - timedelta(days=6)}", "certificate_ends": f"{ends}"}
     assert found(short) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "hours_old", "ids"),
+    [(1, 25, []), (1, 27, ["backupAge"]), (3, 73, []), (3, 75, ["backupAge"])],
+)
+def test_over_days_without_working_hours_no_backup_is_missing(
+    days: int, hours_old: int, ids: list[str]
+) -> None:
+    saved = (NOW - timedelta(hours=hours_old)).timestamp()
+    assert [each.id for each in found(backup(saved=saved), daysBetweenBackups=days)] == ids
+
+
+@pytest.mark.parametrize(("days", "ids"), [(1, ["backupCheckAge"]), (3, [])])
+def test_nor_is_their_check(days: int, ids: list[str]) -> None:
+    checked = (NOW - timedelta(days=10)).timestamp()
+    assert [each.id for each in found(backup(checked=checked), daysBetweenBackups=days)] == ids

@@ -18,8 +18,9 @@ from ollamazure.operate.logs import Unit, journal_command
 from ollamazure.operate.pulumi import PROJECT, OperateError
 from tools.command_line import command_line_page, help_of
 
-COMMANDS = ["new", "preflight", "status", "logs", "ssh", "drift", "undo-upgrade"]
-COMMANDS += ["backup", "restore", "people", "usage", "preview", "bootstrap", "sign-in"]
+COMMANDS = ["new", "preflight", "status", "logs", "ssh", "drift", "start", "stop"]
+COMMANDS += ["undo-upgrade", "backup", "restore", "people", "usage", "preview", "bootstrap"]
+COMMANDS += ["sign-in"]
 PAGE = PROJECT / "docs" / "reference" / "command-line.md"
 
 

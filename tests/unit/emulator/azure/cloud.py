@@ -21,6 +21,7 @@ DISKS = f"{GROUP}/providers/Microsoft.Compute/disks"
 MACHINES = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 ACCOUNTS = f"{GROUP}/providers/Microsoft.Storage/storageAccounts"
+WORKFLOWS = f"{GROUP}/providers/Microsoft.Logic/workflows"
 # The program's own resources of these types.
 VM, NIC, DATA, IP = f"{MACHINES}/vm", f"{INTERFACES}/nic", f"{DISKS}/data", f"{ADDRESSES}/ip"
 NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/default"
@@ -97,6 +98,37 @@ def assignment(principal: str, **properties: Any) -> Body:
             "principalType": "ServicePrincipal",
             **properties,
         }
+    }
+
+
+def workflow(**recurrence: Any) -> Body:
+    """A workflow that starts the machine on Mondays; the arguments change its recurrence."""
+    whole = {
+        "frequency": "Week",
+        "interval": 1,
+        "startTime": "2026-01-01T00:00:00",
+        "timeZone": "Romance Standard Time",
+        "schedule": {"weekDays": ["Monday"], "hours": [7], "minutes": [0]},
+        **recurrence,
+    }
+    authentication = {"type": "ManagedServiceIdentity", "identity": IDENTITY}
+    return {
+        "location": "francecentral",
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}},
+        "properties": {
+            "definition": {
+                "$schema": "https://schema.management.azure.com/providers/Microsoft.Logic/schemas"
+                "/2016-06-01/workflowdefinition.json#",
+                "contentVersion": "1.0.0.0",
+                "triggers": {"hours": {"type": "Recurrence", "recurrence": whole}},
+                "actions": {
+                    "start": {
+                        "type": "Http",
+                        "inputs": {"method": "POST", "authentication": authentication},
+                    }
+                },
+            }
+        },
     }
 
 
@@ -290,6 +322,11 @@ class Cloud:
         """Create the alerts, and the availability test."""
         for resource_id, body in ALERTS.items():
             self.put(resource_id, body)
+
+    def add_workflow(self, body: Body) -> Body:
+        """Create a workflow, and the identity that it signs in as."""
+        self.put(IDENTITY, {"location": "francecentral"})
+        return self.put(f"{WORKFLOWS}/vm-start", body)
 
     def change(self, resource_id: str, path: str, value: Any) -> Body:
         """PUT one of `BODIES` or `ALERTS` again with one change."""

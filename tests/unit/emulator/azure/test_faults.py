@@ -25,9 +25,11 @@ from tests.unit.emulator.azure.cloud import (
     NIC,
     STORAGE_ACCOUNT,
     VM,
+    WORKFLOWS,
     Body,
     Cloud,
     assignment,
+    workflow,
 )
 
 pytestmark = pytest.mark.unit
@@ -51,6 +53,7 @@ def resources(cloud: Cloud) -> Iterator[tuple[ResourceId, Body]]:
         BLOBS: {},
         CONTAINER: {},
         **ALERTS,
+        f"{WORKFLOWS}/vm-start": workflow(),
     }
     for id_, body in {**BODIES, **others}.items():
         yield ResourceId.parse(id_), body

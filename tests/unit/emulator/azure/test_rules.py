@@ -49,6 +49,7 @@ from tests.unit.emulator.azure.cloud import (
     UNREACHABLE,
     VM,
     WEB_TEST,
+    WORKFLOWS,
     WORKSPACE,
     Cloud,
     assignment,
@@ -56,6 +57,7 @@ from tests.unit.emulator.azure.cloud import (
     disk,
     interface,
     rule,
+    workflow,
 )
 
 HARDWARE = "properties.hardwareProfile.vmSize"
@@ -608,6 +610,61 @@ RULES: list[tuple[str, Try, str, str]] = [
         lambda c: _alert(c, f"{ALERT}2", "properties.criteria.failedLocationCount", None),
         "BadRequest",
         "The failed location count must be at least 1.",
+    ),
+    # Workflows
+    (
+        "workflow-time-zone",
+        lambda c: c.add_workflow(workflow(timeZone="Europe/Paris")),
+        "InvalidWorkflowTriggerRecurrence",
+        "The recurrence of trigger 'hours' has an invalid time zone 'Europe/Paris'.",
+    ),
+    (
+        "workflow-start-with-an-offset-beside-its-zone",
+        lambda c: c.add_workflow(workflow(startTime="2026-01-01T00:00:00Z")),
+        "InvalidWorkflowTriggerRecurrence",
+        "has an invalid start time '2026-01-01T00:00:00Z'.",
+    ),
+    (
+        "workflow-start-in-utc-without-z",
+        lambda c: c.add_workflow(workflow(timeZone="UTC")),
+        "InvalidWorkflowTriggerRecurrence",
+        "has an invalid start time '2026-01-01T00:00:00'.",
+    ),
+    (
+        "workflow-days-need-weeks",
+        lambda c: c.add_workflow(workflow(frequency="Hour")),
+        "InvalidWorkflowTriggerRecurrenceSchedule",
+        "The recurrence schedule of trigger 'hours' has an invalid recurrence frequency 'Hour'.",
+    ),
+    (
+        "workflow-day",
+        lambda c: c.add_workflow(workflow(schedule={"weekDays": ["Funday"]})),
+        "InvalidWorkflowTriggerRecurrenceSchedule",
+        "has an invalid value 'Funday' in 'weekDays'.",
+    ),
+    (
+        "workflow-unknown-member",
+        lambda c: c.add_workflow(workflow(weekDays=["Monday"])),
+        "InvalidTemplate",
+        "Could not find member 'weekDays' on object of type 'FlowRecurrence'.",
+    ),
+    (
+        "workflow-schema",
+        lambda c: c.add_workflow(changed(workflow(), "properties.definition", {})),
+        "InvalidTemplate",
+        "The template's '$schema' property is missing or unknown.",
+    ),
+    (
+        "workflow-identity-is-its-own",
+        lambda c: c.add_workflow(changed(workflow(), "identity", {"type": "SystemAssigned"})),
+        "InvalidWorkflowManagedIdentitySpecified",
+        f"The managed identity '{IDENTITY}' of action 'start' is not one of those of workflow",
+    ),
+    (
+        "workflow-identity-must-exist",
+        lambda c: c.put(f"{WORKFLOWS}/vm-start", workflow()),
+        "FailedIdentityOperation",
+        f"Resource '{IDENTITY}' was not found.",
     ),
     # ARM: what every resource has
     (

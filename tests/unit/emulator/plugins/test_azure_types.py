@@ -44,6 +44,7 @@ FILES = {
     "azure-native:storage:StorageAccount": "storage.storage_account",
     "azure-native:storage:BlobServiceProperties": "storage.blob_service_properties",
     "azure-native:storage:BlobContainer": "storage.blob_container",
+    "azure-native:logic:Workflow": "logic.workflow",
     "azure-native:authorization:RoleAssignment": "authorization.role_assignment",
     "azure-native:monitor:ActionGroup": "monitor.action_group",
     "azure-native:monitor:MetricAlert": "monitor.metric_alert",

@@ -18,8 +18,9 @@ import yaml
 from typer.testing import CliRunner
 
 from ollamazure import cli
-from ollamazure.azure.bootstrap_steps import MAY_ASSIGN
+from ollamazure.azure.bootstrap_steps import may_assign
 from ollamazure.azure.state_names import StateNames
+from ollamazure.names import BLOB_DATA_CONTRIBUTOR, POWER_ON_OFF
 from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -558,7 +559,7 @@ def test_the_deployment_may_give_the_backups_role_and_no_other(
     role = shlex.quote("Role Based Access Control Administrator")
     scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev-data"
     to = "--assignee-object-id principal-0 --assignee-principal-type ServicePrincipal"
-    limit = f"--condition {shlex.quote(MAY_ASSIGN)} --condition-version 2.0"
+    limit = f"--condition {shlex.quote(may_assign(BLOB_DATA_CONTRIBUTOR))} --condition-version 2.0"
     azure.answer(f"role assignment create --role {role} --scope {scope} {to} {limit} {ON}", {})
 
     code, printed = bootstrapped()
@@ -569,3 +570,26 @@ def test_the_deployment_may_give_the_backups_role_and_no_other(
     assert "--condition-version 2.0" in granted
     assert "{ba92f5b4-2d11-453d-a403-e96b0029c9fe}" in granted
     assert "for the backups' role alone" in printed
+
+
+def test_the_deployment_may_give_the_schedules_role_and_no_other(
+    bootstrapped: Run, azure: Azure, tmp_path: Path
+) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    config = yaml.safe_load(file.read_text())["config"]
+    hours = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}
+    config["ollamazure:workingHours"] = hours
+    file.write_text(yaml.safe_dump({"config": config}))
+    azure.has(groups=DEPLOYED)
+    role = shlex.quote("Role Based Access Control Administrator")
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev"
+    to = "--assignee-object-id principal-0 --assignee-principal-type ServicePrincipal"
+    limit = f"--condition {shlex.quote(may_assign(POWER_ON_OFF))} --condition-version 2.0"
+    azure.answer(f"role assignment create --role {role} --scope {scope} {to} {limit} {ON}", {})
+
+    code, printed = bootstrapped()
+
+    assert code == 0, printed
+    [granted] = [it for it in azure.made() if "Role Based Access Control Administrator" in it]
+    assert granted.count(POWER_ON_OFF) == 2
+    assert "for the schedule's role alone" in printed

@@ -530,6 +530,34 @@ def test_an_account_that_may_give_no_role(look: Look, azure: Azure) -> None:
     assert "--role 'Role Based Access Control Administrator'" in printed
 
 
+HOURS = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}
+
+
+@pytest.mark.parametrize(("action", "allowed"), [("*", True), ("*/read", False)])
+def test_working_hours(look: Look, azure: Azure, action: str, allowed: bool) -> None:
+    for namespace in ("Microsoft.Logic", "Microsoft.ManagedIdentity"):
+        azure.provider(namespace, "Registered")
+    azure.answer(f"group list {TAIL}", [{"name": "ollamazure-dev"}])
+    query = "providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ollamazure-dev"
+    rights = {"value": [{"actions": [action], "notActions": []}]}
+    azure.answer(f"rest --method get --url '{scope}/{query}' --output json", rights)
+    code, printed = look(ollamazure__workingHours=HOURS)
+    assert code == (0 if allowed else 1), printed
+    right = "may give the schedule its role" if allowed else "lacks the right Microsoft.Author"
+    assert f"working hours: this account {right}" in printed
+    assert " a month instead of " in printed
+
+
+def test_working_hours_need_logic_apps(look: Look, azure: Azure) -> None:
+    azure.provider("Microsoft.Logic", "NotRegistered")
+    azure.provider("Microsoft.ManagedIdentity", "Registered")
+    code, printed = look(ollamazure__workingHours=HOURS)
+    assert code == 1
+    assert "az provider register --namespace Microsoft.Logic --wait" in printed
+    assert "working hours: not checked" in printed
+
+
 @pytest.mark.parametrize("action", ["*", "microsoft.network/virtualnetworks/subnets/join/action"])
 def test_an_existing_subnet(look: Look, azure: Azure, action: str) -> None:
     code, printed = look(ollamazure__network=existing_subnet(azure, "*/read", action))

@@ -257,3 +257,21 @@ def test_the_url_names_a_certificate_outside_its_time(
         trust = {"system": False, "authorities": server.certificate}
         problem = check_url(f"https://127.0.0.1:{server.port}", trust, None)
     assert problem == f"shows a certificate that {words}"
+
+
+HOURS = {
+    "days": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+    "start": "07:00",
+    "end": "19:00",
+    "timeZone": "Europe/Paris",
+}
+
+
+def test_the_working_hours_are_on_the_screen_and_in_the_json() -> None:
+    facts = WELL | {"reboot_pending": True, "backup": {**WELL["backup"], "saved": 0}}
+    status = ChatStatus("dev", {**OUTPUTS, "workingHours": HOURS}, facts, None, NOW)
+    screen = status.render()
+    assert "Hours        Monday to Friday, 07:00 to 19:00, Europe/Paris\n" in screen
+    assert "none yet; the first one is made before 19:00\n" in screen
+    assert "needed for updates: the next start of the working hours, or now `bin/" in screen
+    assert status.to_json()["workingHours"] == HOURS

@@ -41,7 +41,8 @@ def test_every_resource_of_the_program_is_in_the_load_table() -> None:
     backup = {"target": "azure"}
     tested = {"domain": "chat.example.com", "certificate": {"mode": "letsEncrypt"}}
     alerts = {"alerts": {"email": ["alice@example.com"]}, **tested}
-    optional = {**sign_in, **alerts}
+    hours = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}
+    optional = {**sign_in, **alerts, "workingHours": hours}
     program = whole_program("dev", **declared, modelAccess=restricted, backup=backup, **optional)
     names = {of.name for of in program.resources}
     assert {
@@ -50,6 +51,7 @@ def test_every_resource_of_the_program_is_in_the_load_table() -> None:
         "open-webui-sign-in-secret",
         "backup-access",
         "availability-test",
+        "schedule-access",
     } <= names
     for of in program.resources:
         assert load_table().find_resource(of.type, of.name).title != "{type} {item}", of.name

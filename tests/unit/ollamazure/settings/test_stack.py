@@ -186,6 +186,8 @@ def test_every_setting_explains_itself_with_a_valid_example(
     if path == ("network", "outbound"):
         value["subnetId"] = (NetworkSettings.model_fields["subnet_id"].examples or [None])[0]
         beside = {"publicAddress": "false"}
+    if path[0] == "workingHours":
+        value = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris", **value}
     text = value if isinstance(value, str) else json.dumps(value)
     settings_of(**{path[0]: text, **beside})
 

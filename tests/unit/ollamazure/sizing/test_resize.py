@@ -71,6 +71,6 @@ def test_within_a_class_the_commands_after_a_refusal_are_printed() -> None:
     assert refused_resize_warning(small, small, "chat-dev") is None
     assert refused_resize_warning(small, other, "chat-dev") is None
     assert (refused_resize_warning(small, large, "chat-dev") or "").endswith(
-        ": az vm deallocate --resource-group chat-dev --name vm && pulumi up && "
-        "az vm start --resource-group chat-dev --name vm"
+        ": az vm deallocate --resource-group chat-dev --name vm && pulumi up; "
+        "az vm start --resource-group chat-dev --name vm && pulumi up"
     )

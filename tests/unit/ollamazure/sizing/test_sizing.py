@@ -15,7 +15,7 @@ from ollamazure.settings.load import parse
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing import memory
 from ollamazure.sizing.alerts import metric_rules
-from ollamazure.sizing.cost import alert_price, backup_price, disk_price
+from ollamazure.sizing.cost import alert_price, backup_price, disk_price, savings_note
 from ollamazure.sizing.memory import Load
 from ollamazure.sizing.plan import SizingError, make_plan
 from ollamazure.sizing.speed import tokens_per_second, tokens_per_second_under_load
@@ -347,6 +347,20 @@ def test_cost_is_machine_disks_and_address() -> None:
     assert str(cost) == (
         "about 69 USD a month (pay as you go, prices of eastus as of 2026-11-23, not verified)"
     )
+
+
+def test_working_hours_save_the_machine_and_nothing_else() -> None:
+    hours = '{"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}'  # 60 of 168 hours
+    with_hours = settings(workingHours=hours)
+    cost = make_plan(with_hours).monthly_cost
+    always = make_plan(settings()).monthly_cost
+    rest = 2.4 + 4.8 + 3.65
+    assert cost.amount == pytest.approx((always.amount - rest) * 60 / 168 + rest)
+    assert cost.always_on == always.amount
+    assert cost.short == f"about {cost.amount:.0f} USD a month instead of {always.amount:.0f}"
+    note = savings_note(with_hours, cost)
+    assert note and "Monday to Friday, 07:00 to 19:00, Europe/Paris" in note and cost.short in note
+    assert savings_note(settings(), always) is None
 
 
 @pytest.mark.parametrize(("redundancy", "price"), [("local", 0.02), ("zones", 0.03)])

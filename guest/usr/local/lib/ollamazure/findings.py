@@ -29,9 +29,9 @@ CONTENTS = {
     "/opt/ollama": "Ollama",
     "/var/log": "logs",
 }
-# The nightly backup, its random delay, and the time that it takes.
-OLDEST_BACKUP = timedelta(hours=26)
-OLDEST_CHECK = timedelta(days=9)  # weekly, and a failure may repeat it the next night
+# The random delay of a backup, and the time that it takes.
+LATE_BACKUP = timedelta(hours=2)
+OLDEST_CHECK = timedelta(days=8)  # weekly, and a failure may repeat it with the next backup
 FUTURE = timedelta(minutes=1)  # of the clock
 MORE_MEMORY = (
     "If it happens again, choose a smaller model, a smaller ollamazure:contextLength or a "
@@ -66,7 +66,7 @@ class Checks:
 
     Attributes:
         facts: as status.py collects them.
-        stack: its `stack` (name), `certificateMode` and `dataDiskGiB`.
+        stack: its `stack` (name), `certificateMode`, `dataDiskGiB` and `daysBetweenBackups`.
     """
 
     facts: Mapping[str, Any]
@@ -203,13 +203,14 @@ class Checks:
             return
         again = f"{self._run('backup')} makes one now."
         last = self._ago(backup["saved"] or backup["since"])
+        between = timedelta(days=self.stack.get("daysBetweenBackups", 1))
         if backup["problem"]:
             detail = f"The last backup failed: {backup['problem']}"
             yield MachineFinding("backup", "The last backup failed.", again, detail)
         elif last < -FUTURE:
             problem = "The last backup has a time in the future, of a clock that was wrong."
             yield MachineFinding("backupAge", problem, again)
-        elif last > OLDEST_BACKUP:
+        elif last > between + LATE_BACKUP:
             problem = f"The last backup is of {moment(backup['saved'])}."
             problem = problem if backup["saved"] else "The last backup was never made."
             fix = f"{again.removesuffix('.')} and shows what prevents it."
@@ -218,7 +219,7 @@ class Checks:
         if backup["check_problem"]:
             detail = f"The check of the backups failed: {backup['check_problem']}"
             yield MachineFinding("backupCheck", "The check of the backups failed.", check, detail)
-        elif self._ago(backup["checked"] or backup["since"]) > OLDEST_CHECK:
+        elif self._ago(backup["checked"] or backup["since"]) > OLDEST_CHECK + between:
             problem = "The backups were not checked for more than a week."
             yield MachineFinding("backupCheckAge", problem, check)
 

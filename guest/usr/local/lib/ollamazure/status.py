@@ -5,8 +5,8 @@
     status.py report    reports to the webhook what has changed since the last time: webhook.py
 
 It only reads, and only on the machine itself. Of the stack it knows what is on standard input, a
-JSON object: {"stack": NAME, "certificateMode": …, "caCertificate": …, "dataDiskGiB": …}. For a
-report, the settings of the webhook have the same.
+JSON object: {"stack": NAME, "certificateMode": …, "caCertificate": …, "dataDiskGiB": …,
+"daysBetweenBackups": …}. For a report, the settings of the webhook have the same.
 """
 
 from __future__ import annotations
