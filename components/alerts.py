@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pulumi
 from pulumi_azure_native import (
+    alertsmanagement,
     applicationinsights,
     authorization,
     monitor,
@@ -18,6 +20,7 @@ from pulumi_azure_native import (
 from components.tags import Tags
 from ollamazure.names import VM
 from ollamazure.settings.stack import Settings
+from ollamazure.settings.working_hours import WEEKDAYS, WorkingHours
 from ollamazure.sizing.alerts import (
     CERTIFICATE_DAYS,
     FAILED_LOCATIONS,
@@ -36,7 +39,10 @@ OF_METRICS = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 OF_TEST = "Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria"
 TEST = "chat"
 """The name of the availability test, of Application Insights and of its workspace."""
+OUTSIDE = "outside-working-hours"
 DAILY_GB = 0.1  # thirty times what the test writes
+# After the start: a test of each place, and some minutes until the chat answers.
+QUIET_AFTER_START = timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,8 @@ class Alerts(pulumi.ComponentResource):
     def _test(self) -> applicationinsights.WebTest:
         """The test, and the rule on it.
 
-        A machine that is stopped on a schedule fails the test. Whatever stops it has to suppress
-        this rule in these hours; the rules on metrics are silent by themselves then.
+        A machine that is stopped on a schedule fails the test, so no one gets this alert then; the
+        rules on metrics are silent by themselves.
         """
         insights = self._insights()
         insights_id = f"{self._group_id}/providers/Microsoft.Insights/components/{TEST}"
@@ -223,7 +229,45 @@ class Alerts(pulumi.ComponentResource):
                 failed_location_count=FAILED_LOCATIONS,
             ),
         )
+        if args.settings.working_hours:
+            self._quiet(args.settings.working_hours)
         return test
+
+    def _quiet(self, hours: WorkingHours) -> None:
+        """No message of the rule on the test outside the working hours."""
+        args = self._args
+        in_group = {"resource_group_name": args.group_name}
+        alertsmanagement.AlertProcessingRuleByName(
+            "alerts-outside-working-hours",
+            alert_processing_rule_name=OUTSIDE,
+            resource_group_name=args.group.name,
+            location=GLOBAL,
+            properties=alertsmanagement.AlertProcessingRulePropertiesArgs(
+                description="The machine is off outside its working hours, so the chat cannot be "
+                "reached, and no one gets this alert.",
+                enabled=True,
+                scopes=[self._group_id],
+                conditions=[
+                    {
+                        "field": alertsmanagement.Field.ALERT_RULE_NAME,
+                        "operator": alertsmanagement.Operator.EQUALS,
+                        "values": [f"{args.group_name}-{UNREACHABLE.name}"],
+                    }
+                ],
+                actions=[
+                    alertsmanagement.RemoveAllActionGroupsArgs(action_type="RemoveAllActionGroups")
+                ],
+                schedule=alertsmanagement.ScheduleArgs(
+                    time_zone=hours.windows_time_zone, recurrences=list(_outside(hours))
+                ),
+            ),
+            tags=args.tags.of(
+                alertsmanagement.get_alert_processing_rule_by_name,
+                alert_processing_rule_name=OUTSIDE,
+                **in_group,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _insights(self) -> applicationinsights.Component:
         """What a test belongs to: Application Insights, which keeps its results in a workspace."""
@@ -258,6 +302,18 @@ class Alerts(pulumi.ComponentResource):
                 parent=self, additional_secret_outputs=["connectionString", "instrumentationKey"]
             ),
         )
+
+
+def _outside(hours: WorkingHours) -> Iterator[alertsmanagement.WeeklyRecurrenceArgs]:
+    """When the machine is off: without times, a recurrence is for whole days."""
+    days = [day.capitalize() for day in hours.days]
+    awake = f"{hours.after_start(QUIET_AFTER_START)}:00"
+    for start, end in (("00:00:00", awake), (f"{hours.end}:00", "23:59:59")):
+        yield alertsmanagement.WeeklyRecurrenceArgs(
+            recurrence_type="Weekly", days_of_week=days, start_time=start, end_time=end
+        )
+    if others := [day.capitalize() for day in WEEKDAYS if day not in hours.days]:
+        yield alertsmanagement.WeeklyRecurrenceArgs(recurrence_type="Weekly", days_of_week=others)
 
 
 def _receiver(email: str) -> str:

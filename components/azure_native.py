@@ -16,8 +16,8 @@ from typing import Any
 import pulumi_azure_native
 
 NAMESPACES = (
-    *("applicationinsights", "authorization", "compute", "logic", "managedidentity", "monitor"),
-    *("network", "operationalinsights", "resources", "storage"),
+    *("alertsmanagement", "applicationinsights", "authorization", "compute", "logic"),
+    *("managedidentity", "monitor", "network", "operationalinsights", "resources", "storage"),
 )
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 

@@ -124,6 +124,7 @@ _ACCOUNT = frozenset({"azure-native:storage:StorageAccount"})
 _CONTAINER = frozenset({"azure-native:storage:BlobContainer"})
 _TAGGED = frozenset(
     {
+        "azure-native:alertsmanagement:AlertProcessingRuleByName",
         "azure-native:logic:Workflow",
         "azure-native:managedidentity:UserAssignedIdentity",
         "azure-native:resources:ResourceGroup",

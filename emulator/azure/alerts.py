@@ -1,4 +1,4 @@
-"""Azure Monitor's alerts: who gets them (action groups), and when (rules on metrics)."""
+"""Azure Monitor's alerts: who gets them, when (rules on metrics), and when not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from emulator.azure.errors import AzureError
 from emulator.azure.kinds import PutRequest, ResourceKind, merge_defaults, not_found, now
 from emulator.azure.names import ACTION_GROUP, COMPONENT, MACHINE, WEB_TEST, ResourceId
+from emulator.azure.offers import offers
 from emulator.azure.store import Body, StoredState
 
 # learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits
@@ -105,6 +106,34 @@ class MetricAlert(ResourceKind):
             _check_action(request, action["actionGroupId"])
         merge_defaults(properties, {"autoMitigate": True, "actions": [], "isMigrated": False})
         properties["lastUpdatedTime"] = now()
+
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        body["properties"].pop("provisioningState", None)
+
+
+class AlertProcessingRule(ResourceKind):
+    """When the receivers of some alerts get none. Codes and messages are not verified.
+
+    The shape of a schedule: the example "outside business hours" of the API 2021-08-08 in
+    github.com/Azure/azure-rest-api-specs.
+    """
+
+    def put(self, request: PutRequest) -> None:
+        properties = request.properties
+        if not properties["scopes"] or not properties["actions"]:
+            raise _bad("The rule needs a scope and an action.")
+        schedule = properties.get("schedule") or {}
+        zone = schedule.get("timeZone")
+        if zone is not None and zone not in offers().time_zones:
+            raise _bad(f"The time zone '{zone}' is invalid.")
+        for recurrence in schedule.get("recurrences") or []:
+            if not recurrence["daysOfWeek"]:
+                raise _bad("A weekly recurrence needs days.")
+            for name in ("startTime", "endTime"):
+                moment = recurrence.get(name, "00:00:00")
+                if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d", moment):
+                    raise _bad(f"The {name} '{moment}' of a recurrence is invalid.")
+        merge_defaults(properties, {"enabled": True})
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         body["properties"].pop("provisioningState", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.azure.addresses import PublicAddress
-from emulator.azure.alerts import ActionGroup, MetricAlert
+from emulator.azure.alerts import ActionGroup, AlertProcessingRule, MetricAlert
 from emulator.azure.availability import Component, LogWorkspace, WebTest
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
@@ -25,6 +25,7 @@ from emulator.azure.names import (
     METRIC_ALERT,
     NAT_GATEWAY,
     NETWORK,
+    PROCESSING_RULE,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
@@ -58,6 +59,7 @@ KINDS: dict[str, ResourceKind] = {
     ROLE_ASSIGNMENT: RoleAssignment(),
     ACTION_GROUP: ActionGroup(),
     METRIC_ALERT: MetricAlert(),
+    PROCESSING_RULE: AlertProcessingRule(),
     WORKSPACE: LogWorkspace(),
     COMPONENT: Component(),
     WEB_TEST: WebTest(),

@@ -25,6 +25,7 @@ from emulator.azure.names import (
     METRIC_ALERT,
     NAT_GATEWAY,
     NETWORK,
+    PROCESSING_RULE,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
@@ -57,7 +58,8 @@ class NativeType:
     update does not mention it; `outputs` are what Azure adds to the inputs. `renamed` are
     properties that have another name in ARM, at whatever depth, by that name; a name of ARM in
     capitals only starts with a small letter here. `initial` is the body that Azure gives
-    a resource that always exists: creating changes it, and deleting puts it back.
+    a resource that always exists: creating changes it, and deleting puts it back. `nested` is
+    whether `properties` stay an object of their own.
     """
 
     token: str
@@ -68,6 +70,7 @@ class NativeType:
     maintained: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     initial: Properties | None = None
+    nested: bool = False
 
     @property
     def name_input(self) -> str:
@@ -85,7 +88,8 @@ class NativeType:
     @property
     def shape(self) -> dict[str, Shape]:
         """The inputs without the path, flattened."""
-        flat: dict[str, Shape] = flatten_shape(resource_type(self.arm).body, self.renamed)
+        body = resource_type(self.arm).body
+        flat: dict[str, Shape] = body if self.nested else flatten_shape(body, self.renamed)
         return flat
 
     @property
@@ -116,12 +120,14 @@ class NativeType:
 
     def body(self, inputs: Properties) -> Properties:
         """The ARM body of the inputs."""
+        if self.nested:
+            return self.project(inputs)
         body: Properties = _to_arm(resource_type(self.arm).body, inputs, self.renamed)
         return body
 
     def outputs_of(self, body: Properties) -> Properties:
         """The outputs of an ARM body."""
-        flat: Properties = body if self.arm == GROUP else _flatten(body, self.renamed)
+        flat: Properties = body if self.nested else _flatten(body, self.renamed)
         return {**flat, "azureApiVersion": self.api_version}
 
     def preview(self, inputs: Properties) -> Properties:
@@ -235,6 +241,7 @@ TYPES: dict[str, NativeType] = {
             GROUP,
             ("resourceGroupName",),
             ("name", "type", "properties", "azureApiVersion"),
+            nested=True,
         ),
         NativeType(
             "azure-native:network:VirtualNetwork",
@@ -360,6 +367,13 @@ TYPES: dict[str, NativeType] = {
             ("resourceGroupName", "ruleName"),
             ("name", "type", "azureApiVersion", "isMigrated", "lastUpdatedTime"),
             renamed={"odata.type": "odataType"},
+        ),
+        NativeType(
+            "azure-native:alertsmanagement:AlertProcessingRuleByName",
+            PROCESSING_RULE,
+            ("resourceGroupName", "alertProcessingRuleName"),
+            ("name", "type", "azureApiVersion"),
+            nested=True,
         ),
         NativeType(
             "azure-native:operationalinsights:Workspace",

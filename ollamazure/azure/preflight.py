@@ -36,6 +36,7 @@ ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 COMPUTE, NETWORK = "Microsoft.Compute", "Microsoft.Network"
 STORAGE, IDENTITY = "Microsoft.Storage", "Microsoft.ManagedIdentity"
 INSIGHTS, WORKSPACES = "Microsoft.Insights", "Microsoft.OperationalInsights"
+ALERTS = "Microsoft.AlertsManagement"
 LOGIC = "Microsoft.Logic"
 # RFC 5737: no machine has such an address.
 DOCUMENTATION = [
@@ -109,6 +110,7 @@ def check(stack: StackFile) -> Iterator[Finding]:
     needed += [LOGIC, IDENTITY] if hours else []
     needed += [INSIGHTS] if settings and settings.alerts_on else []
     needed += [WORKSPACES] if settings and settings.availability_test else []
+    needed += [ALERTS] if settings and settings.availability_test and hours else []
     for namespace in dict.fromkeys(needed):
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()

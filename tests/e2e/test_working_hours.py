@@ -35,6 +35,8 @@ def test_a_machine_that_is_off_outside_its_hours(deployed: Deployment) -> None:
         assert calendar.count("OnCalendar=") == 1, calendar
         assert f"OnCalendar={day} *-*-* 1" in calendar, calendar
         assert "Europe/Paris" in calendar, calendar
+    restart = deployed.ssh("systemctl show ollamazure-restart.timer --property LoadState")
+    assert restart.output == "LoadState=not-found\n", "each start is a restart"
     assert "Hours" in rows(run(deployed, "status").output)
 
     stopped = run(deployed, "stop", "--yes")
@@ -47,6 +49,9 @@ def test_a_machine_that_is_off_outside_its_hours(deployed: Deployment) -> None:
     assert shown.code == 3, shown.output
     assert "local: The machine is off outside its working hours" in shown.output
     assert "at 07:00 (Europe/Paris)" in shown.output
+    as_json = run(deployed, "status", "--json")
+    assert as_json.code == 3, as_json.output
+    assert '"starts": "' in as_json.output
     drift = run(deployed, "drift")
     assert drift.code == 3, drift.output
     assert "No drift: the cloud" in drift.output

@@ -125,6 +125,7 @@ machine = compute.VirtualMachine(
 )
 if "everything" in edit:
     from pulumi_azure_native import (
+        alertsmanagement,
         applicationinsights,
         authorization,
         logic,
@@ -208,6 +209,25 @@ if "everything" in edit:
             ],
         ),
         actions=[monitor.MetricAlertActionArgs(action_group_id=operators.id)],
+    )
+    alertsmanagement.AlertProcessingRuleByName(
+        "at-night",
+        resource_group_name=group.name,
+        location="global",
+        properties=alertsmanagement.AlertProcessingRulePropertiesArgs(
+            scopes=[group.id],
+            actions=[
+                alertsmanagement.RemoveAllActionGroupsArgs(action_type="RemoveAllActionGroups")
+            ],
+            schedule=alertsmanagement.ScheduleArgs(
+                time_zone="UTC",
+                recurrences=[
+                    alertsmanagement.WeeklyRecurrenceArgs(
+                        recurrence_type="Weekly", days_of_week=["Saturday"]
+                    )
+                ],
+            ),
+        ),
     )
     workspace = operationalinsights.Workspace("workspace", resource_group_name=group.name)
     insights = applicationinsights.Component(

@@ -23,6 +23,7 @@ TEST = {
 TYPES = (
     "Microsoft.Insights/actionGroups",
     "Microsoft.Insights/metricAlerts",
+    "Microsoft.AlertsManagement/actionRules",
     "Microsoft.Insights/webtests",
     "Microsoft.Insights/components",
     "Microsoft.OperationalInsights/workspaces",
@@ -79,6 +80,25 @@ def test_alerts_come_change_and_go(stack: Stack) -> None:
     (after,) = azure(stack).list("Microsoft.Compute/virtualMachines")
     assert after["properties"]["vmId"] == machine["properties"]["vmId"]
     assert stack.preview() == []
+
+
+@pytest.mark.long
+def test_the_alert_on_the_address_is_silent_outside_the_working_hours(stack: Stack) -> None:
+    stack.set("alerts.email[0]", "alice@example.com")
+    stack.up()
+    for key, value in (("start", "07:00"), ("end", "19:00"), ("timeZone", "Europe/Paris")):
+        stack.set(f"workingHours.{key}", value)
+    assert "alerts-outside-working-hours" in names(stack.preview(), "create")
+    stack.up()
+    (rule,) = azure(stack).list("Microsoft.AlertsManagement/actionRules")
+    assert len(rule["properties"]["schedule"]["recurrences"]) == 3
+    stack.run("refresh", "--yes")
+    assert stack.preview() == []
+    stack.set("workingHours.end", "20:00")
+    assert "alerts-outside-working-hours" in names(stack.preview(), "update")
+    stack.run("config", "rm", "ollamazure:workingHours")
+    stack.up()
+    assert azure(stack).list("Microsoft.AlertsManagement/actionRules") == []
 
 
 @pytest.mark.long

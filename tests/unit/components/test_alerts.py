@@ -25,14 +25,15 @@ OPEN = {
     "dnsLabel": "our-team-chat",
     "certificate": {"mode": "letsEncrypt"},
 }
-MODULES = {"monitor", "applicationinsights", "operationalinsights"}
+HOURS = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris"}
+MODULES = {"monitor", "applicationinsights", "operationalinsights", "alertsmanagement"}
 RESOURCES = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/ollamazure-dev"
 
 
 @pytest.fixture(scope="module")
 def tested() -> Recorder:
-    """A stack whose address Azure can test."""
-    return whole_program("dev", **OPEN)
+    """A stack whose address Azure can test, in working hours."""
+    return whole_program("dev", workingHours=HOURS, **OPEN)
 
 
 def rules(recorded: Recorder) -> dict[str, Any]:
@@ -157,6 +158,43 @@ def test_no_test_where_it_would_always_fail_or_is_not_wanted(changes: dict[str, 
     assert "alert-chat-unreachable" not in rules(recorded)
 
 
+def test_outside_the_working_hours_no_one_gets_the_alert_on_the_address(tested: Recorder) -> None:
+    [rule] = tested.of("azure-native:alertsmanagement:AlertProcessingRuleByName")
+    properties = rule.inputs["properties"]
+    assert properties["scopes"] == [RESOURCES]
+    [condition] = properties["conditions"]
+    assert condition["field"] == "AlertRuleName"
+    assert condition["values"] == [rules(tested)["alert-chat-unreachable"]["ruleName"]]
+    assert properties["actions"] == [{"actionType": "RemoveAllActionGroups"}]
+    assert properties["schedule"]["timeZone"] == "Romance Standard Time"
+    week = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
+    times = [
+        (each["daysOfWeek"], each.get("startTime"), each.get("endTime"))
+        for each in properties["schedule"]["recurrences"]
+    ]
+    assert times == [
+        (week, "00:00:00", "07:20:00"),
+        (week, "19:00:00", "23:59:59"),
+        (["Saturday", "Sunday"], None, None),
+    ]
+
+
+@pytest.mark.parametrize("changes", [{}, {"workingHours": HOURS, "dnsLabel": None}])
+def test_without_hours_or_without_a_test_nothing_is_silent(changes: dict[str, Any]) -> None:
+    given = {key: value for key, value in {**OPEN, **changes}.items() if value is not None}
+    if "dnsLabel" not in given:
+        given["certificate"] = {"mode": "selfSigned"}
+    recorded = whole_program("dev", **given)
+    assert not recorded.of("azure-native:alertsmanagement:AlertProcessingRuleByName")
+
+
+def test_a_machine_of_all_days_has_no_silent_ones() -> None:
+    days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    recorded = whole_program("dev", workingHours={**HOURS, "days": days}, **OPEN)
+    [rule] = recorded.of("azure-native:alertsmanagement:AlertProcessingRuleByName")
+    assert len(rule.inputs["properties"]["schedule"]["recurrences"]) == 2
+
+
 def test_the_emulated_azure_accepts_them_all(tested: Recorder, tmp_path: Path) -> None:
     cloud = Azure(Instance(tmp_path, "abc123", 200), NullFabric())
     group = {"location": "francecentral"}
@@ -181,4 +219,4 @@ def test_the_emulated_azure_accepts_them_all(tested: Recorder, tmp_path: Path) -
         shown = native.project(native.outputs_of(cloud.get(ids[resource.name])))
         given = {key: each for key, each in inputs.items() if key in shown}
         assert {key: shown[key] for key in given} == given, "a refresh changes nothing"
-    assert len(ids) == 8
+    assert len(ids) == 9

@@ -650,5 +650,6 @@ def test_old_chats_are_deleted_only_where_the_settings_say_so() -> None:
     assert "expire-chats" not in commands(deploy())
     command = deploy(chat_days=90).named("expire-chats")
     assert "/usr/local/lib/ollamazure/webui-cli expire-chats 90\n" in command.inputs["stdin"]
+    assert "OnCalendar=*-*-* 01:30:00 UTC\n" in command.inputs["stdin"]
     # With its former time, systemd would run the timer at once when it is enabled again.
     assert "systemctl clean --what=state ollamazure-expire-chats.timer" in command.inputs["delete"]

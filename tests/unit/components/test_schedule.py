@@ -119,6 +119,19 @@ def test_the_machines_own_work_is_within_the_hours(schedule: Recorder) -> None:
     assert "OnCalendar=Mon,Fri *-*-* 17:30:00 Europe/Paris\n" in backup
 
 
+def test_old_chats_are_deleted_in_the_hours_before_the_backup() -> None:
+    recorded = whole_program("dev", workingHours=HOURS, chatDays=90)
+    script = recorded.named("expire-chats").inputs["stdin"]
+    assert "OnCalendar=Mon,Fri *-*-* 16:30:00 Europe/Paris\n" in script
+
+
+def test_the_webhook_knows_the_days_between_backups() -> None:
+    hook = {"webhook": "https://hooks.example.com/token"}
+    for settings, days in ((hook, 1), ({**hook, "workingHours": HOURS}, 4)):
+        script = whole_program("dev", **settings).named("webhook").inputs["stdin"]
+        assert f'"daysBetweenBackups": {days}' in script
+
+
 def test_a_backup_has_the_time_that_is_set() -> None:
     recorded = whole_program("dev", workingHours=HOURS, backup={"time": "12:15"})
     assert (

@@ -13,6 +13,7 @@ import pytest
 import webhook
 from findings import MachineFinding
 
+from ollamazure.settings.working_hours import SHORTEST
 from tests.unit.guest.test_chat_answers import Server, certificate, server
 
 __all__ = ["certificate", "server"]  # fixtures
@@ -274,3 +275,7 @@ def test_removing_the_webhook_forgets_its_address(
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in left if TOKEN in path.read_text()]
     assert calls == [["systemctl", "disable", "--quiet", "--now", "ollamazure-webhook.timer"]]
+
+
+def test_what_stays_late_is_reported_within_the_shortest_working_hours() -> None:
+    assert SHORTEST.total_seconds() > webhook.LATE_WITHIN + 2 * 5 * 60

@@ -38,6 +38,7 @@ ACCESS = (
 INSIGHTS = f"{GROUP}/providers/Microsoft.Insights"
 ACTION_GROUP, ALERT = f"{INSIGHTS}/actionGroups/alerts", f"{INSIGHTS}/metricAlerts/machine-down"
 COMPONENT, WEB_TEST = f"{INSIGHTS}/components/chat", f"{INSIGHTS}/webtests/chat"
+PROCESSING_RULE = f"{GROUP}/providers/Microsoft.AlertsManagement/actionRules/at-night"
 WORKSPACE = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/availability"
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKmGVRaw60H0cVU+OlkFnjNG8zLepvDwGcx5N/1F7QV2"
@@ -205,6 +206,26 @@ ALERTS: dict[str, Body] = {
                 ],
             },
             "actions": [{"actionGroupId": ACTION_GROUP}],
+        },
+    },
+    PROCESSING_RULE: {
+        "location": "global",
+        "properties": {
+            "scopes": [GROUP],
+            "conditions": [{"field": "AlertRuleName", "operator": "Equals", "values": ["down"]}],
+            "actions": [{"actionType": "RemoveAllActionGroups"}],
+            "schedule": {
+                "timeZone": "Romance Standard Time",
+                "recurrences": [
+                    {
+                        "recurrenceType": "Weekly",
+                        "daysOfWeek": ["Monday"],
+                        "startTime": "19:00:00",
+                        "endTime": "23:59:59",
+                    },
+                    {"recurrenceType": "Weekly", "daysOfWeek": ["Saturday", "Sunday"]},
+                ],
+            },
         },
     },
     WORKSPACE: {"location": "francecentral"},

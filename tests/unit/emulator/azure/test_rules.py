@@ -42,6 +42,7 @@ from tests.unit.emulator.azure.cloud import (
     NETWORKS,
     NIC,
     NSG,
+    PROCESSING_RULE,
     SECURITY_GROUPS,
     STORAGE_ACCOUNT,
     SUBNET,
@@ -526,6 +527,38 @@ RULES: list[tuple[str, Try, str, str]] = [
         lambda c: _alert(c, ALERT, "properties.actions.0.actionGroupId", f"{ACTION_GROUP}2"),
         "BadRequest",
         "alerts2 is invalid or in a different subscription as alert rule.",
+    ),
+    (
+        "processing-rule-only-global",
+        lambda c: _alert(c, PROCESSING_RULE, "location", "francecentral"),
+        "LocationNotAvailableForResourceType",
+        "List of available regions for the resource type is 'global'.",
+    ),
+    (
+        "processing-rule-scope",
+        lambda c: _alert(c, PROCESSING_RULE, "properties.scopes", []),
+        "BadRequest",
+        "The rule needs a scope and an action.",
+    ),
+    (
+        "processing-rule-time-zone",
+        lambda c: _alert(c, PROCESSING_RULE, "properties.schedule.timeZone", "Europe/Paris"),
+        "BadRequest",
+        "The time zone 'Europe/Paris' is invalid.",
+    ),
+    (
+        "processing-rule-time",
+        lambda c: _alert(
+            c, PROCESSING_RULE, "properties.schedule.recurrences.0.endTime", "24:00:00"
+        ),
+        "BadRequest",
+        "The endTime '24:00:00' of a recurrence is invalid.",
+    ),
+    (
+        "processing-rule-days",
+        lambda c: _alert(c, PROCESSING_RULE, "properties.schedule.recurrences.1.daysOfWeek", []),
+        "BadRequest",
+        "A weekly recurrence needs days.",
     ),
     (
         "workspace-retention",

@@ -48,6 +48,8 @@ FILES = {
     "azure-native:authorization:RoleAssignment": "authorization.role_assignment",
     "azure-native:monitor:ActionGroup": "monitor.action_group",
     "azure-native:monitor:MetricAlert": "monitor.metric_alert",
+    "azure-native:alertsmanagement:AlertProcessingRuleByName": "alertsmanagement."
+    "alert_processing_rule_by_name",
     "azure-native:operationalinsights:Workspace": "operationalinsights.workspace",
     "azure-native:applicationinsights:Component": "applicationinsights.component",
     "azure-native:applicationinsights:WebTest": "applicationinsights.web_test",

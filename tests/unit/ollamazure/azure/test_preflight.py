@@ -473,6 +473,16 @@ def test_alerts_need_a_provider_and_a_test_another_one(look: Look, azure: Azure)
     code, printed = look(**receiver, **{f"ollamazure__{key}": it for key, it in tested.items()})
     assert code == 0, printed
     assert "resource provider Microsoft.OperationalInsights: Registered" in printed
+    assert "AlertsManagement" not in printed
+
+    for namespace in ("Microsoft.AlertsManagement", "Microsoft.Logic"):
+        azure.provider(namespace, "NotRegistered")
+    azure.provider("Microsoft.ManagedIdentity", "Registered")
+    hours = {"ollamazure__workingHours": HOURS}
+    code, printed = look(
+        **receiver, **hours, **{f"ollamazure__{key}": it for key, it in tested.items()}
+    )
+    assert "az provider register --namespace Microsoft.AlertsManagement --wait" in printed
 
 
 ACCOUNT = backup_account_name(SUBSCRIPTION, group_names("ollamazure", "dev"))

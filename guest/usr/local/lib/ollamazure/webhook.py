@@ -49,7 +49,8 @@ START = (
 )
 RUNS = 2
 ANSWERS_WITHIN = 30  # seconds
-# A machine that was off makes late backups and checks after it has started.
+# A machine that was off, each night perhaps, makes late backups and checks after it has started.
+# The shortest working hours are longer than this, so what stays late is reported on the same day.
 LATE, LATE_WITHIN = ("backupAge", "backupCheckAge"), 2 * 3600  # seconds
 MOST = 20  # in one message; Teams accepts 28 KB
 
