@@ -135,7 +135,7 @@ def test_an_up_on_a_full_system_disk_names_it_and_is_completed_by_the_next(
 ) -> None:
     """The folder of the settings, where each command writes, has no byte left."""
     setting = "ollamazure:tuning.databasePoolSize"
-    deployment.pulumi("config", "set", "--path", setting, "9")
+    deployment.pulumi("config", "set", "--path", setting, "11")
     try:
         with full_settings_folder(deployment):
             failed = deployment.pulumi("up", "--yes", "--skip-preview", check=False)
@@ -146,7 +146,7 @@ def test_an_up_on_a_full_system_disk_names_it_and_is_completed_by_the_next(
             assert deployment.ask("Hello?")
         deployment.up()
         pool = deployment.ssh("sudo podman exec open-webui printenv DATABASE_POOL_SIZE").output
-        assert pool.strip() == "9"
+        assert pool.strip() == "11"
     finally:
         deployment.pulumi("config", "rm", "--path", setting)
         deployment.up()

@@ -125,6 +125,17 @@ def test_equal_data_is_stored_once(tmp_path: Path) -> None:
     assert repository.save(places.staging)["data_added"] < 2**20
 
 
+@pytest.mark.parametrize("name", ["a [1].txt", "a\x07[31mb", "*?.txt", "c:\\d", "!x", "$y, z"])
+def test_a_file_is_restored_whatever_its_name_is(tmp_path: Path, name: str) -> None:
+    places = make_chat(tmp_path)
+    (places.volume / "uploads" / name).write_text("mine")
+    repository = saved(places)
+    [snapshot] = repository.snapshots()
+    repository.restore(snapshot.id, tmp_path / "scratch", [f"/uploads/{name}"])
+    restored = [path.name for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+    assert restored == [name]
+
+
 def test_backups_of_a_wrong_clock_are_kept_in_the_place_of_none(tmp_path: Path) -> None:
     """A clock was a year ahead for eight nights; then the backups of three nights follow."""
     places = make_chat(tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ STANDS_STILL_SECONDS = 1800
 # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
 RIGHT_SECONDS = 600
 RIGHT_PAUSE_SECONDS = 15
+# restic takes a path for a pattern, and the file of an upload may have any name.
+IN_PATTERN, ESCAPED = re.compile(r"[*?\[\\]"), r"\\\g<0>"
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,7 @@ class ResticRepository:
 
     def restore(self, snapshot: str, target: Path, paths: Sequence[str] = ()) -> None:
         """Writes the snapshot, or only these paths of it, below `target`, and reads it again."""
-        include = [f"--include={path}" for path in paths]
+        include = [f"--include={IN_PATTERN.sub(ESCAPED, path)}" for path in paths]
         self.run("restore", snapshot, f"--target={target}", "--verify", *include)
 
     def run(
