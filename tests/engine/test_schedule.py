@@ -98,7 +98,7 @@ def test_a_schedule_that_was_changed_by_hand_is_found(stack: Stack) -> None:
     properties = {"definition": found["properties"]["definition"], "state": "Disabled"}
     body = {"location": found["location"], "tags": found["tags"]}
     cloud.wait(cloud.put(found["id"], {**body, "identity": identity, "properties": properties}))
-    printed = stack.run("refresh", "--preview-only")
+    printed = stack.run("refresh", "--preview-only", "--diff")
     assert "schedule-stop" in printed and "Disabled" in printed
     stack.run("up", "--yes", "--skip-preview", "--refresh")
     assert azure(stack).get(found["id"])["properties"]["state"] == "Enabled"
