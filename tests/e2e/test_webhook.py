@@ -85,8 +85,7 @@ def test_each_change_is_reported_once_and_the_address_stays_secret(webhook: Depl
         assert reported(webhook, "problems").count("service.nginx") == 1
     finally:
         webhook.ssh("sudo systemctl start nginx")
-    with webhook.client() as client:
-        wait_until(lambda: client.get("/ready").status_code == 200, "the chat")
+    wait_until(lambda: bool(webhook.ask("Hello?")), "an answer", patience=300)
     for _ in range(4):
         webhook.ssh(REPORT)
     assert reported(webhook, "over").count("service.nginx") == 1
