@@ -16,6 +16,7 @@ from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.handover import check_place, hand_over
 from ollamazure.operate.invitation import ChatAddress, Invited, write_invitation
 from ollamazure.operate.pulumi import OperateError, read_outputs
+from ollamazure.operate.question import is_agreed
 from ollamazure.preview.text import mask_control_characters
 
 
@@ -167,7 +168,7 @@ def reset(stack: str, pulumi: str, email: str, folder: Path | None, *, yes: bool
         raise OperateError(f"the account of {email} is {person.state}. Nothing has been changed.")
     check_place(folder, [email])
     question = f"Give {email} another password, and end all sessions of the account?"
-    if not yes and not _agrees(question):
+    if not yes and not is_agreed(question):
         return 1
     password = asyncio.run(machine.query(f"{PROGRAM} reset", json.dumps(email)))
     message = write_invitation(
@@ -220,7 +221,7 @@ def _wants_again(doubtful: Sequence[tuple[Person, str]]) -> bool:
     reasons = "; ".join(f"{person.email}: {reason}" for person, reason in doubtful)
     if reasons and not sys.stdin.isatty():
         raise OperateError(f"{reasons}. Add --again to make another message.")
-    return not reasons or _agrees(f"{reasons}. Make another message?")
+    return not reasons or is_agreed(f"{reasons}. Make another message?")
 
 
 def _require_declared(emails: Iterable[str], declared: Iterable[str], stack: str) -> None:
@@ -229,10 +230,6 @@ def _require_declared(emails: Iterable[str], declared: Iterable[str], stack: str
             f"{', '.join(unknown)}: not declared in `users` when {stack} was last deployed. "
             "docs/how-to/users-and-groups.md explains how to add someone; then run `pulumi up`."
         )
-
-
-def _agrees(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _table(people: Iterable[Person]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ollamazure.operate.pulumi import OperateError, read_outputs
+from ollamazure.operate.question import is_agreed
 from ollamazure.operate.schedule import hours_of, machine_of, next_start
 from ollamazure.operate.status import check_url
 
@@ -35,7 +36,7 @@ def start(
             f"The machine of {stack} starts, and Azure bills it {until}. The chat answers some"
             " minutes later."
         )
-        if not yes and not _agrees():
+        if not yes and not is_agreed():
             return 1
         machine.change("start", _report, sleep)
         print("The machine runs.")
@@ -61,7 +62,7 @@ def stop(stack: str, pulumi: str, *, yes: bool, sleep: Callable[[float], None] =
         f" starts {again or f'again (bin/ollamazure start --stack {stack})'}. Chats, files and"
         " models are kept. Azure bills no machine, and goes on billing disks and addresses."
     )
-    if not yes and not _agrees():
+    if not yes and not is_agreed():
         return 1
     machine.change("deallocate", _report, sleep)
     print("The machine is stopped.")
@@ -93,7 +94,3 @@ def _wait_for_chat(
 
 def _report(line: str) -> None:
     print(line, flush=True)
-
-
-def _agrees() -> bool:
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")

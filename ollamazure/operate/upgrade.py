@@ -7,6 +7,7 @@ import subprocess
 
 from ollamazure.operate.connection import MachineConnection
 from ollamazure.operate.pulumi import PROJECT, OperateError, read_outputs
+from ollamazure.operate.question import is_agreed
 from ollamazure.sizing.upgrade import RESTORED
 
 # The lock of the command `open-webui`, so that `pulumi up` and this wait for each other.
@@ -27,7 +28,7 @@ def undo(stack: str, pulumi: str, *, yes: bool) -> int:
         "The data of Open WebUI become those before its last upgrade: every chat, file and account"
         " since then is lost. Users cannot chat for about a minute."
     )
-    if not yes and input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not yes and not is_agreed():
         return 1
     image = str(asyncio.run(machine.query(UNDO)))
     version = image.partition("@")[0].rpartition(":")[2]

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field
 
 from ollamazure.settings.base import Section, setting
 from ollamazure.settings.types import TimeOfDay, Whole, one_of
+from ollamazure.settings.working_hours import WEEKDAYS
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAYS = tuple(map(str.capitalize, WEEKDAYS))
 Day = Annotated[str, one_of(lambda: DAYS, "day of the week")]
 
 
