@@ -54,9 +54,8 @@ def webhook(deployment: Deployment) -> Iterator[Deployment]:
     yield deployment
     deployment.pulumi("config", "rm", "ollamazure:webhook", check=False)
     deployment.ssh(f"sudo rm -f {AUTHORITY} && sudo update-ca-certificates --fresh")
-    deployment.ssh(
-        "sudo systemctl stop test-webhook && sudo rm -f /root/webhook* /root/receiver.py"
-    )
+    deployment.ssh("sudo systemctl stop test-webhook", check=False)  # the test may have ended it
+    deployment.ssh("sudo rm -f /root/webhook* /root/receiver.py")
     deployment.up()
 
 
