@@ -120,8 +120,9 @@ def _scalar_misfit(shape: str, value: Any) -> str | None:
         kinds = int if shape == "integer" else (int, float)
         fits = isinstance(value, kinds) and not isinstance(value, bool)
         return None if fits else f"must be {'an' if shape == 'integer' else 'a'} {shape}"
-    if shape == "boolean":
-        return None if isinstance(value, bool) else "must be true or false"
+    if shape in ("boolean", "false"):
+        fits = isinstance(value, bool) if shape == "boolean" else value is False
+        return None if fits else f"must be {'true or ' if shape == 'boolean' else ''}false"
     if shape == "tags":
         texts = value.values() if isinstance(value, dict) else [value]
         fits = all(each is ANY or isinstance(each, str) for each in texts)

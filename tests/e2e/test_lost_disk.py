@@ -43,11 +43,10 @@ class Cloud:
     @property
     def disks(self) -> list[dict[str, Any]]:
         """The data disks that the machine has, as they can be attached again."""
-        profile = self.azure.get(self.vm)["properties"]["storageProfile"]
-        return [
-            {name: value for name, value in disk.items() if name != "toBeDetached"}
-            for disk in profile["dataDisks"]
+        disks: list[dict[str, Any]] = self.azure.get(self.vm)["properties"]["storageProfile"][
+            "dataDisks"
         ]
+        return disks
 
     def attach(self, *disks: dict[str, Any]) -> None:
         """Attach these data disks to the machine, and no others."""

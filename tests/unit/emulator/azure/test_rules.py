@@ -445,6 +445,12 @@ RULES: list[tuple[str, Try, str, str]] = [
         "An action group has at most 10 webhookReceivers.",
     ),
     (
+        "action-group-sign-in",
+        lambda c: _alert(c, ACTION_GROUP, "properties.webhookReceivers.0.useAadAuth", True),
+        "InvalidRequestContent",
+        "'properties.webhookReceivers[0].useAadAuth' must be false",
+    ),
+    (
         "action-group-email",
         lambda c: _alert(c, ACTION_GROUP, "properties.emailReceivers.0.emailAddress", "alice"),
         "BadRequest",
