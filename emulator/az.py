@@ -13,10 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from emulator.azure.errors import AzureError
-from emulator.azure.names import MACHINE, ResourceId
+from emulator.azure.names import MACHINE, SUBSCRIPTION, ResourceId
 from emulator.azure.service import Azure
 from emulator.cli import open_instance
-from emulator.plugins.azure_native import SUBSCRIPTION
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

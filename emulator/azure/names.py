@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from emulator.azure.errors import AzureError
 
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+"""The one that the program and clients sign in to; the emulated Azure accepts any."""
+
 GROUP = "Microsoft.Resources/resourceGroups"
 NETWORK = "Microsoft.Network/virtualNetworks"
 SUBNET = "Microsoft.Network/virtualNetworks/subnets"

@@ -10,7 +10,8 @@ import copy
 import dataclasses
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,18 @@ from emulator.azure import worker
 from emulator.azure.errors import AzureError, invalid_parameter
 from emulator.azure.fabric import Fabric, NullFabric
 from emulator.azure.faults import Fault, Faults
-from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, require_parent
+from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, now, require_parent
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, DEALLOCATED, instance_view, power_state
 from emulator.azure.providers import KINDS
-from emulator.azure.shapes import ResourceType, check_body, resource_type, without_read_only
+from emulator.azure.shapes import (
+    ResourceType,
+    check_body,
+    check_version,
+    resource_type,
+    without_read_only,
+)
 from emulator.azure.store import Body, LongRunningOperation, Store, StoredState
 from emulator.instance import Instance, in_plan_mode
 
@@ -31,6 +38,29 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 POLL = 0.1
 """Seconds between two checks of an operation."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of a request: the headers If-Match and If-None-Match; "*" is any version."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def check(self, existing: Body | None) -> None:
+        """Check what exists against the conditions. Raises PreconditionFailed."""
+        etags = {"*", existing.get("etag", "")} if existing else set()
+        missed = self.if_match is not None and self.if_match not in etags
+        if missed or (self.if_none_match is not None and self.if_none_match in etags):
+            raise AzureError(
+                "PreconditionFailed",
+                "Precondition failed: the resource does not have the version that the request"
+                " names, or it exists although the request wants to create it.",
+                status=412,
+            )
+
+
+NO_CONDITIONS = Conditions()
 
 
 class Azure:
@@ -47,22 +77,67 @@ class Azure:
         self.store = Store(self.folder)
         self.faults = Faults(self.folder)
 
-    def put(self, resource_id: str, body: Body, api_version: str | None = None) -> str:
+    def put(
+        self,
+        resource_id: str,
+        body: Body,
+        api_version: str | None = None,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> str:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
+        return self._put(resource_id, lambda _: body, api_version, conditions)
+
+    def patch(
+        self,
+        resource_id: str,
+        changes: Body,
+        api_version: str | None = None,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> str:
+        """Change the named properties of a resource; returns the operation. Raises AzureError."""
+
+        def change(shown: Body | None) -> Body:
+            if shown is None:
+                raise not_found(ResourceId.parse(resource_id))
+            body: Body = merge_patch(shown, changes)
+            # Tags are replaced as a whole, unlike the resource's properties.
+            return body | ({"tags": changes["tags"]} if "tags" in changes else {})
+
+        return self._put(resource_id, change, api_version, conditions)
+
+    def _put(
+        self,
+        resource_id: str,
+        make_body: Callable[[Body | None], Body],
+        api_version: str | None,
+        conditions: Conditions,
+    ) -> str:
+        """Put what `make_body` makes of the resource as a GET shows it, None if there is none."""
         id_, type_ = _parse_known(resource_id, api_version)
         hit = self.faults.take("put", id_)
         with self.store.change() as state:
+            _check_registered(state, type_)
             _check_idle(state, id_)
             old = state.resources.get(id_.key)
+            conditions.check(old)
+            body = make_body(view(state, id_) if old else None)
             complete = self._complete(state, id_, type_, body, old)
             if old and _is_resize(old, complete):
                 hit += self.faults.take("resize", id_)
             _raise_early("put", hit, id_, complete)
             complete["properties"]["provisioningState"] = "Updating" if old else "Creating"
             state.resources[id_.key] = complete
-            return self._begin(state, "put", id_, hit)
+            return self._begin(state, "put", id_, hit, creates=old is None)
 
-    def delete(self, resource_id: str, api_version: str | None = None) -> str | None:
+    def delete(
+        self,
+        resource_id: str,
+        api_version: str | None = None,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> str | None:
         """Delete a resource; returns the operation, or None if there was none (Azure's 204).
 
         Raises AzureError.
@@ -74,6 +149,7 @@ class Azure:
             if body is None:
                 return None
             _check_idle(state, id_)
+            conditions.check(body)
             KINDS[type_.name].check_delete(state, id_, ())
             _raise_early("delete", hit, id_, body)
             body["properties"]["provisioningState"] = "Deleting"
@@ -103,9 +179,9 @@ class Azure:
         state = self.store.read()
         return [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
 
-    def action(self, resource_id: str, name: str) -> str:
+    def action(self, resource_id: str, name: str, api_version: str | None = None) -> str:
         """Start, restart, powerOff or deallocate a machine; returns the operation."""
-        id_, type_ = _parse_known(resource_id, None)
+        id_, type_ = _parse_known(resource_id, api_version)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
             raise AzureError(
                 "InvalidResourceType",
@@ -126,6 +202,16 @@ class Azure:
                 )
             return self._begin(state, name.lower(), id_, ())
 
+    def is_registered(self, namespace: str) -> bool:
+        """Whether the subscription has registered a resource provider."""
+        return namespace.lower() not in self.store.read().unregistered
+
+    def register(self, namespace: str, *, registered: bool = True) -> None:
+        """Register a resource provider for the subscription, or end that."""
+        with self.store.change() as state:
+            others = [each for each in state.unregistered if each != namespace.lower()]
+            state.unregistered = others if registered else [*others, namespace.lower()]
+
     def resume(self) -> str | None:
         """Create everything again on a host that was restarted.
 
@@ -138,7 +224,7 @@ class Azure:
             if former in ("", boot) or not state.resources:
                 return None
             operation = LongRunningOperation(new_guid(), worker.RESUME, worker.RESUME)
-            state.operations[worker.RESUME] = operation
+            state.begin(operation)
             worker.ensure(self._instance, self.folder)
             return operation.id
 
@@ -148,8 +234,7 @@ class Azure:
 
     def poll(self, operation: str | None) -> LongRunningOperation | None:
         """The operation as it is now; None when it is not known, or no longer."""
-        operations = self.store.read().operations.values()
-        found = next((each for each in operations if each.id == operation), None)
+        found = self.store.read().find_operation(operation)
         if found is not None and found.status == "InProgress":
             worker.ensure(self._instance, self.folder)
         return found
@@ -190,7 +275,15 @@ class Azure:
         KINDS[type_.name].put(PutRequest(id_, body, old, state, self._instance.public_address))
         return body
 
-    def _begin(self, state: StoredState, kind: str, id_: ResourceId, hit: Sequence[Fault]) -> str:
+    def _begin(
+        self,
+        state: StoredState,
+        kind: str,
+        id_: ResourceId,
+        hit: Sequence[Fault],
+        *,
+        creates: bool = False,
+    ) -> str:
         slow = max(hit, key=lambda fault: fault.slow, default=None)
         late = next((one for fault in hit if (one := fault.refusal) and one.late), None)
         operation = LongRunningOperation(
@@ -199,11 +292,13 @@ class Azure:
             resource=id_.key,
             not_before=time.time() + slow.slow if slow else 0.0,
             fault=slow.id if slow else "",
+            creates=creates,
+            started=now(),
         )
         if late:
             error = late.error(kind, id_, state.resources[id_.key])
             operation.error = worker.error_record(error)
-        state.operations[id_.key] = operation
+        state.begin(operation)
         if self._instant and not hit:
             worker.finish(state, operation)
         else:
@@ -221,13 +316,20 @@ def view(state: StoredState, id_: ResourceId) -> Body:
 def _parse_known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
     parsed = ResourceId.parse(resource_id)
     type_ = resource_type(parsed.type)
-    if api_version is not None and api_version not in type_.api_versions:
-        raise AzureError(
-            "NoRegisteredProviderFound",
-            f"No registered resource provider found for API version '{api_version}' for type"
-            f" '{type_.name}'. The supported api-versions are '{', '.join(type_.api_versions)}'.",
-        )
+    if api_version is not None:
+        check_version(type_.name, api_version)
     return dataclasses.replace(parsed, type=type_.name), type_
+
+
+def _check_registered(state: StoredState, type_: ResourceType) -> None:
+    if type_.namespace.lower() in state.unregistered:
+        raise AzureError(
+            "MissingSubscriptionRegistration",
+            f"The subscription is not registered to use namespace '{type_.namespace}'. See"
+            " https://aka.ms/rps-not-found for how to register subscriptions.",
+            status=409,
+            target=type_.namespace,
+        )
 
 
 def _check_idle(state: StoredState, id_: ResourceId) -> None:
@@ -262,6 +364,14 @@ def _is_resize(old: Body, new: Body) -> bool:
     """Whether a machine that holds hardware gets another size."""
     sizes = [body["properties"].get("hardwareProfile") for body in (old, new)]
     return sizes[0] != sizes[1] and power_state(old) != DEALLOCATED
+
+
+def merge_patch(body: Any, changes: Any) -> Any:
+    """The body with the changes of a PATCH: a null removes a property, a list replaces a list."""
+    if not isinstance(body, dict) or not isinstance(changes, dict):
+        return changes
+    merged = {**body, **{name: merge_patch(body.get(name), each) for name, each in changes.items()}}
+    return {name: each for name, each in merged.items() if each is not None}
 
 
 def without_nulls(value: Any) -> Any:

@@ -69,6 +69,18 @@ def resource_type(name: str) -> ResourceType:
     )
 
 
+def check_version(type_name: str, api_version: str) -> None:
+    """Check that the type has the API version. Raises NoRegisteredProviderFound."""
+    type_ = resource_type(type_name)
+    if api_version not in type_.api_versions:
+        raise AzureError(
+            "NoRegisteredProviderFound",
+            f"No registered resource provider found for API version '{api_version}' for type"
+            f" '{type_.name}'. The supported api-versions are"
+            f" '{', '.join(sorted(type_.api_versions))}'.",
+        )
+
+
 @dataclass(frozen=True)
 class Misfit:
     """A place where a body does not fit: `path` is like `a.b[0].c`, `reason` is a predicate."""

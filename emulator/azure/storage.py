@@ -30,13 +30,7 @@ class StorageAccount(ResourceKind):
 
     def put(self, request: PutRequest) -> None:
         name = request.id.name
-        if not re.fullmatch(r"[a-z0-9]{3,24}", name):
-            raise AzureError(
-                "AccountNameInvalid",
-                f"{name} is not a valid storage account name. Storage account name must be between"
-                " 3 and 24 characters in length and use numbers and lower-case letters only.",
-                target="accountName",
-            )
+        check_account_name(name)
         _check_free(request)
         if request.old and request.old["sku"]["name"] != request.body["sku"]["name"]:
             raise AzureError(
@@ -67,6 +61,17 @@ class StorageAccount(ResourceKind):
 
     def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         forget_below(state, id_)
+
+
+def check_account_name(name: str) -> None:
+    """Check a name: 3 to 24 digits and lower-case letters. Raises AccountNameInvalid."""
+    if not re.fullmatch(r"[a-z0-9]{3,24}", name):
+        raise AzureError(
+            "AccountNameInvalid",
+            f"{name} is not a valid storage account name. Storage account name must be between"
+            " 3 and 24 characters in length and use numbers and lower-case letters only.",
+            target="accountName",
+        )
 
 
 def _check_free(request: PutRequest) -> None:

@@ -16,6 +16,7 @@ from emulator.azure.errors import AzureError
 Body = dict[str, Any]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_MOST_FORMER = 200
 _PRIVATE = 0o600
 """The state contains customData, and customData contains a host key."""
 
@@ -26,7 +27,7 @@ class LongRunningOperation:
 
     `status` is ARM's: InProgress, Succeeded or Failed. `not_before` is the time (seconds since
     the epoch) before which a slow one may not end, `fault` the id of the fault that slows it down.
-    Only the newest operation of a resource is kept.
+    `creates` is whether a PUT met no resource. `started` and `ended` are ARM's times.
     """
 
     id: str
@@ -37,6 +38,9 @@ class LongRunningOperation:
     not_before: float = 0.0
     fault: str = ""
     error: dict[str, Any] | None = None
+    creates: bool = False
+    started: str = ""
+    ended: str = ""
 
     def raise_error(self) -> None:
         """Raise the operation's error if it has failed."""
@@ -48,18 +52,36 @@ class LongRunningOperation:
 class StoredState:
     """All resources and operations. Keys are lower-cased ARM ids; bodies include what a GET hides.
 
-    `boot` is the id of the host's boot in which the host last matched the state.
+    `operations` has the newest operation of each resource, `former` the ones before, oldest first,
+    for callers that still wait. `unregistered` are the lower-cased namespaces of the resource
+    providers that the subscription has given up. `boot` is the id of the host's boot in which the
+    host last matched the state.
     """
 
     resources: dict[str, Body] = field(default_factory=dict)
     operations: dict[str, LongRunningOperation] = field(default_factory=dict)
     boot: str = ""
+    former: list[LongRunningOperation] = field(default_factory=list)
+    unregistered: list[str] = field(default_factory=list)
 
     def of_type(self, type_: str) -> Iterator[tuple[str, Body]]:
         """Resources of one type, oldest first."""
         for key, body in self.resources.items():
             if body["type"].lower() == type_.lower():
                 yield key, body
+
+    def begin(self, operation: LongRunningOperation) -> None:
+        """Make this the newest operation of its resource."""
+        if previous := self.operations.get(operation.resource):
+            self.former = [*self.former, previous][-_MOST_FORMER:]
+        self.operations[operation.resource] = operation
+
+    def find_operation(self, id_: str | None) -> LongRunningOperation | None:
+        """The operation of that id, or None when it is not known any more."""
+        for each in (*self.operations.values(), *self.former):
+            if each.id == id_:
+                return each
+        return None
 
     def pending(self) -> list[LongRunningOperation]:
         """The operations that have not ended, oldest first."""
@@ -83,7 +105,8 @@ class Store:
         operations = {
             key: LongRunningOperation(**each) for key, each in saved["operations"].items()
         }
-        return StoredState(saved["resources"], operations, saved.get("boot", ""))
+        former = [LongRunningOperation(**each) for each in saved.get("former", [])]
+        return StoredState(**{**saved, "operations": operations, "former": former})
 
     @contextmanager
     def change(self) -> Iterator[StoredState]:

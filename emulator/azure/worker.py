@@ -21,6 +21,7 @@ from typing import IO, Any
 from emulator.azure.errors import AzureError
 from emulator.azure.fabric import Fabric, FabricError, NullFabric, PowerAction, Report
 from emulator.azure.faults import Faults
+from emulator.azure.kinds import now
 from emulator.azure.names import MACHINE, ResourceId
 from emulator.azure.power import ACTIONS, RUNNING, power_state, set_power_state
 from emulator.azure.providers import KINDS
@@ -158,6 +159,7 @@ def finish(
     """Record that an operation has ended, and its effect on the state."""
     operation.status = "Failed" if error else "Succeeded"
     operation.error = error
+    operation.ended = now()
     if operation.kind == RESUME:
         return
     body = state.resources[operation.resource]

@@ -1,4 +1,4 @@
-"""The certificate of the emulated blob service, and the authority that machines trust for it."""
+"""Certificates of the emulated services, each from an authority that signs for nothing else."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from emulator.azure.storage import BLOB_DOMAIN
 from emulator.host.places import replace_text
 
 _YEARS = timedelta(days=3650)
 
 
-def make_certificates(folder: Path) -> None:
-    """Write authority.pem, server.pem and server.key, unless they exist."""
+def make_certificates(folder: Path, name: x509.GeneralName, permitted: x509.GeneralName) -> None:
+    """Write authority.pem, server.pem and server.key, unless they exist.
+
+    Args:
+        folder: where to.
+        name: that of the server.
+        permitted: the only names for which the authority can sign.
+    """
     if (folder / "authority.pem").exists():
         return
     authority, server = (
@@ -34,18 +39,15 @@ def make_certificates(folder: Path) -> None:
         _builder(issuer, issuer, authority)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        # So that it can stand for nothing else on the machine.
         .add_extension(
-            x509.NameConstraints(
-                permitted_subtrees=[x509.DNSName(BLOB_DOMAIN)], excluded_subtrees=None
-            ),
+            x509.NameConstraints(permitted_subtrees=[permitted], excluded_subtrees=None),
             critical=True,
         )
         .sign(authority, hashes.SHA256())
     )
     of_server = (
-        _builder(_name(BLOB_DOMAIN), issuer, server)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(f"*.{BLOB_DOMAIN}")]), False)
+        _builder(_name("Emulated Azure's server"), issuer, server)
+        .add_extension(x509.SubjectAlternativeName([name]), False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from emulator.artifacts import paths
 from emulator.azure.fabric import FabricError
 from emulator.azure.storage import BLOB_DOMAIN
@@ -107,7 +109,7 @@ class Services:
                 "The blobs of a storage account need Azurite and Node. Install them with: "
                 "apt-get install nodejs npm, then python -m emulator.artifacts build azurite",
             )
-        make_certificates(self._certificates)
+        make_blob_certificates(self._certificates)
         make_namespace(self._namespace)
         self._places.blobs.mkdir(exist_ok=True)
         server = [sys.executable, "-m", "emulator.host.azurite", str(self._places.blobs)]
@@ -122,6 +124,11 @@ class Services:
             [*within, *server],
             ready=lambda: listens in run([*within, "ss", "-Hltn", f"sport = :{port}"]),
         )
+
+
+def make_blob_certificates(folder: Path) -> None:
+    """Write the certificate of all accounts and its authority, unless they exist."""
+    make_certificates(folder, x509.DNSName(f"*.{BLOB_DOMAIN}"), x509.DNSName(BLOB_DOMAIN))
 
 
 def connect_machine(root: Path, gateway: str, accounts: Sequence[str], certificates: Path) -> None:

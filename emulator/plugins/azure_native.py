@@ -19,6 +19,8 @@ from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from emulator.azure.errors import AzureError
+from emulator.azure.identities import TENANT
+from emulator.azure.names import SUBSCRIPTION
 from emulator.azure.service import Azure, without_nulls
 from emulator.instance import Instance
 from emulator.plugins.azure_client import AzureClient, PartialFailureError, error_text
@@ -37,9 +39,6 @@ from emulator.plugins.values import Properties, Unknown, decode_map, encode_map,
 
 VERSION = version("pulumi-azure-native")
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
-"""The emulated subscription, unless the configuration names one."""
-
 CONFIGURATION = frozenset(
     {
         *("location", "subscriptionId", "version", "pluginDownloadURL"),
@@ -47,7 +46,8 @@ CONFIGURATION = frozenset(
         *("auxiliaryTenantIds", "clientCertificatePassword", "clientCertificatePath", "clientId"),
         *("clientSecret", "disableInstanceDiscovery", "disablePulumiPartnerId", "environment"),
         *("msiEndpoint", "oidcRequestToken", "oidcRequestUrl", "oidcToken", "oidcTokenFilePath"),
-        *("partnerId", "tenantId", "useDefaultAzureCredential", "useMsi", "useOidc"),
+        *("metadataHost", "partnerId", "tenantId", "useDefaultAzureCredential", "useMsi"),
+        "useOidc",
     }
 )
 
@@ -266,7 +266,7 @@ class AzureNative(PluginServicer):
                 "clientId": SUBSCRIPTION,
                 "objectId": SUBSCRIPTION,
                 "subscriptionId": self._subscription,
-                "tenantId": SUBSCRIPTION,
+                "tenantId": TENANT,
             }
             return _invoke_response(found)
         native = FUNCTIONS.get(request.tok)

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emulator.azure.errors import AzureError
+from emulator.azure.names import SUBSCRIPTION
 from emulator.azure.service import Azure
 from emulator.instance import Instance
-from emulator.plugins.azure_native import SUBSCRIPTION
 from emulator.plugins.azure_types import TYPES
 
 Exported = dict[str, Any]

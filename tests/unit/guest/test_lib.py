@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from components import remote_command
-from emulator.host.certificates import make_certificates
+from emulator.host.services import make_blob_certificates
 from tests.faulty_mirror import FaultyMirror, publish
 
 AS_BEFORE = 75  # as in command.sh
@@ -114,7 +114,7 @@ def pack(content: bytes) -> bytes:
 @contextmanager
 def with_tls(machine: Machine) -> Iterator[None]:
     """The mirror with a certificate of an authority that nothing trusts."""
-    make_certificates(machine.root / "tls")
+    make_blob_certificates(machine.root / "tls")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(machine.root / "tls/server.pem", machine.root / "tls/server.key")
     machine.mirror.tls = context

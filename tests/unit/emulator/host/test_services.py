@@ -6,8 +6,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from emulator.host.certificates import make_certificates
-from emulator.host.services import connect_machine
+from emulator.host.services import connect_machine, make_blob_certificates
 
 
 def machine(folder: Path) -> Path:
@@ -20,7 +19,7 @@ def machine(folder: Path) -> Path:
 
 def test_a_machine_finds_the_accounts_and_trusts_them_once(tmp_path: Path) -> None:
     root, certificates = machine(tmp_path), tmp_path / "certificates"
-    make_certificates(certificates)
+    make_blob_certificates(certificates)
     for _ in range(2):
         connect_machine(root, "10.0.0.1", ["first", "second"], certificates)
     hosts = (root / "etc/hosts").read_text().splitlines()
@@ -43,7 +42,7 @@ def test_a_machine_without_accounts_trusts_no_one_else(tmp_path: Path) -> None:
 
 
 def test_the_authority_is_for_blobs_only(tmp_path: Path) -> None:
-    make_certificates(tmp_path)
+    make_blob_certificates(tmp_path)
     authority = x509.load_pem_x509_certificate((tmp_path / "authority.pem").read_bytes())
     server = x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes())
     server.verify_directly_issued_by(authority)
@@ -53,5 +52,5 @@ def test_the_authority_is_for_blobs_only(tmp_path: Path) -> None:
     assert names.get_values_for_type(x509.DNSName) == ["*.blob.core.windows.net"]
     assert not list(tmp_path.glob("authority.key")), "no one can issue another certificate"
     former = (tmp_path / "server.pem").read_text()
-    make_certificates(tmp_path)
+    make_blob_certificates(tmp_path)
     assert (tmp_path / "server.pem").read_text() == former

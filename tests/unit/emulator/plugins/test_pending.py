@@ -11,9 +11,9 @@ import pytest
 
 from emulator.azure.fabric import NullFabric
 from emulator.azure.faults import Fault
+from emulator.azure.names import SUBSCRIPTION
 from emulator.azure.service import Azure
 from emulator.instance import Instance
-from emulator.plugins.azure_native import SUBSCRIPTION
 from emulator.plugins.pending import resolve_pending
 
 pytestmark = pytest.mark.unit

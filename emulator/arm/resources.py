@@ -1,0 +1,314 @@
+"""Resources by their ARM ids, whatever their type: GET, PUT, PATCH, DELETE, lists, actions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from emulator.arm.calls import Answer, Call, Routes, no_such_path, page, read_filter
+from emulator.arm.operations import accepted, is_long_running, polling_headers, status_after_put
+from emulator.azure.errors import AzureError
+from emulator.azure.kinds import not_found
+from emulator.azure.names import (
+    GROUP,
+    INTERFACE,
+    MACHINE,
+    ROLE_ASSIGNMENT,
+    SECURITY_GROUP,
+    ResourceId,
+)
+from emulator.azure.shapes import check_version, resource_type, resource_types
+from emulator.azure.store import Body
+
+EMBEDDED = {
+    f"{SECURITY_GROUP}/securityRules".lower(): "securityRules",
+    f"{SECURITY_GROUP}/defaultSecurityRules".lower(): "defaultSecurityRules",
+    f"{INTERFACE}/ipConfigurations".lower(): "ipConfigurations",
+}
+"""Parts of a resource that have ids: the list of its properties in which they are."""
+
+INSTANCE_VIEW = "instanceView"
+WRITABLE = "securityRules"
+LISTED = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "zones", "managedBy")
+"""What a list of all resources shows of each."""
+
+
+def add_routes(routes: Routes) -> None:
+    """Add the paths of resources; they match nearly everything, so they come last."""
+    subscription = "/subscriptions/{subscription}"
+    group = f"{subscription}/resourceGroups/{{group}}"
+    routes.add(f"{subscription}/resourceGroups", get=_list_groups)
+    routes.add(f"{subscription}/resources", get=_list_resources)
+    routes.add(f"{group}/resources", get=_list_resources)
+    routes.add("{scope*}/providers/Microsoft.Authorization/roleAssignments", get=_list_assignments)
+    every = {
+        "get": _get,
+        "head": _head,
+        "put": _put,
+        "patch": _patch,
+        "delete": _delete,
+        "post": _act,
+    }
+    routes.add(group, **every)
+    routes.add(f"{group}/providers/{{rest*}}", **every)
+    routes.add(f"{subscription}/providers/{{type*}}", get=_list_type)
+
+
+def _get(call: Call) -> Answer:
+    if _is_collection(call.path):
+        return _list_collection(call)
+    if part := _embedded(call.path):
+        return Answer(200, _find_part(call, *part))
+    machine, _, last = call.path.rpartition("/")
+    if last.lower() == INSTANCE_VIEW.lower():
+        body = call.azure.get(machine, call.api_version, expand=INSTANCE_VIEW)
+        return Answer(200, body["properties"][INSTANCE_VIEW])
+    body = call.azure.get(call.path, call.api_version, expand=call.query.get("$expand"))
+    return Answer(200, body, {"ETag": body["etag"]} if "etag" in body else {})
+
+
+def _head(call: Call) -> Answer:
+    try:
+        call.azure.get(call.path, call.api_version)
+    except AzureError as error:
+        if error.status == 404:
+            return Answer(404)
+        raise
+    return Answer(204)
+
+
+def _put(call: Call) -> Answer:
+    if part := _embedded(call.path):
+        return _put_part(call, *part)
+    operation = call.azure.put(call.path, call.body, call.api_version, conditions=call.conditions)
+    return _after_change(call, operation)
+
+
+def _patch(call: Call) -> Answer:
+    operation = call.azure.patch(call.path, call.body, call.api_version, conditions=call.conditions)
+    return _after_change(call, operation, patched=True)
+
+
+def _after_change(call: Call, operation: str, *, patched: bool = False) -> Answer:
+    """The resource as it is now, and where the client sees when it is finished."""
+    id_ = _known(call.path)
+    long_running = is_long_running(id_.type)
+    if not long_running:
+        call.azure.wait(operation)
+    found = call.azure.poll(operation)
+    creates = found is not None and found.creates
+    body = call.azure.get(call.path, call.api_version)
+    status = 200 if patched else status_after_put(id_.type, creates=creates)
+    headers = polling_headers(call, id_, operation, body["location"]) if long_running else {}
+    return Answer(status, body, headers)
+
+
+def _delete(call: Call) -> Answer:
+    if part := _embedded(call.path):
+        return _delete_part(call, *part)
+    id_ = _known(call.path)
+    try:
+        body = call.azure.get(call.path, call.api_version)
+    except AzureError as error:
+        if error.status != 404 or error.code.startswith("InvalidResource"):
+            raise
+        if id_.type == GROUP:
+            raise
+        return Answer(204)
+    operation = call.azure.delete(call.path, call.api_version, conditions=call.conditions)
+    if operation is None:
+        return Answer(204)
+    if id_.type == GROUP or is_long_running(id_.type):
+        return accepted(call, id_, operation, _location(call, id_, body))
+    call.azure.wait(operation)
+    return Answer(200, body if id_.type == ROLE_ASSIGNMENT else None)
+
+
+def _location(call: Call, id_: ResourceId, body: Body) -> str:
+    """The region of a resource, or of its parent if it has none of its own."""
+    if "location" in body:
+        return str(body["location"])
+    return str(call.azure.get(str(id_.parent))["location"])
+
+
+def _act(call: Call) -> Answer:
+    """POST: an action, whose name is the last part of the path."""
+    target, _, action = call.path.rpartition("/")
+    id_ = _known(target)
+    if id_.type == MACHINE and action.lower() == "runcommand":
+        call.azure.get(target, call.api_version)
+        raise AzureError(
+            "OperationNotAllowed",
+            "This operation cannot be performed when extension operations are disallowed. To"
+            " allow, please ensure VM Agent is installed on the VM and the"
+            " osProfile.allowExtensionOperations property is true.",
+            status=409,
+        )
+    operation = call.azure.action(target, action, call.api_version)
+    return accepted(call, id_, operation, call.azure.get(target)["location"])
+
+
+def _list_groups(call: Call) -> Answer:
+    check_version(GROUP, call.api_version)
+    return page(call, list(_within(call, call.azure.list(GROUP))))
+
+
+def _list_resources(call: Call) -> Answer:
+    """Everything with a region, of a subscription or a group, in short form."""
+    check_version(GROUP, call.api_version)
+    wanted = read_filter(call, ("resourceType", "resourceGroup", "name", "location"))
+    scope = call.path.lower().removesuffix("resources")
+    found = []
+    for type_ in resource_types().values():
+        if type_.name == GROUP or type_.name.count("/") > 1 or "location!" not in type_.body:
+            continue
+        for body in _within(call, call.azure.list(type_.name)):
+            id_ = ResourceId.parse(body["id"])
+            facts = {
+                "resourceType": type_.name,
+                "resourceGroup": id_.group,
+                "name": id_.name,
+                "location": body["location"],
+            }
+            fits = all(facts[name].lower() == value.lower() for name, value in wanted.items())
+            if fits and id_.key.startswith(scope):
+                found.append({name: body[name] for name in LISTED if name in body})
+    return page(call, found)
+
+
+def _list_type(call: Call) -> Answer:
+    """All resources of a type in a subscription."""
+    name: str = call.words["type"]
+    if "/" not in name:
+        raise no_such_path()
+    type_ = resource_type(name)
+    check_version(type_.name, call.api_version)
+    return page(call, list(_within(call, call.azure.list(type_.name))))
+
+
+def _list_collection(call: Call) -> Answer:
+    """The resources of a type in a group, or the children of a type that a resource has."""
+    parent, _, kind = call.path.rpartition("/")
+    if "/providers/" not in parent.lower():
+        raise no_such_path()
+    if re.fullmatch(r".*/providers/[^/]+", parent, re.IGNORECASE):
+        group, _, namespace = re.split(r"/(providers)/", parent, flags=re.IGNORECASE)
+        container, name = ResourceId.parse(group), f"{namespace}/{kind}"
+    else:
+        container = _known(parent)
+        name = f"{container.type}/{kind}"
+    if list_name := EMBEDDED.get(name.lower()):
+        body = call.azure.get(str(container), call.api_version)
+        return page(call, body["properties"].get(list_name) or [])
+    type_ = resource_type(name)
+    check_version(type_.name, call.api_version)
+    call.azure.get(str(container))  # 404 if it does not exist
+    inside = f"{container.key}/"
+    items = [body for body in call.azure.list(type_.name) if body["id"].lower().startswith(inside)]
+    return page(call, items)
+
+
+def _list_assignments(call: Call) -> Answer:
+    """The role assignments on a scope and below it, or with atScope() on it alone."""
+    check_version(ROLE_ASSIGNMENT, call.api_version)
+    text = call.query.get("$filter", "").strip()
+    exactly = text.lower() == "atscope()"
+    wanted = {} if exactly else read_filter(call, ("principalId",))
+    scope = f"/{call.words['scope'].strip('/')}".lower()
+    found = []
+    for body in call.azure.list(ROLE_ASSIGNMENT):
+        properties = body["properties"]
+        on = properties["scope"].lower()
+        fits = on == scope if exactly else f"{on}/".startswith(f"{scope}/")
+        if (
+            fits
+            and wanted.get("principalId", properties["principalId"]) == properties["principalId"]
+        ):
+            found.append(body)
+    return page(call, found)
+
+
+def _find_part(call: Call, parent: str, list_name: str, name: str) -> Body:
+    body = call.azure.get(parent, call.api_version)
+    for part in body["properties"].get(list_name) or []:
+        if part["name"].lower() == name.lower():
+            found: Body = part
+            return found
+    raise not_found(ResourceId.parse(call.path))
+
+
+def _put_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
+    """Put one security rule, which is a change of its group."""
+    existed = _exists(lambda: _find_part(call, parent, list_name, name))
+    part = {**call.body, "name": name}
+    operation = _change_parts(call, parent, list_name, lambda others: [*others, part])
+    headers = polling_headers(call, _known(parent), operation, call.azure.get(parent)["location"])
+    return Answer(200 if existed else 201, _find_part(call, parent, list_name, name), headers)
+
+
+def _delete_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
+    if not _exists(lambda: _find_part(call, parent, list_name, name)):
+        return Answer(204)
+    operation = _change_parts(call, parent, list_name, lambda others: others)
+    return accepted(call, _known(parent), operation, call.azure.get(parent)["location"])
+
+
+def _change_parts(
+    call: Call, parent: str, list_name: str, change: Callable[[list[Body]], list[Body]]
+) -> str:
+    """Change the list without the part that the path names; returns the operation."""
+    if list_name != WRITABLE:
+        raise AzureError("MethodNotAllowed", f"The parts '{list_name}' are read-only.", status=405)
+    body = call.azure.get(parent, call.api_version)
+    name = call.path.rpartition("/")[2].lower()
+    others = [each for each in body["properties"][list_name] if each["name"].lower() != name]
+    changes = {"properties": {list_name: change(others)}}
+    conditions = call.conditions
+    return call.azure.patch(parent, changes, call.api_version, conditions=conditions)
+
+
+def _exists(find: Callable[[], Any]) -> bool:
+    try:
+        find()
+    except AzureError as error:
+        if error.code == "ResourceNotFound":
+            return False
+        raise
+    return True
+
+
+def _embedded(path: str) -> tuple[str, str, str] | None:
+    """Of a path to a part of a resource: the resource's id, the list, the part's name."""
+    parent, _, name = path.rpartition("/")
+    owner, _, kind = parent.rpartition("/")
+    try:
+        type_ = ResourceId.parse(owner).type
+    except AzureError:
+        return None
+    list_name = EMBEDDED.get(f"{type_}/{kind}".lower())
+    return (owner, list_name, name) if list_name else None
+
+
+def _is_collection(path: str) -> bool:
+    """Whether a path ends with a type, not with a name."""
+    try:
+        ResourceId.parse(path)
+    except AzureError as error:
+        if error.code != "LinkedInvalidPropertyId":
+            raise
+        return not path.lower().endswith(f"/{INSTANCE_VIEW}".lower())
+    return False
+
+
+def _known(path: str) -> ResourceId:
+    """The id, with its type in Azure's spelling. Raises AzureError."""
+    parsed = ResourceId.parse(path)
+    type_ = resource_type(parsed.type).name
+    return ResourceId(parsed.subscription, parsed.group, type_, parsed.names, parsed.scope)
+
+
+def _within(call: Call, bodies: list[Body]) -> Iterator[Body]:
+    """Those in the subscription that the path names."""
+    prefix = f"/subscriptions/{call.words['subscription']}/".lower()
+    return (body for body in bodies if body["id"].lower().startswith(prefix))

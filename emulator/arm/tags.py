@@ -1,0 +1,82 @@
+"""Microsoft.Resources/tags: the tags of a resource, changed without the rest of it."""
+
+from __future__ import annotations
+
+from emulator.arm.calls import Answer, Call, Routes
+from emulator.azure.errors import AzureError
+from emulator.azure.store import Body
+
+VERSIONS = (
+    "2021-04-01", "2022-09-01", "2023-07-01", "2024-03-01", "2024-07-01", "2024-11-01",
+    "2025-03-01", "2025-04-01",
+)  # fmt: skip
+
+
+def add_routes(routes: Routes) -> None:
+    """Add the path of the tags of any resource."""
+    path = "{scope*}/providers/Microsoft.Resources/tags/default"
+    routes.add(path, get=_get, put=_replace, patch=_update, delete=_remove)
+
+
+def _get(call: Call) -> Answer:
+    return Answer(200, _show(call))
+
+
+def _replace(call: Call) -> Answer:
+    return _set(call, _given(call))
+
+
+def _update(call: Call) -> Answer:
+    """PATCH: Merge, Replace or Delete the named tags."""
+    operation, given = call.body.get("operation"), _given(call)
+    now = _show(call)["properties"]["tags"]
+    if operation == "Merge":
+        return _set(call, {**now, **given})
+    if operation == "Replace":
+        return _set(call, given)
+    if operation == "Delete":
+        # A tag with another value than the given one stays.
+        kept = {name: value for name, value in now.items() if given.get(name) != value}
+        return _set(call, kept)
+    raise AzureError(
+        "InvalidTagOperation",
+        f"The operation '{operation}' is invalid; it is Merge, Replace or Delete.",
+        target="operation",
+    )
+
+
+def _remove(call: Call) -> Answer:
+    _set(call, {})
+    return Answer(200)
+
+
+def _given(call: Call) -> dict[str, str]:
+    tags = (call.body.get("properties") or {}).get("tags")
+    if not isinstance(tags, dict):
+        raise AzureError("InvalidRequestContent", "The property 'properties.tags' is required.")
+    return tags
+
+
+def _set(call: Call, tags: dict[str, str]) -> Answer:
+    _check(call)
+    call.azure.wait(call.azure.patch(_scope(call), {"tags": tags}))
+    return Answer(200, _show(call))
+
+
+def _show(call: Call) -> Body:
+    _check(call)
+    scope = _scope(call)
+    return {
+        "id": f"{scope}/providers/Microsoft.Resources/tags/default",
+        "name": "default",
+        "type": "Microsoft.Resources/tags",
+        "properties": {"tags": call.azure.get(scope).get("tags") or {}},
+    }
+
+
+def _check(call: Call) -> None:
+    call.require_version(*VERSIONS)
+
+
+def _scope(call: Call) -> str:
+    return f"/{call.words['scope'].strip('/')}"
