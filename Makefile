@@ -82,7 +82,7 @@ artifacts: .venv
 	@$(root) $(python) -m emulator.artifacts build
 
 test-artifacts: test-packages artifacts
-	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex azurite
+	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex azurite azure-cli
 
 # Made again when a pin changes; the packages themselves are kept by the hash of the pins.
 .venv: requirements.txt requirements-dev.txt requirements-no-deps.txt constraints.txt pyproject.toml tools/make-venv.sh

@@ -2,7 +2,7 @@
 
 All arguments are passed to Pulumi, and its exit code is returned. Pulumi gets a PULUMI_HOME of its
 own with our azure-native plugin, a state of its own, and a scratch copy of the project, so that the
-stack files of the repository never change.
+stack files of the repository never change. With `-C FOLDER` it works on another project, there.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emulator import recovery
+from emulator.arm.account import Account, only_loopback
 from emulator.artifacts import paths
+from emulator.azure.fabric import FabricError
 from emulator.host.places import Places, replace_text
 from emulator.instance import PROJECT, Instance, in_plan_mode
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
 DEFAULT_STACK = "local"
+AZURE_NATIVE = "OLLAMAZURE_AZURE_NATIVE"
 _CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
 _CALLS_AZURE = _CHANGES_STATE | {"preview", "pre"}
 _USES_A_STACK = _CALLS_AZURE | {
@@ -36,41 +39,61 @@ _USES_A_STACK = _CALLS_AZURE | {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run Pulumi with `arguments`; returns its exit code, or 2 when we refuse to run it."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    folder, arguments = split_folder(list(sys.argv[1:] if arguments is None else arguments))
     try:
         instance = open_instance()
         refuse_real_azure(os.environ)
-        project = ScratchProject(instance)
-        project.lay_out()
-        recovery.repair_backend(instance)
         environment = pulumi_environment(instance)
-        for choice in install.install(instance, paths.pulumi()):
+        official = wants_official_azure(os.environ)
+        if folder:
+            project = None
+            pulumi = Pulumi(paths.pulumi(), folder, environment)
+        else:
+            project = ScratchProject(instance)
+            project.lay_out()
+            recovery.repair_backend(instance)
+            environment.setdefault("PULUMI_STACK", stack_of(arguments))
+            pulumi = Pulumi(paths.pulumi(), project.folder, environment)
+        for choice in install.install(instance, paths.pulumi(), official_azure=official):
             if choice.refused:
                 print(f"pulumi-local: {choice.refused}.", file=sys.stderr)
-        pulumi = Pulumi(paths.pulumi(), project.folder, environment)
-        stack = stack_of(arguments)
-        if set(arguments) & _CALLS_AZURE and not install.emulated_azure_answers(instance):
+        calls_azure = bool(set(arguments) & _CALLS_AZURE)
+        if official:
+            environment |= official_environment(start_front(instance))
+        elif calls_azure and not install.emulated_azure_answers(instance):
             raise RefusalError(
                 f"the azure-native plugin in {instance.pulumi_home} is not the emulator's, and "
                 "another one could reach the real Azure. Remove the folder and run this again."
             )
-        if needs_stack(arguments):
-            if recovery.state_file(instance, stack) is None:
-                pulumi.create_stack(stack, project)
-            pulumi.set_placeholders(stack, project)
+        if project:
+            prepare_stack(instance, arguments, project, pulumi)
         if set(arguments) & _CHANGES_STATE:
             remove_dead_instances()
-            recovery.recover(instance, pulumi.run_quietly, stack)
             refresh_machines(instance)
-    except (RefusalError, install.MissingPluginError) as refusal:
+            if not in_plan_mode():
+                start_front(instance)
+    except (RefusalError, install.MissingPluginError, FabricError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
         return 2
-    code = pulumi.run([*arguments])
-    if "config" in arguments:
-        project.keep_settings(stack)
-    elif "stack" in arguments:
+    code = pulumi.run(arguments)
+    if project and "config" in arguments:
+        project.keep_settings(stack_of(arguments))
+    elif project and "stack" in arguments:
         project.forget_settings()
     return code
+
+
+def prepare_stack(
+    instance: Instance, arguments: Sequence[str], project: ScratchProject, pulumi: Pulumi
+) -> None:
+    """Create the stack of our own project, and settle what a killed run has left of it."""
+    stack = stack_of(arguments)
+    if needs_stack(arguments):
+        if recovery.state_file(instance, stack) is None:
+            pulumi.create_stack(stack, project)
+        pulumi.set_placeholders(stack, project)
+    if set(arguments) & _CHANGES_STATE:
+        recovery.recover(instance, pulumi.run_quietly, stack)
 
 
 class RefusalError(Exception):
@@ -97,6 +120,42 @@ def refuse_real_azure(environment: os._Environ[str] | dict[str, str]) -> None:
             f"Unset it (`env {' '.join(f'-u {name}' for name in found)} bin/pulumi-local …`), or "
             "use `pulumi` itself for the real Azure."
         )
+
+
+def wants_official_azure(environment: Mapping[str, str]) -> bool:
+    """Whether Pulumi's official azure-native is to be used. Raises RefusalError."""
+    wanted = environment.get(AZURE_NATIVE, "emulator")
+    if wanted not in ("emulator", "official"):
+        raise RefusalError(f"{AZURE_NATIVE} is {wanted!r}; it must be emulator or official.")
+    return wanted == "official"
+
+
+def start_front(instance: Instance) -> Account:
+    """Start the HTTPS front of the emulated Azure, for clients that are not ours.
+
+    Raises FabricError.
+    """
+    from emulator.arm import server  # noqa: PLC0415  slow to import
+
+    return server.ensure(instance)
+
+
+def official_environment(account: Account) -> dict[str, str]:
+    """What leads the official azure-native to the emulated Azure, and keeps it from any other.
+
+    Its documentation names the variables; Go reads the last three.
+    """
+    known = account.credentials
+    return {
+        "ARM_METADATA_HOSTNAME": account.url.removeprefix("https://"),
+        "ARM_DISABLE_INSTANCE_DISCOVERY": "true",
+        "ARM_TENANT_ID": known.tenantId,
+        "ARM_SUBSCRIPTION_ID": known.subscriptionId,
+        "ARM_CLIENT_ID": known.clientId,
+        "ARM_CLIENT_SECRET": known.clientSecret,
+        "SSL_CERT_FILE": str(account.authority),
+        **only_loopback(),
+    }
 
 
 def remove_dead_instances() -> None:
@@ -151,6 +210,17 @@ def pulumi_environment(instance: Instance) -> dict[str, str]:
     }
 
 
+def split_folder(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """The folder of another project, by Pulumi's option -C, and the other arguments."""
+    for index, argument in enumerate(arguments):
+        if argument in ("-C", "--cwd") and index + 1 < len(arguments):
+            return Path(arguments[index + 1]), arguments[:index] + arguments[index + 2 :]
+        if argument.startswith("--cwd="):
+            folder = Path(argument.partition("=")[2])
+            return folder, arguments[:index] + arguments[index + 1 :]
+    return None, arguments
+
+
 def stack_of(arguments: Sequence[str]) -> str:
     """The stack named by `-s NAME`, `--stack NAME` or `--stack=NAME`, else the default."""
     for index, argument in enumerate(arguments):
@@ -174,9 +244,7 @@ class Pulumi:
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run with the terminal's own input and output. On Ctrl-C the CLI decides how it ends."""
-        environment = {**self._environment}
-        environment.setdefault("PULUMI_STACK", stack_of(arguments))
-        process = subprocess.Popen([self._cli, *arguments], cwd=self._folder, env=environment)
+        process = subprocess.Popen([self._cli, *arguments], cwd=self._folder, env=self._environment)
         while True:
             try:
                 return process.wait()

@@ -25,6 +25,14 @@ from emulator.instance import Instance
 
 ADDRESS = "127.0.0.1"
 
+_NOWHERE = f"http://{ADDRESS}:9"
+"""A proxy that does not exist: the port of the service that discards what it gets."""
+
+
+def only_loopback() -> dict[str, str]:
+    """The environment in which a client of the emulated Azure can reach nothing else."""
+    return {"HTTPS_PROXY": _NOWHERE, "HTTP_PROXY": _NOWHERE, "NO_PROXY": ADDRESS}
+
 
 @dataclass(frozen=True)
 class Credentials:

@@ -39,6 +39,11 @@ def azurite_blobs() -> Path:
     return azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 
 
+def azure_cli() -> Path:
+    """The folder of the packages of the Azure CLI; Python runs it as the module azure.cli."""
+    return cache_folder() / "azure-cli" / pins.AZURE_CLI
+
+
 def machine_rootfs(*, lean: bool = False) -> Path:
     """The root filesystem of a Debian 13 machine, as a tar file.
 

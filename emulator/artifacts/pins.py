@@ -54,6 +54,11 @@ ALL_MINILM = "0.1.2"
 EMBEDDING_MODEL = ("library/all-minilm", "22m")
 """The embedding model's name and tag in Ollama's own library."""
 
+AZURE_CLI_LOCK = Path(__file__).parent / "azure-cli-packages.txt"
+"""The Azure CLI and all packages that it needs; `pip freeze` of a fresh installation wrote it."""
+
+AZURE_CLI = AZURE_CLI_LOCK.read_text().partition("\nazure-cli==")[2].partition("\n")[0]
+
 CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     line
     for line in (Path(__file__).parent / "cloud-image-packages.txt").read_text().split("\n")

@@ -45,5 +45,13 @@ def install(work: Work, target: Path, python: str, arguments: Sequence[str]) -> 
     )
 
 
+def install_locked(work: Work, target: Path, lock: Path) -> None:
+    """Install exactly the packages that a lock file names, for this Python, into `target`."""
+    work.run(
+        f"installing the packages of {lock.name} from PyPI",
+        [*PIP, "install", "--no-deps", "--no-compile", f"--target={target}", "--requirement", lock],
+    )
+
+
 def _find(folder: Path, package: str) -> list[Path]:
     return sorted(folder.glob(f"{package.replace('-', '_')}-*"))

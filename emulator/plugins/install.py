@@ -1,10 +1,10 @@
 """Puts the plugins that the program needs into an instance's PULUMI_HOME.
 
-azure-native is always the emulator's own, and so is command in plan mode, where nothing may run.
-For the rest the official plugin is used if it is on PATH with the version that the program needs,
-beside the Pulumi CLI or in the user's own Pulumi folder, or if it can be downloaded; a download
-that failed is tried again after a day. Otherwise a stand-in of `emulator/offline` is used, if that
-folder is there.
+azure-native is the emulator's own unless the official one is requested, and so is command in plan
+mode, where nothing may run. For the rest the official plugin is used if it is on PATH with the
+version that the program needs, beside the Pulumi CLI or in the user's own Pulumi folder, or if it
+can be downloaded; a download that failed is tried again after a day. Otherwise a stand-in of
+`emulator/offline` is used, if that folder is there.
 """
 
 from __future__ import annotations
@@ -86,12 +86,18 @@ class PluginChoice:
 
 
 def install(
-    instance: Instance, pulumi_cli: Path, *, official: bool = True, plan: bool | None = None
+    instance: Instance,
+    pulumi_cli: Path,
+    *,
+    official: bool = True,
+    official_azure: bool = False,
+    plan: bool | None = None,
 ) -> list[PluginChoice]:
     """Install every plugin and return what was chosen. Quick when nothing is left to do.
 
     `pulumi_cli` is the executable that will run with `instance.pulumi_home` as its PULUMI_HOME.
-    Without `official`, a stand-in is used wherever there is one. `plan` says whether the instance
+    Without `official`, a stand-in is used wherever there is one. `official_azure` asks for the
+    official azure-native, which must be led to the emulated Azure. `plan` says whether the instance
     is used in plan mode; the default is what the environment says.
 
     Raises MissingPluginError.
@@ -104,7 +110,9 @@ def install(
     ]
     own: dict[Plugin, tuple[str, str]] = {}
     for plugin in needed:
-        if plugin.name == "azure-native":
+        if plugin.name == "azure-native" and official_azure:
+            _remove_own(_place(instance, plugin))  # else Pulumi takes it for a downloaded one
+        elif plugin.name == "azure-native":
             own[plugin] = ("emulator.plugins.azure_native", "Azure on this machine")
         elif plan and plugin.name == "command":
             own[plugin] = ("emulator.plugins.recorder", "plan mode runs nothing")
@@ -279,6 +287,11 @@ def _write_own(instance: Instance, plugin: Plugin, module: str, reason: str) -> 
         fresh.chmod(0o755)
         fresh.replace(executable)
     return PluginChoice(plugin, False, reason)
+
+
+def _remove_own(executable: Path) -> None:
+    if _is_our_own(executable) and not _aside(executable).exists():
+        shutil.rmtree(executable.parent)
 
 
 def _aside(executable: Path) -> Path:

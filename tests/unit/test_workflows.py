@@ -241,7 +241,8 @@ def test_the_commands_of_the_workflows_exist(file: Path) -> None:
             assert script.endswith(".py") or (PROJECT / script).stat().st_mode & 0o100, script
         for module in re.findall(r"python -m ([\w.]+)", command):
             path = PROJECT / module.replace(".", "/")
-            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+            ours = path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+            assert ours or module == "pytest", module
         for target in re.findall(r"^make ([\w.-]+)", command, re.M):
             assert re.search(rf"^{re.escape(target)}:", makefile, re.M), target
 

@@ -1,56 +1,70 @@
-"""`bin/az-local`: the commands of the Azure CLI that start and stop a machine."""
+"""`bin/az-local`: nothing that the Azure CLI does may reach another cloud than the emulated one.
+
+What its commands do is tested with the CLI itself: tests/engine/test_azure_cli.py.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from emulator import az
-from emulator.azure.fabric import NullFabric
-from emulator.azure.service import Azure
+from emulator.arm.account import Account
+from emulator.arm.sign_in import CLOUD
+from emulator.az import AzureCommand
+from emulator.cli import RefusalError
+from emulator.host.places import replace_text
 from emulator.instance import Instance
-from tests.unit.emulator.azure.cloud import BODIES
-
-MACHINE = ["--resource-group", "CHAT", "--name", "vm"]  # Azure ignores the case of a group
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of an emulated Azure in plan mode."""
-    monkeypatch.setenv("OLLAMAZURE_EMULATOR", str(tmp_path))
-    monkeypatch.setenv("OLLAMAZURE_PLAN", "1")
-    azure = Azure(Instance.open(), NullFabric())
-    for resource_id, body in BODIES.items():
-        azure.wait(azure.put(resource_id, body))
+def account(tmp_path: Path) -> Account:
+    """The account of an instance whose server listens on port 4321, as far as its files say."""
+    account = Account(Instance(tmp_path, "abcdef", 0))
+    account.prepare()
+    replace_text(account.port_file, "4321")
+    return account
 
 
-def state(capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    assert az.main(["vm", "get-instance-view", *MACHINE, "--output", "json"]) == 0
-    statuses = json.loads(capsys.readouterr().out)["instanceView"]["statuses"]
-    return str(statuses[-1]["code"])
+def configure(account: Account, active: str, endpoint: str) -> AzureCommand:
+    command = AzureCommand(account)
+    replace_text(command.folder / "config", f"[cloud]\nname = {active}\n")
+    clouds = f"[{CLOUD}]\nendpoint_resource_manager = {endpoint}\n"
+    replace_text(command.folder / "clouds.config", clouds)
+    return command
 
 
-@pytest.mark.usefixtures("machine")
-def test_a_machine_stops_and_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert state(capsys) == "PowerState/running"
-    for command, end in (("deallocate", "deallocated"), ("deallocate", "deallocated")):
-        assert az.main(["vm", command, *MACHINE, "--subscription", "any"]) == 0
-        assert state(capsys) == f"PowerState/{end}"
-    assert az.main(["vm", "start", *MACHINE, "--no-wait"]) == 0
-    assert state(capsys) == "PowerState/running"
+def test_the_cloud_must_be_the_emulated_one(account: Account) -> None:
+    configure(account, CLOUD, "https://127.0.0.1:4321").check_cloud()
 
 
-@pytest.mark.usefixtures("machine")
-def test_what_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert az.main(["vm", "start", "--resource-group", "chat", "--name", "other"]) == 3
-    assert "ERROR: (ResourceNotFound)" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        az.main(["vm", "delete", *MACHINE])
+@pytest.mark.parametrize(
+    ("active", "endpoint"),
+    [
+        ("AzureCloud", "https://127.0.0.1:4321"),
+        (CLOUD, "https://management.azure.com"),
+        (CLOUD, "https://127.0.0.1:4322"),
+    ],
+)
+def test_another_cloud_is_refused(account: Account, active: str, endpoint: str) -> None:
+    command = configure(account, active, endpoint)
+    with pytest.raises(RefusalError, match="not the emulated Azure") as refusal:
+        command.check_cloud()
+    assert str(command.folder) in str(refusal.value)
 
 
-def test_the_subscription(capsys: pytest.CaptureFixture[str]) -> None:
-    assert az.main(["account", "show"]) == 0
-    assert json.loads(capsys.readouterr().out)["id"].startswith("00000000-")
+def test_without_a_configuration_the_cloud_is_the_real_one(account: Account) -> None:
+    with pytest.raises(RefusalError, match="'AzureCloud'"):
+        AzureCommand(account).check_cloud()
+
+
+def test_no_variable_leads_elsewhere(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    leading = ("AZURE_CLOUD_NAME", "ARM_CLOUD_METADATA_URL", "https_proxy", "PYTHONHOME")
+    for name in leading:
+        monkeypatch.setenv(name, "elsewhere")
+    environment = AzureCommand(account).environment()
+    assert "elsewhere" not in environment.values()
+    assert environment["AZURE_CONFIG_DIR"] == str(account.instance.home / "azure-cli")
+    assert environment["NO_PROXY"] == "127.0.0.1"
+    assert environment["HTTPS_PROXY"].startswith("http://127.0.0.1:")
+    assert account.credentials.clientSecret not in environment.values()

@@ -9,12 +9,19 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from emulator.instance import PROJECT, Instance
-from emulator.plugins.install import MissingPluginError, Plugin, PluginChoice, install
+from emulator.plugins.install import (
+    MissingPluginError,
+    Plugin,
+    PluginChoice,
+    emulated_azure_answers,
+    install,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -46,11 +53,11 @@ def program(file: Path, script: str) -> Path:
     return file
 
 
-def plugin(file: Path, version: str) -> Path:
+def plugin(file: Path, number: str) -> Path:
     """A plugin that reports this version."""
     start = (
         "from emulator.plugins.provider import PluginServicer, serve; "
-        f"serve(lambda engine: PluginServicer({version!r}, engine))"
+        f"serve(lambda engine: PluginServicer({number!r}, engine))"
     )
     command = ["env", f"PYTHONPATH={PROJECT}", sys.executable, "-c", start]
     return program(file, f'exec {shlex.join(command)} "$@"')
@@ -126,8 +133,8 @@ def test_what_is_no_version_of_the_program_on_the_path_is_not_used_and_named(
     refused = [choice.refused for choice in choices if choice.refused]
     found = ["no version that it reports", "4.11.0", *["no version that it reports"] * 2]
     names = ("resource-command", "resource-tls", "resource-random", "language-python")
-    for line, name, version in zip(refused, names, found, strict=True):
-        assert line.startswith(f"{folder}/pulumi-{name} is not used: it is {version}, and ")
+    for line, name, reported in zip(refused, names, found, strict=True):
+        assert line.startswith(f"{folder}/pulumi-{name} is not used: it is {reported}, and ")
 
 
 def test_a_plugin_on_the_path_that_is_upgraded_is_asked_again(
@@ -180,12 +187,26 @@ def test_a_language_host_beside_the_cli(instance: Instance, cli: Path) -> None:
     assert not list(instance.pulumi_home.glob("plugins/language-*"))
 
 
-def test_azure_native_is_never_the_official_one(
+def test_azure_native_is_the_official_one_only_on_request(
     instance: Instance, cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    official = program(tmp_path / "path" / "pulumi-resource-azure-native", "echo official")
+    official = plugin(
+        tmp_path / "path" / "pulumi-resource-azure-native", version("pulumi-azure-native")
+    )
     monkeypatch.setenv("PATH", f"{official.parent}:/usr/bin:/bin")
-    assert not chosen(install(instance, cli))["azure-native"]
+    for wanted in (False, True, False):
+        assert chosen(install(instance, cli, official_azure=wanted))["azure-native"] == wanted
+        assert emulated_azure_answers(instance) != wanted
+
+
+def test_an_official_azure_native_that_cannot_be_had_is_named_with_its_command(
+    instance: Instance, cli: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(instance, cli)
+    monkeypatch.setattr(Plugin, "stand_in", None)
+    command = f"pulumi plugin install resource azure-native {version('pulumi-azure-native')}"
+    with pytest.raises(MissingPluginError, match=command):
+        install(instance, cli, official_azure=True)
 
 
 def test_in_plan_mode_commands_are_recorded_even_where_the_official_plugin_is(
