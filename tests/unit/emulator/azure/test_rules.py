@@ -722,7 +722,7 @@ RULES: list[tuple[str, Try, str, str]] = [
         "unknown-api-version",
         lambda c: c.azure.put(VM, MACHINE, "2015-06-15"),
         "NoRegisteredProviderFound",
-        "The supported api-versions are '2023-03-01, 2023-07-01",
+        "The supported api-versions are '2022-11-01, 2023-03-01, ",
     ),
     (
         "malformed-id",
