@@ -55,7 +55,7 @@ EMBEDDING_MODEL = ("library/all-minilm", "22m")
 """The embedding model's name and tag in Ollama's own library."""
 
 AZURE_CLI_LOCK = Path(__file__).parent / "azure-cli-packages.txt"
-"""The Azure CLI and all packages that it needs; `pip freeze` of a fresh installation wrote it."""
+"""The Azure CLI and all packages that it needs."""
 
 AZURE_CLI = AZURE_CLI_LOCK.read_text().partition("\nazure-cli==")[2].partition("\n")[0]
 

@@ -33,9 +33,7 @@ PINS = {
 }
 # Folders and files whose versions are no pins: tests, pages, addresses, what is generated.
 NO_PINS = r"(tests|docs)/|emulator/host/|components/network\.py|.*/package-lock\.json"
-NO_PINS += (
-    r"|ollamazure/review/checkout\.py|emulator/azure/|emulator/offline/README|tools/benchmarks/"
-)
+NO_PINS += r"|ollamazure/review/checkout\.py|emulator/a(zure|rm)/|emulator/offline/README|tools/benchmarks/"
 BY_HAND = {
     "constraints.txt": "tools/lock.sh writes it: these packages fit together only as a whole",
     "ollamazure/catalog/digests.yaml": "tools/digests.py writes it, of former versions, too",
@@ -43,6 +41,7 @@ BY_HAND = {
     "emulator/offline/command.py": "the stand-in was compared with this version of the plugin",
     "emulator/offline/random.py": "the same",
     "emulator/offline/tls.py": "the same",
+    "emulator/artifacts/azure-cli-packages.txt": "these packages fit together only as a whole",
     "emulator/artifacts/open_webui.py": "the version that the tests of upgrades start from",
     "emulator/artifacts/pulumi_cli.py": "a fork without releases",
     "emulator/artifacts/pins.py: DEX": "a release without a version of its Go module",
