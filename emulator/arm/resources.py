@@ -18,6 +18,7 @@ from emulator.azure.names import (
     SECURITY_GROUP,
     ResourceId,
 )
+from emulator.azure.service import merge_patch
 from emulator.azure.shapes import check_version, resource_type, resource_types
 from emulator.azure.store import Body
 
@@ -86,8 +87,12 @@ def _put(call: Call) -> Answer:
 
 
 def _patch(call: Call) -> Answer:
-    operation = call.azure.patch(call.path, call.body, call.api_version, conditions=call.conditions)
+    operation = _change(call, call.path, lambda shown: merge_patch(shown, call.body))
     return _after_change(call, operation, patched=True)
+
+
+def _change(call: Call, resource_id: str, make_body: Callable[[Body], Body]) -> str:
+    return call.azure.change(resource_id, make_body, call.api_version, conditions=call.conditions)
 
 
 def _after_change(call: Call, operation: str, *, patched: bool = False) -> Answer:
@@ -100,8 +105,10 @@ def _after_change(call: Call, operation: str, *, patched: bool = False) -> Answe
     creates = found is not None and found.creates
     body = call.azure.get(call.path, call.api_version)
     status = 200 if patched else status_after_put(id_.type, creates=creates)
-    headers = polling_headers(call, id_, operation, body["location"]) if long_running else {}
-    return Answer(status, body, headers)
+    if not long_running:
+        return Answer(status, body)
+    location = _location(call, id_, body)
+    return Answer(status, body, polling_headers(call, id_, operation, location))
 
 
 def _delete(call: Call) -> Answer:
@@ -111,9 +118,7 @@ def _delete(call: Call) -> Answer:
     try:
         body = call.azure.get(call.path, call.api_version)
     except AzureError as error:
-        if error.status != 404 or error.code.startswith("InvalidResource"):
-            raise
-        if id_.type == GROUP:
+        if error.code != "ResourceNotFound":
             raise
         return Answer(204)
     operation = call.azure.delete(call.path, call.api_version, conditions=call.conditions)
@@ -241,8 +246,7 @@ def _find_part(call: Call, parent: str, list_name: str, name: str) -> Body:
 def _put_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
     """Put one security rule, which is a change of its group."""
     existed = _exists(lambda: _find_part(call, parent, list_name, name))
-    part = {**call.body, "name": name}
-    operation = _change_parts(call, parent, list_name, lambda others: [*others, part])
+    operation = _change_parts(call, parent, list_name, name, [{**call.body, "name": name}])
     headers = polling_headers(call, _known(parent), operation, call.azure.get(parent)["location"])
     return Answer(200 if existed else 201, _find_part(call, parent, list_name, name), headers)
 
@@ -250,22 +254,24 @@ def _put_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
 def _delete_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
     if not _exists(lambda: _find_part(call, parent, list_name, name)):
         return Answer(204)
-    operation = _change_parts(call, parent, list_name, lambda others: others)
+    operation = _change_parts(call, parent, list_name, name, [])
     return accepted(call, _known(parent), operation, call.azure.get(parent)["location"])
 
 
 def _change_parts(
-    call: Call, parent: str, list_name: str, change: Callable[[list[Body]], list[Body]]
+    call: Call, parent: str, list_name: str, name: str, replacement: list[Body]
 ) -> str:
-    """Change the list without the part that the path names; returns the operation."""
+    """Replace the part of that name, and no other; returns the operation."""
     if list_name != WRITABLE:
         raise AzureError("MethodNotAllowed", f"The parts '{list_name}' are read-only.", status=405)
-    body = call.azure.get(parent, call.api_version)
-    name = call.path.rpartition("/")[2].lower()
-    others = [each for each in body["properties"][list_name] if each["name"].lower() != name]
-    changes = {"properties": {list_name: change(others)}}
-    conditions = call.conditions
-    return call.azure.patch(parent, changes, call.api_version, conditions=conditions)
+
+    def make_body(shown: Body) -> Body:
+        parts = shown["properties"][list_name]
+        others = [part for part in parts if part["name"].lower() != name.lower()]
+        shown["properties"][list_name] = [*others, *replacement]
+        return shown
+
+    return _change(call, parent, make_body)
 
 
 def _exists(find: Callable[[], Any]) -> bool:

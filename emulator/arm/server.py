@@ -189,8 +189,8 @@ async def _with_errors(request: web.Request, handler: HttpHandler) -> web.Stream
 
 def _error(error: AzureError) -> web.Response:
     headers = {"x-ms-error-code": error.code}
-    if error.retry_after is not None:
-        headers["Retry-After"] = f"{error.retry_after:g}"
+    if error.retry_after is not None or error.status == 429:
+        headers["Retry-After"] = f"{error.retry_after or 1:g}"
     if error.status == 401:
         headers["WWW-Authenticate"] = f'Bearer error="invalid_token", error_code="{error.code}"'
     return web.json_response(error.body(), status=error.status, headers=headers)

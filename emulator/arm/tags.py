@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emulator.arm.calls import Answer, Call, Routes
 from emulator.azure.errors import AzureError
 from emulator.azure.store import Body
 
+Tags = dict[str, str]
 VERSIONS = (
     "2021-04-01", "2022-09-01", "2023-07-01", "2024-03-01", "2024-07-01", "2024-11-01",
     "2025-03-01", "2025-04-01",
@@ -23,21 +26,22 @@ def _get(call: Call) -> Answer:
 
 
 def _replace(call: Call) -> Answer:
-    return _set(call, _given(call))
+    given = _given(call)
+    return _set(call, lambda _: given)
 
 
 def _update(call: Call) -> Answer:
     """PATCH: Merge, Replace or Delete the named tags."""
     operation, given = call.body.get("operation"), _given(call)
-    now = _show(call)["properties"]["tags"]
     if operation == "Merge":
-        return _set(call, {**now, **given})
+        return _set(call, lambda now: {**now, **given})
     if operation == "Replace":
-        return _set(call, given)
+        return _set(call, lambda _: given)
     if operation == "Delete":
         # A tag with another value than the given one stays.
-        kept = {name: value for name, value in now.items() if given.get(name) != value}
-        return _set(call, kept)
+        return _set(
+            call, lambda now: {tag: each for tag, each in now.items() if given.get(tag) != each}
+        )
     raise AzureError(
         "InvalidTagOperation",
         f"The operation '{operation}' is invalid; it is Merge, Replace or Delete.",
@@ -46,20 +50,24 @@ def _update(call: Call) -> Answer:
 
 
 def _remove(call: Call) -> Answer:
-    _set(call, {})
+    _set(call, lambda _: {})
     return Answer(200)
 
 
-def _given(call: Call) -> dict[str, str]:
+def _given(call: Call) -> Tags:
     tags = (call.body.get("properties") or {}).get("tags")
     if not isinstance(tags, dict):
         raise AzureError("InvalidRequestContent", "The property 'properties.tags' is required.")
     return tags
 
 
-def _set(call: Call, tags: dict[str, str]) -> Answer:
+def _set(call: Call, change: Callable[[Tags], Tags]) -> Answer:
     _check(call)
-    call.azure.wait(call.azure.patch(_scope(call), {"tags": tags}))
+
+    def make_body(shown: Body) -> Body:
+        return {**shown, "tags": change(shown.get("tags") or {})}
+
+    call.azure.wait(call.azure.change(_scope(call), make_body))
     return Answer(200, _show(call))
 
 

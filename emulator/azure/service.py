@@ -88,22 +88,23 @@ class Azure:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
         return self._put(resource_id, lambda _: body, api_version, conditions)
 
-    def patch(
+    def change(
         self,
         resource_id: str,
-        changes: Body,
+        make_body: Callable[[Body], Body],
         api_version: str | None = None,
         *,
         conditions: Conditions = NO_CONDITIONS,
     ) -> str:
-        """Change the named properties of a resource; returns the operation. Raises AzureError."""
+        """Put what `make_body` makes of a resource as a GET shows it; nothing happens in between.
+
+        Returns the operation. Raises AzureError.
+        """
 
         def change(shown: Body | None) -> Body:
             if shown is None:
                 raise not_found(ResourceId.parse(resource_id))
-            body: Body = merge_patch(shown, changes)
-            # Tags are replaced as a whole, unlike the resource's properties.
-            return body | ({"tags": changes["tags"]} if "tags" in changes else {})
+            return make_body(shown)
 
         return self._put(resource_id, change, api_version, conditions)
 
@@ -367,10 +368,17 @@ def _is_resize(old: Body, new: Body) -> bool:
 
 
 def merge_patch(body: Any, changes: Any) -> Any:
-    """The body with the changes of a PATCH: a null removes a property, a list replaces a list."""
+    """A body with the changes of a PATCH: a null removes a property, a list replaces a list.
+
+    The tags are replaced as a whole.
+    """
     if not isinstance(body, dict) or not isinstance(changes, dict):
         return changes
-    merged = {**body, **{name: merge_patch(body.get(name), each) for name, each in changes.items()}}
+    changed = {
+        name: each if name == "tags" else merge_patch(body.get(name), each)
+        for name, each in changes.items()
+    }
+    merged = {**body, **changed}
     return {name: each for name, each in merged.items() if each is not None}
 
 

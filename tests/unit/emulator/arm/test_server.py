@@ -30,7 +30,7 @@ from tests.unit.emulator.arm.client import (
     code_of,
     served,
 )
-from tests.unit.emulator.azure.cloud import BODIES, NSG, VM, rule
+from tests.unit.emulator.azure.cloud import BODIES, NET, NSG, VM, rule
 
 LOCATION = {"location": "francecentral"}
 CHAT = "/resourceGroups/chat"
@@ -301,6 +301,30 @@ def test_a_provider_that_is_not_registered_refuses(client: Client) -> None:
     assert client.send("POST", f"{provider}/register").json()["registrationState"] == "Registered"
     always = client.send("POST", "/providers/Microsoft.Resources/unregister")
     assert code_of(always) == "CannotUnregisterProvider"
+
+
+def test_a_subnet_is_put_beside_the_others_of_its_network(client: Client) -> None:
+    subnets = f"{NET.removeprefix(SUBSCRIPTION_ID)}/subnets"
+    body = {"properties": {"addressPrefix": "10.0.9.0/24"}}
+    answer = client.send("PUT", f"{subnets}/ninth", body, version=NETWORK)
+    assert answer.status_code == 201 and answer.headers["Azure-AsyncOperation"]
+    found = client.send("GET", subnets, version=NETWORK).json()["value"]
+    assert {"ninth", "default"} <= {each["name"] for each in found}
+
+
+def test_a_hundred_clients_change_one_resource_and_lose_nothing(client: Client) -> None:
+    path = f"{CHAT}/providers/Microsoft.Network/networkSecurityGroups/shared"
+    client.send("PUT", path, LOCATION, version=NETWORK)
+
+    def put(number: int) -> int:
+        body = {"properties": rule(f"n{number}", 100 + number)["properties"]}
+        url = f"{path}/securityRules/n{number}"
+        return client.send("PUT", url, body, version=NETWORK).status_code
+
+    with ThreadPoolExecutor(100) as threads:
+        assert set(threads.map(put, range(100))) == {201}
+    found = client.send("GET", path, version=NETWORK).json()["properties"]["securityRules"]
+    assert len(found) == 100
 
 
 def test_a_hundred_clients_at_once_lose_nothing(client: Client) -> None:
