@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.artifacts import (
     actionlint,
+    azure_sdks,
     azurite,
     dex,
     embedding_model,
@@ -30,5 +31,6 @@ ALL: tuple[Artifact, ...] = (
     actionlint.ARTIFACT,
     dex.ARTIFACT,
     azurite.ARTIFACT,
+    *azure_sdks.ARTIFACTS,
     llama_bench.ARTIFACT,
 )

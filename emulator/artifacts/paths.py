@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def azurite() -> Path:
 def azurite_blobs() -> Path:
     """Azurite's server of blobs, a program for Node."""
     return azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+
+
+def python_packages(name: str) -> Path:
+    """The folder with the packages of `lock_files/<name>.txt`."""
+    recipe = "\n".join(pins.lock_recipe(name)).encode()
+    return cache_folder() / name / hashlib.sha256(recipe).hexdigest()[:12]
 
 
 def machine_rootfs(*, lean: bool = False) -> Path:

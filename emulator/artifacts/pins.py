@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,16 @@ CLOUD_IMAGE_HOOKS = ("rm -f $1/etc/ssh/ssh_host_*",)
 MACHINE_RECIPE = hashlib.sha256(
     " ".join((*CLOUD_IMAGE_PACKAGES, *CLOUD_IMAGE_HOOKS)).encode()
 ).hexdigest()[:12]
+
+
+def lock_file(name: str) -> Path:
+    """The list of Python packages, each with its version, that are installed in one folder."""
+    return Path(__file__).parent / "lock_files" / f"{name}.txt"
+
+
+def lock_recipe(name: str) -> tuple[str, ...]:
+    """What determines that folder: the packages, and the Python that they are for."""
+    return (
+        lock_file(name).read_text(),
+        f"Python {sys.version_info.major}.{sys.version_info.minor}",
+    )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from emulator.artifacts.azure_sdks import YEARS
 from emulator.instance import PROJECT
 
 pytestmark = pytest.mark.unit
@@ -32,7 +33,7 @@ PINS = {
     ".py": r"^[A-Z_]+ = \"v?\d+\.\d+\.\d+[\w.-]*\"$|^\s+\"\S+ v\d+\.\d+\.\d+\S*\"$",
 }
 # Folders and files whose versions are no pins: tests, pages, addresses, what is generated.
-NO_PINS = r"(tests|docs)/|emulator/host/|components/network\.py|.*/package-lock\.json"
+NO_PINS = r"(tests|docs)/|emulator/(arm|host)/|components/network\.py|.*/package-lock\.json"
 NO_PINS += (
     r"|ollamazure/review/checkout\.py|emulator/azure/|emulator/offline/README|tools/benchmarks/"
 )
@@ -43,6 +44,10 @@ BY_HAND = {
     "emulator/offline/command.py": "the stand-in was compared with this version of the plugin",
     "emulator/offline/random.py": "the same",
     "emulator/offline/tls.py": "the same",
+    **dict.fromkeys(
+        (f"emulator/artifacts/lock_files/azure-sdks-{year}.txt" for year in YEARS),
+        "tools/lock.sh writes it: what a year's packages were",
+    ),
     "emulator/artifacts/open_webui.py": "the version that the tests of upgrades start from",
     "emulator/artifacts/pulumi_cli.py": "a fork without releases",
     "emulator/artifacts/pins.py: DEX": "a release without a version of its Go module",
