@@ -38,7 +38,7 @@ test: needs-test check test-artifacts ## all checks, and one test for each mecha
 	@$(pytest) -m "not long"
 
 test-long: needs-test-long check test-artifacts ## all checks and all tests, as the nightly workflow runs them
-	@$(root) $(python) -m emulator.artifacts build open-webui-former
+	@$(root) $(python) -m emulator.artifacts build open-webui-former azure-sdks-2025 azure-sdks-2024
 	@$(pytest)
 
 bench: needs-bench test-artifacts ## measure all, or one with NAME=chat; RECORD=1 updates docs/explanation/performance.md
@@ -82,7 +82,7 @@ artifacts: .venv
 	@$(root) $(python) -m emulator.artifacts build
 
 test-artifacts: test-packages artifacts
-	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex azurite azure-cli
+	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex azurite azure-cli azure-sdks-2026
 
 # Made again when a pin changes; the packages themselves are kept by the hash of the pins.
 .venv: requirements.txt requirements-dev.txt requirements-no-deps.txt constraints.txt pyproject.toml tools/make-venv.sh

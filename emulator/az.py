@@ -19,8 +19,9 @@ from pathlib import Path
 from emulator.arm import server
 from emulator.arm.account import Account, only_loopback
 from emulator.arm.sign_in import CLOUD
-from emulator.artifacts import azure_cli, paths
+from emulator.artifacts import azure_cli
 from emulator.artifacts.build import Builds
+from emulator.artifacts.python_packages import python_with
 from emulator.artifacts.work import BuildError
 from emulator.azure.fabric import FabricError
 from emulator.cli import RefusalError, open_instance
@@ -99,7 +100,7 @@ class AzureCommand:
     def run(self, *arguments: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command with the terminal's own input and output, or with none."""
         return subprocess.run(
-            [sys.executable, "-m", "azure.cli", *arguments],
+            [*python_with(azure_cli.NAME), "-m", "azure.cli", *arguments],
             env=self.environment(),
             check=False,
             capture_output=quiet,
@@ -118,7 +119,6 @@ class AzureCommand:
             **kept,
             **SETTINGS,
             "AZURE_CONFIG_DIR": str(self.folder),
-            "PYTHONPATH": str(paths.azure_cli()),
             "REQUESTS_CA_BUNDLE": str(self._account.authority),
             **only_loopback(),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulator.artifacts import (
     actionlint,
     azure_cli,
+    azure_sdks,
     azurite,
     dex,
     embedding_model,
@@ -32,5 +33,6 @@ ALL: tuple[Artifact, ...] = (
     dex.ARTIFACT,
     azurite.ARTIFACT,
     azure_cli.ARTIFACT,
+    *azure_sdks.ARTIFACTS,
     llama_bench.ARTIFACT,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -39,9 +40,10 @@ def azurite_blobs() -> Path:
     return azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 
 
-def azure_cli() -> Path:
-    """The folder of the packages of the Azure CLI; Python runs it as the module azure.cli."""
-    return cache_folder() / "azure-cli" / pins.AZURE_CLI
+def python_packages(name: str) -> Path:
+    """The folder with the packages of `lock_files/<name>.txt`."""
+    recipe = "\n".join(pins.lock_recipe(name)).encode()
+    return cache_folder() / name / hashlib.sha256(recipe).hexdigest()[:12]
 
 
 def machine_rootfs(*, lean: bool = False) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,6 @@ ALL_MINILM = "0.1.2"
 EMBEDDING_MODEL = ("library/all-minilm", "22m")
 """The embedding model's name and tag in Ollama's own library."""
 
-AZURE_CLI_LOCK = Path(__file__).parent / "azure-cli-packages.txt"
-"""The Azure CLI and all packages that it needs."""
-
-AZURE_CLI = AZURE_CLI_LOCK.read_text().partition("\nazure-cli==")[2].partition("\n")[0]
-
 CLOUD_IMAGE_PACKAGES: tuple[str, ...] = tuple(
     line
     for line in (Path(__file__).parent / "cloud-image-packages.txt").read_text().split("\n")
@@ -70,3 +66,16 @@ CLOUD_IMAGE_HOOKS = ("rm -f $1/etc/ssh/ssh_host_*",)
 MACHINE_RECIPE = hashlib.sha256(
     " ".join((*CLOUD_IMAGE_PACKAGES, *CLOUD_IMAGE_HOOKS)).encode()
 ).hexdigest()[:12]
+
+
+def lock_file(name: str) -> Path:
+    """The list of Python packages, each with its version, that are installed in one folder."""
+    return Path(__file__).parent / "lock_files" / f"{name}.txt"
+
+
+def lock_recipe(name: str) -> tuple[str, ...]:
+    """What determines that folder: the packages, and the Python that they are for."""
+    return (
+        lock_file(name).read_text(),
+        f"Python {sys.version_info.major}.{sys.version_info.minor}",
+    )

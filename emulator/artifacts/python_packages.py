@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from emulator.artifacts import paths, pins
+from emulator.artifacts.artifact import Artifact, replace_folder
 from emulator.artifacts.work import Work
 
 # Not through a link: it may point to another environment by the end of a long build.
@@ -45,12 +48,34 @@ def install(work: Work, target: Path, python: str, arguments: Sequence[str]) -> 
     )
 
 
-def install_locked(work: Work, target: Path, lock: Path) -> None:
-    """Install exactly the packages that a lock file names, for this Python, into `target`."""
-    work.run(
-        f"installing the packages of {lock.name} from PyPI",
-        [*PIP, "install", "--no-deps", "--no-compile", f"--target={target}", "--requirement", lock],
+def locked(name: str, gib: int) -> Artifact:
+    """The artifact of a folder with the packages of a lock file, made when it is named.
+
+    It is for the Python that runs this, and no environment (venv), because those cannot be moved.
+    `python_with` runs what is in it.
+    """
+
+    def build(work: Work) -> None:
+        fresh = work.folder / "packages"
+        shutil.rmtree(fresh, ignore_errors=True)
+        exactly = ["install", "--no-deps", f"--target={fresh}", "--requirement"]
+        work.run(f"installing {name}", [*PIP, *exactly, pins.lock_file(name)])
+        replace_folder(fresh, paths.python_packages(name))
+
+    return Artifact(
+        name=name,
+        lane="network",
+        gib=gib,
+        recipe=pins.lock_recipe(name),
+        targets=(paths.python_packages(name),),
+        build=build,
+        optional=True,
     )
+
+
+def python_with(name: str) -> list[str]:
+    """The start of a command line for Python with those packages, and with none of ours."""
+    return ["env", f"PYTHONPATH={paths.python_packages(name)}", str(_PYTHON), "-S"]
 
 
 def _find(folder: Path, package: str) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from emulator.artifacts.azure_sdks import YEARS
 from emulator.instance import PROJECT
 
 pytestmark = pytest.mark.unit
@@ -32,9 +33,10 @@ PINS = {
     ".py": r"^[A-Z_]+ = \"v?\d+\.\d+\.\d+[\w.-]*\"$|^\s+\"\S+ v\d+\.\d+\.\d+\S*\"$",
 }
 # Folders and files whose versions are no pins: tests, pages, addresses, what is generated.
-NO_PINS = r"(tests|docs)/|emulator/host/|components/network\.py|.*/package-lock\.json"
-NO_PINS += r"|ollamazure/review/checkout\.py|emulator/(azure|arm)/|emulator/offline/README"
-NO_PINS += r"|tools/benchmarks/"
+NO_PINS = r"(tests|docs)/|emulator/(arm|host)/|components/network\.py|.*/package-lock\.json"
+NO_PINS += (
+    r"|ollamazure/review/checkout\.py|emulator/azure/|emulator/offline/README|tools/benchmarks/"
+)
 BY_HAND = {
     "constraints.txt": "tools/lock.sh writes it: these packages fit together only as a whole",
     "ollamazure/catalog/digests.yaml": "tools/digests.py writes it, of former versions, too",
@@ -42,7 +44,11 @@ BY_HAND = {
     "emulator/offline/command.py": "the stand-in was compared with this version of the plugin",
     "emulator/offline/random.py": "the same",
     "emulator/offline/tls.py": "the same",
-    "emulator/artifacts/azure-cli-packages.txt": "these packages fit together only as a whole",
+    "emulator/artifacts/lock_files/azure-cli.txt": "tools/lock.sh writes it, as for the SDKs",
+    **dict.fromkeys(
+        (f"emulator/artifacts/lock_files/azure-sdks-{year}.txt" for year in YEARS),
+        "tools/lock.sh writes it: what a year's packages were",
+    ),
     "emulator/artifacts/open_webui.py": "the version that the tests of upgrades start from",
     "emulator/artifacts/pulumi_cli.py": "a fork without releases",
     "emulator/artifacts/pins.py: DEX": "a release without a version of its Go module",
