@@ -52,6 +52,21 @@ def test_shellcheck(script: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+def test_no_script_protects_a_name_that_a_function_of_lib_sets() -> None:
+    """`local` fails for a name that the script has made readonly."""
+    local = {
+        name
+        for line in re.findall(r"^    local (.*)", (TOOLS / "lib.sh").read_text(), re.MULTILINE)
+        for name in re.findall(r"(?:^| )(\w+)(?==| |$)", line)
+    }
+    assert {"unit", "content", "url", "file"} <= local
+    for script in scripts():
+        text = script.read_text()
+        if "/usr/local/lib/ollamazure/lib.sh" in text:
+            readonly = re.findall(r"(?:^readonly |^readonly .* )(\w+)=", text, re.MULTILINE)
+            assert not local & set(readonly), script.name
+
+
 def test_shellcheck_of_a_whole_command(tmp_path: Path) -> None:
     """What surrounds every script: the outer command, and the script with its secrets."""
     outer, inner = tmp_path / "outer.sh", tmp_path / "inner.sh"
