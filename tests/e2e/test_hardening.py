@@ -103,8 +103,8 @@ def test_metrics_are_where_the_page_lists_them_and_go_with_the_setting(
     deployment: Deployment,
 ) -> None:
     before = listening(deployment)
-    deployment.up(**{"metricsClients[0]": "10.0.0.5/32"})
     try:
+        deployment.up(**{"metricsClients[0]": "10.0.0.5/32"})
         [(protocol, port, address, program, _)] = table("What listens with metrics")
         more = {each for each in listening(deployment) - before if each[3] != "llama-server"}
         assert more == {(protocol, port, address, program)}
