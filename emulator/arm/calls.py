@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from emulator.azure.errors import AzureError
+from emulator.azure.errors import AzureError, method_not_allowed
 from emulator.azure.service import Azure, Conditions
 from emulator.azure.store import Body
 
@@ -146,11 +146,7 @@ class Routes:
             if match := pattern.fullmatch(path):
                 if method in methods:
                     return methods[method], match.groupdict()
-                raise AzureError(
-                    "MethodNotAllowed",
-                    f"The requested resource does not support http method '{method}'.",
-                    status=405,
-                )
+                raise method_not_allowed(method)
         raise no_such_path()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.arm.calls import Answer, Call, Routes
 from emulator.azure.errors import AzureError
-from emulator.azure.names import DISK, GROUP, ResourceId
+from emulator.azure.names import DISK, GROUP, VAULT_KEY, ResourceId
 from emulator.azure.store import LongRunningOperation
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -12,6 +12,8 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 LONG_RUNNING = ("Microsoft.Compute/", "Microsoft.Network/")
 """The types whose PUT is answered before it is done. The answer to one of another type waits."""
+
+ALWAYS_200 = ("Microsoft.Storage/storageAccounts", VAULT_KEY)
 
 
 def add_routes(routes: Routes) -> None:
@@ -52,7 +54,8 @@ def status_after_put(type_: str, *, creates: bool) -> int:
     """The status with which Azure accepts a PUT."""
     if type_ == DISK:
         return 202
-    return 201 if creates and not type_.startswith("Microsoft.Storage/storageAccounts") else 200
+    # These answer 200 also when they create something, and clients accept nothing else of a key.
+    return 200 if not creates or type_.startswith(ALWAYS_200) else 201
 
 
 def _status(call: Call) -> Answer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from emulator.arm.calls import Answer, Call, Routes, page, read_filter
 from emulator.azure.errors import AzureError
-from emulator.azure.names import ADDRESS, MACHINE, STORAGE_ACCOUNT
+from emulator.azure.names import ADDRESS, MACHINE, STORAGE_ACCOUNT, VAULT
 from emulator.azure.offers import Size, offers
 from emulator.azure.roles import ROLES
 from emulator.azure.shapes import check_version
 from emulator.azure.storage import check_account_name
 from emulator.azure.store import Body
+from emulator.azure.vaults import check_vault_name, check_vault_name_free
 
 SKU_VERSIONS = ("2019-04-01", "2021-07-01")
 ROLE_VERSIONS = ("2018-01-01-preview", "2022-04-01", "2022-05-01-preview")
@@ -27,6 +28,7 @@ def add_routes(routes: Routes) -> None:
         f"{providers}/Microsoft.Network/{location}/CheckDnsNameAvailability", get=_check_dns_name
     )
     routes.add(f"{providers}/Microsoft.Storage/checkNameAvailability", post=_check_account_name)
+    routes.add(f"{providers}/Microsoft.KeyVault/checkNameAvailability", post=_check_vault_name)
     authorization = "{scope*}/providers/Microsoft.Authorization"
     routes.add(f"{authorization}/permissions", get=_permissions)
     routes.add(f"{authorization}/roleDefinitions", get=_role_definitions)
@@ -121,6 +123,18 @@ def _check_account_name(call: Call) -> Answer:
         return _unavailable(error.code, error.message)
     if name in {account["name"] for account in call.azure.list(STORAGE_ACCOUNT)}:
         return _unavailable("AlreadyExists", f"The storage account named {name} is already taken.")
+    return Answer(200, {"nameAvailable": True})
+
+
+def _check_vault_name(call: Call) -> Answer:
+    check_version(VAULT, call.api_version)
+    name = str(call.body.get("name") or "")
+    try:
+        check_vault_name(name)
+        check_vault_name_free(call.azure.store.read(), name)
+    except AzureError as error:
+        taken = error.code == "VaultAlreadyExists"
+        return _unavailable("AlreadyExists" if taken else "AccountNameInvalid", error.message)
     return Answer(200, {"nameAvailable": True})
 
 

@@ -8,14 +8,17 @@ from typing import Any
 
 from emulator.arm.calls import Answer, Call, Routes, no_such_path, page, read_filter
 from emulator.arm.operations import accepted, is_long_running, polling_headers, status_after_put
-from emulator.azure.errors import AzureError
+from emulator.azure.errors import AzureError, method_not_allowed
 from emulator.azure.kinds import not_found
 from emulator.azure.names import (
+    BLOB_SERVICE,
+    FEDERATED_CREDENTIAL,
     GROUP,
     INTERFACE,
     MACHINE,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
+    VAULT_KEY,
     ResourceId,
 )
 from emulator.azure.service import merge_patch
@@ -29,6 +32,7 @@ EMBEDDED = {
 }
 """Parts of a resource that have ids: the list of its properties in which they are."""
 
+WITHOUT_PATCH = (BLOB_SERVICE, FEDERATED_CREDENTIAL, ROLE_ASSIGNMENT, VAULT_KEY)
 INSTANCE_VIEW = "instanceView"
 WRITABLE = "securityRules"
 LISTED = ("id", "name", "type", "location", "tags", "sku", "kind", "identity", "zones", "managedBy")
@@ -87,6 +91,8 @@ def _put(call: Call) -> Answer:
 
 
 def _patch(call: Call) -> Answer:
+    if _known(call.path).type in WITHOUT_PATCH:
+        raise method_not_allowed("PATCH")
     operation = _change(call, call.path, lambda shown: merge_patch(shown, call.body))
     return _after_change(call, operation, patched=True)
 
@@ -215,17 +221,17 @@ def _list_collection(call: Call) -> Answer:
 
 
 def _list_assignments(call: Call) -> Answer:
-    """The role assignments on a scope and below it, or with atScope() on it alone."""
+    """The role assignments that apply to a scope; without atScope() also those below it."""
     check_version(ROLE_ASSIGNMENT, call.api_version)
     text = call.query.get("$filter", "").strip()
-    exactly = text.lower() == "atscope()"
-    wanted = {} if exactly else read_filter(call, ("principalId",))
-    scope = f"/{call.words['scope'].strip('/')}".lower()
+    at_scope = text.lower() == "atscope()"
+    wanted = {} if at_scope else read_filter(call, ("principalId",))
+    scope = f"/{call.words['scope'].strip('/')}/".lower()
     found = []
     for body in call.azure.list(ROLE_ASSIGNMENT):
         properties = body["properties"]
-        on = properties["scope"].lower()
-        fits = on == scope if exactly else f"{on}/".startswith(f"{scope}/")
+        on = f"{properties['scope'].lower()}/"
+        fits = scope.startswith(on) or (not at_scope and on.startswith(scope))
         if (
             fits
             and wanted.get("principalId", properties["principalId"]) == properties["principalId"]

@@ -21,7 +21,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler as HttpHandler
 
-from emulator.arm import operations, queries, resources, subscriptions, tags
+from emulator.arm import operations, queries, resources, subscriptions, tags, vaults
 from emulator.arm.account import ADDRESS, Account
 from emulator.arm.calls import Answer, Call, Routes
 from emulator.arm.sign_in import EntraEndpoints
@@ -71,7 +71,7 @@ class Server:
         self._sign_in = EntraEndpoints(account)
         self._threads = ThreadPoolExecutor(_THREADS, "request")
         self._routes = Routes()
-        for part in (operations, subscriptions, queries, tags, resources):
+        for part in (operations, subscriptions, queries, tags, vaults, resources):
             part.add_routes(self._routes)
 
     def application(self) -> web.Application:

@@ -49,6 +49,15 @@ def change_not_allowed(target: str) -> AzureError:
     )
 
 
+def method_not_allowed(method: str) -> AzureError:
+    """ARM's refusal of a method that a resource type does not have."""
+    return AzureError(
+        "MethodNotAllowed",
+        f"The requested resource does not support http method '{method}'.",
+        status=405,
+    )
+
+
 def not_emulated(what: str, target: str | None = None) -> AzureError:
     """A limit of the emulator. The code is not one of Azure's, so that users do not look it up."""
     return AzureError(

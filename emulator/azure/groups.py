@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 from emulator.azure.errors import AzureError
 from emulator.azure.kinds import PutRequest, ResourceKind, forget_below, references_of
-from emulator.azure.names import ResourceId, check_group_name
+from emulator.azure.names import VAULT, ResourceId, check_group_name
 from emulator.azure.store import Body, StoredState
+from emulator.azure.vaults import soft_delete
 
 
 class ResourceGroup(ResourceKind):
@@ -33,6 +34,9 @@ class ResourceGroup(ResourceKind):
                     )
 
     def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        for key, vault in list(state.of_type(VAULT)):
+            if key.startswith(f"{id_.key}/"):
+                soft_delete(state, ResourceId.parse(vault["id"]), vault)
         forget_below(state, id_)
 
 

@@ -6,11 +6,14 @@ import re
 
 from emulator.azure.errors import AzureError
 from emulator.azure.kinds import PutRequest, ResourceKind, forget_below, keep, new_guid
-from emulator.azure.names import IDENTITY, ResourceId
+from emulator.azure.names import FEDERATED_CREDENTIAL, IDENTITY, ResourceId
 from emulator.azure.store import Body, StoredState
 
 TENANT = "00000000-0000-0000-0000-000000000000"
 """The emulated directory, in which every identity is."""
+
+MOST_CREDENTIALS = 20
+"""Federated credentials of one identity."""
 
 
 class UserAssignedIdentity(ResourceKind):
@@ -29,6 +32,52 @@ class UserAssignedIdentity(ResourceKind):
 
     def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         forget_below(state, id_)
+
+    def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
+        body["properties"].pop("provisioningState", None)
+
+
+class FederatedCredential(ResourceKind):
+    """A sign-in as a managed identity by tokens of another issuer.
+
+    Source of the messages: learn.microsoft.com/entra/workload-id, "Important considerations and
+    restrictions for federated identity credentials"; of the code of a second one with the same
+    issuer and subject, reports of 2026.
+    """
+
+    def put(self, request: PutRequest) -> None:
+        name, properties = request.id.name, request.properties
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]{2,119}", name, re.ASCII):
+            raise AzureError(
+                "BadRequest", f"Federated Identity Credential name '{name}' is invalid."
+            )
+        if not all(properties.get(each) for each in ("issuer", "subject", "audiences")):
+            raise AzureError(
+                "BadRequest", "Federated Identity Credential from HTTP body has empty properties"
+            )
+        if len(properties["audiences"]) != 1:
+            raise AzureError(
+                "BadRequest", "Federated identity credentials must have exactly one audience."
+            )
+        inside = f"{request.id.parent.key}/"
+        others = [
+            body["properties"]
+            for key, body in request.state.of_type(FEDERATED_CREDENTIAL)
+            if key.startswith(inside) and key != request.id.key
+        ]
+        token = (properties["issuer"], properties["subject"])
+        if token in {(each["issuer"], each["subject"]) for each in others}:
+            raise AzureError(
+                "Conflict",
+                "Issuer and subject combination already exists for this Managed Identity.",
+                status=409,
+            )
+        if len(others) >= MOST_CREDENTIALS:
+            raise AzureError(
+                "BadRequest",
+                f"A maximum of {MOST_CREDENTIALS} federated identity credentials can be added to a"
+                " user-assigned managed identity.",
+            )
 
     def view(self, state: StoredState, id_: ResourceId, body: Body) -> None:
         body["properties"].pop("provisioningState", None)

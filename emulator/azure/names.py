@@ -20,6 +20,11 @@ INTERFACE = "Microsoft.Network/networkInterfaces"
 DISK = "Microsoft.Compute/disks"
 MACHINE = "Microsoft.Compute/virtualMachines"
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
+FEDERATED_CREDENTIAL = (
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+)
+VAULT = "Microsoft.KeyVault/vaults"
+VAULT_KEY = "Microsoft.KeyVault/vaults/keys"
 STORAGE_ACCOUNT = "Microsoft.Storage/storageAccounts"
 BLOB_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"

@@ -7,7 +7,7 @@ from emulator.azure.alerts import ActionGroup, AlertProcessingRule, MetricAlert
 from emulator.azure.availability import Component, LogWorkspace, WebTest
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
-from emulator.azure.identities import UserAssignedIdentity
+from emulator.azure.identities import FederatedCredential, UserAssignedIdentity
 from emulator.azure.interfaces import NetworkInterface
 from emulator.azure.kinds import ResourceKind
 from emulator.azure.machines import VirtualMachine
@@ -18,6 +18,7 @@ from emulator.azure.names import (
     COMPONENT,
     CONTAINER,
     DISK,
+    FEDERATED_CREDENTIAL,
     GROUP,
     IDENTITY,
     INTERFACE,
@@ -30,6 +31,8 @@ from emulator.azure.names import (
     SECURITY_GROUP,
     STORAGE_ACCOUNT,
     SUBNET,
+    VAULT,
+    VAULT_KEY,
     WEB_TEST,
     WORKFLOW,
     WORKSPACE,
@@ -39,6 +42,7 @@ from emulator.azure.networks import Subnet, VirtualNetwork
 from emulator.azure.roles import RoleAssignment
 from emulator.azure.security_groups import SecurityGroup
 from emulator.azure.storage import BlobService, Container, StorageAccount
+from emulator.azure.vaults import Vault, VaultKey
 from emulator.azure.workflows import Workflow
 
 KINDS: dict[str, ResourceKind] = {
@@ -52,6 +56,9 @@ KINDS: dict[str, ResourceKind] = {
     DISK: Disk(),
     MACHINE: VirtualMachine(),
     IDENTITY: UserAssignedIdentity(),
+    FEDERATED_CREDENTIAL: FederatedCredential(),
+    VAULT: Vault(),
+    VAULT_KEY: VaultKey(),
     STORAGE_ACCOUNT: StorageAccount(),
     BLOB_SERVICE: BlobService(),
     CONTAINER: Container(),

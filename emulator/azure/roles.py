@@ -18,6 +18,9 @@ ROLES = {
     BLOB_OWNER: "Storage Blob Data Owner",
     BLOB_CONTRIBUTOR: "Storage Blob Data Contributor",
     BLOB_READER: "Storage Blob Data Reader",
+    "12338af0-0e69-4776-bea7-57ae8d297424": "Key Vault Crypto User",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
+    "9980e02c-c2be-4d73-94e8-173b1dc7cf3c": "Virtual Machine Contributor",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
     "40c5ff49-9181-41f8-ae61-143b0e78555e": "Desktop Virtualization Power On Off Contributor",
     "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
@@ -26,7 +29,7 @@ ROLES = {
 
 
 class RoleAssignment(ResourceKind):
-    """A role of a principal on a scope. Only its description can change."""
+    """A role of a principal on a scope. Only its description and its condition can change."""
 
     def put(self, request: PutRequest) -> None:
         if not GUID.fullmatch(request.id.name):
@@ -42,6 +45,7 @@ class RoleAssignment(ResourceKind):
                 f"The specified role definition with ID '{role_of(properties)}' does not exist.",
             )
         self._check_principal(request)
+        self._check_condition(properties)
         properties["scope"] = str(request.id.scope)
         if request.old:
             self._check_unchanged(request)
@@ -74,6 +78,18 @@ class RoleAssignment(ResourceKind):
                 f"The PrincipalId '{principal}' has type 'ServicePrincipal', which is different"
                 f" from specified PrincipalType '{kind}'.",
             )
+
+    def _check_condition(self, properties: Body) -> None:
+        """Check a condition, of whose language only the brackets are known here."""
+        condition = properties.get("condition")
+        if condition is None:
+            return
+        version = properties.setdefault("conditionVersion", "2.0")
+        outside_texts = re.sub(r"'[^']*'", "", condition)
+        pairs = [(outside_texts.count(one), outside_texts.count(two)) for one, two in ("()", "{}")]
+        if version != "2.0" or not condition.strip() or any(one != two for one, two in pairs):
+            # Source: learn.microsoft.com/azure/role-based-access-control/conditions-troubleshoot
+            raise AzureError("BadRequest", "The given role assignment condition is invalid.")
 
     def _check_unchanged(self, request: PutRequest) -> None:
         old, new = request.old_properties, request.properties

@@ -53,6 +53,8 @@ class StorageAccount(ResourceKind):
                 "supportsHttpsTrafficOnly": True,
             },
         )
+        for service in (request.properties.get("encryption") or {}).get("services", {}).values():
+            merge_defaults(service, {"enabled": True, "keyType": "Account"})
         request.properties["primaryEndpoints"] = {"blob": f"https://{name}.{BLOB_DOMAIN}/"}
         request.properties["primaryLocation"] = request.region
         request.properties["statusOfPrimary"] = "available"

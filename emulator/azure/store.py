@@ -54,7 +54,8 @@ class StoredState:
 
     `operations` has the newest operation of each resource, `former` the ones before, oldest first,
     for callers that still wait. `unregistered` are the lower-cased namespaces of the resource
-    providers that the subscription has given up. `boot` is the id of the host's boot in which the
+    providers that the subscription has given up. `deleted` has the key vaults that can be recovered
+    (`vaults.py`), by their keys. `boot` is the id of the host's boot in which the
     host last matched the state.
     """
 
@@ -63,6 +64,7 @@ class StoredState:
     boot: str = ""
     former: list[LongRunningOperation] = field(default_factory=list)
     unregistered: list[str] = field(default_factory=list)
+    deleted: dict[str, Body] = field(default_factory=dict)
 
     def of_type(self, type_: str) -> Iterator[tuple[str, Body]]:
         """Resources of one type, oldest first."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.azure.fabric import NullFabric
+from emulator.azure.identities import TENANT
 from emulator.azure.service import Azure
 from emulator.instance import Instance
 
@@ -28,6 +29,9 @@ NET, NSG, SUBNET = f"{NETWORKS}/net", f"{SECURITY_GROUPS}/nsg", f"{SUBNETS}/defa
 IDENTITY, ACCOUNT = f"{IDENTITIES}/machine", f"{ACCOUNTS}/backup0123456789abcdef"
 BLOBS = f"{ACCOUNT}/blobServices/default"
 CONTAINER = f"{BLOBS}/containers/backups"
+VAULTS = f"{GROUP}/providers/Microsoft.KeyVault/vaults"
+VAULT, KEY = f"{VAULTS}/ollamazure-0123456789ab", f"{VAULTS}/ollamazure-0123456789ab/keys/state"
+CREDENTIALS = f"{IDENTITY}/federatedIdentityCredentials"
 ROLES = "/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization"
 CONTRIBUTOR = f"{ROLES}/roleDefinitions/ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 ACCESS = (
@@ -97,6 +101,38 @@ def assignment(principal: str, **properties: Any) -> Body:
             "roleDefinitionId": CONTRIBUTOR,
             "principalId": principal,
             "principalType": "ServicePrincipal",
+            **properties,
+        }
+    }
+
+
+def vault(**properties: Any) -> Body:
+    """A key vault as a bootstrap creates it."""
+    return {
+        "location": "francecentral",
+        "properties": {
+            "tenantId": TENANT,
+            "sku": {"family": "A", "name": "standard"},
+            "enableRbacAuthorization": True,
+            "enablePurgeProtection": True,
+            "softDeleteRetentionInDays": 90,
+            **properties,
+        },
+    }
+
+
+def key(**properties: Any) -> Body:
+    """A key as a bootstrap creates it."""
+    return {"properties": {"kty": "RSA", "keySize": 3072, **properties}}
+
+
+def credential(environment: str, **properties: Any) -> Body:
+    """A sign-in by a job of GitHub in an environment."""
+    return {
+        "properties": {
+            "issuer": "https://token.actions.githubusercontent.com",
+            "subject": f"repo:team/chat:environment:{environment}",
+            "audiences": ["api://AzureADTokenExchange"],
             **properties,
         }
     }
@@ -338,6 +374,15 @@ class Cloud:
         principal: str = identity["properties"]["principalId"]
         self.put(ACCESS, assignment(principal))
         return principal
+
+    def add_vault(self, **properties: Any) -> Body:
+        """Create a vault with a key; returns the key."""
+        self.put(VAULT, vault(**properties))
+        return self.put(KEY, key())
+
+    def add_credential(self, environment: str, **properties: Any) -> Body:
+        """Create a sign-in as the identity, which must exist."""
+        return self.put(f"{CREDENTIALS}/{environment}", credential(environment, **properties))
 
     def add_alerts(self) -> None:
         """Create the alerts, and the availability test."""

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from emulator.azure.errors import AzureError
 from emulator.azure.profiles import FORBIDDEN_ADMINS
+from emulator.azure.vaults import deleted_vaults, find_deleted_vault, purge
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
@@ -28,6 +29,7 @@ from tests.unit.emulator.azure.cloud import (
     COMPONENT,
     CONTAINER,
     CONTRIBUTOR,
+    CREDENTIALS,
     DATA,
     DISKS,
     GROUP,
@@ -35,6 +37,7 @@ from tests.unit.emulator.azure.cloud import (
     IDENTITY,
     INTERFACES,
     IP,
+    KEY,
     MACHINE,
     MACHINES,
     NAT_GATEWAYS,
@@ -48,6 +51,8 @@ from tests.unit.emulator.azure.cloud import (
     SUBNET,
     SUBNETS,
     UNREACHABLE,
+    VAULT,
+    VAULTS,
     VM,
     WEB_TEST,
     WORKFLOWS,
@@ -55,16 +60,19 @@ from tests.unit.emulator.azure.cloud import (
     Cloud,
     assignment,
     changed,
+    credential,
     disk,
     interface,
+    key,
     rule,
+    vault,
     workflow,
 )
 
 HARDWARE = "properties.hardwareProfile.vmSize"
 PROFILE = "properties.osProfile"
 STORAGE = "properties.storageProfile"
-KEY = f"{PROFILE}.linuxConfiguration.ssh.publicKeys.0.keyData"
+PUBLIC_KEY = f"{PROFILE}.linuxConfiguration.ssh.publicKeys.0.keyData"
 OTHER_GROUP = GROUP.replace("/chat", "/other")
 
 
@@ -272,6 +280,41 @@ def _alert(cloud: Cloud, resource_id: str, path: str, value: Any) -> None:
     cloud.put(resource_id, changed(ALERTS.get(resource_id, UNREACHABLE), path, value))
 
 
+def _federate(cloud: Cloud, *environments: str, **properties: Any) -> None:
+    """Let GitHub's jobs in these environments sign in as an identity, the last with a change."""
+    cloud.put(IDENTITY, {"location": "francecentral"})
+    *others, last = environments
+    for environment in others:
+        cloud.add_credential(environment)
+    cloud.add_credential(last, **properties)
+
+
+def _vault(cloud: Cloud, path: str, value: Any) -> None:
+    """PUT a vault again with one change."""
+    cloud.add_vault()
+    cloud.put(VAULT, changed(vault(), path, value))
+
+
+def _vault_again(cloud: Cloud, resource_id: str = VAULT, **properties: Any) -> None:
+    """Create a vault with the name of a deleted one."""
+    cloud.put(OTHER_GROUP, {"location": "francecentral"})
+    cloud.add_vault()
+    cloud.delete(VAULT)
+    cloud.put(resource_id, vault(**properties))
+
+
+def _delete_key(cloud: Cloud) -> None:
+    cloud.add_vault()
+    cloud.delete(KEY)
+
+
+def _purge(cloud: Cloud, **properties: Any) -> None:
+    cloud.add_vault(**properties)
+    cloud.delete(VAULT)
+    with cloud.azure.store.change() as state:
+        purge(state, *deleted_vaults(state, "00000000-0000-0000-0000-000000000000"))
+
+
 Try = Callable[[Cloud], object]
 
 RULES: list[tuple[str, Try, str, str]] = [
@@ -413,6 +456,162 @@ RULES: list[tuple[str, Try, str, str]] = [
         lambda c: c.put(ACCESS, assignment(STRANGER)),
         "ResourceNotFound",
         "blobServices/containers/backup0123456789abcdef/default/backups",
+    ),
+    (
+        "role-condition-version",
+        lambda c: _assign(c, OTHER_ACCESS, condition="(true)", conditionVersion="1.0"),
+        "BadRequest",
+        "The given role assignment condition is invalid.",
+    ),
+    (
+        "role-condition-brackets",
+        lambda c: _assign(c, OTHER_ACCESS, condition="(!(ActionMatches{'(a'})"),
+        "BadRequest",
+        "The given role assignment condition is invalid.",
+    ),
+    # Sign-ins as an identity
+    (
+        "credential-name",
+        lambda c: _federate(c, "my.environment"),
+        "BadRequest",
+        "Federated Identity Credential name 'my.environment' is invalid.",
+    ),
+    (
+        "credential-complete",
+        lambda c: _federate(c, "dev", subject=""),
+        "BadRequest",
+        "Federated Identity Credential from HTTP body has empty properties",
+    ),
+    (
+        "credential-audience",
+        lambda c: _federate(c, "dev", audiences=["one", "two"]),
+        "BadRequest",
+        "Federated identity credentials must have exactly one audience.",
+    ),
+    (
+        "credential-twice",
+        lambda c: _federate(c, "dev", "again", subject="repo:team/chat:environment:dev"),
+        "Conflict",
+        "Issuer and subject combination already exists for this Managed Identity.",
+    ),
+    (
+        "credentials-of-one-identity",
+        lambda c: _federate(c, *(f"environment-{number}" for number in range(21))),
+        "BadRequest",
+        "A maximum of 20 federated identity credentials",
+    ),
+    (
+        "credential-needs-its-identity",
+        lambda c: c.put(f"{CREDENTIALS}/dev", credential("dev")),
+        "ResourceNotFound",
+        "The Resource 'Microsoft.ManagedIdentity/userAssignedIdentities/machine'",
+    ),
+    # Key vaults
+    (
+        "vault-name",
+        lambda c: c.put(f"{VAULTS}/my--vault", vault()),
+        "VaultNameNotValid",
+        "The vault name 'my--vault' is invalid.",
+    ),
+    (
+        "vault-name-length",
+        lambda c: c.put(f"{VAULTS}/{'v' * 25}", vault()),
+        "VaultNameNotValid",
+        "must be between 3-24 alphanumeric characters",
+    ),
+    (
+        "vault-name-in-all-of-azure",
+        lambda c: (
+            c.add_vault(),
+            c.put(OTHER_GROUP, {"location": "francecentral"}),
+            c.put(VAULT.replace(GROUP, OTHER_GROUP), vault()),
+        ),
+        "VaultAlreadyExists",
+        "The vault name 'ollamazure-0123456789ab' is already in use.",
+    ),
+    (
+        "vault-name-of-a-deleted-one",
+        lambda c: _vault_again(c, VAULT.replace(GROUP, OTHER_GROUP)),
+        "VaultAlreadyExists",
+        "a vault with the same name was recently deleted but not purged",
+    ),
+    (
+        "vault-deleted-before",
+        _vault_again,
+        "ConflictError",
+        "A vault with the same name already exists in deleted state.",
+    ),
+    (
+        "vault-recovered-without-a-deletion",
+        lambda c: c.put(VAULT, vault(createMode="recover")),
+        "SoftDeletedVaultDoesNotExist",
+        "A soft deleted vault with the given name does not exist.",
+    ),
+    (
+        "vault-recovered-in-another-group",
+        lambda c: _vault_again(c, VAULT.replace(GROUP, OTHER_GROUP), createMode="recover"),
+        "SoftDeletedVaultDoesNotExist",
+        "A soft deleted vault with the given name does not exist.",
+    ),
+    (
+        "vault-tenant",
+        lambda c: c.put(VAULT, vault(tenantId="11111111-0000-0000-0000-000000000000")),
+        "BadRequest",
+        "An invalid value was provided for 'tenantId'.",
+    ),
+    (
+        "vault-purge-protection-stays",
+        lambda c: _vault(c, "properties.enablePurgeProtection", False),
+        "BadRequest",
+        'The property "enablePurgeProtection" cannot be set to false.',
+    ),
+    (
+        "vault-soft-delete-stays",
+        lambda c: _vault(c, "properties.enableSoftDelete", False),
+        "BadRequest",
+        'The property "enableSoftDelete" cannot be set to false.',
+    ),
+    (
+        "vault-retention-days",
+        lambda c: c.put(VAULT, vault(softDeleteRetentionInDays=91)),
+        "BadRequest",
+        "It must be between 7 and 90.",
+    ),
+    (
+        "vault-retention-fixed",
+        lambda c: _vault(c, "properties.softDeleteRetentionInDays", 7),
+        "BadRequest",
+        "has been set already and it can't be modified.",
+    ),
+    (
+        "vault-purge-protection",
+        _purge,
+        "MethodNotAllowed",
+        "Operation 'DeletedVaultPurge' is not allowed.",
+    ),
+    (
+        "vault-deleted-must-exist",
+        lambda c: find_deleted_vault(c.azure.store.read(), "", "francecentral", "chat"),
+        "DeletedVaultNotFound",
+        "The specified deleted vault 'chat' does not exist.",
+    ),
+    (
+        "key-name",
+        lambda c: (c.add_vault(), c.put(KEY.replace("/state", "/my_key"), key())),
+        "BadParameter",
+        "The key name 'my_key' is invalid.",
+    ),
+    (
+        "key-size",
+        lambda c: (c.add_vault(), c.put(f"{KEY}2", key(keySize=1024))),
+        "BadParameter",
+        "The key size 1024 is invalid. It is one of 2048, 3072, 4096.",
+    ),
+    (
+        "key-stays",
+        _delete_key,
+        "MethodNotAllowed",
+        "The requested resource does not support http method 'DELETE'.",
     ),
     # Alerts
     (
@@ -1447,19 +1646,19 @@ RULES: list[tuple[str, Try, str, str]] = [
     ),
     (
         "key-malformed",
-        lambda c: c.machine(KEY, "ssh-ed25519 nonsense"),
+        lambda c: c.machine(PUBLIC_KEY, "ssh-ed25519 nonsense"),
         "InvalidParameter",
         "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
     ),
     (
         "key-rsa-too-short",
-        lambda c: c.machine(KEY, _public_key(rsa.generate_private_key(65537, 1024))),  # noqa: S505
+        lambda c: c.machine(PUBLIC_KEY, _public_key(rsa.generate_private_key(65537, 1024))),  # noqa: S505
         "InvalidParameter",
         "linuxConfiguration.ssh.publicKeys.keyData is invalid",
     ),
     (
         "key-ecdsa",
-        lambda c: c.machine(KEY, _public_key(ec.generate_private_key(ec.SECP256R1()))),
+        lambda c: c.machine(PUBLIC_KEY, _public_key(ec.generate_private_key(ec.SECP256R1()))),
         "InvalidParameter",
         "linuxConfiguration.ssh.publicKeys.keyData is invalid",
     ),
@@ -1582,7 +1781,7 @@ RULES: list[tuple[str, Try, str, str]] = [
             (f"{PROFILE}.adminUsername", "other", "osProfile.adminUsername"),
             (f"{PROFILE}.computerName", "other", "osProfile.computerName"),
             (
-                KEY.removesuffix(".0.keyData"),
+                PUBLIC_KEY.removesuffix(".0.keyData"),
                 [],
                 "linuxConfiguration.ssh.publicKeys",
             ),
@@ -1667,6 +1866,10 @@ RULES: list[tuple[str, Try, str, str]] = [
                 lambda c: c.put(
                     f"{ADDRESSES}/new", _address(sku={"name": "Standard", "tier": "Global"})
                 ),
+            ),
+            (
+                "vault-with-access-policies",
+                lambda c: c.put(VAULT, vault(enableRbacAuthorization=False)),
             ),
             (
                 "dns-settings-without-label",
