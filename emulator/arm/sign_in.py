@@ -22,6 +22,9 @@ CLOUD = "EmulatedAzure"
 NOWHERE = "emulated-azure.invalid"
 """Names of services that are not emulated end with it: a client that uses one reaches no one."""
 
+GRAPH = "/graph"
+"""Microsoft Graph's address, below this server's."""
+
 
 class EntraEndpoints:
     """Answers clients that are not signed in yet, and checks the tokens of those that are."""
@@ -37,9 +40,14 @@ class EntraEndpoints:
             path = f"/{{tenant}}/{version}.well-known/openid-configuration"
             app.router.add_get(path, self._openid)
         app.router.add_post("/{tenant}/oauth2/v2.0/token", self._token)
+        app.router.add_route("*", GRAPH + "/{path:.*}", self._graph)
 
-    def check(self, authorization: str | None) -> Claims:
-        """The claims of a request's token. Raises AzureError with Azure's code of 401."""
+    def check(self, authorization: str | None, path: str = "") -> Claims:
+        """The claims of a token for the resource at this path of the server.
+
+        Raises AzureError with Azure's code of 401.
+        """
+        wanted = f"{self._account.url}{path}"
         if not authorization:
             raise AzureError(
                 "AuthenticationFailed",
@@ -57,12 +65,12 @@ class EntraEndpoints:
                 f"The access token is invalid: {error}.",
                 status=401,
             ) from error
-        if claims["aud"].rstrip("/") != self._account.url:
+        if claims["aud"].rstrip("/") != wanted:
             raise AzureError(
                 "InvalidAuthenticationTokenAudience",
                 f"The access token has been obtained for wrong audience or resource"
                 f" '{claims['aud']}'. It should exactly match (including forward slash) with one"
-                f" of the allowed audiences '{self._account.url}','{self._account.url}/'.",
+                f" of the allowed audiences '{wanted}','{wanted}/'.",
                 status=401,
             )
         return claims
@@ -86,7 +94,7 @@ class EntraEndpoints:
                     "identityProvider": "AAD",
                 },
                 "resourceManager": url,
-                "microsoftGraphResourceId": f"https://graph.{NOWHERE}/",
+                "microsoftGraphResourceId": f"{url}{GRAPH}/",
                 "graph": f"https://graph.{NOWHERE}/",
                 "graphAudience": f"https://graph.{NOWHERE}/",
                 "portal": f"https://portal.{NOWHERE}",
@@ -112,6 +120,15 @@ class EntraEndpoints:
                 "api-version": "1.1",
                 "metadata": [],
             }
+        )
+
+    async def _graph(self, request: web.Request) -> web.Response:
+        """Refuse as Microsoft Graph does for an account without rights in the directory."""
+        self.check(request.headers.get("Authorization"), GRAPH)
+        raise AzureError(
+            "Authorization_RequestDenied",
+            "Insufficient privileges to complete the operation.",
+            status=403,
         )
 
     async def _openid(self, request: web.Request) -> web.Response:
@@ -148,7 +165,7 @@ class EntraEndpoints:
         client, scope = wanted.get("client_id", ""), wanted.get("scope", "")
         secret, grant = wanted.get("client_secret", ""), wanted.get("grant_type", "")
         is_secret = hmac.compare_digest(secret.encode(), known.clientSecret.encode())
-        audiences = (self._account.url, f"https://graph.{NOWHERE}")
+        audiences = (self._account.url, f"{self._account.url}{GRAPH}")
         checks = (
             (
                 tenant.lower() == known.tenantId,

@@ -10,13 +10,15 @@ import pytest
 
 from emulator.azure.fabric import NullFabric
 from emulator.azure.faults import REFUSALS, Fault, Refusal
-from emulator.azure.providers import KINDS
 from emulator.azure.service import Azure
 from emulator.instance import Instance
+from emulator.plugins.azure_types import TYPES
 from tests.engine.pulumi_project import Project, Result, emulated_azure
 
 PROGRAM = (Path(__file__).parent / "azure_program.py").read_text()
 EDIT = {"EDIT": json.dumps({"everything": True})}
+MADE = {native.arm for native in TYPES.values()}
+"""The types of the program's resources."""
 MACHINE, DISK = "Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks"
 
 
@@ -48,7 +50,7 @@ class Refused:
         assert not [each["urn"] for each in resources if each.get("initErrors")]
         machine = self.azure.list(MACHINE)[0]["properties"]["storageProfile"]["osDisk"]
         assert {each["id"] for each in resources if each["type"].startswith("azure-native:")} == {
-            each["id"] for type_ in KINDS for each in self.azure.list(type_)
+            each["id"] for type_ in MADE for each in self.azure.list(type_)
         } - {machine["managedDisk"]["id"]}
 
 
@@ -63,7 +65,7 @@ def refused(tmp_path: Path) -> Iterator[Refused]:
 
 
 def types_of(refusal: Refusal) -> set[str]:
-    return {type_ for type_ in KINDS if refusal.concerns(type_)}
+    return {type_ for type_ in MADE if refusal.concerns(type_)}
 
 
 AGAIN = [one for one in REFUSALS.values() if one.retry_after is not None]
@@ -112,7 +114,7 @@ def test_a_destruction_that_is_refused_at_each_type_ends_with_nothing_left(
 ) -> None:
     locked = REFUSALS["ScopeLocked"]
     refused.up().ok()
-    deleted = set(KINDS) - {"Microsoft.Storage/storageAccounts/blobServices"}  # never deleted
+    deleted = MADE - {"Microsoft.Storage/storageAccounts/blobServices"}  # never deleted
     for type_ in deleted:
         refused.azure.faults.add(Fault(type_, "delete", code=locked.code, times=1))
     while left := refused.not_refused():

@@ -108,6 +108,20 @@ def test_no_request_without_a_token_of_this_instance(client: Client, tmp_path: P
         assert "WWW-Authenticate" in answer.headers
 
 
+def test_the_directory_tells_a_service_principal_nothing(client: Client) -> None:
+    graph = f"{client.account.url}/graph"
+    path = "/graph/v1.0/directoryObjects/getByIds"
+    token = client.sign_in(scope=f"{graph}/.default").json()["access_token"]
+    for wrong in ({}, {"Authorization": f"Bearer {client.token}"}):
+        assert client.http.post(path, json={}, headers=wrong).status_code == 401
+    answer = client.http.post(path, json={}, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, code_of(answer)) == (403, "Authorization_RequestDenied")
+    refused = client.http.get(
+        f"{SUBSCRIPTION_ID}{CHAT}", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert code_of(refused) == "InvalidAuthenticationTokenAudience"
+
+
 def test_only_the_owner_reads_the_credentials(client: Client) -> None:
     account = client.account
     for file in (account.credentials_file, account.certificate[1]):
