@@ -59,7 +59,7 @@ def az_program() -> Path:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody at a terminal with `az` and `ollamazure`, who has a stack `dev`."""
+    """An operator at a terminal with `az` and `ollamazure`, who has a stack `dev`."""
 
     instance: Instance
     folder: Path
