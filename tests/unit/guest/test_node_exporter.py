@@ -15,7 +15,8 @@ def test_it_listens_on_one_address_of_this_machine(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
     node_exporter.main([])
     [command] = started
-    assert command == [node_exporter.PROGRAM, "--web.listen-address=10.0.0.4:9100"]
+    options = ["--web.listen-address=10.0.0.4:9100", "--no-collector.timex"]
+    assert command == [node_exporter.PROGRAM, *options]
 
 
 def test_the_address_is_that_from_which_others_are_reached(
