@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from emulator.arm.calls import Answer, Call, Routes
 from emulator.azure.errors import AzureError
 from emulator.azure.names import DISK, GROUP, VAULT_KEY, ResourceId
@@ -28,9 +30,11 @@ def is_long_running(type_: str) -> bool:
     return type_.startswith(LONG_RUNNING)
 
 
-def accepted(call: Call, id_: ResourceId, operation: str, location: str) -> Answer:
+def accepted(
+    call: Call, id_: ResourceId, operation: str, location: str, *, part: str = ""
+) -> Answer:
     """202: the deletion or action goes on, and these headers say where to look."""
-    headers = polling_headers(call, id_, operation, location)
+    headers = polling_headers(call, id_, operation, location, part=part)
     if id_.type == GROUP:
         where = f"{call.url}/subscriptions/{id_.subscription}"
         path = f"{where}/operationresults/{operation}?api-version={call.api_version}"
@@ -38,14 +42,20 @@ def accepted(call: Call, id_: ResourceId, operation: str, location: str) -> Answ
     return Answer(202, None, headers)
 
 
-def polling_headers(call: Call, id_: ResourceId, operation: str, location: str) -> dict[str, str]:
-    """The URLs of an operation: of its status, and of its result."""
+def polling_headers(
+    call: Call, id_: ResourceId, operation: str, location: str, *, part: str = ""
+) -> dict[str, str]:
+    """The URLs of an operation: of its status, and of its result.
+
+    `part` is what the operation is about within its resource, such as `securityRules/https`.
+    """
     namespace = id_.type.partition("/")[0]
     base = f"{call.url}/subscriptions/{id_.subscription}/providers/{namespace}/locations/{location}"
     version = f"?api-version={call.api_version}"
+    of_part = f"&{urlencode({'part': part})}" if part else ""
     return {
         "Azure-AsyncOperation": f"{base}/operations/{operation}{version}",
-        "Location": f"{base}/operationResults/{operation}{version}",
+        "Location": f"{base}/operationResults/{operation}{version}{of_part}",
         **RETRY_AFTER,
     }
 
@@ -77,11 +87,16 @@ def _result(call: Call) -> Answer:
     """What the operation has led to: the resource, or nothing after a deletion or an action."""
     operation = _find(call)
     if operation.status == "InProgress":
-        where = f"{call.url}{call.path}?api-version={call.api_version}"
+        where = f"{call.url}{call.path}?{urlencode(call.query)}"
         return Answer(202, None, {"Location": where, **RETRY_AFTER})
     operation.raise_error()
     if operation.kind == "put":
-        return Answer(200, call.azure.get(operation.resource))
+        body = call.azure.get(operation.resource, call.api_version)
+        if part := call.query.get("part"):
+            list_name, _, name = part.partition("/")
+            parts = {each["name"]: each for each in body["properties"].get(list_name) or []}
+            return Answer(200, parts[name]) if name in parts else Answer(204)
+        return Answer(200, body)
     return Answer(204 if operation.kind == "delete" else 200)
 
 

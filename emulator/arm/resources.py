@@ -163,8 +163,7 @@ def _act(call: Call) -> Answer:
 
 
 def _list_groups(call: Call) -> Answer:
-    check_version(GROUP, call.api_version)
-    return page(call, list(_within(call, call.azure.list(GROUP))))
+    return page(call, list(_within(call, call.azure.list(GROUP, call.api_version))))
 
 
 def _list_resources(call: Call) -> Answer:
@@ -196,9 +195,7 @@ def _list_type(call: Call) -> Answer:
     name: str = call.words["type"]
     if "/" not in name:
         raise no_such_path()
-    type_ = resource_type(name)
-    check_version(type_.name, call.api_version)
-    return page(call, list(_within(call, call.azure.list(type_.name))))
+    return page(call, list(_within(call, call.azure.list(name, call.api_version))))
 
 
 def _list_collection(call: Call) -> Answer:
@@ -215,23 +212,20 @@ def _list_collection(call: Call) -> Answer:
     if list_name := EMBEDDED.get(name.lower()):
         body = call.azure.get(str(container), call.api_version)
         return page(call, body["properties"].get(list_name) or [])
-    type_ = resource_type(name)
-    check_version(type_.name, call.api_version)
+    found = call.azure.list(name, call.api_version)
     call.azure.get(str(container))  # 404 if it does not exist
     inside = f"{container.key}/"
-    items = [body for body in call.azure.list(type_.name) if body["id"].lower().startswith(inside)]
-    return page(call, items)
+    return page(call, [body for body in found if body["id"].lower().startswith(inside)])
 
 
 def _list_assignments(call: Call) -> Answer:
     """The role assignments that apply to a scope; without atScope() also those below it."""
-    check_version(ROLE_ASSIGNMENT, call.api_version)
     text = call.query.get("$filter", "").strip()
     at_scope = text.lower() == "atscope()"
     wanted = {} if at_scope else read_filter(call, ("principalId",))
     scope = f"/{call.words['scope'].strip('/')}/".lower()
     found = []
-    for body in call.azure.list(ROLE_ASSIGNMENT):
+    for body in call.azure.list(ROLE_ASSIGNMENT, call.api_version):
         properties = body["properties"]
         on = f"{properties['scope'].lower()}/"
         fits = scope.startswith(on) or (not at_scope and on.startswith(scope))
@@ -256,7 +250,9 @@ def _put_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
     """Put one security rule, which is a change of its group."""
     existed = _exists(lambda: _find_part(call, parent, list_name, name))
     operation = _change_parts(call, parent, list_name, name, [{**call.body, "name": name}])
-    headers = polling_headers(call, _known(parent), operation, call.azure.get(parent)["location"])
+    location = call.azure.get(parent)["location"]
+    part = f"{list_name}/{name}"
+    headers = polling_headers(call, _known(parent), operation, location, part=part)
     return Answer(200 if existed else 201, _find_part(call, parent, list_name, name), headers)
 
 
@@ -264,7 +260,8 @@ def _delete_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
     if not _exists(lambda: _find_part(call, parent, list_name, name)):
         return Answer(204)
     operation = _change_parts(call, parent, list_name, name, [])
-    return accepted(call, _known(parent), operation, call.azure.get(parent)["location"])
+    location = call.azure.get(parent)["location"]
+    return accepted(call, _known(parent), operation, location, part=f"{list_name}/{name}")
 
 
 def _change_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 
 from emulator.azure.disks import Disk
@@ -63,8 +64,17 @@ class VirtualMachine(ResourceKind):
         for secret in ("customData", "adminPassword"):
             body["properties"]["osProfile"].pop(secret, None)
         show_identity(state, body)
+        _show_disk_sizes(state, body["properties"])
         body["properties"].pop("instanceView")
         body["properties"].pop("userData", None)
+
+
+def _show_disk_sizes(state: StoredState, properties: Body) -> None:
+    """Show the sizes that the disks have now: they grow on their own."""
+    storage = properties["storageProfile"]
+    for disk in [storage["osDisk"], *storage["dataDisks"]]:
+        if found := state.resources.get(disk["managedDisk"]["id"].lower()):
+            disk["diskSizeGB"] = found["properties"]["diskSizeGB"]
 
 
 def _size(request: PutRequest) -> Size:
@@ -203,7 +213,9 @@ def _find_linked(request: PutRequest, id_: ResourceId, type_: str) -> Body:
 def _complete_os_disk(request: PutRequest, image: Image, size: Size) -> None:
     disk: Body = require(request, "storageProfile", "osDisk")
     if request.old:
-        _keep_os_disk(disk, request.old_properties["storageProfile"]["osDisk"])
+        old = copy.deepcopy(request.old_properties)
+        _show_disk_sizes(request.state, old)
+        _keep_os_disk(disk, old["storageProfile"]["osDisk"])
     wanted = disk.get("diskSizeGB") or image.disk_size_gb
     if wanted < image.disk_size_gb:
         raise AzureError(

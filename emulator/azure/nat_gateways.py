@@ -30,7 +30,6 @@ class NatGateway(ResourceKind):
         for reference in request.properties.get("publicIpAddresses") or []:
             check_public_address(request, str(request.id), reference)
         merge_defaults(request.body, {"properties": {"idleTimeoutInMinutes": 4}})
-        request.body["sku"]["tier"] = "Regional"
         keep(request, "resourceGuid", new_guid)
 
     def check_delete(self, state: StoredState, id_: ResourceId, leaving: Collection[str]) -> None:

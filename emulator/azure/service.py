@@ -28,6 +28,7 @@ from emulator.azure.shapes import (
     ResourceType,
     check_body,
     check_version,
+    remove_newer,
     resource_type,
     without_read_only,
 )
@@ -159,7 +160,9 @@ class Azure:
     def get(
         self, resource_id: str, api_version: str | None = None, *, expand: str | None = None
     ) -> Body:
-        """The resource as a GET shows it, of a machine with `instanceView` also whether it runs.
+        """The resource as a GET of that API version shows it (None: the newest one).
+
+        `expand` may be `instanceView`, of a machine: it adds whether the machine runs.
 
         Raises AzureError, with 404 when it does not exist.
         """
@@ -170,15 +173,23 @@ class Azure:
         if id_.key not in state.resources:
             raise not_found(id_)
         shown = view(state, id_)
+        if api_version is not None:
+            remove_newer(type_, shown, api_version)
         if expand:
             shown["properties"]["instanceView"] = instance_view(state.resources[id_.key])
         return shown
 
-    def list(self, type_name: str) -> list[Body]:
-        """All resources of a type, as GETs show them. Raises AzureError."""
+    def list(self, type_name: str, api_version: str | None = None) -> list[Body]:
+        """All resources of a type, as GETs of that API version show them. Raises AzureError."""
         type_ = resource_type(type_name)
+        if api_version is not None:
+            check_version(type_.name, api_version)
         state = self.store.read()
-        return [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
+        shown = [view(state, ResourceId.parse(body["id"])) for _, body in state.of_type(type_.name)]
+        if api_version is not None:
+            for body in shown:
+                remove_newer(type_, body, api_version)
+        return shown
 
     def action(self, resource_id: str, name: str, api_version: str | None = None) -> str:
         """Start, restart, powerOff or deallocate a machine; returns the operation."""
@@ -260,9 +271,10 @@ class Azure:
         body = without_nulls(copy.deepcopy(body))
         for name in ("id", "name", "type", "etag"):
             body.pop(name, None)
-        if old:
-            body = without_read_only(type_.body, body, view(state, id_))
-        check_body(type_, body)
+        shown = view(state, id_) if old else None
+        if shown:
+            body = without_read_only(type_.body, body, shown)
+        check_body(type_, body, shown)
         if type_.name != GROUP:
             require_parent(state, id_)
         if "location!" in type_.body:

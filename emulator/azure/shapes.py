@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ ANY = object()
 class ResourceType:
     """A type Azure knows: its name in Azure's spelling, its API versions, the shape of its body.
 
-    `locations` are where it can be, if that is not every region.
+    `locations` are where it can be, if that is not every region. `since` has the API version from
+    which answers have a property, by its path like `properties.name`.
     """
 
     name: str
     api_versions: tuple[str, ...]
     body: dict[str, Shape]
     locations: tuple[str, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def namespace(self) -> str:
@@ -43,7 +45,11 @@ def resource_types() -> dict[str, ResourceType]:
     text = (Path(__file__).parent / "types.yaml").read_text()
     return {
         name.lower(): ResourceType(
-            name, tuple(entry["apiVersions"]), entry["body"], tuple(entry.get("locations", ()))
+            name,
+            tuple(entry["apiVersions"]),
+            entry["body"],
+            tuple(entry.get("locations", ())),
+            entry.get("since", {}),
         )
         for name, entry in yaml.load(text, yaml.CSafeLoader).items()
     }
@@ -79,6 +85,17 @@ def check_version(type_name: str, api_version: str) -> None:
             f" '{type_.name}'. The supported api-versions are"
             f" '{', '.join(sorted(type_.api_versions))}'.",
         )
+
+
+def remove_newer(type_: ResourceType, body: dict[str, Any], api_version: str) -> None:
+    """Remove from an answer the properties that the API version does not have yet."""
+    for path, since in type_.since.items():
+        *outer, name = path.split(".")
+        node = body
+        for each in outer:
+            node = node.get(each, {})
+        if api_version < since:
+            node.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -171,9 +188,14 @@ def without_read_only(shape: Shape, body: Any, shown: Any) -> Any:
     return body
 
 
-def check_body(type_: ResourceType, body: dict[str, Any]) -> None:
-    """Check that a body fits its type. Raises AzureError that names every misfit."""
-    found = list(misfits(type_.body, body))
+def check_body(
+    type_: ResourceType, body: dict[str, Any], shown: dict[str, Any] | None = None
+) -> None:
+    """Check that a body fits its type. Raises AzureError that names every misfit.
+
+    What a GET shows fits, also where no PUT could set it: an OS disk is made from an image.
+    """
+    found = list(misfits(type_.body, _shown_as_any(body, shown)))
     if not found:
         return
     raise AzureError(
@@ -183,3 +205,9 @@ def check_body(type_: ResourceType, body: dict[str, Any]) -> None:
         + ".",
         target=found[0].path,
     )
+
+
+def _shown_as_any(body: Any, shown: Any) -> Any:
+    if isinstance(body, dict) and isinstance(shown, dict):
+        return {name: _shown_as_any(value, shown.get(name)) for name, value in body.items()}
+    return ANY if body == shown and body is not None else body

@@ -256,6 +256,44 @@ def test_a_rule_of_a_group_is_a_resource_of_its_own(client: Client) -> None:
     assert [one["name"] for one in after] == names
 
 
+def test_the_result_of_an_operation_on_a_rule_is_the_rule(client: Client) -> None:
+    def result(answer: httpx.Response) -> httpx.Response:
+        where = answer.headers["Location"]
+        return client.http.get(where, headers={"Authorization": f"Bearer {client.token}"})
+
+    body = {"properties": rule("extra", 900)["properties"]}
+    put = result(client.send("PUT", f"{RULES}/extra", body, version=NETWORK))
+    assert (put.status_code, put.json()["name"]) == (200, "extra")
+    deleted = result(client.send("DELETE", f"{RULES}/extra", version=NETWORK))
+    assert (deleted.status_code, deleted.content) == (204, b"")
+
+
+def test_a_subnet_is_put_where_its_network_is(client: Client) -> None:
+    path = f"{NET.removeprefix(SUBSCRIPTION_ID)}/subnets/second"
+    body = {"properties": {"addressPrefix": "10.0.9.0/24"}}
+    answer = client.send("PUT", path, body, version=NETWORK)
+    assert answer.status_code == 201
+    assert "/locations/francecentral/" in answer.headers["Azure-AsyncOperation"]
+    assert client.send("DELETE", path, version=NETWORK).status_code == 202
+
+
+@pytest.mark.parametrize(("version", "has"), [("2024-01-01", False), ("2024-03-01", True)])
+def test_an_answer_has_the_shape_of_its_api_version(
+    client: Client, version: str, has: bool
+) -> None:
+    """azure-mgmt-network 26.0.0 (2024-01-01) does not know the property, 27.0.0 does."""
+    network = NET.removeprefix(SUBSCRIPTION_ID)
+    networks = network.rpartition("/")[0]
+    one = client.send("GET", network, version=version).json()
+    put = client.send("PUT", network, BODIES[NET], version=version).json()
+    lists = [
+        client.send("GET", path, version=version).json()["value"][0]
+        for path in (networks, networks.removeprefix(CHAT))
+    ]
+    for shown in (one, put, *lists):
+        assert ("privateEndpointVNetPolicies" in shown["properties"]) is has
+
+
 def test_lists_come_in_pages(client: Client) -> None:
     made = {f"page-{number:03}" for number in range(120)}
     for name in made:

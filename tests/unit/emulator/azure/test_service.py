@@ -61,6 +61,20 @@ def test_defaults_appear_on_read(cloud: Cloud) -> None:
     assert cloud.azure.get(SUBNET)["properties"]["privateLinkServiceNetworkPolicies"] == "Enabled"
 
 
+def test_a_machine_shows_the_sizes_that_its_disks_have_now(cloud: Cloud) -> None:
+    """What a client has read can be put again after a disk has grown: Microsoft's SDKs do that."""
+    cloud.put(DATA, disk(128))
+    os_disk = cloud.azure.get(VM)["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"]
+    cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
+    cloud.azure.wait(cloud.azure.patch(os_disk, {"properties": {"diskSizeGB": 60}}))
+    shown = cloud.azure.get(VM)
+    storage = shown["properties"]["storageProfile"]
+    assert (storage["dataDisks"][0]["diskSizeGB"], storage["osDisk"]["diskSizeGB"]) == (128, 60)
+    cloud.put(VM, shown)
+    cloud.put(VM, BODIES[VM])
+    assert cloud.azure.get(os_disk)["properties"]["diskSizeGB"] == 60
+
+
 def test_custom_data_is_kept_and_never_returned(cloud: Cloud) -> None:
     assert "customData" not in json.dumps(cloud.azure.get(VM))
     stored = cloud.azure.store.read().resources[VM.lower()]
