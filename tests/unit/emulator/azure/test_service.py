@@ -13,6 +13,7 @@ import yaml
 from emulator.azure.errors import AzureError
 from emulator.azure.names import ResourceId
 from emulator.azure.offers import offers
+from emulator.azure.service import merge_patch
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
@@ -66,7 +67,8 @@ def test_a_machine_shows_the_sizes_that_its_disks_have_now(cloud: Cloud) -> None
     cloud.put(DATA, disk(128))
     os_disk = cloud.azure.get(VM)["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"]
     cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
-    cloud.azure.wait(cloud.azure.patch(os_disk, {"properties": {"diskSizeGB": 60}}))
+    larger = {"properties": {"diskSizeGB": 60}}
+    cloud.azure.wait(cloud.azure.change(os_disk, lambda shown: merge_patch(shown, larger)))
     shown = cloud.azure.get(VM)
     storage = shown["properties"]["storageProfile"]
     assert (storage["dataDisks"][0]["diskSizeGB"], storage["osDisk"]["diskSizeGB"]) == (128, 60)
