@@ -19,7 +19,7 @@ from emulator.azure.names import (
     ResourceId,
 )
 from emulator.azure.service import merge_patch
-from emulator.azure.shapes import check_version, resource_type, resource_types
+from emulator.azure.shapes import check_newer, check_version, resource_type, resource_types
 from emulator.azure.store import Body
 
 EMBEDDED = {
@@ -87,6 +87,7 @@ def _put(call: Call) -> Answer:
 
 
 def _patch(call: Call) -> Answer:
+    check_newer(resource_type(_known(call.path).type), call.body, call.api_version)
     operation = _change(call, call.path, lambda shown: merge_patch(shown, call.body))
     return _after_change(call, operation, patched=True)
 
