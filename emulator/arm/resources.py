@@ -22,7 +22,7 @@ from emulator.azure.names import (
     ResourceId,
 )
 from emulator.azure.service import merge_patch
-from emulator.azure.shapes import check_version, resource_type, resource_types
+from emulator.azure.shapes import check_newer, check_version, resource_type, resource_types
 from emulator.azure.store import Body
 
 EMBEDDED = {
@@ -93,8 +93,10 @@ def _put(call: Call) -> Answer:
 
 
 def _patch(call: Call) -> Answer:
-    if _known(call.path).type in WITHOUT_PATCH:
+    type_ = resource_type(_known(call.path).type)
+    if type_.name in WITHOUT_PATCH:
         raise method_not_allowed("PATCH")
+    check_newer(type_, call.body, call.api_version)
     operation = _change(call, call.path, lambda shown: merge_patch(shown, call.body))
     return _after_change(call, operation, patched=True)
 

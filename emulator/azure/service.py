@@ -27,6 +27,7 @@ from emulator.azure.providers import KINDS
 from emulator.azure.shapes import (
     ResourceType,
     check_body,
+    check_newer,
     check_version,
     remove_newer,
     resource_type,
@@ -87,6 +88,8 @@ class Azure:
         conditions: Conditions = NO_CONDITIONS,
     ) -> str:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
+        if api_version is not None:
+            check_newer(_parse_known(resource_id, api_version)[1], body, api_version)
         return self._put(resource_id, lambda _: body, api_version, conditions)
 
     def change(

@@ -25,7 +25,7 @@ class ResourceType:
     """A type Azure knows: its name in Azure's spelling, its API versions, the shape of its body.
 
     `locations` are where it can be, if that is not every region. `since` has the API version from
-    which answers have a property, by its path like `properties.name`.
+    which there is a property, by its path like `properties.name`, also within lists.
     """
 
     name: str
@@ -89,13 +89,37 @@ def check_version(type_name: str, api_version: str) -> None:
 
 def remove_newer(type_: ResourceType, body: dict[str, Any], api_version: str) -> None:
     """Remove from an answer the properties that the API version does not have yet."""
+    for holder, path in _newer(type_, body, api_version):
+        del holder[path.rpartition(".")[2]]
+
+
+def check_newer(type_: ResourceType, body: dict[str, Any], api_version: str) -> None:
+    """Refuse properties that the API version does not have yet, as the network provider does.
+
+    Raises InvalidRequestFormat; its text is in github.com/Azure/azure-powershell/issues/13544.
+    """
+    for _, path in _newer(type_, body, api_version):
+        raise AzureError(
+            "InvalidRequestFormat",
+            f"Cannot parse the request. Could not find member '{path.rpartition('.')[2]}' on an"
+            f" object of API version '{api_version}'. Path '{path}'.",
+            target=path,
+        )
+
+
+def _newer(
+    type_: ResourceType, body: dict[str, Any], api_version: str
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects with a property that is newer than the API version, and its path in the type."""
     for path, since in type_.since.items():
         *outer, name = path.split(".")
-        node = body
+        holders: list[Any] = [body] if api_version < since else []
         for each in outer:
-            node = node.get(each, {})
-        if api_version < since:
-            node.pop(name, None)
+            inner = [holder.get(each) for holder in holders if isinstance(holder, dict)]
+            holders = [
+                one for some in inner for one in (some if isinstance(some, list) else [some])
+            ]
+        yield from ((each, path) for each in holders if isinstance(each, dict) and name in each)
 
 
 @dataclass(frozen=True)

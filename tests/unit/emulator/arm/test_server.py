@@ -30,7 +30,7 @@ from tests.unit.emulator.arm.client import (
     code_of,
     served,
 )
-from tests.unit.emulator.azure.cloud import BODIES, NET, NSG, VM, rule
+from tests.unit.emulator.azure.cloud import BODIES, IP, NET, NSG, VM, rule
 
 LOCATION = {"location": "francecentral"}
 CHAT = "/resourceGroups/chat"
@@ -292,6 +292,19 @@ def test_an_answer_has_the_shape_of_its_api_version(
     ]
     for shown in (one, put, *lists):
         assert ("privateEndpointVNetPolicies" in shown["properties"]) is has
+
+
+def test_properties_of_later_api_versions_within_others(client: Client) -> None:
+    """azure-mgmt-network 21.0.1 (2022-01-01) does not know protectionMode."""
+    address = IP.removeprefix(SUBSCRIPTION_ID)
+    settings = client.send("GET", address, version=NETWORK).json()["properties"]["ddosSettings"]
+    assert settings == {"protectionMode": "VirtualNetworkInherited"}
+    former = client.send("GET", address, version="2022-01-01").json()["properties"]
+    assert former["ddosSettings"] == {}
+    change = {"properties": {"ddosSettings": settings}}
+    refused = client.send("PATCH", address, change, version="2022-01-01")
+    assert code_of(refused) == "InvalidRequestFormat"
+    assert client.send("PATCH", address, change, version="2022-05-01").is_success
 
 
 def test_lists_come_in_pages(client: Client) -> None:

@@ -924,6 +924,16 @@ RULES: list[tuple[str, Try, str, str]] = [
         "The supported api-versions are '2022-11-01, 2023-03-01, ",
     ),
     (
+        "property-of-a-later-api-version",
+        lambda c: c.azure.put(
+            NET,
+            _network("10.0.0.0/16", subnets=[_subnet("10.0.0.0/24", defaultOutboundAccess=True)]),
+            "2022-05-01",
+        ),
+        "InvalidRequestFormat",
+        "Could not find member 'defaultOutboundAccess' on an object of API version '2022-05-01'",
+    ),
+    (
         "malformed-id",
         lambda c: c.put("/resourceGroups/chat", {}),
         "LinkedInvalidPropertyId",

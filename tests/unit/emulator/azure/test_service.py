@@ -13,7 +13,6 @@ import yaml
 from emulator.azure.errors import AzureError
 from emulator.azure.names import ResourceId
 from emulator.azure.offers import offers
-from emulator.azure.service import merge_patch
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
@@ -67,8 +66,7 @@ def test_a_machine_shows_the_sizes_that_its_disks_have_now(cloud: Cloud) -> None
     cloud.put(DATA, disk(128))
     os_disk = cloud.azure.get(VM)["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"]
     cloud.azure.wait(cloud.azure.action(VM, "deallocate"))
-    larger = {"properties": {"diskSizeGB": 60}}
-    cloud.azure.wait(cloud.azure.change(os_disk, lambda shown: merge_patch(shown, larger)))
+    cloud.put(os_disk, changed(cloud.azure.get(os_disk), "properties.diskSizeGB", 60))
     shown = cloud.azure.get(VM)
     storage = shown["properties"]["storageProfile"]
     assert (storage["dataDisks"][0]["diskSizeGB"], storage["osDisk"]["diskSizeGB"]) == (128, 60)
