@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import ssl
 import sys
@@ -212,7 +213,9 @@ async def _serve(account: Account) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     tls.load_cert_chain(*account.certificate)
-    runner = web.AppRunner(Server(account).application(), access_log=None)
+    # To standard error, which the instance keeps: what clients asked, and the status of the answer.
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    runner = web.AppRunner(Server(account).application(), access_log_format="%r %s")
     listener = _bind(account)
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=tls, backlog=512).start()

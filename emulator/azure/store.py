@@ -17,6 +17,9 @@ Body = dict[str, Any]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _MOST_FORMER = 200
+_DETAILS = ("creates", "started", "ended")
+"""What earlier versions do not know of an operation; the file has it apart, where they skip it."""
+
 _PRIVATE = 0o600
 """The state contains customData, and customData contains a host key."""
 
@@ -104,11 +107,18 @@ class Store:
             saved = json.loads(self._file.read_text())
         except FileNotFoundError:
             return StoredState()
-        operations = {
-            key: LongRunningOperation(**each) for key, each in saved["operations"].items()
-        }
-        former = [LongRunningOperation(**each) for each in saved.get("former", [])]
-        return StoredState(**{**saved, "operations": operations, "former": former})
+        details = saved.pop("details", {})
+
+        def operation(stored: Body) -> LongRunningOperation:
+            return LongRunningOperation(**stored, **details.get(stored["id"], {}))
+
+        return StoredState(
+            **{
+                **saved,
+                "operations": {key: operation(each) for key, each in saved["operations"].items()},
+                "former": [operation(each) for each in saved.get("former", [])],
+            }
+        )
 
     @contextmanager
     def change(self) -> Iterator[StoredState]:
@@ -122,7 +132,17 @@ class Store:
     def _replace(self, state: StoredState) -> None:
         fresh = self._file.with_suffix(".new")
         with os.fdopen(os.open(fresh, _CREATE, _PRIVATE), "w") as file:
-            json.dump(asdict(state), file, indent=1)
+            json.dump(_stored(state), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._file)
+
+
+def _stored(state: StoredState) -> Body:
+    """The state as the file has it, which earlier versions of the emulator read as well."""
+    saved = asdict(state)
+    operations = (*saved["operations"].values(), *saved["former"])
+    saved["details"] = {
+        each["id"]: {name: each.pop(name) for name in _DETAILS} for each in operations
+    }
+    return saved

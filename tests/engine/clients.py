@@ -7,7 +7,8 @@ what no client does. `write` changes the page instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
 
 from emulator.azure.shapes import resource_types
 from emulator.instance import PROJECT
@@ -29,6 +30,13 @@ def operations_of(requests: Iterable[tuple[str, str]]) -> Operations:
     """What the requests do, each a method and a path of Azure Resource Manager."""
     found = {_operation_of(method, path.partition("?")[0]) for method, path in requests}
     return {each for each in found if each is not None}
+
+
+def read_log(text: str) -> Iterator[tuple[str, str]]:
+    """The requests in a server's log that got what they asked for, each a method and a path."""
+    for method, path in re.findall(r"^([A-Z]+) (\S+) HTTP/\S+ 2\d\d$", text, re.MULTILINE):
+        if re.match(r"/(subscriptions|providers|tenants)\b", path):
+            yield method, unquote(path)
 
 
 def _operation_of(method: str, path: str) -> tuple[str, str] | None:

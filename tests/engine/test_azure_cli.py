@@ -1,6 +1,8 @@
 """The real Azure CLI on an emulated Azure in plan mode, and the operator's commands that use it.
 
 `az` is `bin/az-local` here; nothing stands in for Azure's own program.
+`python -m tests.engine.test_azure_cli LOG` writes its column of docs/reference/emulator-clients.md
+from the server's log of a run.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +24,19 @@ from typer.testing import CliRunner
 from emulator.arm.sign_in import CLOUD
 from emulator.artifacts import azure_cli
 from emulator.artifacts.build import Builds
+from emulator.azure.fabric import NullFabric
 from emulator.azure.faults import Fault, Faults
-from emulator.azure.names import ROLE_ASSIGNMENT, SUBSCRIPTION
+from emulator.azure.names import MACHINE, ROLE_ASSIGNMENT, SUBSCRIPTION
+from emulator.azure.service import Azure
 from emulator.host.places import Places
 from emulator.host.processes import Processes
 from emulator.instance import Instance
 from ollamazure import cli
 from ollamazure.azure.az import AzError, run_az
 from ollamazure.azure.state_names import StateNames
+from tests.engine import clients
 from tests.engine.stack import PROJECT
+from tests.unit.emulator.azure.cloud import BODIES, VM
 
 IN_SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION}"
 VNET = (
@@ -79,6 +86,11 @@ class Operator:
             result = CliRunner().invoke(cli.app, list(arguments))
         assert result.exit_code == code, result.output
         return result.output
+
+    def done(self) -> clients.Operations:
+        """What all commands together have asked of Azure, and got."""
+        log = Processes(Places(self.instance)).log("arm").read_text()
+        return clients.operations_of(clients.read_log(log))
 
     def states(self, printed: str) -> list[str]:
         """What a bootstrap does with each of its steps: exists, change or create."""
@@ -143,14 +155,6 @@ def test_preflight_is_ready(operator: Operator) -> None:
         assert f"ok       {topic}: " in printed, printed
 
 
-@pytest.mark.long
-def test_preflight_names_a_provider_that_is_not_registered(operator: Operator) -> None:
-    operator.az("provider", "unregister", "--namespace", "Microsoft.Storage")
-    printed = operator.ollamazure("preflight", "--stack", "dev", code=1)
-    assert "resource provider Microsoft.Storage: NotRegistered" in printed, printed
-    operator.az("provider", "register", "--namespace", "Microsoft.Storage")
-
-
 def test_a_bootstrap_is_run_again_and_again(operator: Operator) -> None:
     """Cut off, completed, run again, torn down and run again with the vault of before."""
     for group in NAMES.deployed_groups:
@@ -201,6 +205,59 @@ def _key_version(operator: Operator) -> str:
     return str(found["properties"]["keyUriWithVersion"])
 
 
+def test_what_is_deployed_is_listed_changed_and_deleted(operator: Operator) -> None:
+    azure = Azure(operator.instance, NullFabric())
+    for resource_id, body in BODIES.items():
+        azure.wait(azure.put(resource_id, body))
+    here = ("--resource-group", "chat")
+    machine = (*here, "--name", "vm")
+    assert [one["name"] for one in operator.az("vm", "list")] == ["vm"]
+    rules = operator.az("network", "nsg", "rule", "list", "--nsg-name", "nsg", *here)
+    assert [one["name"] for one in rules] == ["https"]
+    assert len(operator.az("disk", "list", *here)) == 2
+    operator.az("vm", "restart", *machine)
+    operator.az("vm", "deallocate", *machine)
+    assert operator.az("vm", "show", "--show-details", *machine)["powerState"] == "VM deallocated"
+    operator.az("vm", "start", *machine)
+    view = operator.az("vm", "get-instance-view", *machine)["instanceView"]
+    assert view["statuses"][-1]["code"] == "PowerState/running"
+    script = ("--command-id", "RunShellScript", "--scripts", "id")
+    with pytest.raises(AzError, match=r"OperationNotAllowed.*extension operations are disallowed"):
+        operator.az("vm", "run-command", "invoke", *machine, *script)
+    tags = ("--operation", "merge", "--tags", "seen=yes")
+    operator.az("tag", "update", "--resource-id", VM, *tags)
+    types = {one["type"]: one["tags"] for one in operator.az("resource", "list", *here)}
+    assert types[MACHINE]["seen"] == "yes"
+    operator.az("group", "delete", "--name", "chat", "--yes")
+    assert "chat" not in {one["name"] for one in operator.az("group", "list")}
+
+
+def test_the_secret_of_the_sign_in_is_in_no_readable_place(operator: Operator) -> None:
+    """The CLI keeps it in its own folder, which only its owner can open."""
+    credentials = json.loads((operator.instance.home / "arm" / "credentials.json").read_text())
+    secret = credentials["clientSecret"].encode()
+    holders = {
+        file.relative_to(operator.instance.home).parts[0]
+        for file in operator.instance.home.rglob("*")
+        if file.is_file() and secret in file.read_bytes()
+    }
+    assert holders == {"arm", "azure-cli"}
+    assert (operator.instance.home / "azure-cli").stat().st_mode & 0o077 == 0
+
+
+def test_the_page_has_what_the_cli_has_done(operator: Operator) -> None:
+    """All tests above are in `make test`; those below would add more."""
+    clients.check(clients.CLI, operator.done())
+
+
+@pytest.mark.long
+def test_preflight_names_a_provider_that_is_not_registered(operator: Operator) -> None:
+    operator.az("provider", "unregister", "--namespace", "Microsoft.Storage")
+    printed = operator.ollamazure("preflight", "--stack", "dev", code=1)
+    assert "resource provider Microsoft.Storage: NotRegistered" in printed, printed
+    operator.az("provider", "register", "--namespace", "Microsoft.Storage")
+
+
 @pytest.mark.long
 def test_azures_refusals_reach_the_person_at_the_terminal(operator: Operator) -> None:
     """A role that exists is none: `az` reports the existing assignment."""
@@ -238,14 +295,11 @@ def test_azures_refusals_reach_the_person_at_the_terminal(operator: Operator) ->
     operator.az("keyvault", "create", "--name", "refusals-vault", *here)
 
 
-def test_the_secret_of_the_sign_in_is_in_no_readable_place(operator: Operator) -> None:
-    """The CLI keeps it in its own folder, which only its owner can open."""
-    credentials = json.loads((operator.instance.home / "arm" / "credentials.json").read_text())
-    secret = credentials["clientSecret"].encode()
-    holders = {
-        file.relative_to(operator.instance.home).parts[0]
-        for file in operator.instance.home.rglob("*")
-        if file.is_file() and secret in file.read_bytes()
-    }
-    assert holders == {"arm", "azure-cli"}
-    assert (operator.instance.home / "azure-cli").stat().st_mode & 0o077 == 0
+def main() -> None:
+    """Write the column of the Azure CLI from what the last run of the tests has asked."""
+    log = Path(sys.argv[1]).read_text()
+    clients.write(clients.CLI, clients.operations_of(clients.read_log(log)))
+
+
+if __name__ == "__main__":
+    main()

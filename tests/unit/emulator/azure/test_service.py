@@ -430,3 +430,16 @@ def test_an_alert_on_an_availability_test(cloud: Cloud) -> None:
     assert cloud.exists(f"{ALERT}2"), "a rule holds no group"
     cloud.delete(GROUP)
     assert cloud.azure.store.read().resources == {}
+
+
+def test_an_earlier_version_reads_the_state(cloud: Cloud) -> None:
+    """`git checkout` of a former release goes on with the same Azure: test_upgrade.py does it."""
+    saved = json.loads((cloud.azure.folder / "state.json").read_text())
+    known = {"id", "kind", "resource", "status", "message", "not_before", "fault", "error"}
+    assert all(each.keys() == known for each in saved["operations"].values())
+    state = cloud.azure.store.read()
+    operation = state.operations[VM.lower()]
+    assert operation.creates and operation.started <= operation.ended
+    with cloud.azure.store.change() as changed_state:
+        assert changed_state == state
+    assert cloud.azure.store.read() == state
