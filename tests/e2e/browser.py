@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from playwright.sync_api import (
@@ -14,6 +14,9 @@ from playwright.sync_api import (
     Request,
     expect,
     sync_playwright,
+)
+from playwright.sync_api import (
+    TimeoutError as PlaywrightTimeoutError,
 )
 
 from tests.e2e.deployment import Deployment
@@ -95,5 +98,15 @@ def attach(page: Page, name: str, content: bytes) -> None:
 
 
 def stop(page: Page) -> None:
-    """Stop the answer: a small model may go on for long, and no test reads the rest."""
-    page.evaluate("document.querySelector('[aria-label=Stop]')?.click()")
+    """Stop the answer: a small model may go on for long, and no test reads the rest.
+
+    A page that is closed before it has sent the request would leave the model busy.
+    """
+    button = "document.querySelector('[aria-label=Stop]')"
+    if not page.evaluate(f"!!{button}"):
+        return
+    with (
+        suppress(PlaywrightTimeoutError),  # the answer ended by itself meanwhile
+        page.expect_request_finished(lambda sent: sent.url.endswith("/stop"), timeout=10_000),
+    ):
+        page.evaluate(f"{button}?.click()")

@@ -135,6 +135,7 @@ start() {
 start --unit test-names pebble-challtestsrv -http01= -https01= -tlsalpn01= -defaultIPv6= \\
     -dns01 127.0.0.1:8053 -management 127.0.0.1:8055 -defaultIPv4 198.18.0.1
 start --unit test-pebble --setenv PEBBLE_VA_NOSLEEP=1 --setenv PEBBLE_AUTHZREUSE=0 \\
+    --setenv PEBBLE_WFE_NONCEREJECT=0 \\
     pebble -config config.json -dnsserver 127.0.0.1:8053
 until ip netns exec authority \\
     curl --silent --fail --cacert ca.pem --output root.pem https://198.18.0.2:15000/roots/0; do
