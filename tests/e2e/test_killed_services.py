@@ -43,7 +43,7 @@ def test_a_killed_process_comes_back_by_itself(deployment: Deployment, name: str
 
     wait_until(is_another, f"another {name}")
     wait_until(lambda: kept.of(deployment) == before, "the chat")
-    assert deployment.ask("Hello?")
+    wait_until(lambda: bool(deployment.ask("Hello?")), "an answer")
     wait_until(lambda: run(deployment, "status").code == 0, "a healthy machine")
     assert drift(deployment).code == 0
 
