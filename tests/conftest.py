@@ -19,6 +19,9 @@ from emulator.instance import Instance
 # Fixtures of the machine that many files share, in the order of use. All files that use them run in
 # one process, and first, because they take longest.
 MACHINES = ("deployment", "team")
+# With the long tests, two processes share the files, each with a machine of its own: the first has
+# those before this one, which take about as long as the others.
+SECOND_HALF = "test_hardening.py"
 # The process for the files that ask for one of these fixtures.
 _PROCESSES = dict.fromkeys(MACHINES, "machine") | dict.fromkeys(
     ("planned", "checked_up"), "planned"
@@ -31,9 +34,12 @@ class _BySharedOrFile(LoadScopeScheduling):  # type: ignore[misc]  # a base with
     """A file's tests run in one process; so do all files that share a deployment."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        shared = shared_fixture(self.config.rootpath / file)
-        return _PROCESSES[shared] if shared else file
+        path = self.config.rootpath / nodeid.partition("::")[0]
+        shared = shared_fixture(path)
+        with_long_tests = not self.config.getoption("markexpr")
+        if with_long_tests and shared == "deployment" and path.name < SECOND_HALF:
+            return "first half of the machine's files"
+        return _PROCESSES[shared] if shared else str(path)
 
 
 @cache
