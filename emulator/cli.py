@@ -25,7 +25,8 @@ from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
 
 DEFAULT_STACK = "local"
 AZURE_NATIVE = "OLLAMAZURE_AZURE_NATIVE"
-_CHANGES_STATE = {"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"}
+_CREATES = {"up", "update"}
+_CHANGES_STATE = _CREATES | {"destroy", "down", "dn", "refresh", "import", "watch"}
 _CALLS_AZURE = _CHANGES_STATE | {"preview", "pre"}
 _USES_A_STACK = _CALLS_AZURE | {
     "config",
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if set(arguments) & _CHANGES_STATE:
             remove_dead_instances()
             refresh_machines(instance)
-            if not in_plan_mode():
+            if not in_plan_mode() and set(arguments) & _CREATES:
                 start_front(instance)
     except (RefusalError, install.MissingPluginError, FabricError) as refusal:
         print(f"pulumi-local: {refusal}", file=sys.stderr)
