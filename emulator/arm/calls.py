@@ -9,8 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from emulator.azure.errors import AzureError, method_not_allowed
+from emulator.azure.names import GROUP
 from emulator.azure.service import Azure, Conditions
+from emulator.azure.shapes import resource_type
 from emulator.azure.store import Body
+
+RESOURCES_VERSIONS = tuple(sorted(resource_type(GROUP).api_versions))
+"""The API versions of Microsoft.Resources: of groups, and of what has no type here."""
 
 PAGE = 50
 """Items on one page of a list."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.arm.calls import Answer, Call, Routes, page
+from emulator.arm.calls import RESOURCES_VERSIONS, Answer, Call, Routes, page
 from emulator.azure.errors import AzureError
 from emulator.azure.identities import TENANT
 from emulator.azure.names import SUBSCRIPTION
@@ -11,10 +11,6 @@ from emulator.azure.shapes import resource_types
 from emulator.azure.store import Body
 
 SUBSCRIPTION_VERSIONS = ("2016-06-01", "2019-11-01", "2021-01-01", "2022-12-01")
-PROVIDER_VERSIONS = (
-    "2021-04-01", "2022-09-01", "2023-07-01", "2024-03-01", "2024-07-01", "2024-11-01",
-    "2025-03-01", "2025-04-01",
-)  # fmt: skip
 NAME = "Emulated Azure"
 ALWAYS_REGISTERED = ("Microsoft.Authorization", "Microsoft.Resources")
 
@@ -102,24 +98,24 @@ def _locations(call: Call) -> Answer:
 
 
 def _providers(call: Call) -> Answer:
-    call.require_version(*PROVIDER_VERSIONS)
+    call.require_version(*RESOURCES_VERSIONS)
     return page(call, [_show_provider(call, namespace) for namespace in _namespaces()])
 
 
 def _provider(call: Call) -> Answer:
-    call.require_version(*PROVIDER_VERSIONS)
+    call.require_version(*RESOURCES_VERSIONS)
     return Answer(200, _show_provider(call, _namespace(call)))
 
 
 def _register(call: Call) -> Answer:
-    call.require_version(*PROVIDER_VERSIONS)
+    call.require_version(*RESOURCES_VERSIONS)
     namespace = _namespace(call)
     call.azure.register(namespace)
     return Answer(200, _show_provider(call, namespace))
 
 
 def _unregister(call: Call) -> Answer:
-    call.require_version(*PROVIDER_VERSIONS)
+    call.require_version(*RESOURCES_VERSIONS)
     namespace = _namespace(call)
     if namespace in ALWAYS_REGISTERED:
         raise AzureError(

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.arm.calls import Answer, Call, Routes
+from emulator.arm.calls import RESOURCES_VERSIONS, Answer, Call, Routes
 from emulator.azure.errors import AzureError
 from emulator.azure.store import Body
 
 Tags = dict[str, str]
-VERSIONS = (
-    "2021-04-01", "2022-09-01", "2023-07-01", "2024-03-01", "2024-07-01", "2024-11-01",
-    "2025-03-01", "2025-04-01",
-)  # fmt: skip
 
 
 def add_routes(routes: Routes) -> None:
@@ -83,7 +79,7 @@ def _show(call: Call) -> Body:
 
 
 def _check(call: Call) -> None:
-    call.require_version(*VERSIONS)
+    call.require_version(*RESOURCES_VERSIONS)
 
 
 def _scope(call: Call) -> str:
