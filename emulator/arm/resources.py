@@ -21,8 +21,8 @@ from emulator.azure.names import (
     VAULT_KEY,
     ResourceId,
 )
-from emulator.azure.service import merge_patch
-from emulator.azure.shapes import check_newer, check_version, resource_type, resource_types
+from emulator.azure.service import merge_patch, parse_known
+from emulator.azure.shapes import check_newer, check_version, resource_types
 from emulator.azure.store import Body
 
 EMBEDDED = {
@@ -93,7 +93,7 @@ def _put(call: Call) -> Answer:
 
 
 def _patch(call: Call) -> Answer:
-    type_ = resource_type(_known(call.path).type)
+    _, type_ = parse_known(call.path)
     if type_.name in WITHOUT_PATCH:
         raise method_not_allowed("PATCH")
     check_newer(type_, call.body, call.api_version)
@@ -107,7 +107,7 @@ def _change(call: Call, resource_id: str, make_body: Callable[[Body], Body]) -> 
 
 def _after_change(call: Call, operation: str, *, patched: bool = False) -> Answer:
     """The resource as it is now, and where the client sees when it is finished."""
-    id_ = _known(call.path)
+    id_, _ = parse_known(call.path)
     long_running = is_long_running(id_.type)
     if not long_running:
         call.azure.wait(operation)
@@ -124,7 +124,7 @@ def _after_change(call: Call, operation: str, *, patched: bool = False) -> Answe
 def _delete(call: Call) -> Answer:
     if part := _embedded(call.path):
         return _delete_part(call, *part)
-    id_ = _known(call.path)
+    id_, _ = parse_known(call.path)
     try:
         body = call.azure.get(call.path, call.api_version)
     except AzureError as error:
@@ -150,7 +150,7 @@ def _location(call: Call, id_: ResourceId, body: Body) -> str:
 def _act(call: Call) -> Answer:
     """POST: an action, whose name is the last part of the path."""
     target, _, action = call.path.rpartition("/")
-    id_ = _known(target)
+    id_, _ = parse_known(target)
     if id_.type == MACHINE and action.lower() == "runcommand":
         call.azure.get(target, call.api_version)
         raise AzureError(
@@ -209,7 +209,7 @@ def _list_collection(call: Call) -> Answer:
         group, _, namespace = re.split(r"/(providers)/", parent, flags=re.IGNORECASE)
         container, name = ResourceId.parse(group), f"{namespace}/{kind}"
     else:
-        container = _known(parent)
+        container, _ = parse_known(parent)
         name = f"{container.type}/{kind}"
     if list_name := EMBEDDED.get(name.lower()):
         body = call.azure.get(str(container), call.api_version)
@@ -254,7 +254,7 @@ def _put_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
     operation = _change_parts(call, parent, list_name, name, [{**call.body, "name": name}])
     location = call.azure.get(parent)["location"]
     part = f"{list_name}/{name}"
-    headers = polling_headers(call, _known(parent), operation, location, part=part)
+    headers = polling_headers(call, parse_known(parent)[0], operation, location, part=part)
     return Answer(200 if existed else 201, _find_part(call, parent, list_name, name), headers)
 
 
@@ -263,7 +263,7 @@ def _delete_part(call: Call, parent: str, list_name: str, name: str) -> Answer:
         return Answer(204)
     operation = _change_parts(call, parent, list_name, name, [])
     location = call.azure.get(parent)["location"]
-    return accepted(call, _known(parent), operation, location, part=f"{list_name}/{name}")
+    return accepted(call, parse_known(parent)[0], operation, location, part=f"{list_name}/{name}")
 
 
 def _change_parts(
@@ -313,13 +313,6 @@ def _is_collection(path: str) -> bool:
             raise
         return not path.lower().endswith(f"/{INSTANCE_VIEW}".lower())
     return False
-
-
-def _known(path: str) -> ResourceId:
-    """The id, with its type in Azure's spelling. Raises AzureError."""
-    parsed = ResourceId.parse(path)
-    type_ = resource_type(parsed.type).name
-    return ResourceId(parsed.subscription, parsed.group, type_, parsed.names, parsed.scope)
 
 
 def _within(call: Call, bodies: list[Body]) -> Iterator[Body]:

@@ -89,7 +89,7 @@ class Azure:
     ) -> str:
         """Create or replace a resource; returns the operation to wait for. Raises AzureError."""
         if api_version is not None:
-            check_newer(_parse_known(resource_id, api_version)[1], body, api_version)
+            check_newer(parse_known(resource_id, api_version)[1], body, api_version)
         return self._put(resource_id, lambda _: body, api_version, conditions)
 
     def change(
@@ -120,7 +120,7 @@ class Azure:
         conditions: Conditions,
     ) -> str:
         """Put what `make_body` makes of the resource as a GET shows it, None if there is none."""
-        id_, type_ = _parse_known(resource_id, api_version)
+        id_, type_ = parse_known(resource_id, api_version)
         hit = self.faults.take("put", id_)
         with self.store.change() as state:
             _check_registered(state, type_)
@@ -147,7 +147,7 @@ class Azure:
 
         Raises AzureError.
         """
-        id_, type_ = _parse_known(resource_id, api_version)
+        id_, type_ = parse_known(resource_id, api_version)
         hit = self.faults.take("delete", id_)
         with self.store.change() as state:
             body = state.resources.get(id_.key)
@@ -169,7 +169,7 @@ class Azure:
 
         Raises AzureError, with 404 when it does not exist.
         """
-        id_, type_ = _parse_known(resource_id, api_version)
+        id_, type_ = parse_known(resource_id, api_version)
         if expand is not None and (type_.name, expand) != (MACHINE, "instanceView"):
             raise invalid_parameter(f"The value '{expand}' of $expand is invalid.", "$expand")
         state = self.store.read()
@@ -196,7 +196,7 @@ class Azure:
 
     def action(self, resource_id: str, name: str, api_version: str | None = None) -> str:
         """Start, restart, powerOff or deallocate a machine; returns the operation."""
-        id_, type_ = _parse_known(resource_id, api_version)
+        id_, type_ = parse_known(resource_id, api_version)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
             raise AzureError(
                 "InvalidResourceType",
@@ -329,7 +329,10 @@ def view(state: StoredState, id_: ResourceId) -> Body:
     return body
 
 
-def _parse_known(resource_id: str, api_version: str | None) -> tuple[ResourceId, ResourceType]:
+def parse_known(
+    resource_id: str, api_version: str | None = None
+) -> tuple[ResourceId, ResourceType]:
+    """An id, with its type in Azure's spelling, and the type. Raises AzureError."""
     parsed = ResourceId.parse(resource_id)
     type_ = resource_type(parsed.type)
     if api_version is not None:
