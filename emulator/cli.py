@@ -13,15 +13,18 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emulator import recovery
-from emulator.arm.account import Account, only_loopback
 from emulator.artifacts import paths
 from emulator.azure.fabric import FabricError
 from emulator.host.places import Places, replace_text
 from emulator.instance import PROJECT, Instance, in_plan_mode
 from emulator.plugins import install
 from emulator.scratch import SECRET_PLACEHOLDER, ScratchProject
+
+if TYPE_CHECKING:
+    from emulator.arm.account import Account
 
 DEFAULT_STACK = "local"
 AZURE_NATIVE = "OLLAMAZURE_AZURE_NATIVE"
@@ -146,6 +149,8 @@ def official_environment(account: Account) -> dict[str, str]:
 
     Its documentation names the variables; Go reads the last three.
     """
+    from emulator.arm.account import only_loopback  # noqa: PLC0415  slow to import
+
     known = account.credentials
     return {
         "ARM_METADATA_HOSTNAME": account.url.removeprefix("https://"),
