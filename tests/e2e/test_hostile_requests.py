@@ -109,7 +109,11 @@ def target(deployment: Deployment) -> Iterator[Target]:
 
         @cache
         def client(session: str) -> httpx.Client:
-            return stack.enter_context(deployment.client(sessions.get(session)))
+            found = stack.enter_context(deployment.client(sessions.get(session)))
+            # If Open WebUI answers before it has read a body, Nginx sends the answer and then ends
+            # the connection. Unlike a browser, httpx sends no such request again.
+            found.headers["Connection"] = "close"
+            return found
 
         yield Target(
             server=Server(deployment.address),
