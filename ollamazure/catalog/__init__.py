@@ -204,6 +204,40 @@ class Prices(Record):
     monthly: MonthlyPrices
 
 
+class ServicePrices(Record):
+    """ollamazure/catalog/service_prices.yaml, in dollars a month."""
+
+    aks: dict[Literal["Free", "Standard"], float]
+    load_balancer: float
+    private_endpoint: float
+    database_gib: float
+    databases: dict[str, float]
+    caches: dict[str, float]
+
+
+class Scale(Record):
+    """A row of ollamazure/catalog/scales.yaml: a cluster for a number of people.
+
+    `tier` is that of AKS; `database_standby` is whether another zone has a second server.
+    """
+
+    name: str
+    people: int
+    tier: Literal["Free", "Standard"]
+    system_size: str
+    system_nodes: int
+    model_size: str
+    model_nodes: int
+    gpu_size: str | None = None
+    gpu_nodes: int = 0
+    webui_replicas: int
+    most_webui_replicas: int
+    database_size: str
+    database_gib: int
+    database_standby: bool
+    cache_size: str
+
+
 class WebuiPermissions(Record):
     """ollamazure/catalog/open-webui-permissions.yaml, with Open WebUI's names."""
 
@@ -354,6 +388,21 @@ def vm_sizes() -> Mapping[str, VmSize]:
 def rank() -> tuple[VmSize, ...]:
     """The sizes that `vmSize: auto` tries, in this order."""
     return tuple(vm_sizes()[name] for name in _read("vm_sizes.yaml")["rank"])
+
+
+@cache
+def scales() -> Mapping[str, Scale]:
+    """What each `scale` of a cluster means, by its name."""
+    return {
+        name: Scale.model_validate({"name": name, **entry})
+        for name, entry in _read("scales.yaml").items()
+    }
+
+
+@cache
+def service_prices() -> ServicePrices:
+    """The prices of what Azure operates beside a cluster."""
+    return ServicePrices.model_validate(_read("service_prices.yaml"))
 
 
 @cache

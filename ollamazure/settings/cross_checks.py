@@ -18,6 +18,7 @@ from ollamazure.settings import provided_certificate as provided
 from ollamazure.settings.backup import EXAMPLES
 from ollamazure.settings.base import key_of, slug
 from ollamazure.settings.documents import faults_of_all, faults_of_path
+from ollamazure.settings.engines import engine
 from ollamazure.settings.groups import LETS_ENCRYPT
 from ollamazure.settings.parameters import PARAMETERS, is_allowed
 from ollamazure.settings.problems import Violation, command, did_you_mean, hint, remove
@@ -41,7 +42,7 @@ SCOPES = ("openid", "email")  # without them the provider does not send the user
 def cross_check(settings: Settings) -> list[Violation]:
     """Everything that does not fit together."""
     checks = (
-        models, context_length, network, certificate, lets_encrypt, provided_certificate,
+        engine, models, context_length, network, certificate, lets_encrypt, provided_certificate,
         dns_label, tags, passwords, sign_in, sign_in_secret, backup, webhook, restart_window,
         alerts, proxy, working_hours, unique_names, references, accesses, permissions, presets,
         default_model, files,

@@ -15,6 +15,7 @@ from ollamazure import catalog
 from ollamazure.settings.alerts import AlertSettings, AlertsWebhook
 from ollamazure.settings.backup import BackupSettings
 from ollamazure.settings.base import Section, setting
+from ollamazure.settings.cluster import ClusterSettings, Engine, Scale
 from ollamazure.settings.features import Features
 from ollamazure.settings.groups import (
     CertificateSettings,
@@ -98,6 +99,26 @@ class Settings(Section):
         allowed="a region of Azure's public cloud",
         example="francecentral",
     )
+    engine: Engine = setting(
+        "machine",
+        description="What the chat runs on. machine: one VM, for up to about 50 people; "
+        "kubernetes: a cluster, with a database, a cache and a file store that Azure operates.",
+        allowed="machine or kubernetes",
+        example="machine",
+    )
+    scale: Scale = setting(
+        "small",
+        description="How large a cluster is: small for about 50 people, medium for 500, large for "
+        "5000.",
+        allowed="small, medium or large, and only with engine kubernetes",
+        example="small",
+    )
+    cluster: ClusterSettings = setting(
+        ClusterSettings(),
+        description="The cluster that the chat runs on.",
+        allowed="a group of settings, and only with engine kubernetes",
+        example={"version": "1.34"},
+    )
     vm_size: VmSizeName = setting(
         "Standard_B2ms",
         description="Size of the machine; auto: the first size of the catalog that fits.",
@@ -139,7 +160,8 @@ class Settings(Section):
         example=4096,
     )
     ssh_clients: Annotated[tuple[Client, ...], Field(min_length=1, max_length=1000)] = setting(
-        description="Addresses that can reach the machine by SSH; `pulumi up` needs yours.",
+        description="Addresses that can reach the machine by SSH, or the API of a cluster on AKS; "
+        "`pulumi up` needs yours.",
         allowed="a list of IPv4 addresses or ranges",
         example=["203.0.113.7/32"],
         fill_in=(

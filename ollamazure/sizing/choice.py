@@ -7,7 +7,7 @@ removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ollamazure import catalog
@@ -17,6 +17,8 @@ from ollamazure.sizing.cost import monthly_cost
 from ollamazure.sizing.memory import Load, fits, prompt_cache_mib
 
 MOST_LOADED_MODELS = 3  # Ollama's own default on processors
+Fits = Callable[[VmSize, Settings, Load], bool]
+"""Whether a size holds the models under a load."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,21 @@ def choose_size(settings: Settings) -> VmSize:
     return next(fitting, catalog.rank()[-1])
 
 
-def holds_models(size: VmSize, settings: Settings) -> bool:
+def holds_models(size: VmSize, settings: Settings, fit: Fits = fits) -> bool:
     """Whether the models fit under the load that is chosen for this size."""
-    return fits(size, settings, choose_load(size, settings))
+    return fit(size, settings, choose_load(size, settings, fit))
 
 
-def choose_load(size: VmSize, settings: Settings) -> Load:
-    """How models are used on this size: the first possible load that fits, else the smallest."""
+def choose_load(size: VmSize, settings: Settings, fit: Fits = fits) -> Load:
+    """How models are used on this size: the first possible load that fits, else the smallest.
+
+    Args:
+        size: of the machine, or of a node.
+        settings: the stack's.
+        fit: by default, what fits a machine that runs the whole chat.
+    """
     for load in _possible_loads(size, settings):
-        if fits(size, settings, load):
+        if fit(size, settings, load):
             return load
     return load
 

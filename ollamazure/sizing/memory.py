@@ -147,9 +147,14 @@ def machine_need(settings: Settings, load: Load) -> float:
 
     It includes former conversations, which llama-server keeps in main memory on a GPU size too.
     """
-    loaded = min(load.max_loaded_models, len(settings.models))
     search = IMAGES_SEARCH_GIB if settings.document_search == "image" else 0.0
-    return MACHINE_GIB + search + loaded * load.prompt_cache_mib / 1024
+    return MACHINE_GIB + search + prompt_caches_gib(settings, load)
+
+
+def prompt_caches_gib(settings: Settings, load: Load) -> float:
+    """Main memory, in GiB, of the former conversations of all models that are loaded at once."""
+    loaded = min(load.max_loaded_models, len(settings.models))
+    return loaded * load.prompt_cache_mib / 1024
 
 
 def models_need(settings: Settings, load: Load) -> float:
