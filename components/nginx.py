@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import pulumi
 from components.open_webui import UPLOAD_LIMIT_MB
 from components.remote_command import TOOLS, File, RemoteCommand, Target, digest_of, run_on_machine
 from ollamazure import catalog
-from ollamazure.settings.groups import CertificateSettings
+from ollamazure.settings.stack import Settings
 
 CERTIFICATE = "/etc/nginx/cert/server.pem"
 # What Nginx shows until the ACME authority has issued a certificate.
@@ -22,7 +21,6 @@ ACME_SETTINGS = "/etc/ollamazure/acme.json"
 ACME_AUTHORITY = "/etc/ollamazure/acme-ca.pem"
 ACME_UNITS = tuple(f"/etc/systemd/system/ollamazure-acme.{kind}" for kind in ("service", "timer"))
 CONFIGURE = f"{TOOLS}/configure-nginx"
-# What nginx.conf uses: pages and scripts.
 NGINX_FILES = (
     "/etc/nginx/preparing.html",
     "/etc/nginx/failed.html",
@@ -43,35 +41,19 @@ class NginxArgs:
 
     Attributes:
         target: the machine.
-        image: full reference, for example `docker.io/library/nginx:1.30.3`.
+        settings: the stack's.
         server_name: the address or domain in the URL.
-        azure_name: another name that leads to `server_name`.
-        microphone: whether pages may use the microphone.
-        frame_origins: sites that may show the chat in a frame, `https://…`.
-        plugins: whether administrators may add functions and tools.
-        model_management: whether administrators may pull and delete models in the chat.
-        second_factor: whether users may ask for a second factor.
-        language: of its pages for browsers that prefer none of theirs, as Open WebUI names it.
+        address: the machine's public address.
         certificate: PEM; with Let's Encrypt, the one until it has issued another.
         private_key: PEM, secret.
-        certificate_settings: where the certificate comes from.
-        address: the machine's public address.
     """
 
     target: Target
-    image: str
+    settings: Settings
     server_name: pulumi.Input[str]
+    address: pulumi.Input[str]
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
-    certificate_settings: CertificateSettings = CertificateSettings()  # noqa: RUF009  frozen
-    address: pulumi.Input[str] = ""
-    azure_name: str | None = None
-    microphone: bool = False
-    frame_origins: Sequence[str] = ()
-    plugins: bool = False
-    model_management: bool = False
-    second_factor: bool = False
-    language: str | None = None
 
 
 class Nginx(pulumi.ComponentResource):
@@ -97,13 +79,13 @@ class Nginx(pulumi.ComponentResource):
             "nginx",
             args.target,
             purpose="start Nginx",
-            script=f"{TOOLS}/start-nginx {shlex.quote(args.image)}",
+            script=f"{TOOLS}/start-nginx {shlex.quote(args.settings.nginx_image)}",
             files=[
                 File(f"{TOOLS}/start-nginx", "0755"),
                 # The former one stays in force until the image is there.
                 File(
                     "/etc/containers/systemd/nginx.container",
-                    values={"image": args.image},
+                    values={"image": args.settings.nginx_image},
                     suffix=".next",
                 ),
             ],
@@ -111,13 +93,12 @@ class Nginx(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.config, certificate]),
         )
         steps = [self.config, certificate, self.service]
-        if args.certificate_settings.mode == "letsEncrypt":
+        if args.settings.certificate.mode == "letsEncrypt":
             steps.append(self._acme(args))
         self.digest = digest_of(steps)
         self.register_outputs({})
 
     def _config(self, args: NginxArgs) -> RemoteCommand:
-        pages = (*NGINX_FILES, *(SECOND_FACTOR_FILES if args.second_factor else ()))
         return run_on_machine(
             "nginx-config",
             args.target,
@@ -126,22 +107,16 @@ class Nginx(pulumi.ComponentResource):
             files=[
                 File(CONFIGURE, "0755"),
                 File(f"{TOOLS}/check_certificate.py", "0755"),
-                *(File(path) for path in pages),
-                File(TEXTS, values={"texts": texts(args.language)}),
+                *(File(path) for path in nginx_files(args.settings)),
+                File(TEXTS, values={"texts": texts(args.settings.language)}),
                 File(
                     "/etc/nginx/nginx.conf",
                     suffix=".next",
                     values={
-                        "server_name": args.server_name,
-                        "azure_name": args.azure_name,
-                        "microphone": args.microphone,
-                        "frame_origins": args.frame_origins,
-                        "plugins": args.plugins,
-                        "model_management": args.model_management,
-                        "second_factor": args.second_factor,
-                        "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
-                        "acme": args.certificate_settings.mode == "letsEncrypt",
-                        "trusted_certificate": args.certificate_settings.mode != "selfSigned",
+                        **configuration_values(args.settings, args.server_name),
+                        "resolver": "10.89.0.1",
+                        "open_webui": "open-webui",
+                        "replicas": [],
                     },
                 ),
             ],
@@ -151,7 +126,7 @@ class Nginx(pulumi.ComponentResource):
     def _certificate(self, args: NginxArgs, config: RemoteCommand) -> RemoteCommand:
         # One file for both, so that Nginx never reads a certificate with another one's key.
         pem = pulumi.Output.concat(args.certificate, "\n", args.private_key)
-        if args.certificate_settings.mode == "letsEncrypt":
+        if args.settings.certificate.mode == "letsEncrypt":
             files = [*self._acme_settings(args), File(SELF_SIGNED, "0600", key="pem")]
             script = f"{ACME} install"
         else:
@@ -169,7 +144,7 @@ class Nginx(pulumi.ComponentResource):
         )
 
     def _acme_settings(self, args: NginxArgs) -> list[File]:
-        certificate = args.certificate_settings
+        certificate = args.settings.certificate
         authority = certificate.acme_authority
         settings = {
             "name": args.server_name,
@@ -188,7 +163,7 @@ class Nginx(pulumi.ComponentResource):
 
         A certificate that is not issued is no failure: the chat keeps the one that it has.
         """
-        certificate = args.certificate_settings
+        certificate = args.settings.certificate
         return run_on_machine(
             "acme",
             args.target,
@@ -205,6 +180,35 @@ class Nginx(pulumi.ComponentResource):
             delete=f"{ACME} stop",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )
+
+
+def nginx_files(settings: Settings) -> list[str]:
+    """What nginx.conf uses: pages and scripts, by their paths on the machine."""
+    return [*NGINX_FILES, *(SECOND_FACTOR_FILES if has_second_factor(settings) else ())]
+
+
+def has_second_factor(settings: Settings) -> bool:
+    """Whether users may ask for a second factor."""
+    return settings.multi_factor in ("offered", "administrators")
+
+
+def configuration_values(
+    settings: Settings, server_name: pulumi.Input[str]
+) -> dict[str, pulumi.Input[Any]]:
+    """What nginx.conf follows from, on a machine and in a cluster."""
+    return {
+        "server_name": server_name,
+        # Another name that leads to the chat's.
+        "azure_name": settings.azure_name if settings.domain else None,
+        "microphone": settings.microphone,
+        "frame_origins": settings.frame_origins,
+        "plugins": settings.features.plugins,
+        "model_management": settings.features.model_management,
+        "second_factor": has_second_factor(settings),
+        "upload_limit_mb": 2 * UPLOAD_LIMIT_MB,
+        "acme": settings.certificate.mode == "letsEncrypt",
+        "trusted_certificate": settings.certificate.mode != "selfSigned",
+    }
 
 
 def texts(language: str | None) -> dict[str, Any]:

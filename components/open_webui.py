@@ -45,6 +45,7 @@ START_FILES = (
     # The former one, too, stays in force until the image is there and the data are copied.
     File("/etc/ollamazure/open-webui/sitecustomize.py", suffix=".next"),
 )
+UNIT = "/etc/containers/systemd/open-webui.container"
 # Read at each page load, also by a running container.
 HINT = "/etc/ollamazure/open-webui/hint.json"
 EXPIRE_CHATS = "/etc/systemd/system/ollamazure-expire-chats"
@@ -115,20 +116,12 @@ class OpenWebui(pulumi.ComponentResource):
                 values={"days": settings.audit_log_days},
             ),
             File(
-                "/etc/containers/systemd/open-webui.container",
+                UNIT,
                 values={
-                    "image": settings.webui_image,
+                    **unit_values(settings),
                     "url": args.url,
-                    "language": settings.language,
                     "database_pool_size": args.plan.database_pool_size,
-                    "ollama_url": OLLAMA_URL,
-                    "sign_in": settings.sign_in is not None,
-                    "web_access": settings.web_access,
                     "memory_limit_mib": args.plan.webui_limit_mib,
-                    "plugins": settings.features.plugins,
-                    "tool_servers": settings.features.tool_servers,
-                    "multi_factor": settings.multi_factor,
-                    "audit_log": settings.audit_log_days > 0,
                     **proxy_values(proxy),
                 },
                 suffix=".next",  # the former one stays in force until the image is there
@@ -247,6 +240,21 @@ class OpenWebui(pulumi.ComponentResource):
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.settings]),
         )
+
+
+def unit_values(settings: Settings) -> dict[str, Any]:
+    """What the unit of the container follows from in the settings."""
+    return {
+        "image": settings.webui_image,
+        "language": settings.language,
+        "ollama_url": OLLAMA_URL,
+        "sign_in": settings.sign_in is not None,
+        "web_access": settings.web_access,
+        "plugins": settings.features.plugins,
+        "tool_servers": settings.features.tool_servers,
+        "multi_factor": settings.multi_factor,
+        "audit_log": settings.audit_log_days > 0,
+    }
 
 
 def digest_of_settings(declared: Mapping[str, Any]) -> str:

@@ -18,6 +18,14 @@ BACKUPS = "backups"
 """The container of the backups in their storage account."""
 BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 """Azure's id of the role Storage Blob Data Contributor, the same in every subscription."""
+CLUSTER = "chat"
+"""The cluster of AKS in the stack's resource group, and the identity of its control plane."""
+WEBUI_IDENTITY = "open-webui"
+"""The managed identity of Open WebUI's pods in the same group."""
+UPLOADS = "open-webui"
+"""The container of Open WebUI's files in their storage account."""
+NETWORK_CONTRIBUTOR = "4d97b98b-1d4f-4787-a291-c67834d212e7"
+"""Azure's id of the role Network Contributor."""
 SCHEDULE = "schedule"
 """The managed identity of the workflows that stop and start the machine."""
 POWER_ON_OFF = "40c5ff49-9181-41f8-ae61-143b0e78555e"
@@ -60,6 +68,12 @@ def backup_account_name(subscription: str, groups: GroupNames) -> str:
     """The storage account of a stack's backups: no other one in all of Azure has this name."""
     digest = hashlib.sha256(f"{subscription}/{groups.chat}".lower().encode()).hexdigest()
     return f"backup{digest[:16]}"
+
+
+def service_name(subscription: str, groups: GroupNames) -> str:
+    """The name of a stack's database, cache and storage account: no others in Azure have it."""
+    digest = hashlib.sha256(f"{subscription}/{groups.chat}/cluster".lower().encode()).hexdigest()
+    return f"chat{digest[:18]}"
 
 
 def fault_of_stack_name(project: str, stack: str) -> str | None:

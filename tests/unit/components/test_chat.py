@@ -78,7 +78,7 @@ def deploy(
         vm_id = pulumi.Output.from_input(identity)
         target = remote_command.Target(connection, vm_id, vm, ready=[ready])
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan))
-        nginx = Nginx("proxy", NginxArgs(target, settings.nginx_image, server_name, pem, KEY))
+        nginx = Nginx("proxy", NginxArgs(target, settings, server_name, "192.0.2.1", pem, KEY))
         webui = OpenWebui(
             "open-webui",
             OpenWebuiArgs(
