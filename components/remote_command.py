@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_command import remote
+from pulumi_command import local, remote
 
 from ollamazure import manifest
 from ollamazure.manifest import InstalledFile, Manifest
@@ -42,6 +42,29 @@ HALF_AN_HOUR = 1800  # seconds; for a command that moves few bytes
 _DEFAULT_FIX = "Fix what the lines above name, then run `pulumi up` again: it goes on from here."
 
 
+class MachineCommand(remote.Command):
+    """A command on the machine.
+
+    Attributes:
+        digest: SHA-256 (hex) of the script with its files, without secrets.
+    """
+
+    digest: pulumi.Output[str]
+
+
+class PodCommand(local.Command):
+    """A command in a pod of a cluster.
+
+    Attributes:
+        digest: as of MachineCommand.
+    """
+
+    digest: pulumi.Output[str]
+
+
+RemoteCommand = MachineCommand | PodCommand
+
+
 @dataclass(frozen=True)
 class Target:
     """The machine that commands run on.
@@ -59,6 +82,90 @@ class Target:
     vm: pulumi.Resource
     ready: Sequence[pulumi.Resource] = ()
     reapply: str | None = None
+
+    def command(  # noqa: PLR0913  what a command consists of, all by name but one
+        self,
+        name: str,
+        *,
+        delete: str | None,
+        stdin: pulumi.Output[str],
+        environment: Mapping[str, pulumi.Input[str]] | None,
+        show_output: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> MachineCommand:
+        """The resource of a command that runs here."""
+        return MachineCommand(
+            name,
+            connection=self.connection,
+            create=command(name),
+            update=command(name, unless="done"),
+            delete=None if delete is None else undo(name, delete),
+            stdin=stdin,
+            environment=environment,
+            logging=remote.Logging.STDOUT_AND_STDERR if show_output else remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=opts,
+        )
+
+
+@dataclass(frozen=True)
+class PodTarget:
+    """The pod of a cluster that commands run in.
+
+    Attributes:
+        kubeconfig: secret; the way to the cluster.
+        pod: what `kubectl exec` calls it, such as `deployment/tools`.
+        namespace: of the pod.
+        identity: of what the commands set up; another one runs every command again.
+        vm: what the pod is in; when it is deleted, its commands need not be undone.
+        ready: resources that must exist before the first command.
+        reapply: any text; another one runs every command again, too.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    pod: str
+    namespace: str
+    identity: pulumi.Output[str]
+    vm: pulumi.Resource
+    ready: Sequence[pulumi.Resource] = ()
+    reapply: str | None = None
+
+    def command(  # noqa: PLR0913  what a command consists of, all by name but one
+        self,
+        name: str,
+        *,
+        delete: str | None,
+        stdin: pulumi.Output[str],
+        environment: Mapping[str, pulumi.Input[str]] | None,
+        show_output: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> PodCommand:
+        """The resource of a command that runs here."""
+        logging = local.Logging.STDOUT_AND_STDERR if show_output else local.Logging.NONE
+        return PodCommand(
+            name,
+            create=self._exec(command(name)),
+            update=self._exec(command(name, unless="done")),
+            delete=None if delete is None else self._exec(undo(name, delete)),
+            stdin=stdin,
+            environment={**(environment or {}), KUBECONFIG: self.kubeconfig},
+            # For <( ), by which no file and no command line has the way to the cluster.
+            interpreter=["/bin/bash", "-c"],
+            logging=logging,
+            add_previous_output_in_env=False,
+            opts=opts,
+        )
+
+    def _exec(self, script: str) -> str:
+        # A pod has no sudo: it has one user.
+        inner = shlex.quote(f'sudo() {{ "$@"; }}\n{script}')
+        return (
+            f'kubectl --kubeconfig <(printf %s "${KUBECONFIG}") --namespace {self.namespace} '
+            f"exec --stdin {self.pod} -- bash -c {inner}"
+        )
+
+
+KUBECONFIG = "OLLAMAZURE_KUBECONFIG"
 
 
 @dataclass(frozen=True)
@@ -104,19 +211,9 @@ BACKUP_TOOLS = (
 )
 
 
-class RemoteCommand(remote.Command):
-    """A command on the machine.
-
-    Attributes:
-        digest: SHA-256 (hex) of the script with its files, without secrets.
-    """
-
-    digest: pulumi.Output[str]
-
-
 def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but two
     name: str,
-    target: Target,
+    target: Target | PodTarget,
     *,
     purpose: str,
     script: pulumi.Input[str],
@@ -167,17 +264,13 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
             fix=fix,
         )
     )
-    step = RemoteCommand(
+    step = target.command(
         name,
-        connection=target.connection,
-        create=command(name),
-        update=command(name, unless="done"),
-        delete=None if delete is None else _undo(name, delete),
+        delete=delete,
         stdin=plain if secrets is None else _with_secrets(plain, secrets),
         # Pulumi hides the script with the secrets, and the manifest in it.
         environment=None if secrets is None else {manifest.VARIABLE: plain.apply(_manifest_of)},
-        logging=remote.Logging.STDOUT_AND_STDERR if shown else remote.Logging.NONE,
-        add_previous_output_in_env=False,
+        show_output=shown,
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
@@ -363,7 +456,7 @@ def _manifest_of(script: str) -> str:
     return manifest.split(script)[0]
 
 
-def _undo(name: str, command: str) -> str:
+def undo(name: str, command: str) -> str:
     # A restart of the machine removes the folder of the locks.
     return (
         "sudo install -d -m 0755 /run/ollamazure"
