@@ -15,14 +15,13 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
-from components.nginx import Nginx
-from components.ollama import Ollama
-from components.open_webui import OpenWebui
 from components.remote_command import (
     GUEST,
     HALF_AN_HOUR,
     TOOLS,
     File,
+    Part,
+    PodTarget,
     RemoteCommand,
     Target,
     render_file,
@@ -57,18 +56,18 @@ class AnswerCheckArgs:
         presets: the commands that set up the presets.
     """
 
-    target: Target
+    target: Target | PodTarget
     settings: Settings
     size: VmSize
     url: pulumi.Input[str]
     trust: pulumi.Input[dict[str, Any]]
     certificate_fingerprint: pulumi.Input[str] | None
-    application: Sequence[Ollama | OpenWebui | Nginx]
+    application: Sequence[Part]
     presets: Sequence[RemoteCommand] = ()
     address: pulumi.Input[str] | None = None
 
     @property
-    def parts(self) -> list[Ollama | OpenWebui | Nginx | RemoteCommand]:
+    def parts(self) -> list[Part | RemoteCommand]:
         """Everything that the answers depend on."""
         return [*self.application, *self.presets]
 
@@ -172,8 +171,14 @@ def _limit(args: AnswerCheckArgs) -> int:
     return HALF_AN_HOUR + duration.questions_seconds(args.size, args.settings)
 
 
-def _machine(target: Target) -> dict[str, pulumi.Input[Any]]:
-    """The fields of MachineConnection (ollamazure/operate/connection.py)."""
+def _machine(target: Target | PodTarget) -> dict[str, pulumi.Input[Any]]:
+    """The fields of MachineConnection (ollamazure/operate/connection.py), or of PodConnection."""
+    if isinstance(target, PodTarget):
+        return {
+            "kubeconfig": target.kubeconfig,
+            "namespace": target.namespace,
+            "pod": target.pod,
+        }
     connection = target.connection
     return {
         "user": connection.user,

@@ -107,7 +107,7 @@ class Chat(pulumi.ComponentResource):
             CertificateArgs(host, settings, authority=f"{args.groups.chat} authority"),
             child,
         )
-        self.admin_password = self._admin_password(args)
+        self.admin_password = admin_password(settings, args.admin_password, self)
 
         target = self.machine.target
         ollama = Ollama("ollama", OllamaArgs(target, settings, plan), child)
@@ -233,23 +233,24 @@ class Chat(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self),
             )
 
-    def _admin_password(self, args: ChatArgs) -> pulumi.Output[str]:
-        """The password that is given, else a random one; secret in both cases."""
-        settings = args.settings
-        given = args.admin_password
-        if given is None and settings.admin_password:
-            given = settings.admin_password.get_secret_value()
-        if given is not None:
-            return pulumi.Output.secret(given)
-        rotation = settings.admin_rotation
-        password: pulumi.Output[str] = random.RandomPassword(
-            "admin-password",
-            length=24,
-            special=False,
-            keepers={"rotation": rotation} if rotation else None,
-            opts=pulumi.ResourceOptions(parent=self),
-        ).result
-        return password
+
+def admin_password(
+    settings: Settings, given: pulumi.Input[str] | None, parent: pulumi.Resource
+) -> pulumi.Output[str]:
+    """The password that is given or set, else a random one; secret in any case."""
+    if given is None and settings.admin_password:
+        given = settings.admin_password.get_secret_value()
+    if given is not None:
+        return pulumi.Output.secret(given)
+    rotation = settings.admin_rotation
+    password: pulumi.Output[str] = random.RandomPassword(
+        "admin-password",
+        length=24,
+        special=False,
+        keepers={"rotation": rotation} if rotation else None,
+        opts=pulumi.ResourceOptions(parent=parent),
+    ).result
+    return password
 
 
 def _renamed(opts: pulumi.ResourceOptions, name: str, type_: str) -> pulumi.ResourceOptions:

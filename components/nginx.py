@@ -9,7 +9,15 @@ from typing import Any
 import pulumi
 
 from components.open_webui import UPLOAD_LIMIT_MB
-from components.remote_command import TOOLS, File, RemoteCommand, Target, digest_of, run_on_machine
+from components.remote_command import (
+    TOOLS,
+    File,
+    Part,
+    RemoteCommand,
+    Target,
+    digest_of,
+    run_on_machine,
+)
 from ollamazure import catalog
 from ollamazure.settings.stack import Settings
 
@@ -56,7 +64,7 @@ class NginxArgs:
     private_key: pulumi.Input[str]
 
 
-class Nginx(pulumi.ComponentResource):
+class Nginx(Part):
     """Nginx. A new configuration or certificate only reloads it.
 
     Attributes:

@@ -12,6 +12,7 @@ from components.remote_command import (
     TOOLS,
     File,
     Lanes,
+    Part,
     RemoteCommand,
     Target,
     digest_of,
@@ -41,7 +42,7 @@ class OllamaArgs:
     plan: Sizing
 
 
-class Ollama(pulumi.ComponentResource):
+class Ollama(Part):
     """Ollama with its models.
 
     Attributes:

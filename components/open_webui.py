@@ -15,6 +15,7 @@ from components.remote_command import (
     TOOLS,
     WEBUI_TOOLS,
     File,
+    Part,
     RemoteCommand,
     Target,
     digest_of,
@@ -28,6 +29,7 @@ from ollamazure import catalog
 from ollamazure.settings.proxy import ProxySettings
 from ollamazure.settings.stack import Settings
 from ollamazure.settings.workspace import Banner, Permissions, Suggestion
+from ollamazure.sizing.cluster import ClusterPlan
 from ollamazure.sizing.plan import Sizing
 
 OLLAMA_URL = "http://host.containers.internal:11434"
@@ -78,7 +80,7 @@ class OpenWebuiArgs:
     nginx: RemoteCommand
 
 
-class OpenWebui(pulumi.ComponentResource):
+class OpenWebui(Part):
     """Open WebUI.
 
     Attributes:
@@ -268,7 +270,9 @@ def digest_of_settings(declared: Mapping[str, Any]) -> str:
     return hashlib.sha256(known.encode()).hexdigest()
 
 
-def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
+def declaration(
+    settings: Settings, plan: Sizing | ClusterPlan, url: str, ollama_url: str = OLLAMA_URL
+) -> dict[str, Any]:
     """The content of /etc/ollamazure/open-webui.json, which the machine's `webui` package applies.
 
     The keys of `config` are Open WebUI's own (`/api/v1/configs/export` lists them) and are set at
@@ -284,7 +288,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             "ui.default_models": settings.new_chats_start_with,
             "auth.jwt_expiry": settings.session_length,
             "ollama.enable": True,
-            "ollama.base_urls": [OLLAMA_URL],
+            "ollama.base_urls": [ollama_url],
             # A private chat uses no service of others.
             "openai.enable": False,
             "evaluation.arena.enable": False,
@@ -297,7 +301,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
             # Small models use the tools of Open WebUI wrongly.
             "models.default_metadata": {"capabilities": {"builtin_tools": False}},
             "rag.file.max_size": UPLOAD_LIMIT_MB,
-            **search(settings),
+            **search(settings, ollama_url),
             **features(settings),
             # Else it fetches pages without the proxy.
             **({"web.search.trust_env": True} if settings.webui_uses_proxy else {}),
@@ -323,7 +327,7 @@ def declaration(settings: Settings, plan: Sizing, url: str) -> dict[str, Any]:
     }
 
 
-def search(settings: Settings) -> dict[str, Any]:
+def search(settings: Settings, ollama_url: str) -> dict[str, Any]:
     """How documents are read. The administrator decides for `auto` without an embedding model."""
     if settings.document_search == "whole":
         return {"rag.bypass_embedding_and_retrieval": True}
@@ -339,7 +343,7 @@ def search(settings: Settings) -> dict[str, Any]:
         "rag.bypass_embedding_and_retrieval": False,
         "rag.embedding_engine": "ollama",
         "rag.embedding_model": settings.embedding_model,
-        "rag.ollama.base_url": OLLAMA_URL,
+        "rag.ollama.base_url": ollama_url,
     }
 
 

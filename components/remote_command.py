@@ -65,6 +65,16 @@ class PodCommand(local.Command):
 RemoteCommand = MachineCommand | PodCommand
 
 
+class Part(pulumi.ComponentResource):
+    """A part of the chat, on which answers depend.
+
+    Attributes:
+        digest: SHA-256 (hex) that changes with what it does.
+    """
+
+    digest: pulumi.Output[str]
+
+
 @dataclass(frozen=True)
 class Target:
     """The machine that commands run on.

@@ -19,7 +19,15 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 
-from components.remote_command import TOOLS, File, Lanes, RemoteCommand, Target, run_on_machine
+from components.remote_command import (
+    TOOLS,
+    File,
+    Lanes,
+    PodTarget,
+    RemoteCommand,
+    Target,
+    run_on_machine,
+)
 from ollamazure import catalog
 from ollamazure.settings.base import slug
 from ollamazure.settings.documents import Document, documents
@@ -56,7 +64,7 @@ class WorkspaceArgs:
         after: what must be complete before anything is declared to Open WebUI.
     """
 
-    target: Target
+    target: Target | PodTarget
     settings: Settings
     models: Mapping[str, RemoteCommand]
     after: Sequence[pulumi.Resource]

@@ -27,8 +27,7 @@ from components.kubernetes.objects import (
     spread,
 )
 from components.nginx import CERTIFICATE, configuration_values, nginx_files, texts
-from components.remote_command import render_file
-from ollamazure.names import group_of
+from components.remote_command import Part, render_file
 from ollamazure.settings.stack import Settings
 
 CONFIGURATION = "/etc/nginx/nginx.conf"
@@ -53,6 +52,7 @@ class NginxPodsArgs:
         replicas: of Ollama, by kind of node: the names of their Services.
         dns_address: of the cluster's DNS.
         address: the public address on Azure; None: the cluster chooses one.
+        group_name: of the resource group of the address.
         namespace: in which it runs.
     """
 
@@ -63,10 +63,11 @@ class NginxPodsArgs:
     replicas: Sequence[Sequence[str]]
     dns_address: pulumi.Input[str]
     address: network.PublicIPAddress | None
+    group_name: str
     namespace: core.v1.Namespace
 
 
-class NginxPods(pulumi.ComponentResource):
+class NginxPods(Part):
     """Nginx. A new configuration or certificate starts new pods; the former ones end their answers.
 
     Attributes:
@@ -249,7 +250,7 @@ class NginxPods(pulumi.ComponentResource):
         prefix = "service.beta.kubernetes.io/azure"
         if args.address:
             on_azure = {
-                f"{prefix}-load-balancer-resource-group": args.address.id.apply(group_of),
+                f"{prefix}-load-balancer-resource-group": args.group_name,
                 f"{prefix}-pip-name": args.address.name,
             }
         elif not settings.public_address:

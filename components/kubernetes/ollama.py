@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from components.kubernetes.objects import (
     restricted,
     spread,
 )
+from components.remote_command import Part
 from ollamazure import catalog
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import ClusterPlan, Pool, ollama_memory_mib
@@ -52,15 +55,17 @@ class OllamaPodsArgs:
     namespace: core.v1.Namespace
 
 
-class OllamaPods(pulumi.ComponentResource):
+class OllamaPods(Part):
     """Ollama's replicas.
 
     Attributes:
         replicas: names of the Services that each lead to one replica which has all models.
         addresses: of each replica, also of one that has no models yet.
         sets: of replicas.
+        digest: changes with what they run.
     """
 
+    digest: pulumi.Output[str]
     replicas: list[list[str]]
     addresses: list[str]
     sets: list[apps.v1.StatefulSet]
@@ -86,6 +91,9 @@ class OllamaPods(pulumi.ComponentResource):
         self.sets = [self._set(pool) for pool in args.plan.models]
         self.replicas = [self._services(pool) for pool in args.plan.models]
         self.addresses = [f"{name}.{OLLAMA}" for names in self.replicas for name in names]
+        known = [variables(pool, args.settings) for pool in args.plan.models]
+        text = json.dumps([known, args.settings.ollama_version, self.addresses])
+        self.digest = pulumi.Output.from_input(hashlib.sha256(text.encode()).hexdigest())
         self.register_outputs({})
 
     def _set(self, pool: Pool) -> apps.v1.StatefulSet:

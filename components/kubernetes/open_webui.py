@@ -30,11 +30,12 @@ from components.kubernetes.objects import (
     spread,
 )
 from components.open_webui import HINT, SIGN_IN, START_FILES, UNIT, hint_banner, unit_values
-from components.remote_command import render_file
+from components.remote_command import Part, render_file
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import ClusterPlan
 from ollamazure.sizing.memory import SPARE_GIB, WEBUI_GIB
 
+OLLAMA_URL = f"http://{NGINX}-internal.{NAMESPACE}.{CLUSTER_DOMAIN}:{OLLAMA_PORT}"
 CUSTOMIZE = START_FILES[-1].path
 FOLDER = CUSTOMIZE.rpartition("/")[0]
 # Of the databases' container image; nothing of it lasts longer than the pod.
@@ -69,7 +70,7 @@ class WebuiPodsArgs:
     namespace: core.v1.Namespace
 
 
-class WebuiPods(pulumi.ComponentResource):
+class WebuiPods(Part):
     """Open WebUI.
 
     Attributes:
@@ -140,7 +141,6 @@ class WebuiPods(pulumi.ComponentResource):
             metadata=metadata(f"{WEBUI}-secret", WEBUI),
             string_data={
                 "DATABASE_URL": args.data.database_url,
-                "PGVECTOR_DB_URL": args.data.database_url,
                 "REDIS_URL": args.data.cache_url,
                 "WEBSOCKET_REDIS_URL": args.data.cache_url,
                 "WEBUI_SECRET_KEY": key,
@@ -346,7 +346,7 @@ def variables(args: WebuiPodsArgs) -> dict[str, pulumi.Input[str]]:
     }
     return {
         **{name: _with_url(value, args.url) for name, value in common.items()},
-        "OLLAMA_BASE_URLS": f"http://{NGINX}-internal.{NAMESPACE}.{CLUSTER_DOMAIN}:{OLLAMA_PORT}",
+        "OLLAMA_BASE_URLS": OLLAMA_URL,
         "FORWARDED_ALLOW_IPS": args.pods_prefix,
         "UVICORN_WORKERS": "1",
         "THREAD_POOL_SIZE": "2000",

@@ -43,6 +43,7 @@ MODEL_DISK_BASE_GIB = 4
 CONNECTIONS = {"Standard_B1ms": 35, "Standard_B2s": 414}
 MANY_CONNECTIONS = 844
 OTHER_CONNECTIONS = 5
+POOLS = 2  # open_webui/internal/db.py has a synchronous and an asynchronous engine
 PRIVATE_ENDPOINTS = 2  # of the cache and of the blobs
 
 
@@ -79,7 +80,8 @@ class ClusterPlan:
         database_standby: whether another zone has a second server.
         cache_size: of the Azure Managed Redis.
         model_disk_gib: of the disk of each replica of Ollama.
-        database_pool_size: connections of each replica of Open WebUI.
+        database_pool_size: connections of each replica of Open WebUI, in each of its two pools.
+        background_generation: whether models also write titles, tags and follow-ups.
     """
 
     scale: Scale
@@ -92,6 +94,7 @@ class ClusterPlan:
     cache_size: str
     model_disk_gib: int
     database_pool_size: int
+    background_generation: bool
 
 
 def make_cluster_plan(settings: Settings) -> ClusterPlan:
@@ -111,7 +114,10 @@ def make_cluster_plan(settings: Settings) -> ClusterPlan:
     least = given.webui_replicas or scale.webui_replicas
     most = given.most_webui_replicas or max(least, scale.most_webui_replicas)
     database = given.database_size or scale.database_size
-    connections = (CONNECTIONS.get(database, MANY_CONNECTIONS) - OTHER_CONNECTIONS) // (most + 1)
+    # While pods are replaced there is one more; each has a pool for each of its two ways to wait.
+    connections = (CONNECTIONS.get(database, MANY_CONNECTIONS) - OTHER_CONNECTIONS) // (
+        (most + 1) * POOLS
+    )
     problems = [*_do_not_fit(settings, pools)]
     if connections < 1:
         problems.append(_too_many_replicas(database, most))
@@ -130,6 +136,11 @@ def make_cluster_plan(settings: Settings) -> ClusterPlan:
         cache_size=given.cache_size or scale.cache_size,
         model_disk_gib=disk,
         database_pool_size=settings.tuning.database_pool_size or min(20, connections),
+        background_generation=(
+            any(pool.size.gpu for pool in pools)
+            if settings.tuning.background_generation is None
+            else settings.tuning.background_generation
+        ),
     )
 
 
