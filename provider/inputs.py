@@ -13,6 +13,53 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 
+class ClusterSettingsInput(TypedDict):
+    """The cluster that the chat runs on."""
+
+    kubeconfig: NotRequired[str]
+    """A file with the way to a cluster of your own, instead of a new one on AKS. Never commit it. Allowed: a path; a relative one starts in the project's folder; for example secrets/kubeconfig."""
+    context: NotRequired[str]
+    """The context of cluster.kubeconfig. Unset: its current one. Allowed: a name of a context, and only with cluster.kubeconfig; for example team."""
+    oidcIssuer: NotRequired[str]
+    """The issuer of the service account tokens of a cluster of your own, which Azure reads to let the chat use the blobs. Allowed: an https:// address, and only with cluster.kubeconfig; for example https://oidc.example.com/cluster."""
+    storageClass: NotRequired[str]
+    """The storage class for the models of a cluster of your own. Unset: its default one. Allowed: a name of a storage class, and only with cluster.kubeconfig; for example fast."""
+    endpointSubnetId: NotRequired[str]
+    """A subnet that a cluster of your own reaches, for the private endpoints of cache and blobs. Allowed: the ARM id of a subnet, and only with cluster.kubeconfig; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/company/subnets/endpoints."""
+    databaseSubnetId: NotRequired[str]
+    """A subnet that a cluster of your own reaches and that is delegated to Microsoft.DBforPostgreSQL/flexibleServers, for the database. Allowed: the ARM id of a subnet, and only with cluster.kubeconfig; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/company/subnets/database."""
+    version: NotRequired[str]
+    """Minor version of Kubernetes on AKS. Unset: that of ollamazure/catalog/versions.yaml. Allowed: a minor version that AKS supports, one above the present one at most; for example 1.34."""
+    systemSize: NotRequired[str]
+    """Size of the nodes that run everything but models. Unset: it follows from scale. Allowed: a size of ollamazure/catalog/vm_sizes.yaml; for example Standard_D4as_v5."""
+    systemNodes: NotRequired[int]
+    """Number of nodes that run everything but models. Unset: it follows from scale. Allowed: 1 to 1000; for example 3."""
+    modelSize: NotRequired[str]
+    """Size of the nodes that run models on processors. Unset: it follows from scale. Allowed: a size of ollamazure/catalog/vm_sizes.yaml; for example Standard_D8as_v5."""
+    modelNodes: NotRequired[int]
+    """Number of nodes that run models on processors. Unset: it follows from scale. Allowed: 1 to 1000; for example 2."""
+    gpuSize: NotRequired[str]
+    """Size of the nodes that run models on GPUs. Unset: it follows from scale. Allowed: a size of ollamazure/catalog/vm_sizes.yaml; for example Standard_NC4as_T4_v3."""
+    gpuNodes: NotRequired[int]
+    """Number of nodes that run models on GPUs. Unset: it follows from scale. Allowed: 1 to 1000; for example 1."""
+    gpuSpot: NotRequired[bool]
+    """Whether the nodes with GPUs are spot ones: cheaper, and Azure may take them away at any time. Then other nodes answer, if there are any. Allowed: true or false; for example true."""
+    webuiReplicas: NotRequired[int]
+    """Least number of replicas of Open WebUI. Unset: it follows from scale. Allowed: 1 to 100; for example 3."""
+    mostWebuiReplicas: NotRequired[int]
+    """Most replicas of Open WebUI, which Kubernetes adds when they are busy. Unset: it follows from scale. Allowed: cluster.webuiReplicas to 100; for example 6."""
+    databaseSize: NotRequired[str]
+    """Size of the PostgreSQL server. Unset: it follows from scale. Allowed: a size of a PostgreSQL Flexible Server; for example Standard_D2ds_v5."""
+    databaseGiB: NotRequired[str]
+    """Storage of the PostgreSQL server; it only grows. Unset: it follows from scale. Allowed: 32, 64, 128, 256, 512, 1024, 2048 or 4096 GiB; for example 128."""
+    databaseStandby: NotRequired[bool]
+    """Whether the PostgreSQL server has a standby in another zone, which takes over when it fails. Unset: it follows from scale. Allowed: true or false, and true only with a size that is not burstable; for example true."""
+    cacheSize: NotRequired[str]
+    """Size of the Azure Managed Redis. Unset: it follows from scale. Allowed: a size of Azure Managed Redis; for example Balanced_B1."""
+    modelDiskGiB: NotRequired[int]
+    """Size of the disk with the models, of each replica of Ollama; it only grows. Unset: it follows from the models. Allowed: 4 to 4095 GiB; for example 64."""
+
+
 class NetworkSettingsInput(TypedDict):
     """The network that the machine is in."""
 
@@ -315,6 +362,12 @@ class ChatInputs(TypedDict):
 
     location: NotRequired[str]
     """Azure region that everything is created in. Allowed: a region of Azure's public cloud; for example francecentral."""
+    engine: NotRequired[str]
+    """What the chat runs on. machine: one VM, for up to about 50 people; kubernetes: a cluster, with a database, a cache and a file store that Azure operates, which this version cannot deploy yet. Allowed: machine; for example machine."""
+    scale: NotRequired[str]
+    """How large a cluster is: small for about 50 people, medium for 500, large for 5000. Allowed: small, medium or large, and only with engine kubernetes; for example small."""
+    cluster: NotRequired[ClusterSettingsInput]
+    """The cluster that the chat runs on. Allowed: a group of settings, and only with engine kubernetes; for example {"version": "1.34"}."""
     vmSize: NotRequired[str]
     """Size of the machine; auto: the first size of the catalog that fits. Allowed: a size of ollamazure/catalog/vm_sizes.yaml, or auto; for example Standard_B2ms."""
     imageVersion: NotRequired[str]
@@ -328,7 +381,7 @@ class ChatInputs(TypedDict):
     contextLength: NotRequired[int]
     """Tokens of a conversation that a model sees, the same for all models. Unset: it follows from the machine's size. Allowed: 512 to the limit of every model in use; for example 4096."""
     sshClients: list[str]
-    """Addresses that can reach the machine by SSH; `pulumi up` needs yours. Allowed: a list of IPv4 addresses or ranges; for example ["203.0.113.7/32"]."""
+    """Addresses that can reach the machine by SSH, or the API of a cluster on AKS; `pulumi up` needs yours. Allowed: a list of IPv4 addresses or ranges; for example ["203.0.113.7/32"]."""
     allowedClients: NotRequired[list[str]]
     """Addresses that can reach the chat; 0.0.0.0/0 is everyone. Allowed: a list of IPv4 addresses or ranges; for example ["203.0.113.0/24"]."""
     publicAddress: NotRequired[bool]

@@ -12,7 +12,6 @@ from components.kubernetes.objects import (
     NAMESPACE,
     TOOLS,
     WEBUI,
-    WEBUI_PORT,
     files_of,
     image_of,
     labels,
@@ -76,7 +75,7 @@ class Tools(pulumi.ComponentResource):
             "command": ["sleep", "infinity"],
             "env": [
                 {"name": "ENABLE_DB_MIGRATIONS", "value": "false"},
-                {"name": "OLLAMAZURE_OPEN_WEBUI", "value": f"{WEBUI}:{WEBUI_PORT}"},
+                {"name": "OLLAMAZURE_OPEN_WEBUI", "value": WEBUI},
             ],
             "env_from": args.webui.environment,
             "security_context": restricted(),

@@ -182,6 +182,8 @@ def network(settings: Settings) -> Iterator[Violation]:
     """A machine without a way to the internet or with two, and a label without an address."""
     path, outbound = ("network", "outbound"), settings.network.outbound
     rests_on = (("publicAddress",), ("network", "subnetId"))
+    if settings.engine == "kubernetes":  # its nodes have a way of their own
+        return
     if settings.public_address:
         if outbound:
             reason = "publicAddress is true, and the public address is the way to the internet"

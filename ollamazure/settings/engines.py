@@ -11,6 +11,8 @@ from ollamazure.settings.schema import SettingPath
 from ollamazure.settings.stack import Settings
 
 ENGINE = (("engine",),)
+# The resources of a cluster are written, but no stack has been deployed on one.
+CAN_DEPLOY = ("machine",)
 # Why a setting has no meaning for a cluster, by its path.
 NOT_FOR_A_CLUSTER: dict[SettingPath, str] = {
     ("vmSize",): "a cluster has nodes; see cluster.modelSize",
@@ -48,6 +50,9 @@ def engine(settings: Settings) -> Iterator[Violation]:
         reason = "engine is machine"
         yield from _refused({("scale",): reason, ("cluster",): reason}, settings)
         return
+    if settings.engine not in CAN_DEPLOY:
+        reason = "this version cannot deploy a cluster yet"
+        yield Violation(("engine",), settings.engine, reason, "machine")
     yield from _refused(NOT_FOR_A_CLUSTER, settings)
     yield from _cluster(settings)
 

@@ -102,8 +102,9 @@ class Settings(Section):
     engine: Engine = setting(
         "machine",
         description="What the chat runs on. machine: one VM, for up to about 50 people; "
-        "kubernetes: a cluster, with a database, a cache and a file store that Azure operates.",
-        allowed="machine or kubernetes",
+        "kubernetes: a cluster, with a database, a cache and a file store that Azure operates, "
+        "which this version cannot deploy yet.",
+        allowed="machine",
         example="machine",
     )
     scale: Scale = setting(

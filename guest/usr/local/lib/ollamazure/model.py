@@ -33,7 +33,8 @@ from typing import Any
 
 from durable import sync_disk, write
 
-OLLAMA = ("127.0.0.1", 11434)
+# In a cluster, one of the replicas.
+OLLAMA = (os.environ.get("OLLAMAZURE_OLLAMA", "127.0.0.1"), 11434)
 INSTALLED = Path("/etc/ollamazure/installed")
 MODELS = Path("/srv/data/ollama/models")
 # A file for each pull that has not ended, with the id of the boot that it began in.

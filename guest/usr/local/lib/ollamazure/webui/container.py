@@ -1,7 +1,12 @@
-"""Open WebUI's container: its address, and programs that run in it."""
+"""Open WebUI's container: its address, and programs that run in it.
+
+In a cluster, the pod with the tools has the same image and the same environment, so programs run in
+that pod itself.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -14,10 +19,14 @@ PROGRAMS = Path(__file__).parent / "in_container"
 FAILED = 1  # what these programs exit with; Podman has other codes, also if the container ends
 RESTARTED_WITHIN = 120  # seconds
 AGAIN_PAUSE = 1
+# The name of Open WebUI's service in a cluster; empty on a machine.
+IN_CLUSTER = os.environ.get("OLLAMAZURE_OPEN_WEBUI", "")
 
 
 def container_address() -> str:
     """The container's IPv4 address, which only root of this machine can reach."""
+    if IN_CLUSTER:
+        return IN_CLUSTER
     template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     done = subprocess.run(
         ["podman", "inspect", "--format", template, CONTAINER],
@@ -39,10 +48,11 @@ def run_in_container(program: str, text: str = "") -> str:
     this one runs again in the next container.
     """
     code = (PROGRAMS / f"{program}.py").read_text()
+    enter = [] if IN_CLUSTER else ["podman", "exec", "--interactive", CONTAINER]
     begun = time.monotonic()
     while True:
         done = subprocess.run(
-            ["podman", "exec", "--interactive", CONTAINER, "python3", "-c", code],
+            [*enter, "python3", "-c", code],
             input=text,
             capture_output=True,
             text=True,
