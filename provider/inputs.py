@@ -29,7 +29,7 @@ class ClusterSettingsInput(TypedDict):
     databaseSubnetId: NotRequired[str]
     """A subnet that a cluster of your own reaches and that is delegated to Microsoft.DBforPostgreSQL/flexibleServers, for the database. Allowed: the ARM id of a subnet, and only with cluster.kubeconfig; for example /subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/company/subnets/database."""
     version: NotRequired[str]
-    """Minor version of Kubernetes on AKS. Unset: that of ollamazure/catalog/versions.yaml. Allowed: a minor version that AKS supports, one above the present one at most; for example 1.34."""
+    """Minor version of Kubernetes on AKS. Allowed: a minor version that AKS supports, one above the present one at most; for example 1.34."""
     systemSize: NotRequired[str]
     """Size of the nodes that run everything but models. Unset: it follows from scale. Allowed: a size of ollamazure/catalog/vm_sizes.yaml; for example Standard_D4as_v5."""
     systemNodes: NotRequired[int]
@@ -367,7 +367,7 @@ class ChatInputs(TypedDict):
     scale: NotRequired[str]
     """How large a cluster is: small for about 50 people, medium for 500, large for 5000. Allowed: small, medium or large, and only with engine kubernetes; for example small."""
     cluster: NotRequired[ClusterSettingsInput]
-    """The cluster that the chat runs on. Allowed: a group of settings, and only with engine kubernetes; for example {"version": "1.34"}."""
+    """The cluster that the chat runs on. Allowed: a group of settings, and only with engine kubernetes; for example {"systemNodes": 3}."""
     vmSize: NotRequired[str]
     """Size of the machine; auto: the first size of the catalog that fits. Allowed: a size of ollamazure/catalog/vm_sizes.yaml, or auto; for example Standard_B2ms."""
     imageVersion: NotRequired[str]

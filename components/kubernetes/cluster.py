@@ -13,7 +13,6 @@ import pulumi_kubernetes as kubernetes
 from pulumi_azure_native import authorization, containerservice, managedidentity, network, resources
 
 from components.tags import Tags
-from ollamazure import catalog
 from ollamazure.names import CLUSTER, NETWORK_CONTRIBUTOR, GroupNames
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import MODEL_NODE_PODS, ClusterPlan, Pool
@@ -150,7 +149,7 @@ class Cluster(pulumi.ComponentResource):
             resource_name_=CLUSTER,
             resource_group_name=self.group.name,
             location=settings.location,
-            kubernetes_version=settings.cluster.version or catalog.versions().kubernetes.version,
+            kubernetes_version=settings.cluster.version,
             dns_prefix=args.groups.chat[:54].strip("-_.").replace("_", "-").replace(".", "-"),
             sku={"name": "Base", "tier": args.plan.scale.tier},
             identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
@@ -306,7 +305,7 @@ def _nodes(pool: Pool, subnet_id: pulumi.Output[str], settings: Settings) -> dic
             "max_surge": "1",
             "drain_timeout_in_minutes": ENDED_GRACE,
         },
-        "orchestrator_version": settings.cluster.version or catalog.versions().kubernetes.version,
+        "orchestrator_version": settings.cluster.version,
     }
 
 

@@ -22,7 +22,6 @@ from pulumi_azure_native import (
 
 from components.kubernetes.cluster import Cluster, assign_role
 from components.tags import Tags
-from ollamazure import catalog
 from ollamazure.names import (
     BLOB_DATA_CONTRIBUTOR,
     UPLOADS,
@@ -34,6 +33,8 @@ from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import ClusterPlan
 
 DATABASE = "openwebui"
+# https://learn.microsoft.com/azure/postgresql/extensions/concepts-extensions-versions has pgvector.
+POSTGRESQL_VERSION = "17"
 LOGIN = "chat"
 NAMESPACE, SERVICE_ACCOUNT = "ollamazure", "open-webui"
 CACHE_PORT = 10000
@@ -112,7 +113,7 @@ class DataServices(pulumi.ComponentResource):
             server_name=self._name,
             resource_group_name=self._data_group,
             location=args.settings.location,
-            version=catalog.versions().postgresql.version,
+            version=POSTGRESQL_VERSION,
             sku={"name": plan.database_size, "tier": TIERS[plan.database_size[:10]]},
             storage={"storage_size_gb": plan.database_gib, "auto_grow": "Enabled"},
             high_availability={"mode": "ZoneRedundant" if plan.database_standby else "Disabled"},

@@ -23,7 +23,6 @@ from components.kubernetes.objects import (
     spread,
 )
 from components.remote_command import Part
-from ollamazure import catalog
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import ClusterPlan, Pool, ollama_memory_mib
 from ollamazure.sizing.duration import load_seconds
@@ -31,10 +30,11 @@ from ollamazure.sizing.duration import load_seconds
 # The user of Ollama in its pods: any that is not root, because all it writes is on its disk.
 USER = 11434
 FOLDER = "/models"
+IMAGE = "docker.io/ollama/ollama"
 MODELS_FILE = "/etc/ollamazure/models"
 # As long as the longest answer may take, and Open WebUI and Nginx wait for it.
 STOPS_WITHIN = 3900  # seconds
-# Each line is a model; a replica answers nobody before it has all of them.
+# Each line is a model; a replica answers no question before it has all of them.
 READY = (
     f'while read -r model; do ollama show "$model" >/dev/null || exit 1; done <{MODELS_FILE}/list'
 )
@@ -103,9 +103,7 @@ class OllamaPods(Part):
         gpus = {"nvidia.com/gpu": str(pool.size.gpu.count)} if pool.size.gpu else {}
         container: Object = {
             "name": OLLAMA,
-            "image": image_of(
-                catalog.versions().ollama_image.reference(settings.ollama_version), settings
-            ),
+            "image": image_of(f"{IMAGE}:{settings.ollama_version}", settings),
             "args": ["serve"],
             "env": [{"name": key, "value": value} for key, value in variables(pool, settings)],
             "ports": [{"name": "http", "container_port": OLLAMA_PORT}],

@@ -67,9 +67,6 @@ class Versions(Record):
     ollama: Bundle
     open_webui: ContainerImage = Field(alias="open-webui")
     nginx: ContainerImage
-    kubernetes: Pin
-    ollama_image: ContainerImage = Field(alias="ollama-image")
-    postgresql: Pin
 
 
 class Licence(Record):

@@ -106,10 +106,10 @@ class ClusterSettings(Section):
         example="/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/network"
         "/providers/Microsoft.Network/virtualNetworks/company/subnets/database",
     )
-    version: KubernetesVersion | None = setting(
-        None,
-        description="Minor version of Kubernetes on AKS. Unset: that of "
-        "ollamazure/catalog/versions.yaml.",
+    # Two behind the latest: https://learn.microsoft.com/azure/aks/supported-kubernetes-versions
+    version: KubernetesVersion = setting(
+        "1.34",
+        description="Minor version of Kubernetes on AKS.",
         allowed="a minor version that AKS supports, one above the present one at most",
         example="1.34",
     )

@@ -40,7 +40,7 @@ NOT_FOR_A_CLUSTER: dict[SettingPath, str] = {
 OWN_CLUSTER = (
     "context", "oidc_issuer", "storage_class", "endpoint_subnet_id", "database_subnet_id",
 )  # fmt: skip
-AKS = ("version", "system_size", "system_nodes", "model_nodes", "gpu_nodes", "gpu_spot")
+AKS = ("system_size", "system_nodes", "model_nodes", "gpu_nodes", "gpu_spot")
 REQUIRED_OF_OWN_CLUSTER = ("oidc_issuer", "endpoint_subnet_id", "database_subnet_id")
 
 

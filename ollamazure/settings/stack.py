@@ -118,7 +118,7 @@ class Settings(Section):
         ClusterSettings(),
         description="The cluster that the chat runs on.",
         allowed="a group of settings, and only with engine kubernetes",
-        example={"version": "1.34"},
+        example={"systemNodes": 3},
     )
     vm_size: VmSizeName = setting(
         "Standard_B2ms",

@@ -39,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests": set(),
 }
 # What `components/` contains that is not a ComponentResource.
-SHARED_BY_COMPONENTS = {"__init__", "azure_native", "outputs", "tags", "remote_command"}
+SHARED_BY_COMPONENTS = {
+    *("__init__", "azure_native", "objects", "outputs", "policies", "tags", "remote_command"),
+}
 # Tests that are not about one module or one folder.
 ABOUT_THE_TREE = {"guide", "renovate", "stacks", "structure", "words", "workflows"}
 ABOUT_A_FOLDER = {
@@ -101,7 +103,7 @@ def test_components_are_component_resources(modules: dict[str, ast.Module]) -> N
         for name, tree in modules.items()
         if name.startswith("components/")
         and Path(name).stem not in SHARED_BY_COMPONENTS
-        and "ComponentResource" not in {base for node in ast.walk(tree) for base in _bases(node)}
+        and not {"ComponentResource", "Part"} & {b for node in ast.walk(tree) for b in _bases(node)}
     ]
     assert not others, _listed(others)
 

@@ -48,3 +48,13 @@ def test_a_container_that_stays_away_is_reported(
     codes.write_text(f"{NOT_RUNNING}\n")
     with pytest.raises(WebuiError, match="cannot be used: Error: the reason"):
         container.run_in_container("session")
+
+
+def test_in_a_cluster_a_program_runs_in_the_pod_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(container, "IN_CLUSTER", "open-webui")
+    monkeypatch.setattr(container, "PROGRAMS", tmp_path)
+    (tmp_path / "session.py").write_text("print(input().upper())")
+    assert container.run_in_container("session", "input\n") == "INPUT\n"
+    assert container.container_address() == "open-webui"

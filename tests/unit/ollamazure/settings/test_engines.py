@@ -54,7 +54,7 @@ def test_this_version_deploys_machines_only() -> None:
     "given",
     [
         {},
-        {"scale": "large", "cluster": {"version": "1.34", "gpuNodes": 3, "gpuSpot": "true"}},
+        {"scale": "large", "cluster": {"version": "1.35", "gpuNodes": 3, "gpuSpot": "true"}},
         {"cluster": OWN},
         {"publicAddress": "false"},
     ],
@@ -95,7 +95,7 @@ def test_what_does_not_apply_is_refused(given: dict[str, Any], where: str, reaso
     assert reason in first
 
 
-@pytest.mark.parametrize("given", [{"scale": "medium"}, {"cluster": {"version": "1.34"}}], ids=str)
+@pytest.mark.parametrize("given", [{"scale": "medium"}, {"cluster": {"systemNodes": 3}}], ids=str)
 def test_a_machine_has_no_settings_of_a_cluster(given: dict[str, Any]) -> None:
     [problem] = problems("machine", **given)
     assert problem.endswith("is not allowed: engine is machine.")

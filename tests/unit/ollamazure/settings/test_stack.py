@@ -11,7 +11,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ollamazure import catalog
+from ollamazure.settings import engines
 from ollamazure.settings.backup import EXAMPLE_HOST_KEY, EXAMPLES
+from ollamazure.settings.base import key_of
+from ollamazure.settings.cluster import ClusterSettings
 from ollamazure.settings.groups import NetworkSettings
 from ollamazure.settings.load import SECRETS, parse
 from ollamazure.settings.schema import section_of
@@ -154,7 +157,7 @@ def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Any]
 
 @pytest.mark.parametrize(("path", "field"), list(_fields(Settings)))
 def test_every_setting_explains_itself_with_a_valid_example(
-    path: tuple[str, ...], field: FieldInfo
+    path: tuple[str, ...], field: FieldInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert field.description and field.description.endswith(".")
     assert isinstance(field.json_schema_extra, dict) and field.json_schema_extra["allowed"]
@@ -188,6 +191,16 @@ def test_every_setting_explains_itself_with_a_valid_example(
         beside = {"publicAddress": "false"}
     if path[0] == "workingHours":
         value = {"start": "07:00", "end": "19:00", "timeZone": "Europe/Paris", **value}
+    if path[0] in ("scale", "cluster"):
+        monkeypatch.setattr(engines, "CAN_DEPLOY", ("kubernetes",))
+        beside = {"engine": "kubernetes"}
+    if path[-1] in ("kubeconfig", *map(key_of, engines.OWN_CLUSTER)):
+        subnet = ClusterSettings.model_fields["database_subnet_id"].examples
+        others = {
+            "endpointSubnetId": subnet and subnet[0],
+            "databaseSubnetId": subnet and subnet[0],
+        }
+        value = {"kubeconfig": "x", "oidcIssuer": "https://example.com", **others, **value}
     text = value if isinstance(value, str) else json.dumps(value)
     settings_of(**{path[0]: text, **beside})
 

@@ -98,7 +98,7 @@ def test_all_replicas_together_stay_below_the_limit_of_the_database() -> None:
     assert (plan.webui_replicas[1] + 1) * 2 * plan.database_pool_size <= 35
 
 
-def test_a_small_team_is_told_that_a_machine_is_cheaper() -> None:
+def test_a_note_for_a_small_team_names_the_cheaper_machine() -> None:
     small, medium = settings(), settings(scale="medium")
     note = machine_instead(make_cluster_plan(small), small)
     assert note is not None
