@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_azure_native import authorization, managedidentity, storage
@@ -93,15 +94,8 @@ class BackupStorage(pulumi.ComponentResource):
             "backup-account",
             account_name=self.account,
             resource_group_name=args.data_group,
-            kind=storage.Kind.STORAGE_V2,
+            **without_keys(),
             sku={"name": SKUS[settings.backup.redundancy]},
-            access_tier=storage.AccessTier.HOT,
-            enable_https_traffic_only=True,
-            minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-            allow_shared_key_access=False,
-            default_to_o_auth_authentication=True,
-            allow_blob_public_access=False,
-            allow_cross_tenant_replication=False,
             # Backups are needed where the machine is not: see the decision 0062.
             public_network_access=storage.PublicNetworkAccess.ENABLED,
             location=settings.location,
@@ -153,3 +147,17 @@ class BackupStorage(pulumi.ComponentResource):
             principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
+
+
+def without_keys() -> dict[str, Any]:
+    """Arguments of a storage account that is reached with roles only."""
+    return {
+        "kind": storage.Kind.STORAGE_V2,
+        "access_tier": storage.AccessTier.HOT,
+        "enable_https_traffic_only": True,
+        "minimum_tls_version": storage.MinimumTlsVersion.TLS1_2,
+        "allow_shared_key_access": False,
+        "default_to_o_auth_authentication": True,
+        "allow_blob_public_access": False,
+        "allow_cross_tenant_replication": False,
+    }

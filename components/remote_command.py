@@ -93,28 +93,18 @@ class Target:
     ready: Sequence[pulumi.Resource] = ()
     reapply: str | None = None
 
-    def command(  # noqa: PLR0913  what a command consists of, all by name but one
-        self,
-        name: str,
-        *,
-        delete: str | None,
-        stdin: pulumi.Output[str],
-        environment: Mapping[str, pulumi.Input[str]] | None,
-        show_output: bool,
-        opts: pulumi.ResourceOptions,
+    def command(
+        self, name: str, delete: str | None, *, show_output: bool, **options: Any
     ) -> MachineCommand:
-        """The resource of a command that runs here."""
+        """The resource of a command that runs here; `options` as of every command."""
         return MachineCommand(
             name,
             connection=self.connection,
             create=command(name),
             update=command(name, unless="done"),
             delete=None if delete is None else undo(name, delete),
-            stdin=stdin,
-            environment=environment,
             logging=remote.Logging.STDOUT_AND_STDERR if show_output else remote.Logging.NONE,
-            add_previous_output_in_env=False,
-            opts=opts,
+            **options,
         )
 
 
@@ -140,30 +130,26 @@ class PodTarget:
     ready: Sequence[pulumi.Resource] = ()
     reapply: str | None = None
 
-    def command(  # noqa: PLR0913  what a command consists of, all by name but one
+    def command(
         self,
         name: str,
-        *,
         delete: str | None,
-        stdin: pulumi.Output[str],
-        environment: Mapping[str, pulumi.Input[str]] | None,
+        *,
         show_output: bool,
-        opts: pulumi.ResourceOptions,
+        environment: Mapping[str, pulumi.Input[str]] | None,
+        **options: Any,
     ) -> PodCommand:
-        """The resource of a command that runs here."""
-        logging = local.Logging.STDOUT_AND_STDERR if show_output else local.Logging.NONE
+        """The resource of a command that runs here; `options` as of every command."""
         return PodCommand(
             name,
             create=self._exec(command(name)),
             update=self._exec(command(name, unless="done")),
             delete=None if delete is None else self._exec(undo(name, delete)),
-            stdin=stdin,
             environment={**(environment or {}), KUBECONFIG: self.kubeconfig},
             # For <( ), by which no file and no command line has the way to the cluster.
             interpreter=["/bin/bash", "-c"],
-            logging=logging,
-            add_previous_output_in_env=False,
-            opts=opts,
+            logging=local.Logging.STDOUT_AND_STDERR if show_output else local.Logging.NONE,
+            **options,
         )
 
     def _exec(self, script: str) -> str:
@@ -276,11 +262,12 @@ def run_on_machine(  # noqa: PLR0913  what a command may need, all by name but t
     )
     step = target.command(
         name,
-        delete=delete,
+        delete,
+        show_output=shown,
         stdin=plain if secrets is None else _with_secrets(plain, secrets),
         # Pulumi hides the script with the secrets, and the manifest in it.
         environment=None if secrets is None else {manifest.VARIABLE: plain.apply(_manifest_of)},
-        show_output=shown,
+        add_previous_output_in_env=False,
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(

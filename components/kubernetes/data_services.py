@@ -20,6 +20,7 @@ from pulumi_azure_native import (
     storage,
 )
 
+from components.backup_storage import without_keys
 from components.kubernetes.cluster import Cluster, assign_role
 from components.tags import Tags
 from ollamazure.names import (
@@ -208,15 +209,8 @@ class DataServices(pulumi.ComponentResource):
             account_name=self._name,
             resource_group_name=self._data_group,
             location=args.settings.location,
-            kind=storage.Kind.STORAGE_V2,
+            **without_keys(),
             sku={"name": storage.SkuName.STANDARD_ZRS},
-            access_tier=storage.AccessTier.HOT,
-            enable_https_traffic_only=True,
-            minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-            allow_shared_key_access=False,
-            default_to_o_auth_authentication=True,
-            allow_blob_public_access=False,
-            allow_cross_tenant_replication=False,
             public_network_access=storage.PublicNetworkAccess.DISABLED,
             tags=self._tags(storage.get_storage_account, args.groups.data, account_name=self._name),
             opts=self._kept,

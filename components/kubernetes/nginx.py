@@ -25,6 +25,7 @@ from components.kubernetes.objects import (
     placed,
     restricted,
     spread,
+    written,
 )
 from components.nginx import CERTIFICATE, configuration_values, nginx_files, texts
 from components.remote_command import Part, render_file
@@ -136,6 +137,7 @@ class NginxPods(Part):
             *placed(nginx_files(settings), FOLDER),
             *({"key": name, "path": name} for name in ("texts.json", "nginx.conf")),
         ]
+        volumes, mounts = written(WRITTEN)
         # It serves an unknown name nothing, so no page is asked for.
         listens = {"tcp_socket": {"port": HTTPS_PORT}}
         container = {
@@ -175,10 +177,7 @@ class NginxPods(Part):
                     for item in items
                 ),
                 {"name": "certificate", "mount_path": CERTIFICATE_FOLDER, "read_only": True},
-                *(
-                    {"name": f"written-{number}", "mount_path": path}
-                    for number, path in enumerate(WRITTEN)
-                ),
+                *mounts,
             ],
         }
         deployment = apps.v1.Deployment(
@@ -216,10 +215,7 @@ class NginxPods(Part):
                                     "default_mode": 0o440,
                                 },
                             },
-                            *(
-                                {"name": f"written-{number}", "empty_dir": {}}
-                                for number, _ in enumerate(WRITTEN)
-                            ),
+                            *volumes,
                         ],
                     },
                 },

@@ -95,3 +95,12 @@ def spread(part: str) -> list[Object]:
 def on_pool(pool: str, settings: Settings) -> dict[str, str] | None:
     """What selects the nodes of a pool on AKS; a cluster of one's own has no pools of ours."""
     return None if settings.cluster.kubeconfig else {"ollamazure/pool": pool}
+
+
+def written(paths: Sequence[str]) -> tuple[list[Object], list[Object]]:
+    """The volumes for what a container writes, which last as long as the pod, and their mounts."""
+    names = {f"written-{number}": path for number, path in enumerate(paths)}
+    return (
+        [{"name": name, "empty_dir": {}} for name in names],
+        [{"name": name, "mount_path": path} for name, path in names.items()],
+    )

@@ -28,6 +28,7 @@ from components.kubernetes.objects import (
     placed,
     restricted,
     spread,
+    written,
 )
 from components.open_webui import HINT, SIGN_IN, START_FILES, UNIT, hint_banner, unit_values
 from components.remote_command import Part, render_file
@@ -181,7 +182,7 @@ class WebuiPods(Part):
                         ],
                     },
                 },
-                *({"name": f"written-{n}", "empty_dir": {}} for n, _ in enumerate(WRITTEN)),
+                *written(WRITTEN)[0],
             ],
         }
 

@@ -19,6 +19,7 @@ from components.kubernetes.objects import (
     on_pool,
     placed,
     restricted,
+    written,
 )
 from components.kubernetes.open_webui import WebuiPods
 from components.remote_command import TOOLS as FOLDER
@@ -68,6 +69,7 @@ class Tools(pulumi.ComponentResource):
         settings = args.settings
         child = pulumi.ResourceOptions(parent=self, depends_on=[args.namespace])
         data = files_of(PROGRAMS)
+        volumes, mounts = written(WRITTEN)
         files = core.v1.ConfigMap(TOOLS, metadata=metadata(TOOLS, TOOLS), data=data, opts=child)
         container = {
             "name": TOOLS,
@@ -85,10 +87,7 @@ class Tools(pulumi.ComponentResource):
             },
             "volume_mounts": [
                 {"name": "files", "mount_path": FOLDER, "read_only": True},
-                *(
-                    {"name": f"written-{number}", "mount_path": path}
-                    for number, path in enumerate(WRITTEN)
-                ),
+                *mounts,
             ],
         }
         pod = apps.v1.Deployment(
@@ -119,10 +118,7 @@ class Tools(pulumi.ComponentResource):
                                     "items": placed(PROGRAMS, FOLDER),
                                 },
                             },
-                            *(
-                                {"name": f"written-{number}", "empty_dir": {}}
-                                for number, _ in enumerate(WRITTEN)
-                            ),
+                            *volumes,
                         ],
                     },
                 },

@@ -40,25 +40,23 @@ OUTPUTS: Mapping[str, Mapping[str, Any]] = {
     "certificate-authority": {"certPem": PEM},
     "certificate-authority-key": {"privateKeyPem": "the-key-of-the-authority"},
 }
-CALLS: Mapping[str, Mapping[str, Any]] = {
-    f"azure-native:{token}": result
-    for token, result in {
-        "authorization:getClientConfig": {
-            "subscriptionId": "0000", "clientId": "", "objectId": "", "tenantId": "",
-        },
-        "containerservice:listManagedClusterUserCredentials": {
-            "kubeconfigs": [
-                {"name": "user", "value": base64.b64encode(KUBECONFIG.encode()).decode()}
-            ]
-        },
-        "containerservice:getManagedCluster": {
-            "oidcIssuerProfile": {"issuerURL": "https://issuer.example.com", "enabled": True}
-        },
-        "managedidentity:getUserAssignedIdentity": {"principalId": "principal", "clientId": "id"},
-        "redisenterprise:listDatabaseKeys": {"primaryKey": REDIS_KEY, "secondaryKey": ""},
-        "redisenterprise:getRedisEnterprise": {"hostName": "cache.example.com"},
-    }.items()
+RESULTS: Mapping[str, Mapping[str, Any]] = {
+    "authorization:getClientConfig": {
+        "subscriptionId": "0000", "clientId": "", "objectId": "", "tenantId": "",
+    },
+    "containerservice:listManagedClusterUserCredentials": {
+        "kubeconfigs": [
+            {"name": "user", "value": base64.b64encode(KUBECONFIG.encode()).decode()}
+        ]
+    },
+    "containerservice:getManagedCluster": {
+        "oidcIssuerProfile": {"issuerURL": "https://issuer.example.com", "enabled": True}
+    },
+    "managedidentity:getUserAssignedIdentity": {"principalId": "principal", "clientId": "id"},
+    "redisenterprise:listDatabaseKeys": {"primaryKey": REDIS_KEY, "secondaryKey": ""},
+    "redisenterprise:getRedisEnterprise": {"hostName": "cache.example.com"},
 }  # fmt: skip
+CALLS = {f"azure-native:{token}": result for token, result in RESULTS.items()}
 
 
 @cache
