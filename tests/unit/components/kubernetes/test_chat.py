@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +225,27 @@ def test_a_command_runs_in_the_pod_with_the_tools() -> None:
         in (command.inputs["create"])
     )
     assert command.deleted_with == "ollamazure"
+
+
+def test_a_command_runs_its_script_in_the_pod_and_leaves_no_kubeconfig(tmp_path: Path) -> None:
+    """kubectl is one that runs here what it would run in the pod, and shows what it was given."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/bash\ncat "$2" >"$0.config"\nshift 7\nexec "$@"\n')
+    kubectl.chmod(0o755)
+    # The pod's root has these; here only root may make such folders.
+    (tmp_path / "install").write_text("#!/bin/sh\n")
+    (tmp_path / "flock").write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    for name in ("install", "flock"):
+        (tmp_path / name).chmod(0o755)
+    command = one("Command", "open-webui-settings").inputs["create"]
+    done = subprocess.run(
+        ["/bin/bash", "-c", command],
+        input="echo ran as $(basename $0 | cut -c 1-3)",
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "OLLAMAZURE_KUBECONFIG": KUBECONFIG},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "ran as tmp\n"), done.stderr
+    assert (tmp_path / "kubectl.config").read_text() == KUBECONFIG
+    assert KUBECONFIG not in command
