@@ -85,5 +85,5 @@ test-artifacts: test-packages artifacts
 	@$(root) $(python) -m emulator.artifacts build machine-lean embedding-model dex azurite azure-cli azure-sdks-2026
 
 # Made again when a pin changes; the packages themselves are kept by the hash of the pins.
-.venv: requirements.txt requirements-kubernetes.txt requirements-dev.txt requirements-no-deps.txt constraints.txt pyproject.toml tools/make-venv.sh
+.venv: requirements.txt requirements-dev.txt requirements-no-deps.txt constraints.txt pyproject.toml tools/make-venv.sh
 	@tools/make-venv.sh

@@ -50,7 +50,7 @@ class ClusterSettingsInput(TypedDict):
     """Most replicas of Open WebUI, which Kubernetes adds when they are busy. Unset: it follows from scale. Allowed: cluster.webuiReplicas to 100; for example 6."""
     databaseSize: NotRequired[str]
     """Size of the PostgreSQL server. Unset: it follows from scale. Allowed: a size of a PostgreSQL Flexible Server; for example Standard_D2ds_v5."""
-    databaseGiB: NotRequired[str]
+    databaseGiB: NotRequired[int]
     """Storage of the PostgreSQL server; it only grows. Unset: it follows from scale. Allowed: 32, 64, 128, 256, 512, 1024, 2048 or 4096 GiB; for example 128."""
     databaseStandby: NotRequired[bool]
     """Whether the PostgreSQL server has a standby in another zone, which takes over when it fails. Unset: it follows from scale. Allowed: true or false, and true only with a size that is not burstable; for example true."""

@@ -29,8 +29,7 @@ if [ ! -e "$shared/.complete" ]; then
     echo "python environment: installing into $shared"
     "$python" -m venv --clear "$shared"
     # Without `-e .`: each clone has its own project.
-    sed -s '/^-e /d; /^-r /d; /^-c /d' requirements.txt requirements-kubernetes.txt requirements-dev.txt \
-        >"$shared/pinned.txt"
+    sed -s '/^-e /d; /^-r /d; /^-c /d' requirements.txt requirements-dev.txt >"$shared/pinned.txt"
     "$shared/bin/pip" install --quiet --disable-pip-version-check \
         --constraint constraints.txt --requirement "$shared/pinned.txt"
     "$shared/bin/pip" install --quiet --disable-pip-version-check \

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ollamazure.settings.base import Section, setting
+from ollamazure.settings.problems import refusal
 from ollamazure.settings.types import Line, SubnetId, VmSizeName, WebAddress, Whole, matching
 
 Engine = Literal["machine", "kubernetes"]
@@ -18,6 +19,16 @@ Scale = Literal["small", "medium", "large"]
 # Of AKS: https://learn.microsoft.com/azure/aks/quotas-skus-regions
 MOST_NODES = 1000
 MOST_REPLICAS = 100
+
+DATABASE_TIERS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+def _database_gib(value: int) -> int:
+    if value not in DATABASE_TIERS:
+        larger = next((tier for tier in DATABASE_TIERS if tier > value), DATABASE_TIERS[-1])
+        raise refusal("Azure has no storage of this size", instead=str(larger))
+    return value
+
 
 KubernetesVersion = Annotated[
     str, matching(r"1\.[1-9][0-9]", "it is not a minor version of Kubernetes")
@@ -36,6 +47,7 @@ CacheSku = Annotated[
         "it is not a size of Azure Managed Redis",
     ),
 ]
+DatabaseGib = Annotated[Whole, AfterValidator(_database_gib)]
 Replicas = Annotated[Whole, Field(ge=1, le=MOST_REPLICAS)]
 Nodes = Annotated[Whole, Field(ge=1, le=MOST_NODES)]
 
@@ -145,7 +157,7 @@ class ClusterSettings(Section):
         allowed="a size of a PostgreSQL Flexible Server",
         example="Standard_D2ds_v5",
     )
-    database_gib: Literal[32, 64, 128, 256, 512, 1024, 2048, 4096] | None = setting(
+    database_gib: DatabaseGib | None = setting(
         None,
         description="Storage of the PostgreSQL server; it only grows. Unset: it follows from "
         "scale.",

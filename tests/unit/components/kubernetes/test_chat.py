@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes.chat import ClusterChat, ClusterChatArgs
 from components.tags import Tags
 from ollamazure.names import group_names
 from ollamazure.settings import engines
@@ -22,6 +21,7 @@ from ollamazure.sizing.cluster import make_cluster_plan
 from tests.unit.components.recorder import Recorded, Recorder, record
 
 pytestmark = pytest.mark.unit
+pytest.importorskip("pulumi_kubernetes", reason="requirements-kubernetes.txt is not installed")
 
 SECRETS = {
     "database-password": "the-password-of-the-database",
@@ -68,6 +68,8 @@ def deployed(**given: str) -> Recorder:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "CAN_DEPLOY", ("kubernetes",))
         settings = parse(texts)
+    from components.kubernetes.chat import ClusterChat, ClusterChatArgs  # noqa: PLC0415
+
     args = ClusterChatArgs(
         group_names("ollamazure", "test"), settings, make_cluster_plan(settings), Tags({"a": "b"})
     )
