@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,12 @@ ACME_SETTINGS = "/etc/ollamazure/acme.json"
 ACME_AUTHORITY = "/etc/ollamazure/acme-ca.pem"
 ACME_UNITS = tuple(f"/etc/systemd/system/ollamazure-acme.{kind}" for kind in ("service", "timer"))
 CONFIGURE = f"{TOOLS}/configure-nginx"
+# What nginx.conf reaches: the resolver of mynet, the container of Open WebUI, the one Ollama.
+OF_A_MACHINE: Mapping[str, Any] = {
+    "resolver": "10.89.0.1",
+    "open_webui": "open-webui",
+    "replicas": (),
+}
 NGINX_FILES = (
     "/etc/nginx/preparing.html",
     "/etc/nginx/failed.html",
@@ -122,9 +129,7 @@ class Nginx(Part):
                     suffix=".next",
                     values={
                         **configuration_values(args.settings, args.server_name),
-                        "resolver": "10.89.0.1",
-                        "open_webui": "open-webui",
-                        "replicas": [],
+                        **OF_A_MACHINE,
                     },
                 ),
             ],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import remote_command
-from components.nginx import NGINX_FILES, SECOND_FACTOR_FILES, TEXTS, texts
+from components.nginx import NGINX_FILES, OF_A_MACHINE, SECOND_FACTOR_FILES, TEXTS, texts
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -47,6 +47,7 @@ def configure(
         "plugins": False,
         "model_management": False,
         "second_factor": False,
+        **OF_A_MACHINE,
     }
     text = remote_command.render_file("/etc/nginx/nginx.conf", **{**defaults, **values})
     _certificate(folder)

@@ -343,7 +343,7 @@ def test_a_boot_without_settings_model_or_ollama_asks_nothing(
     assert ollama.run("load").returncode == 0
     assert ollama.paths() == []
     text = ollama.program.read_text().replace("UP_WITHIN = 60", "UP_WITHIN = 0")
-    ollama.program.write_text(re.sub(r'"127.0.0.1", \d+', '"127.0.0.1", 1', text))
+    ollama.program.write_text(re.sub(r'"127.0.0.1"\), \d+', '"127.0.0.1"), 1', text))
     done = ollama.run("load")
     assert done.returncode == 0
     assert "no answer" in done.stderr
