@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_azure_native import authorization, managedidentity, storage
 
+from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import (
     BACKUPS,
@@ -133,19 +133,14 @@ class BackupStorage(pulumi.ComponentResource):
         self, container_id: pulumi.Output[str], principal_id: pulumi.Output[str]
     ) -> authorization.RoleAssignment:
         """The machine's right to read and write the blobs of the container, and no more."""
-        args = self._args
-        roles = f"/subscriptions/{self._subscription}/providers/Microsoft.Authorization"
-        # Azure requires a GUID. The same stack always has the same one.
-        seed = f"{self._subscription}/{args.groups.chat}/{IDENTITY}/{BLOB_DATA_CONTRIBUTOR}".lower()
-        return authorization.RoleAssignment(
+        return assign_role(
             "backup-access",
-            role_assignment_name=str(uuid.uuid5(uuid.NAMESPACE_URL, seed)),
+            role=BLOB_DATA_CONTRIBUTOR,
             scope=container_id,
-            role_definition_id=f"{roles}/roleDefinitions/{BLOB_DATA_CONTRIBUTOR}",
+            subscription=self._subscription,
             principal_id=principal_id,
-            # Without it, Azure looks for the new identity where it arrives some time later.
-            principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            seed=f"{self._subscription}/{self._args.groups.chat}/{IDENTITY}",
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
 

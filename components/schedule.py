@@ -6,7 +6,6 @@ docs/explanation/decisions/0078-a-schedule-of-logic-apps.md compares the alterna
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
@@ -16,6 +15,7 @@ import pulumi
 from pulumi_azure_native import authorization, logic, managedidentity, resources
 
 from components.remote_command import TOOLS, File, RemoteCommand, Target, run_on_machine
+from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import POWER_ON_OFF, SCHEDULE, VM
 from ollamazure.settings.working_hours import CLEANUP, PACKAGE_LISTS, UPGRADES, WorkingHours
@@ -61,9 +61,9 @@ class Schedule(pulumi.ComponentResource):
     ) -> None:
         super().__init__("ollamazure:index:Schedule", name, None, opts)
         self._args = args
-        subscription = authorization.get_client_config().subscription_id
-        self._subscription = f"/subscriptions/{subscription}"
-        providers = f"{self._subscription}/resourceGroups/{args.group_name}/providers"
+        self._subscription = authorization.get_client_config().subscription_id
+        group = f"/subscriptions/{self._subscription}/resourceGroups/{args.group_name}"
+        providers = f"{group}/providers"
         # Written rather than read from the resources: an update of the machine previews with
         # unknown outputs, and then the schedule would preview as changed too.
         self._vm_id = f"{providers}/Microsoft.Compute/virtualMachines/{VM}"
@@ -106,20 +106,16 @@ class Schedule(pulumi.ComponentResource):
             resource_name=SCHEDULE,
             opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[identity]),
         )
-        seed = f"{self._vm_id}/{SCHEDULE}/{POWER_ON_OFF}".lower()
-        roles = f"{self._subscription}/providers/Microsoft.Authorization/roleDefinitions"
-        return authorization.RoleAssignment(
+        return assign_role(
             "schedule-access",
-            role_assignment_name=str(uuid.uuid5(uuid.NAMESPACE_URL, seed)),
+            role=POWER_ON_OFF,
             scope=self._vm_id,
-            role_definition_id=f"{roles}/{POWER_ON_OFF}",
+            subscription=self._subscription,
             principal_id=found.principal_id,
-            # Without it, Azure looks for the new identity where it arrives some time later.
-            principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+            seed=f"{self._vm_id}/{SCHEDULE}",
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[vm],
-                delete_before_replace=True,
                 # Azure deletes what is assigned on a machine with the machine.
                 replace_with=[vm],
             ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_azure_native import authorization, containerservice, managedidentity, network, resources
 
+from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import CLUSTER, NETWORK_CONTRIBUTOR, GroupNames
 from ollamazure.settings.stack import Settings
@@ -253,16 +253,18 @@ class Cluster(pulumi.ComponentResource):
         found = managedidentity.get_user_assigned_identity_output(
             **in_group, opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[identity])
         )
+        subscription = authorization.get_client_config().subscription_id
         scopes = {"network": vnet.id}
         if self.address:
             scopes["address"] = self.address.id
         access = [
             assign_role(
                 f"cluster-{name}-access",
-                scope=scope,
-                seed=f"{args.groups.chat}/{CLUSTER}/{name}",
                 role=NETWORK_CONTRIBUTOR,
+                scope=scope,
+                subscription=subscription,
                 principal_id=found.principal_id,
+                seed=f"{subscription}/{args.groups.chat}/{CLUSTER}/{name}",
                 opts=self._child,
             )
             for name, scope in scopes.items()
@@ -307,32 +309,6 @@ def _nodes(pool: Pool, subnet_id: pulumi.Output[str], settings: Settings) -> dic
         },
         "orchestrator_version": settings.cluster.version,
     }
-
-
-def assign_role(  # noqa: PLR0913  what a role assignment consists of, all by name but one
-    name: str,
-    *,
-    scope: pulumi.Input[str],
-    seed: str,
-    role: str,
-    principal_id: pulumi.Input[str],
-    opts: pulumi.ResourceOptions,
-) -> authorization.RoleAssignment:
-    """A role of an identity. The same `seed` always has the same assignment."""
-    subscription = authorization.get_client_config().subscription_id
-    roles = f"/subscriptions/{subscription}/providers/Microsoft.Authorization/roleDefinitions"
-    # Azure requires a GUID.
-    guid = uuid.uuid5(uuid.NAMESPACE_URL, f"{subscription}/{seed}/{role}".lower())
-    return authorization.RoleAssignment(
-        name,
-        role_assignment_name=str(guid),
-        scope=scope,
-        role_definition_id=f"{roles}/{role}",
-        principal_id=principal_id,
-        # Without it, Azure looks for the new identity where it arrives some time later.
-        principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True)),
-    )
 
 
 def _text(encoded: str) -> str:

@@ -21,7 +21,8 @@ from pulumi_azure_native import (
 )
 
 from components.backup_storage import without_keys
-from components.kubernetes.cluster import Cluster, assign_role
+from components.kubernetes.cluster import Cluster
+from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import (
     BLOB_DATA_CONTRIBUTOR,
@@ -92,7 +93,8 @@ class DataServices(pulumi.ComponentResource):
         self._kept = pulumi.ResourceOptions.merge(self._child, args.cluster.kept)
         self._group = args.cluster.group.name
         self._data_group = args.cluster.data_group.name
-        self._name = service_name(authorization.get_client_config().subscription_id, args.groups)
+        self._subscription = authorization.get_client_config().subscription_id
+        self._name = service_name(self._subscription, args.groups)
         self.blob_endpoint = f"https://{self._name}.blob.core.windows.net"
         self.container = UPLOADS
         self.ready = [*self._database(), *self._cache(), *self._blobs()]
@@ -266,10 +268,11 @@ class DataServices(pulumi.ComponentResource):
         self.client_id = found.client_id
         access = assign_role(
             "files-access",
-            scope=container_id,
-            seed=f"{args.groups.chat}/{WEBUI_IDENTITY}",
             role=BLOB_DATA_CONTRIBUTOR,
+            scope=container_id,
+            subscription=self._subscription,
             principal_id=found.principal_id,
+            seed=f"{self._subscription}/{args.groups.chat}/{WEBUI_IDENTITY}",
             opts=self._child,
         )
         return [trust, access]

@@ -40,7 +40,16 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # What `components/` contains that is not a ComponentResource.
 SHARED_BY_COMPONENTS = {
-    *("__init__", "azure_native", "objects", "outputs", "policies", "tags", "remote_command"),
+    *(
+        "__init__",
+        "azure_native",
+        "objects",
+        "outputs",
+        "policies",
+        "roles",
+        "tags",
+        "remote_command",
+    ),
 }
 # Tests that are not about one module or one folder.
 ABOUT_THE_TREE = {"guide", "renovate", "stacks", "structure", "words", "workflows"}
