@@ -307,7 +307,11 @@ class WebuiPods(Part):
             WEBUI,
             metadata=metadata(WEBUI, WEBUI),
             spec={
-                "scale_target_ref": {"api_version": "apps/v1", "kind": "Deployment", "name": WEBUI},
+                "scale_target_ref": {
+                    "api_version": "apps/v1",
+                    "kind": "Deployment",
+                    "name": self.deployment.metadata.name,
+                },
                 "min_replicas": least,
                 "max_replicas": most,
                 "metrics": [

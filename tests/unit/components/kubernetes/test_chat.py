@@ -121,6 +121,13 @@ def test_one_process_migrates_and_the_deployment_has_its_name_from_the_job() -> 
     assert serves["ENABLE_DB_MIGRATIONS"] == "false"
 
 
+def test_the_autoscaler_scales_the_deployment() -> None:
+    scaler = one("HorizontalPodAutoscaler", "open-webui").inputs["spec"]
+    name = one("Deployment", "open-webui").inputs["metadata"]["name"]
+    assert scaler["scaleTargetRef"]["name"] == name
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 3)
+
+
 def test_a_setting_of_open_webui_leaves_the_job_as_it_is() -> None:
     """Else each such change would stop all replicas, as another version does."""
     before, after = one("Job", "migration"), one("Job", "migration", language="fr")
