@@ -82,7 +82,6 @@ class Nginx(Part):
 
     service: RemoteCommand
     config: RemoteCommand
-    digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: NginxArgs, opts: pulumi.ResourceOptions | None = None

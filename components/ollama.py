@@ -53,7 +53,6 @@ class Ollama(Part):
 
     server: RemoteCommand
     models: dict[str, RemoteCommand]
-    digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: OllamaArgs, opts: pulumi.ResourceOptions | None = None

@@ -93,7 +93,6 @@ class OpenWebui(Part):
     service: RemoteCommand
     admin: RemoteCommand
     settings: RemoteCommand
-    digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: OpenWebuiArgs, opts: pulumi.ResourceOptions | None = None

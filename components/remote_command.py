@@ -36,6 +36,9 @@ INSTALLED = "/etc/ollamazure/installed"
 
 APT_PROXY = "/etc/apt/apt.conf.d/53ollamazure-proxy"
 
+# The variable of a command in a pod that has the way to the cluster.
+KUBECONFIG = "OLLAMAZURE_KUBECONFIG"
+
 _END_OF_SECRETS = "END_OF_SECRETS"
 
 HALF_AN_HOUR = 1800  # seconds; for a command that moves few bytes
@@ -102,7 +105,7 @@ class Target:
             connection=self.connection,
             create=command(name),
             update=command(name, unless="done"),
-            delete=None if delete is None else undo(name, delete),
+            delete=None if delete is None else _undo(name, delete),
             logging=remote.Logging.STDOUT_AND_STDERR if show_output else remote.Logging.NONE,
             **options,
         )
@@ -144,7 +147,7 @@ class PodTarget:
             name,
             create=self._exec(command(name)),
             update=self._exec(command(name, unless="done")),
-            delete=None if delete is None else self._exec(undo(name, delete)),
+            delete=None if delete is None else self._exec(_undo(name, delete)),
             environment={**(environment or {}), KUBECONFIG: self.kubeconfig},
             # For <( ), by which no file and no command line has the way to the cluster.
             interpreter=["/bin/bash", "-c"],
@@ -159,9 +162,6 @@ class PodTarget:
             f'kubectl --kubeconfig <(printf %s "${KUBECONFIG}") --namespace {self.namespace} '
             f"exec --stdin {self.pod} -- bash -c {inner}"
         )
-
-
-KUBECONFIG = "OLLAMAZURE_KUBECONFIG"
 
 
 @dataclass(frozen=True)
@@ -453,7 +453,7 @@ def _manifest_of(script: str) -> str:
     return manifest.split(script)[0]
 
 
-def undo(name: str, command: str) -> str:
+def _undo(name: str, command: str) -> str:
     # A restart of the machine removes the folder of the locks.
     return (
         "sudo install -d -m 0755 /run/ollamazure"

@@ -12,7 +12,7 @@ from pulumi_kubernetes import core
 from components.answer_check import AnswerCheck, AnswerCheckArgs
 from components.certificate import Certificate, CertificateArgs
 from components.chat import admin_password
-from components.kubernetes.cluster import DNS_ADDRESS, PODS_PREFIX, Cluster, ClusterArgs
+from components.kubernetes.cluster import Cluster, ClusterArgs
 from components.kubernetes.data_services import DataServices, DataServicesArgs
 from components.kubernetes.nginx import NginxPods, NginxPodsArgs
 from components.kubernetes.objects import NAMESPACE
@@ -105,7 +105,7 @@ class ClusterChat(pulumi.ComponentResource):
         ollama = OllamaPods("ollama", OllamaPodsArgs(settings, plan, namespace), inside)
         webui = WebuiPods(
             "open-webui",
-            WebuiPodsArgs(settings, plan, data, PODS_PREFIX, self.url, namespace),
+            WebuiPodsArgs(settings, plan, data, self.url, namespace),
             inside,
         )
         nginx = NginxPods(
@@ -116,7 +116,6 @@ class ClusterChat(pulumi.ComponentResource):
                 certificate=self.certificate.certificate,
                 private_key=self.certificate.private_key,
                 replicas=ollama.replicas,
-                dns_address=DNS_ADDRESS,
                 address=address,
                 group_name=groups.chat,
                 namespace=namespace,

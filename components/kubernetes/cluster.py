@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_azure_native import authorization, containerservice, managedidentity, network, resources
 
+from components.kubernetes.objects import POOL_LABEL
 from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import CLUSTER, NETWORK_CONTRIBUTOR, GroupNames
@@ -23,7 +24,6 @@ NODES_PREFIX, DATABASE_PREFIX, ENDPOINTS_PREFIX = "10.0.0.0/22", "10.0.4.0/27", 
 PODS_PREFIX, SERVICES_PREFIX, DNS_ADDRESS = "10.244.0.0/16", "10.96.0.0/16", "10.96.0.10"
 POSTGRESQL = "Microsoft.DBforPostgreSQL/flexibleServers"
 ENDED_GRACE = 60  # minutes that a drained node has, as long as the longest answer
-POOL_LABEL = "ollamazure/pool"
 
 
 @dataclass(frozen=True)

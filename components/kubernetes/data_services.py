@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import pulumi
@@ -22,6 +20,7 @@ from pulumi_azure_native import (
 
 from components.backup_storage import without_keys
 from components.kubernetes.cluster import Cluster
+from components.kubernetes.objects import NAMESPACE, WEBUI
 from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import (
@@ -38,7 +37,6 @@ DATABASE = "openwebui"
 # https://learn.microsoft.com/azure/postgresql/extensions/concepts-extensions-versions has pgvector.
 POSTGRESQL_VERSION = "17"
 LOGIN = "chat"
-NAMESPACE, SERVICE_ACCOUNT = "ollamazure", "open-webui"
 CACHE_PORT = 10000
 TIERS = {"Standard_B": "Burstable", "Standard_D": "GeneralPurpose", "Standard_E": "MemoryOptimized"}
 # Days in which Azure can restore the database to any second: the most that it allows.
@@ -127,7 +125,11 @@ class DataServices(pulumi.ComponentResource):
             },
             administrator_login=LOGIN,
             administrator_login_password=password,
-            tags=self._tags(dbforpostgresql.get_server, args.groups.data, server_name=self._name),
+            tags=args.tags.of(
+                dbforpostgresql.get_server,
+                resource_group_name=args.groups.data,
+                server_name=self._name,
+            ),
             opts=pulumi.ResourceOptions.merge(
                 self._kept, pulumi.ResourceOptions(depends_on=[link])
             ),
@@ -214,7 +216,11 @@ class DataServices(pulumi.ComponentResource):
             **without_keys(),
             sku={"name": storage.SkuName.STANDARD_ZRS},
             public_network_access=storage.PublicNetworkAccess.DISABLED,
-            tags=self._tags(storage.get_storage_account, args.groups.data, account_name=self._name),
+            tags=args.tags.of(
+                storage.get_storage_account,
+                resource_group_name=args.groups.data,
+                account_name=self._name,
+            ),
             opts=self._kept,
         )
         in_account = {"account_name": account.name, "resource_group_name": self._data_group}
@@ -258,7 +264,7 @@ class DataServices(pulumi.ComponentResource):
             resource_name_=identity.name,
             resource_group_name=self._group,
             issuer=args.cluster.oidc_issuer,
-            subject=f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}",
+            subject=f"system:serviceaccount:{NAMESPACE}:{WEBUI}",
             audiences=["api://AzureADTokenExchange"],
             opts=self._child,
         )
@@ -292,8 +298,10 @@ class DataServices(pulumi.ComponentResource):
             private_link_service_connections=[
                 {"name": name, "private_link_service_id": service_id, "group_ids": [part]}
             ],
-            tags=self._tags(
-                network.get_private_endpoint, args.groups.chat, private_endpoint_name=name
+            tags=args.tags.of(
+                network.get_private_endpoint,
+                resource_group_name=args.groups.chat,
+                private_endpoint_name=name,
             ),
             opts=self._child,
         )
@@ -336,6 +344,3 @@ class DataServices(pulumi.ComponentResource):
             opts=opts,
         )
         return zone, link
-
-    def _tags(self, get: Callable[..., Any], group: str, **names: str) -> dict[str, str]:
-        return self._args.tags.of(get, resource_group_name=group, **names)

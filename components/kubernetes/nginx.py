@@ -11,6 +11,7 @@ import pulumi
 from pulumi_azure_native import network
 from pulumi_kubernetes import apps, core, policy
 
+from components.kubernetes.cluster import DNS_ADDRESS
 from components.kubernetes.objects import (
     CLUSTER_DOMAIN,
     NAMESPACE,
@@ -51,7 +52,6 @@ class NginxPodsArgs:
         certificate: PEM.
         private_key: PEM, secret.
         replicas: of Ollama, by kind of node: the names of their Services.
-        dns_address: of the cluster's DNS.
         address: the public address on Azure; None: the cluster chooses one.
         group_name: of the resource group of the address.
         namespace: in which it runs.
@@ -62,7 +62,6 @@ class NginxPodsArgs:
     certificate: pulumi.Input[str]
     private_key: pulumi.Input[str]
     replicas: Sequence[Sequence[str]]
-    dns_address: pulumi.Input[str]
     address: network.PublicIPAddress | None
     group_name: str
     namespace: core.v1.Namespace
@@ -79,7 +78,6 @@ class NginxPods(Part):
 
     deployment: apps.v1.Deployment
     service: core.v1.Service
-    digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: NginxPodsArgs, opts: pulumi.ResourceOptions | None = None
@@ -90,12 +88,12 @@ class NginxPods(Part):
         # One file for both, so that Nginx never reads a certificate with another one's key.
         pem = pulumi.Output.concat(args.certificate, "\n", args.private_key)
         configuration = pulumi.Output.all(
-            values=configuration_values(args.settings, args.server_name), dns=args.dns_address
+            **configuration_values(args.settings, args.server_name)
         ).apply(
             lambda known: render_file(
                 CONFIGURATION,
-                **known["values"],
-                resolver=known["dns"],
+                **known,
+                resolver=DNS_ADDRESS,
                 open_webui=f"{WEBUI}.{NAMESPACE}.{CLUSTER_DOMAIN}",
                 replicas=args.replicas,
             )

@@ -16,6 +16,8 @@ WEBUI, WEBUI_PORT = "open-webui", 8080
 OLLAMA, OLLAMA_PORT = "ollama", 11434
 NGINX = "nginx"
 TOOLS = "tools"
+POOL_LABEL = "ollamazure/pool"
+"""The label of nodes, and of the replicas of Ollama on them, with the name of their pool."""
 # A ConfigMap has at most 1 MiB, and its keys no slashes: folders become one of these.
 SLASH = ".."
 
@@ -94,7 +96,7 @@ def spread(part: str) -> list[Object]:
 
 def on_pool(pool: str, settings: Settings) -> dict[str, str] | None:
     """What selects the nodes of a pool on AKS; a cluster of one's own has no pools of ours."""
-    return None if settings.cluster.kubeconfig else {"ollamazure/pool": pool}
+    return None if settings.cluster.kubeconfig else {POOL_LABEL: pool}
 
 
 def written(paths: Sequence[str]) -> tuple[list[Object], list[Object]]:

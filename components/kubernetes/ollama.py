@@ -13,6 +13,7 @@ from pulumi_kubernetes import apps, core, policy
 from components.kubernetes.objects import (
     OLLAMA,
     OLLAMA_PORT,
+    POOL_LABEL,
     Object,
     http_probe,
     image_of,
@@ -65,7 +66,6 @@ class OllamaPods(Part):
         digest: changes with what they run.
     """
 
-    digest: pulumi.Output[str]
     replicas: list[list[str]]
     addresses: list[str]
     sets: list[apps.v1.StatefulSet]
@@ -98,6 +98,7 @@ class OllamaPods(Part):
 
     def _set(self, pool: Pool) -> apps.v1.StatefulSet:
         name = f"{OLLAMA}-{pool.name}"
+        replicas = {**labels(OLLAMA), POOL_LABEL: pool.name}
         settings, plan = self._args.settings, self._args.plan
         memory = f"{ollama_memory_mib(pool.size)}Mi"
         gpus = {"nvidia.com/gpu": str(pool.size.gpu.count)} if pool.size.gpu else {}
@@ -149,10 +150,10 @@ class OllamaPods(Part):
             spec={
                 "service_name": OLLAMA,
                 "replicas": pool.nodes,
-                "selector": {"match_labels": {**labels(OLLAMA), "ollamazure/pool": pool.name}},
+                "selector": {"match_labels": replicas},
                 "pod_management_policy": "Parallel",
                 "template": {
-                    "metadata": {"labels": {**labels(OLLAMA), "ollamazure/pool": pool.name}},
+                    "metadata": {"labels": replicas},
                     "spec": {
                         "automount_service_account_token": False,
                         "enable_service_links": False,
@@ -197,7 +198,7 @@ class OllamaPods(Part):
             name,
             metadata=metadata(name, OLLAMA),
             spec={
-                "selector": {"match_labels": {"ollamazure/pool": pool.name, **labels(OLLAMA)}},
+                "selector": {"match_labels": replicas},
                 "max_unavailable": 1,
             },
             opts=self._child,

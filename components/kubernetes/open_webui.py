@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_random as random
 from pulumi_kubernetes import apps, autoscaling, batch, core, policy
 
+from components.kubernetes.cluster import PODS_PREFIX
 from components.kubernetes.data_services import DataServices
 from components.kubernetes.objects import (
     CLUSTER_DOMAIN,
@@ -39,7 +40,7 @@ from ollamazure.sizing.memory import SPARE_GIB, WEBUI_GIB
 OLLAMA_URL = f"http://{NGINX}-internal.{NAMESPACE}.{CLUSTER_DOMAIN}:{OLLAMA_PORT}"
 CUSTOMIZE = START_FILES[-1].path
 FOLDER = CUSTOMIZE.rpartition("/")[0]
-# Of the databases' container image; nothing of it lasts longer than the pod.
+# What the container writes; all that lasts is in the database and in the store of files.
 WRITTEN = ("/app/backend/data", "/app/backend/open_webui/static", "/tmp")  # noqa: S108
 # Variables of the machine's unit that are about SQLite or about its own network.
 OF_THE_MACHINE = ("DATABASE_SQLITE_", "FORWARDED_ALLOW_IPS", "AUDIT_LOG", "DATABASE_POOL_SIZE")
@@ -58,7 +59,6 @@ class WebuiPodsArgs:
         settings: the stack's.
         plan: its replicas.
         data: the database, the cache and the store of files.
-        pods_prefix: the addresses of pods, of which one is Nginx'.
         url: the address users open, `https://…`.
         namespace: in which it runs.
     """
@@ -66,7 +66,6 @@ class WebuiPodsArgs:
     settings: Settings
     plan: ClusterPlan
     data: DataServices
-    pods_prefix: str
     url: pulumi.Input[str]
     namespace: core.v1.Namespace
 
@@ -82,7 +81,6 @@ class WebuiPods(Part):
 
     environment: list[Object]
     deployment: apps.v1.Deployment
-    digest: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: WebuiPodsArgs, opts: pulumi.ResourceOptions | None = None
@@ -91,8 +89,9 @@ class WebuiPods(Part):
         self._args = args
         self._child = pulumi.ResourceOptions(parent=self, depends_on=[args.namespace])
         self._image = image_of(args.settings.webui_image, args.settings)
+        values = variables(args)
         self.environment = [
-            {"config_map_ref": {"name": self._variables().metadata.name}},
+            {"config_map_ref": {"name": self._variables(values).metadata.name}},
             {"secret_ref": {"name": self._secret().metadata.name}},
         ]
         account = core.v1.ServiceAccount(
@@ -107,19 +106,19 @@ class WebuiPods(Part):
         )
         files = self._files()
         migration = self._migration(account, files)
-        read = pulumi.Output.json_dumps([variables(args), render_file(CUSTOMIZE), self._image])
+        read = pulumi.Output.json_dumps([values, render_file(CUSTOMIZE), self._image])
         self.digest = read.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
         self.deployment = self._deployment(account, files, migration)
         self._service()
         self._limits()
         self.register_outputs({})
 
-    def _variables(self) -> core.v1.ConfigMap:
+    def _variables(self, values: Mapping[str, pulumi.Input[str]]) -> core.v1.ConfigMap:
         """The environment. Apart from the pods, so that the job that migrates never changes."""
         return core.v1.ConfigMap(
             f"{WEBUI}-environment",
             metadata=metadata(f"{WEBUI}-environment", WEBUI),
-            data=variables(self._args),
+            data=values,
             opts=self._child,
         )
 
@@ -199,7 +198,7 @@ class WebuiPods(Part):
             },
             "volume_mounts": [
                 {"name": "files", "mount_path": FOLDER, "read_only": True},
-                *({"name": f"written-{n}", "mount_path": path} for n, path in enumerate(WRITTEN)),
+                *written(WRITTEN)[1],
             ],
         }
 
@@ -260,6 +259,7 @@ class WebuiPods(Part):
         return apps.v1.Deployment(
             WEBUI,
             metadata={**metadata(WEBUI, WEBUI), "name": migration.metadata.name},
+            # Without a number of replicas, which the autoscaler decides.
             spec={
                 "selector": {"match_labels": labels(WEBUI)},
                 "strategy": {
@@ -281,9 +281,7 @@ class WebuiPods(Part):
                 },
             },
             opts=pulumi.ResourceOptions.merge(
-                self._child,
-                # The autoscaler decides how many replicas there are.
-                pulumi.ResourceOptions(delete_before_replace=True),
+                self._child, pulumi.ResourceOptions(delete_before_replace=True)
             ),
         )
 
@@ -293,9 +291,7 @@ class WebuiPods(Part):
             metadata=metadata(WEBUI, WEBUI),
             spec={
                 "selector": labels(WEBUI),
-                "ports": [{"name": "http", "port": WEBUI_PORT, "target_port": WEBUI_PORT}],
-                # A browser stays with one replica: its direct connections need that.
-                "session_affinity": "None",
+                "ports": [{"name": "http", "port": WEBUI_PORT}],
             },
             opts=self._child,
         )
@@ -352,7 +348,8 @@ def variables(args: WebuiPodsArgs) -> dict[str, pulumi.Input[str]]:
     return {
         **{name: _with_url(value, args.url) for name, value in common.items()},
         "OLLAMA_BASE_URLS": OLLAMA_URL,
-        "FORWARDED_ALLOW_IPS": args.pods_prefix,
+        # Network policies let only Nginx and the tools reach it.
+        "FORWARDED_ALLOW_IPS": PODS_PREFIX,
         "UVICORN_WORKERS": "1",
         "THREAD_POOL_SIZE": "2000",
         "DATABASE_POOL_SIZE": str(args.plan.database_pool_size),

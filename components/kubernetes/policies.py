@@ -56,8 +56,7 @@ def restrict_network(namespace: core.v1.Namespace, opts: pulumi.ResourceOptions)
     # Ollama pulls models from its registry, and nothing else.
     web = [{"protocol": "TCP", "port": port} for port in (443, 80)]
     _allow("models", labels(OLLAMA), None, [{"to": [EVERYWHERE], "ports": web}], child)
-    public = [{"protocol": "TCP", "port": port} for port in (443, 80)]
-    _allow("to-nginx", labels(NGINX), [{"ports": public}], None, child)
+    _allow("to-nginx", labels(NGINX), [{"ports": web}], None, child)
 
 
 def _allow(

@@ -35,7 +35,7 @@ RESERVED_GIB = (20e6 * MODEL_NODE_PODS + 50e6) / 2**30 + 100 / 1024
 # Pods of AKS on every node: network, disks, metrics. From memory, to be measured on AKS.
 DAEMONS_GIB = 0.5
 NODE_GIB = RESERVED_GIB + DAEMONS_GIB + SPARE_GIB
-# For Open WebUI's own files and a second version of a model that is pulled.
+# Beside the models and a second version of each, which a pull keeps until it is complete.
 MODEL_DISK_BASE_GIB = 4
 # What Open WebUI may open, below the least limit of the server sizes (50 on Standard_B1ms, of which
 # the server keeps 15), and the connections of the migration and of the tools.
