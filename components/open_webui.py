@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from components.remote_command import (
     WEBUI_TOOLS,
     File,
     Part,
+    PodTarget,
     RemoteCommand,
     Target,
     digest_of,
@@ -176,18 +177,10 @@ class OpenWebui(Part):
         return [command]
 
     def _admin(self, args: OpenWebuiArgs) -> RemoteCommand:
-        account = {
-            "email": args.settings.admin_email,
-            "name": args.settings.admin_name,
-            "password": args.admin_password,
-        }
-        return run_on_machine(
-            "open-webui-admin",
+        return set_up_admin(
             args.target,
-            purpose="set up the administrator of Open WebUI",
-            script=f"secret admin | {TOOLS}/webui-cli admin",
-            secrets={"admin": secret_json(account)},
-            show_output=True,  # what happens to a former administrator; it never has the password
+            args.settings,
+            args.admin_password,
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.service]),
         )
@@ -198,25 +191,14 @@ class OpenWebui(Part):
         )
         embedding = args.settings.embedding_model
         models = [args.models[embedding]] if embedding else []
-        command = run_on_machine(
-            "open-webui-settings",
+        return apply_settings(
             args.target,
-            purpose="apply the settings of Open WebUI",
-            script=f"{TOOLS}/webui-cli apply-settings {DECLARED}.next\n"
-            f"mv -f {DECLARED}.next {DECLARED}",
-            files=[
-                # Every command finds them. Here, a change of them applies the settings again.
-                *WEBUI_TOOLS,
-                # A version that did not record what it declared left the former file.
-                File(DECLARED, values={"declared": declared}, suffix=".next"),
-            ],
+            declared,
+            # Every command finds them. Here, a change of them applies the settings again.
+            tools=WEBUI_TOOLS,
             fix=FIX,
-            # Another embedding model embeds all documents again; see EMBEDDED_WITHIN there.
-            limit=2 * 3600,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.admin, args.nginx, *models]),
         )
-        command.digest = declared.apply(digest_of_settings)
-        return command
 
     def _expire_chats(self, args: OpenWebuiArgs, days: int) -> None:
         """The command for the timer that deletes old chats."""
@@ -241,6 +223,61 @@ class OpenWebui(Part):
             fix=FIX,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.settings]),
         )
+
+
+def set_up_admin(
+    target: Target | PodTarget,
+    settings: Settings,
+    password: pulumi.Input[str],
+    *,
+    fix: str,
+    opts: pulumi.ResourceOptions,
+) -> RemoteCommand:
+    """The command that creates the administrator's account."""
+    account = {
+        "email": settings.admin_email,
+        "name": settings.admin_name,
+        "password": password,
+    }
+    return run_on_machine(
+        "open-webui-admin",
+        target,
+        purpose="set up the administrator of Open WebUI",
+        script=f"secret admin | {TOOLS}/webui-cli admin",
+        secrets={"admin": secret_json(account)},
+        show_output=True,  # what happens to a former administrator; it never has the password
+        fix=fix,
+        opts=opts,
+    )
+
+
+def apply_settings(
+    target: Target | PodTarget,
+    declared: pulumi.Output[dict[str, Any]],
+    *,
+    tools: Sequence[File] = (),
+    fix: str,
+    opts: pulumi.ResourceOptions,
+) -> RemoteCommand:
+    """The command that applies what is declared, with the tools that it installs for that."""
+    command = run_on_machine(
+        "open-webui-settings",
+        target,
+        purpose="apply the settings of Open WebUI",
+        script=f"{TOOLS}/webui-cli apply-settings {DECLARED}.next\n"
+        f"mv -f {DECLARED}.next {DECLARED}",
+        files=[
+            *tools,
+            # A version that did not record what it declared left the former file.
+            File(DECLARED, values={"declared": declared}, suffix=".next"),
+        ],
+        fix=fix,
+        # Another embedding model embeds all documents again; see EMBEDDED_WITHIN there.
+        limit=2 * 3600,
+        opts=opts,
+    )
+    command.digest = declared.apply(digest_of_settings)
+    return command
 
 
 def unit_values(settings: Settings) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -20,16 +19,14 @@ from components.kubernetes.ollama import OllamaPods, OllamaPodsArgs
 from components.kubernetes.open_webui import OLLAMA_URL, WebuiPods, WebuiPodsArgs
 from components.kubernetes.policies import restrict_network
 from components.kubernetes.tools import Tools, ToolsArgs
-from components.open_webui import declaration, digest_of_settings
+from components.open_webui import apply_settings, declaration, set_up_admin
 from components.remote_command import (
     HALF_AN_HOUR,
     TOOLS,
-    File,
     Lanes,
     PodTarget,
     RemoteCommand,
     run_on_machine,
-    secret_json,
 )
 from components.tags import Tags
 from components.workspace import Workspace, WorkspaceArgs
@@ -39,7 +36,6 @@ from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import ClusterPlan
 from ollamazure.sizing.duration import pull_seconds
 
-DECLARED = "/etc/ollamazure/open-webui.json"
 FIX = "`kubectl --namespace ollamazure get pods` has details; `pulumi up` tries again."
 
 
@@ -128,8 +124,13 @@ class ClusterChat(pulumi.ComponentResource):
         target = tools.target
         models = _models(settings, plan, ollama, target, child)
         declared = ollama.declare(list(models.values()))
-        admin = _admin(settings, self.admin_password, target, child)
-        applied = _settings(settings, plan, self.url, target, [admin, *models.values()], child)
+        admin = set_up_admin(target, settings, self.admin_password, fix=FIX, opts=child)
+        applied = apply_settings(
+            target,
+            self.url.apply(lambda known: declaration(settings, plan, known, OLLAMA_URL)),
+            fix=FIX,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[admin, *models.values()]),
+        )
         workspace = Workspace(
             "workspace",
             WorkspaceArgs(target, settings, models, after=[applied, nginx.deployment, declared]),
@@ -162,27 +163,27 @@ def _models(
 ) -> dict[str, RemoteCommand]:
     """A command for each model, which pulls it on every replica."""
     lanes = Lanes(1, after=ollama.sets)
-    tool, addresses = f"{TOOLS}/model.py", shlex.join(ollama.addresses)
-    mirror = settings.mirrors.models or ""
+    tool, mirror = f"{TOOLS}/model.py", settings.mirrors.models or ""
+
+    def on_each(*lines: str) -> str:
+        """The lines for each replica, until one fails."""
+        head = f"for OLLAMAZURE_OLLAMA in {shlex.join(ollama.addresses)}; do"
+        return "\n".join(["set -e", "export OLLAMAZURE_OLLAMA", head, *lines, "done"])
 
     def command(model: str, before: list[pulumi.Resource]) -> RemoteCommand:
         name = shlex.quote(model)
-        each = [f'{tool} pull {name} "$installed/$OLLAMAZURE_OLLAMA" {mirror}'.rstrip()]
+        lines = [f'{tool} pull {name} "$installed/$OLLAMAZURE_OLLAMA" {mirror}'.rstrip()]
         if model in settings.chat_models:
-            each.append(f"{tool} check-chat {name}")
-        lines = ["export OLLAMAZURE_OLLAMA", f"for OLLAMAZURE_OLLAMA in {addresses}; do", *each]
-        show = model in settings.models_for_everyone
-        last = [f"{TOOLS}/webui-cli show {name}"] if show else []
-        remove = (
-            f"for OLLAMAZURE_OLLAMA in {addresses}; do OLLAMAZURE_OLLAMA=$OLLAMAZURE_OLLAMA"
-            f" {tool} remove {name} || exit 1; done"
-        )
+            lines.append(f"{tool} check-chat {name}")
+        script = on_each(*lines)
+        if model in settings.models_for_everyone:
+            script += f"\n{TOOLS}/webui-cli show {name}"
         return run_on_machine(
             f"model-{slug(model)}",
             target,
             purpose=f"pull the model {model} on each replica of Ollama",
-            script="\n".join([*lines, "done", *last]),
-            delete=f"bash -c {shlex.quote(remove)}",
+            script=script,
+            delete=f"bash -c {shlex.quote(on_each(f'{tool} remove {name}'))}",
             fix="`pulumi up` continues the downloads where they stopped.",
             limit=HALF_AN_HOUR
             + sum(pool.nodes * pull_seconds(pool.size, settings, model) for pool in plan.models),
@@ -193,50 +194,3 @@ def _models(
         model: lanes.add(lambda before, model=model: command(model, before))  # type: ignore[misc]
         for model in settings.models
     }
-
-
-def _admin(
-    settings: Settings,
-    password: pulumi.Output[str],
-    target: PodTarget,
-    opts: pulumi.ResourceOptions,
-) -> RemoteCommand:
-    account: Mapping[str, pulumi.Input[str]] = {
-        "email": settings.admin_email,
-        "name": settings.admin_name,
-        "password": password,
-    }
-    return run_on_machine(
-        "open-webui-admin",
-        target,
-        purpose="set up the administrator of Open WebUI",
-        script=f"secret admin | {TOOLS}/webui-cli admin",
-        secrets={"admin": secret_json(account)},
-        show_output=True,  # what happens to a former administrator; it never has the password
-        fix=FIX,
-        opts=opts,
-    )
-
-
-def _settings(  # noqa: PLR0913, PLR0917
-    settings: Settings,
-    plan: ClusterPlan,
-    url: pulumi.Output[str],
-    target: PodTarget,
-    after: list[RemoteCommand],
-    opts: pulumi.ResourceOptions,
-) -> RemoteCommand:
-    declared = url.apply(lambda known: declaration(settings, plan, known, OLLAMA_URL))
-    command = run_on_machine(
-        "open-webui-settings",
-        target,
-        purpose="apply the settings of Open WebUI",
-        script=f"{TOOLS}/webui-cli apply-settings {DECLARED}.next\n"
-        f"mv -f {DECLARED}.next {DECLARED}",
-        files=[File(DECLARED, values={"declared": declared}, suffix=".next")],
-        fix=FIX,
-        limit=2 * 3600,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=after)),
-    )
-    command.digest = declared.apply(digest_of_settings)
-    return command
