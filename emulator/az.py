@@ -80,7 +80,8 @@ class AzureCommand:
             self.check_cloud()
             self._step(
                 *("login", "--service-principal", "--username", credentials.clientId),
-                *("--password", f"@{secret}", "--tenant", credentials.tenantId),
+                # With "=", as the first character of a password may be a hyphen.
+                *(f"--password=@{secret}", "--tenant", credentials.tenantId),
             )
         finally:
             secret.unlink()

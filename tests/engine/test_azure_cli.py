@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +21,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from emulator.arm.account import Account
 from emulator.arm.sign_in import CLOUD
 from emulator.artifacts import azure_cli
 from emulator.artifacts.build import Builds
@@ -28,7 +29,7 @@ from emulator.azure.fabric import NullFabric
 from emulator.azure.faults import Fault, Faults
 from emulator.azure.names import MACHINE, ROLE_ASSIGNMENT, SUBSCRIPTION
 from emulator.azure.service import Azure
-from emulator.host.places import Places
+from emulator.host.places import Places, replace_text
 from emulator.host.processes import Processes
 from emulator.instance import Instance
 from ollamazure import cli
@@ -106,6 +107,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, az_program: Path) -> Iter
     stack = {"config": {f"ollamazure:{name}": value for name, value in SETTINGS.items()}}
     (folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump(stack))
     instance = Instance.open(folder / "emulator")
+    _put_a_hyphen_before_the_password(Account(instance))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ARM_")}
     environment = {
         **kept,
@@ -120,6 +122,13 @@ def operator(tmp_path_factory: pytest.TempPathFactory, az_program: Path) -> Iter
     finally:
         Processes(Places(instance)).stop("arm")
         instance.release()
+
+
+def _put_a_hyphen_before_the_password(account: Account) -> None:
+    """As one in 64 random passwords does, which the CLI may take for an option."""
+    account.prepare()
+    secret = replace(account.credentials, clientSecret="-" + account.credentials.clientSecret)
+    replace_text(account.credentials_file, json.dumps(asdict(secret)))
 
 
 def _make_network(operator: Operator) -> None:
