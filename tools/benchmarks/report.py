@@ -29,7 +29,7 @@ def facts(report: BenchmarkReport) -> list[str]:
     machine = ", ".join(f"{name} {value}" for name, value in report.machine.items())
     found = [
         *report.constant,
-        f"Measured on {report.date} in {report.seconds / 60:.0f} minutes: {machine}.",
+        f"Measured on {report.date} in {report.seconds / 60:.1f} minutes: {machine}.",
         "The values are medians, with the lowest and the highest where there are several.",
         *report.notes,
     ]
