@@ -30,9 +30,11 @@ def main() -> None:
     for number, process in processes.items():
         children.setdefault(process["parent"], []).append(number)
     part: dict[int, str | None] = dict.fromkeys(processes, "system")
-    # All of a session, this program among it; the server that waits for sessions stays.
+    # All of a session, this program and the user's systemd among it; the server that waits for
+    # sessions stays.
     for number, process in processes.items():
-        if process["name"].startswith("sshd-session"):
+        is_systemd = process["name"] == "systemd" and "--user" in process["command"]
+        if is_systemd or process["name"].startswith("sshd-session"):
             mark(part, children, number, None)
     mark(part, children, os.getpid(), None)
     mark(part, children, main_process("ollama"), "Ollama")

@@ -31,6 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ from urllib.parse import urlsplit
 QUESTION = "What is the capital of France? Answer in one word."
 CONNECT_WITHIN = 15  # seconds
 READY_WITHIN = 180  # seconds
-ENOUGH = 64  # tokens of an answer
+ENOUGH = 16  # tokens of an answer; without a GPU, a large model writes few in a second
 SESSION_LASTS = 540  # seconds; Open WebUI accepts it for 600, at the start of a question
 # What the machine itself is asked: by SSH from an operator's computer.
 SESSION = ["/usr/local/lib/ollamazure/webui-cli", "session"]
@@ -229,17 +230,19 @@ def main() -> int:
         chat = AnswerProbe.of(task)
         wait_until_ready(chat)
         check_sign_in_page(chat)
-        session = Session(task)
-        check_models(chat, session.token(), task["models"])
-        for kind in ("model", "preset"):
-            for name in task[f"{kind}s"]:
-                ask(chat, session.token(), kind, name)
+        with ThreadPoolExecutor() as beside:
+            sizes = beside.submit(sizes_of_data, task)
+            session = Session(task)
+            check_models(chat, session.token(), task["models"])
+            for kind in ("model", "preset"):
+                for name in task[f"{kind}s"]:
+                    ask(chat, session.token(), kind, name)
     except HopError as failure:
         print(f"The chat does not answer. {failure}", file=sys.stderr)
         return 1
     if warning := chat.warning():
         print(warning)
-    report_sizes(task)
+    print(sizes.result())
     if task.get("connect"):
         print("The machine itself asked the questions: access over the internet was not tested.")
     return 0
@@ -307,12 +310,12 @@ def kept_certificate(task: dict[str, Any]) -> str:
         ) from error
 
 
-def report_sizes(task: dict[str, Any]) -> None:
-    """Prints what an upgrade has to copy, for the next preview, which asks no machine."""
+def sizes_of_data(task: dict[str, Any]) -> str:
+    """A line with what an upgrade has to copy, for the next preview, which asks no machine."""
     try:
-        print(f"Bytes of the data: {json.dumps(ask_machine(task, SIZES_OF_DATA))}")
+        return f"Bytes of the data: {json.dumps(ask_machine(task, SIZES_OF_DATA))}"
     except ValueError as error:
-        print(f"The sizes of the data are not known: {error}")
+        return f"The sizes of the data are not known: {error}"
 
 
 def ask_machine(task: dict[str, Any], command: list[str]) -> Any:
