@@ -215,7 +215,7 @@ class TuningInput(TypedDict):
     promptCacheMiB: NotRequired[int]
     """Memory of each loaded model for earlier conversations (LLAMA_ARG_CACHE_RAM). Allowed: 0 (none) to 65536 MiB; for example 512."""
     databasePoolSize: NotRequired[int]
-    """Database connections of Open WebUI (DATABASE_POOL_SIZE). Allowed: 1 to 256; for example 8."""
+    """Database connections of Open WebUI (DATABASE_POOL_SIZE). Allowed: 1 to 256; for example 128."""
     backgroundGeneration: NotRequired[bool]
     """Whether the model also writes titles, tags, follow-ups and completions. Allowed: true or false; for example false."""
 

@@ -287,7 +287,7 @@ class Tuning(Section):
         None,
         description="Database connections of Open WebUI (DATABASE_POOL_SIZE).",
         allowed="1 to 256",
-        example=8,
+        example=128,
     )
     background_generation: bool | None = setting(
         None,

@@ -91,8 +91,11 @@ def _values(set_by_hand: int | None, otherwise: Sequence[int]) -> Sequence[int]:
 
 
 def database_pool_size(size: VmSize) -> int:
-    """Open WebUI's database connections: memory decides, as each has SQLite's page cache."""
-    return min(32, max(8, int(size.memory_gib)))
+    """Open WebUI's database connections: a question keeps one until it is answered.
+
+    Memory limits them: each has SQLite's page cache of at most 2 MiB. Open WebUI itself has 512.
+    """
+    return min(256, max(64, int(16 * size.memory_gib)))
 
 
 def cheapest_that_fit(settings: Settings, *, gpu: bool = False, count: int = 3) -> list[VmSize]:

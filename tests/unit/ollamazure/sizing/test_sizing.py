@@ -185,7 +185,7 @@ def test_models_outside_the_catalog_need_what_the_settings_state() -> None:
                 "max_loaded_models": 3,
                 "keep_alive": "-1",
                 "prompt_cache_mib": 256,
-                "database_pool_size": 8,
+                "database_pool_size": 128,
                 "ollama_limit_mib": 5539,
                 "webui_limit_mib": 1986,
                 "background_generation": False,
@@ -195,7 +195,7 @@ def test_models_outside_the_catalog_need_what_the_settings_state() -> None:
         ({"vmSize": "Standard_D4as_v5"}, {"context_length": 8192, "num_parallel": 2}),
         (
             {"vmSize": "Standard_D8as_v5"},
-            {"context_length": 8192, "num_parallel": 4, "database_pool_size": 32},
+            {"context_length": 8192, "num_parallel": 4, "database_pool_size": 256},
         ),
         (
             {"vmSize": "Standard_NC4as_T4_v3"},
