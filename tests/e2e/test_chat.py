@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_urlsafe
 
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
@@ -59,6 +62,31 @@ def test_the_api_streams_an_answer(deployment: Deployment) -> None:
     ]
     assert len([word for word in words if word]) > 3
     assert "".join(words).strip()
+
+
+@pytest.mark.long
+def test_fifty_questions_at_the_same_moment(deployment: Deployment) -> None:
+    """Each needs several connections of Open WebUI's database when it starts."""
+    account = {"email": "fifty@example.com", "name": "Fifty", "password": f"{token_urlsafe()}aA1!"}
+    with deployment.client(deployment.token) as admin:
+        added = admin.post("/api/v1/auths/add", json={**account, "role": "user"}).json()
+        body = {
+            "model": deployment.outputs["models"][0],
+            "messages": [{"role": "user", "content": "Hello"}],
+            "max_tokens": 1,
+        }
+
+        def ask_once(_: int) -> str:
+            with deployment.client(added["token"]) as client:
+                answer = client.post("/api/chat/completions", json=body)
+            return "answered" if answer.status_code == 200 else answer.text
+
+        try:
+            with ThreadPoolExecutor(50) as people:
+                answers = Counter(people.map(ask_once, range(50)))
+        finally:
+            admin.delete(f"/api/v1/users/{added['id']}")
+    assert answers == {"answered": 50}
 
 
 def test_no_one_else_can_sign_up(deployment: Deployment) -> None:
