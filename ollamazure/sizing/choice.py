@@ -93,9 +93,9 @@ def _values(set_by_hand: int | None, otherwise: Sequence[int]) -> Sequence[int]:
 def database_pool_size(size: VmSize) -> int:
     """Open WebUI's database connections: more than people who ask at the same moment.
 
-    A step of a question may need a second one while it has one. If all are taken by such steps, each
-    waits for another (`get_async_db_context` in open_webui/internal/db.py of 0.12.4). Memory limits
-    them: each has SQLite's page cache of at most 2 MiB. Open WebUI's own default is 512.
+    A step of a question may need a second one while it has one. If all are taken by such steps,
+    each waits for another (`get_async_db_context` in open_webui/internal/db.py of 0.12.4). Memory
+    limits them: each has SQLite's page cache of at most 2 MiB. Open WebUI's own default is 512.
     """
     return min(256, max(64, int(16 * size.memory_gib)))
 
