@@ -8,7 +8,7 @@ import secrets
 import shlex
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,9 @@ class Visit:
 
 def measure(run: Run) -> None:
     run.say("deploying the stack")
-    with deployed(run.folder) as azure, ExitStack() as stack:
+    password = secrets.token_urlsafe(18)
+    with deployed(run.folder) as azure, _reference(azure, password):
         namespace = _namespace_of(azure)
-        password = secrets.token_urlsafe(18)
-        stack.enter_context(_reference(azure, password))
         ours = Side(azure.outputs["url"], azure.token, ("Nginx", "Open WebUI"))
         cold: dict[str, list[tuple[str | float, Spread]]] = {}
         warm: dict[str, list[tuple[str | float, Spread]]] = {}
