@@ -46,6 +46,7 @@ FIRST_BOOT_FILES = {
     "/etc/ssh/sshd_config.d/10-ollamazure.conf": "0644",
     "/etc/sysctl.d/60-ollamazure.conf": "0644",
     "/etc/apt/apt.conf.d/20auto-upgrades": "0644",
+    "/etc/apt/apt.conf.d/51ollamazure-recommends": "0644",
 }
 # What follows from the settings, so no first boot writes them.
 ALLOWED_CLIENTS = "/etc/ollamazure/firewall.d/allowed-clients.nft"

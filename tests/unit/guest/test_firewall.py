@@ -114,6 +114,23 @@ wires = [begin() for _ in range(count)]
 print(json.dumps([result(wire) for wire in wires]), flush=True)
 sys.stdin.read()
 """
+# Accepts a connection, and sends once its input has a line.
+SEND_LATER = """
+import socket, sys
+server = socket.create_server(("", int(sys.argv[1])))
+server.settimeout(10)
+print("listening", flush=True)
+wire, _ = server.accept()
+print("accepted", flush=True)
+sys.stdin.readline()
+wire.sendall(b"more output")
+wire.close()
+"""
+RECEIVE = f"""
+import socket, sys
+with socket.create_connection(("{MACHINE}", int(sys.argv[1])), 10) as wire:
+    print(wire.recv(100).decode())
+"""
 
 
 class Namespaces:
@@ -146,18 +163,27 @@ class Namespaces:
         return answers
 
     @contextmanager
-    def opened(self, source: str, count: int, port: int = 443) -> Iterator[list[str]]:
-        """What becomes of connections that a client opens to the machine, and holds meanwhile."""
-        words = ("/usr/bin/python3", "-c", OPEN, source, str(port), str(count))
-        client = subprocess.Popen(
-            self.command("outside", *words),
+    def running(self, name: str, program: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A program in a namespace, which ends with the block."""
+        process = subprocess.Popen(
+            self.command(name, "/usr/bin/python3", "-c", program, *words),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert client.stdout
-        yield json.loads(client.stdout.readline())
-        client.communicate()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    @contextmanager
+    def opened(self, source: str, count: int, port: int = 443) -> Iterator[list[str]]:
+        """What becomes of connections that a client opens to the machine, and holds meanwhile."""
+        with self.running("outside", OPEN, source, str(port), str(count)) as client:
+            assert client.stdout
+            yield json.loads(client.stdout.readline())
+            client.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +359,32 @@ def test_metrics_are_for_the_addresses_that_the_setting_names(
         assert found == ["no answer"]
     for container in ("nginx", "open-webui"):
         assert network.reached(container, ROOT, (MACHINE, 9100), (BRIDGE, 9100)) == [False, False]
+
+
+def test_a_session_from_before_the_firewall_goes_on(network: Namespaces, tmp_path: Path) -> None:
+    """The kernel did not follow its connection until then, and the client only reads."""
+    port = "2222"
+    before = f"""
+        table inet ollamazure
+        delete table inet ollamazure
+        table ip unfollowed {{
+            chain input {{ type filter hook prerouting priority raw; tcp dport {port} notrack; }}
+            chain output {{ type filter hook output priority raw; tcp sport {port} notrack; }}
+        }}"""
+    subprocess.run(network.command("machine", "nft", before), check=True)
+    with network.running("machine", SEND_LATER, port) as server:
+        assert server.stdout and server.stdin
+        assert server.stdout.readline() == "listening\n"
+        with network.running("outside", RECEIVE, port) as client:
+            assert server.stdout.readline() == "accepted\n"
+            load(network, tmp_path, instead={"tcp sport 22 ": f"tcp sport {port} "})
+            subprocess.run(
+                network.command("machine", "nft", "delete table ip unfollowed"), check=True
+            )
+            server.stdin.write("\n")
+            server.stdin.flush()
+            assert client.stdout
+            assert client.stdout.read() == "more output\n"
 
 
 def proxied(proxy: ProxySettings | None, open_webui: bool) -> dict[str, Any]:
