@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from components.tags import Tags
+from emulator.plugins.azure_types import FUNCTIONS, LISTS, TYPES
 from ollamazure.names import group_names
 from ollamazure.settings import engines
 from ollamazure.settings.load import parse
@@ -104,6 +106,21 @@ def test_no_secret_is_in_a_plain_value() -> None:
         }
         text = json.dumps(plain, default=str)
         assert not [secret for secret in known if secret in text], resource.name
+
+
+@pytest.mark.parametrize("scale", ["small", "medium", "large"])
+def test_the_emulated_azure_knows_all_that_is_sent(scale: str) -> None:
+    """Each type, each property, and each value."""
+    for resource in deployed(scale=scale).resources:
+        if not resource.type.startswith("azure-native:"):
+            continue
+        token = re.sub(r":(\w+)/v\w+:", r":\1:", resource.type)
+        native = TYPES[token]
+        given = dict.fromkeys(native.path_names, "any") | json.loads(
+            json.dumps(resource.inputs), parse_float=lambda text: int(float(text))
+        )
+        assert native.check(given) == [], resource.name
+    assert {*CALLS} - {"azure-native:authorization:getClientConfig"} <= {*FUNCTIONS, *LISTS}
 
 
 def test_one_process_migrates_and_the_deployment_has_its_name_from_the_job() -> None:
