@@ -15,7 +15,7 @@ from components.kubernetes.objects import POOL_LABEL
 from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import CLUSTER, NETWORK_CONTRIBUTOR, GroupNames
-from ollamazure.own_cluster import OwnCluster, problems_of
+from ollamazure.settings.own_cluster import OwnCluster, problems_of
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import MODEL_NODE_PODS, ClusterPlan, Pool
 

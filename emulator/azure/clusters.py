@@ -43,7 +43,7 @@ NODE_DEFAULTS: Body = {
 }
 
 
-class Cluster(ResourceKind):
+class ManagedCluster(ResourceKind):
     """A cluster. The pools in its body are created with it, and are resources of their own."""
 
     def put(self, request: PutRequest) -> None:
@@ -108,7 +108,7 @@ def _put_inline_pool(request: PutRequest, pool: Body) -> None:
     id_ = request.id.child("agentPools", pool["name"])
     body: Body = {"properties": {name: each for name, each in pool.items() if name != "name"}}
     old = request.state.resources.get(id_.key)
-    Pool().put(PutRequest(id_, body, old, request.state, request.address))
+    AgentPool().put(PutRequest(id_, body, old, request.state, request.address))
     body |= {"id": str(id_), "name": id_.name, "type": POOL}
     body["properties"]["provisioningState"] = "Succeeded"
     request.state.resources[id_.key] = body
@@ -177,7 +177,7 @@ def _check_unchanged(request: PutRequest, names: Collection[str]) -> None:
             )
 
 
-class Pool(ResourceKind):
+class AgentPool(ResourceKind):
     """Nodes of one size."""
 
     def put(self, request: PutRequest) -> None:

@@ -8,7 +8,7 @@ from emulator.azure.addresses import PublicAddress
 from emulator.azure.alerts import ActionGroup, AlertProcessingRule, MetricAlert
 from emulator.azure.availability import Component, LogWorkspace, WebTest
 from emulator.azure.caches import Cache, CacheDatabase, list_keys
-from emulator.azure.clusters import Cluster, Pool, list_credentials
+from emulator.azure.clusters import AgentPool, ManagedCluster, list_credentials
 from emulator.azure.databases import Database, DatabaseServer, ServerConfiguration
 from emulator.azure.disks import Disk
 from emulator.azure.groups import ResourceGroup
@@ -80,8 +80,8 @@ KINDS: dict[str, ResourceKind] = {
     STORAGE_ACCOUNT: StorageAccount(),
     BLOB_SERVICE: BlobService(),
     CONTAINER: Container(),
-    CLUSTER: Cluster(),
-    POOL: Pool(),
+    CLUSTER: ManagedCluster(),
+    POOL: AgentPool(),
     DATABASE_SERVER: DatabaseServer(),
     SERVER_CONFIGURATION: ServerConfiguration(),
     DATABASE: Database(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ollamazure.own_cluster import OwnCluster, problems_of
+from ollamazure.settings.own_cluster import OwnCluster, problems_of
 from tests.unit.stand_in import Program
 
 KUBECONFIG = Path("secrets/kubeconfig")
