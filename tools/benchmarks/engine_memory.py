@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from tools.benchmarks.busy import descendants, read_processes
@@ -13,7 +14,10 @@ ENGINE, PROGRAM = "the engine", "the program"
 
 
 class EngineMemory:
-    """Watches what a process started; `highest` has MiB by `ENGINE` and `PROGRAM`."""
+    """Watches what a process started; `highest` has MiB by `ENGINE` and `PROGRAM`.
+
+    After `wait`, `ended` is when it ended, by time.monotonic().
+    """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.highest = {ENGINE: 0.0, PROGRAM: 0.0}
@@ -24,6 +28,7 @@ class EngineMemory:
     def wait(self) -> str:
         """What the process printed. Raises AssertionError if it failed."""
         printed, _ = self._process.communicate()
+        self.ended = time.monotonic()
         self._watching.join()
         if self._process.returncode:
             raise AssertionError(printed)

@@ -35,9 +35,9 @@ class BenchOptions:
             *("--threads", str(self.threads)),
             *("--batch-size", str(self.batch)),
             *("--ubatch-size", str(self.batch)),
-            *("--flash-attn", str(int(self.flash_attention))),
+            *("--flash-attn", "on" if self.flash_attention else "off"),
             *("--cache-type-k", self.cache_type, "--cache-type-v", self.cache_type),
-            *("--mmap", str(int(self.memory_mapping))),
+            *("--load-mode", "mmap" if self.memory_mapping else "none"),
         ]
 
 
@@ -57,7 +57,6 @@ def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int
     printed = subprocess.run(
         [program, "--model", model, *lengths, *options.arguments(), "--output", "json"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
         check=True,
     ).stdout
