@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import pulumi
 from pulumi.runtime import invoke
 
 from components.answer_check import AnswerCheck
+from components.certificate import Certificate
 from components.chat import Chat
 from ollamazure import catalog
 from ollamazure.catalog import VmSize
-from ollamazure.settings.cross_checks import early_rotations, smaller_disk
+from ollamazure.settings.cross_checks import another_engine, early_rotations, smaller_disk
 from ollamazure.settings.problems import SettingsError, problem_of
 from ollamazure.settings.sign_in import CALLBACK
 from ollamazure.settings.stack import Settings
@@ -22,24 +23,35 @@ from ollamazure.sizing.upgrade import refused_upgrade
 from ollamazure.templates import render_template
 
 STACK = "pulumi:pulumi:Stack"
+# Of the common outputs, those that the operator's page shows.
+ON_THE_PAGE = (
+    "url", "adminEmail", "certificateMode", "certificateFingerprint", "models",
+    "monthlyCostEstimate",
+)  # fmt: skip
+
+
+class ChatOfAnyEngine(Protocol):
+    """What a chat has on a machine and on a cluster."""
+
+    url: pulumi.Output[str]
+    admin_password: pulumi.Output[str]
+    initial_passwords: pulumi.Output[dict[str, str]]
+
+    @property
+    def certificate(self) -> Certificate: ...
 
 
 def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi.Input[Any]]:
     """The outputs by name: of a stack, and of the component that the package provides."""
+    common = common_outputs(chat, settings, plan.monthly_cost)
     shown = {
-        "url": chat.url,
-        "adminEmail": settings.admin_email,
         "sshCommand": ssh_command(settings.vm_admin_username, chat.network.address),
         "hostKey": chat.machine.host_key,
-        "certificateMode": settings.certificate.mode,
-        "certificateFingerprint": chat.certificate.fingerprint,
-        "models": list(settings.models),
-        "modelLicences": {name: catalog.describe_licence(name) for name in settings.models},
         "vmSize": plan.vm_size.name,
-        "monthlyCostEstimate": str(plan.monthly_cost),
         "backupSshPublicKey": chat.backup and chat.backup.ssh_public_key,
     }
     page = {
+        **{name: common[name] for name in ON_THE_PAGE},
         **shown,
         "stack": pulumi.get_stack(),
         "location": settings.location,
@@ -50,20 +62,36 @@ def outputs_of(chat: Chat, settings: Settings, plan: Sizing) -> dict[str, pulumi
     }
     hours = settings.working_hours
     return {
+        **common,
         **shown,
         "workingHours": hours and hours.model_dump(mode="json", by_alias=True),
-        "monthlyCost": cost_in_numbers(plan.monthly_cost),
-        "language": settings.language or "en-US",
         "dataDiskGiB": None if settings.data_disk_id else settings.data_disk_gib,
         "subnetId": settings.network.subnet_id,
+        "sshPrivateKey": chat.machine.private_key,
+        "backupKey": chat.backup and chat.backup.key,
+        "readme": operator_page(page),
+    }
+
+
+def common_outputs(
+    chat: ChatOfAnyEngine, settings: Settings, cost: MonthlyCost
+) -> dict[str, pulumi.Input[Any]]:
+    """The outputs that a stack of each engine has, by name."""
+    return {
+        "url": chat.url,
+        "adminEmail": settings.admin_email,
+        "certificateMode": settings.certificate.mode,
+        "certificateFingerprint": chat.certificate.fingerprint,
+        "models": list(settings.models),
+        "modelLicences": {name: catalog.describe_licence(name) for name in settings.models},
+        "monthlyCostEstimate": str(cost),
+        "monthlyCost": cost_in_numbers(cost),
+        "language": settings.language or "en-US",
         "chatDays": settings.chat_days,
         "caCertificate": chat.certificate.authority,
         "certificateTrust": chat.certificate.trust,
         "adminPassword": chat.admin_password,
         "initialPasswords": chat.initial_passwords,
-        "sshPrivateKey": chat.machine.private_key,
-        "backupKey": chat.backup and chat.backup.key,
-        "readme": operator_page(page),
     }
 
 
@@ -94,6 +122,7 @@ def refuse_changes(former: Mapping[str, Any], settings: Settings) -> None:
         SettingsError: naming all problems; nothing has been changed.
     """
     found = [
+        *another_engine(former, settings),
         *smaller_disk(int(former.get("dataDiskGiB") or 0), settings),
         *refused_upgrade(former, settings, pulumi.get_stack()),
     ]

@@ -15,6 +15,7 @@ from components.kubernetes.objects import POOL_LABEL
 from components.roles import assign_role
 from components.tags import Tags
 from ollamazure.names import CLUSTER, NETWORK_CONTRIBUTOR, GroupNames
+from ollamazure.settings.own_cluster import OwnCluster, problems_of
 from ollamazure.settings.stack import Settings
 from ollamazure.sizing.cluster import MODEL_NODE_PODS, ClusterPlan, Pool
 
@@ -124,6 +125,11 @@ class Cluster(pulumi.ComponentResource):
     def _use(self, kubeconfig: str) -> None:
         """A cluster that exists already."""
         given = self._args.settings.cluster
+        problems = list(
+            problems_of(OwnCluster(Path(kubeconfig), given.context), given.storage_class)
+        )
+        if problems:
+            raise pulumi.RunError("\n".join(problems))
         self.kubeconfig = pulumi.Output.secret(Path(kubeconfig).read_text(encoding="utf-8"))
         self.oidc_issuer = pulumi.Output.from_input(str(given.oidc_issuer))
         database, endpoints = str(given.database_subnet_id), str(given.endpoint_subnet_id)

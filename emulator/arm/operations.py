@@ -12,7 +12,10 @@ from emulator.azure.store import LongRunningOperation
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds that a client waits between two polls; Azure asks for 10 and more."""
 
-LONG_RUNNING = ("Microsoft.Compute/", "Microsoft.Network/")
+LONG_RUNNING = (
+    *("Microsoft.Compute/", "Microsoft.Network/", "Microsoft.ContainerService/"),
+    *("Microsoft.DBforPostgreSQL/", "Microsoft.Cache/"),
+)
 """The types whose PUT is answered before it is done. The answer to one of another type waits."""
 
 ALWAYS_200 = ("Microsoft.Storage/storageAccounts", VAULT_KEY)

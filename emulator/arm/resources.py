@@ -21,6 +21,7 @@ from emulator.azure.names import (
     VAULT_KEY,
     ResourceId,
 )
+from emulator.azure.providers import SECRETS
 from emulator.azure.service import merge_patch, parse_known
 from emulator.azure.shapes import check_newer, check_version, resource_types
 from emulator.azure.store import Body
@@ -160,6 +161,8 @@ def _act(call: Call) -> Answer:
             " osProfile.allowExtensionOperations property is true.",
             status=409,
         )
+    if (id_.type, action.lower()) in SECRETS:
+        return Answer(200, call.azure.read_secrets(target, action, call.api_version))
     operation = call.azure.action(target, action, call.api_version)
     return accepted(call, id_, operation, call.azure.get(target)["location"])
 

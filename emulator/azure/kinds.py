@@ -104,6 +104,13 @@ def require(request: PutRequest, *path: str) -> Any:
     return node
 
 
+REFERENCES = (
+    *("delegatedSubnetResourceId", "privateDnsZoneArmResourceId", "privateDnsZoneId"),
+    "vnetSubnetID",
+)
+"""Properties that refer to another resource by a bare id."""
+
+
 def references_of(key: str, body: Body) -> Iterator[tuple[str, str]]:
     """The references of a resource: pairs of the referring part's id and the lower-cased target id.
 
@@ -117,10 +124,11 @@ def _references_in(part: str, key: str, node: Any) -> Iterator[tuple[str, str]]:
         for item in node:
             yield from _references_in(part, key, item)
     elif isinstance(node, dict):
-        target = node.get("id")
-        if isinstance(target, str) and target.startswith("/"):
-            own = target.lower() == key or target.lower().startswith(f"{key}/")
-            if own:
+        for name in ("id", *REFERENCES):
+            target = node.get(name)
+            if not isinstance(target, str) or not target.startswith("/"):
+                continue
+            if target.lower() == key or target.lower().startswith(f"{key}/"):
                 part = target
             else:
                 yield part, target.lower()

@@ -23,7 +23,7 @@ from emulator.azure.kinds import PutRequest, etag, new_guid, not_found, now, req
 from emulator.azure.names import GROUP, MACHINE, ResourceId
 from emulator.azure.offers import offers
 from emulator.azure.power import ACTIONS, DEALLOCATED, instance_view, power_state
-from emulator.azure.providers import KINDS
+from emulator.azure.providers import KINDS, SECRETS
 from emulator.azure.shapes import (
     ResourceType,
     check_body,
@@ -198,11 +198,7 @@ class Azure:
         """Start, restart, powerOff or deallocate a machine; returns the operation."""
         id_, type_ = parse_known(resource_id, api_version)
         if type_.name != MACHINE or name.lower() not in ACTIONS:
-            raise AzureError(
-                "InvalidResourceType",
-                f"The action '{name}' could not be found for the resource type '{type_.name}'.",
-                status=404,
-            )
+            raise _no_action(name, type_)
         with self.store.change() as state:
             body = state.resources.get(id_.key)
             if body is None:
@@ -216,6 +212,20 @@ class Azure:
                     status=409,
                 )
             return self._begin(state, name.lower(), id_, ())
+
+    def read_secrets(self, resource_id: str, name: str, api_version: str | None = None) -> Body:
+        """What an action of `SECRETS` shows, such as `listKeys`.
+
+        Raises AzureError.
+        """
+        id_, type_ = parse_known(resource_id, api_version)
+        action = SECRETS.get((type_.name, name.lower()))
+        body = self.store.read().resources.get(id_.key)
+        if action is None:
+            raise _no_action(name, type_)
+        if body is None:
+            raise not_found(id_)
+        return action(body)
 
     def is_registered(self, namespace: str) -> bool:
         """Whether the subscription has registered a resource provider."""
@@ -338,6 +348,14 @@ def parse_known(
     if api_version is not None:
         check_version(type_.name, api_version)
     return dataclasses.replace(parsed, type=type_.name), type_
+
+
+def _no_action(name: str, type_: ResourceType) -> AzureError:
+    return AzureError(
+        "InvalidResourceType",
+        f"The action '{name}' could not be found for the resource type '{type_.name}'.",
+        status=404,
+    )
 
 
 def _check_registered(state: StoredState, type_: ResourceType) -> None:

@@ -25,7 +25,13 @@ from emulator.azure.service import Azure, without_nulls
 from emulator.instance import Instance
 from emulator.plugins.azure_client import AzureClient, PartialFailureError, error_text
 from emulator.plugins.azure_refresh import refresh_inputs
-from emulator.plugins.azure_types import CREATE_BEFORE_DELETE, FUNCTIONS, TYPES, NativeType
+from emulator.plugins.azure_types import (
+    CREATE_BEFORE_DELETE,
+    FUNCTIONS,
+    LISTS,
+    TYPES,
+    NativeType,
+)
 from emulator.plugins.differences import diff_response, find_differences
 from emulator.plugins.provider import (
     Context,
@@ -269,7 +275,7 @@ class AzureNative(PluginServicer):
                 "tenantId": TENANT,
             }
             return _invoke_response(found)
-        native = FUNCTIONS.get(request.tok)
+        native, action = LISTS.get(request.tok, (FUNCTIONS.get(request.tok), ""))
         if native is None:
             await context.abort(
                 grpc.StatusCode.UNIMPLEMENTED,
@@ -279,6 +285,9 @@ class AzureNative(PluginServicer):
             raise AssertionError("abort raises")
         try:
             resource_id = native.id(arguments, self._subscription)
+            if action:
+                shown = self._azure.read_secrets(resource_id, action, native.api_version)
+                return _invoke_response(shown)
             expand = arguments.get("expand")
             body = self._azure.get(resource_id, native.api_version, expand=expand)
         except (AzureError, KeyError) as error:

@@ -15,9 +15,16 @@ from emulator.azure.names import (
     ACTION_GROUP,
     ADDRESS,
     BLOB_SERVICE,
+    CACHE,
+    CACHE_DATABASE,
+    CLUSTER,
     COMPONENT,
     CONTAINER,
+    DATABASE,
+    DATABASE_SERVER,
     DISK,
+    ENDPOINT_ZONES,
+    FEDERATED_CREDENTIAL,
     GROUP,
     IDENTITY,
     INTERFACE,
@@ -25,14 +32,19 @@ from emulator.azure.names import (
     METRIC_ALERT,
     NAT_GATEWAY,
     NETWORK,
+    POOL,
+    PRIVATE_ENDPOINT,
+    PRIVATE_ZONE,
     PROCESSING_RULE,
     ROLE_ASSIGNMENT,
     SECURITY_GROUP,
+    SERVER_CONFIGURATION,
     STORAGE_ACCOUNT,
     SUBNET,
     WEB_TEST,
     WORKFLOW,
     WORKSPACE,
+    ZONE_LINK,
     ResourceId,
 )
 from emulator.azure.shapes import ANY, Misfit, Shape, field_names, misfits, resource_type
@@ -45,7 +57,9 @@ CREATE_BEFORE_DELETE = "__createBeforeDelete"
 _IDS: Shape = ["string"]
 """Ids that are a list in the inputs, and an object in ARM and in the outputs."""
 
-_NEVER_RETURNED = frozenset({"adminPassword", "customData", "userData"})
+_NEVER_RETURNED = frozenset(
+    {"adminPassword", "administratorLoginPassword", "customData", "userData"}
+)
 
 
 @dataclass(frozen=True)
@@ -339,6 +353,108 @@ TYPES: dict[str, NativeType] = {
             replaces=frozenset(),
         ),
         NativeType(
+            "azure-native:managedidentity:FederatedIdentityCredential",
+            FEDERATED_CREDENTIAL,
+            ("resourceGroupName", "resourceName", "federatedIdentityCredentialResourceName"),
+            ("name", "type", "azureApiVersion"),
+            replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:containerservice:ManagedCluster",
+            CLUSTER,
+            ("resourceGroupName", "resourceName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion", "fqdn", "powerState"),
+                *("currentKubernetesVersion", "nodeResourceGroup", "resourceUID"),
+            ),
+        ),
+        NativeType(
+            "azure-native:containerservice:AgentPool",
+            POOL,
+            ("resourceGroupName", "resourceName", "agentPoolName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion"),
+                *("currentOrchestratorVersion", "powerState"),
+            ),
+            replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:dbforpostgresql:Server",
+            DATABASE_SERVER,
+            ("resourceGroupName", "serverName"),
+            (
+                *("name", "type", "azureApiVersion"),
+                *("availabilityZone", "fullyQualifiedDomainName", "state"),
+            ),
+        ),
+        NativeType(
+            "azure-native:dbforpostgresql:Configuration",
+            SERVER_CONFIGURATION,
+            ("resourceGroupName", "serverName", "configurationName"),
+            ("name", "type", "azureApiVersion"),
+            replaces=frozenset(),
+            initial={"properties": {"value": "", "source": "user-override"}},
+        ),
+        NativeType(
+            "azure-native:dbforpostgresql:Database",
+            DATABASE,
+            ("resourceGroupName", "serverName", "databaseName"),
+            ("name", "type", "azureApiVersion"),
+            replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:redisenterprise:RedisEnterprise",
+            CACHE,
+            ("resourceGroupName", "clusterName"),
+            (
+                *("name", "type", "provisioningState", "azureApiVersion"),
+                *("hostName", "redisVersion", "resourceState"),
+            ),
+        ),
+        NativeType(
+            "azure-native:redisenterprise:Database",
+            CACHE_DATABASE,
+            ("resourceGroupName", "clusterName", "databaseName"),
+            ("name", "type", "provisioningState", "azureApiVersion", "resourceState"),
+            replaces=frozenset(),
+        ),
+        NativeType(
+            "azure-native:privatedns:PrivateZone",
+            PRIVATE_ZONE,
+            ("resourceGroupName", "privateZoneName"),
+            (
+                *("name", "type", "etag", "provisioningState", "azureApiVersion"),
+                *("maxNumberOfRecordSets", "maxNumberOfVirtualNetworkLinks"),
+                *("maxNumberOfVirtualNetworkLinksWithRegistration", "numberOfRecordSets"),
+                "numberOfVirtualNetworkLinks",
+            ),
+        ),
+        NativeType(
+            "azure-native:privatedns:VirtualNetworkLink",
+            ZONE_LINK,
+            ("resourceGroupName", "privateZoneName", "virtualNetworkLinkName"),
+            (
+                *("name", "type", "etag", "provisioningState", "azureApiVersion"),
+                "virtualNetworkLinkState",
+            ),
+        ),
+        NativeType(
+            "azure-native:network:PrivateEndpoint",
+            PRIVATE_ENDPOINT,
+            ("resourceGroupName", "privateEndpointName"),
+            (
+                *("name", "type", "etag", "provisioningState", "azureApiVersion"),
+                *("customDnsConfigs", "manualPrivateLinkServiceConnections", "networkInterfaces"),
+            ),
+        ),
+        NativeType(
+            "azure-native:network:PrivateDnsZoneGroup",
+            ENDPOINT_ZONES,
+            ("resourceGroupName", "privateEndpointName", "privateDnsZoneGroupName"),
+            ("name", "etag", "provisioningState", "azureApiVersion"),
+            replaces=frozenset(),
+        ),
+        NativeType(
             "azure-native:logic:Workflow",
             WORKFLOW,
             ("resourceGroupName", "workflowName"),
@@ -408,3 +524,15 @@ TYPES: dict[str, NativeType] = {
     )
 }
 FUNCTIONS: dict[str, NativeType] = {each.function: each for each in TYPES.values()}
+
+LISTS: dict[str, tuple[NativeType, str]] = {
+    "azure-native:containerservice:listManagedClusterUserCredentials": (
+        TYPES["azure-native:containerservice:ManagedCluster"],
+        "listClusterUserCredential",
+    ),
+    "azure-native:redisenterprise:listDatabaseKeys": (
+        TYPES["azure-native:redisenterprise:Database"],
+        "listKeys",
+    ),
+}
+"""The functions that show secrets: the type, and the action in ARM."""

@@ -11,13 +11,21 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ollamazure import catalog
 from ollamazure.azure.az import AzError, AzureCli, run_az
+from ollamazure.azure.cluster_preflight import (
+    AKS,
+    POSTGRESQL,
+    REDIS,
+    check_cache,
+    check_cluster,
+    check_database,
+)
+from ollamazure.azure.finding import Finding
 from ollamazure.azure.region import Region, belongs_to
 from ollamazure.azure.stack_file import StackFile
 from ollamazure.names import BACKUPS, backup_account_name, group_of
@@ -29,6 +37,7 @@ from ollamazure.settings.subnet import (
     subnet_violations,
     subnet_warnings,
 )
+from ollamazure.sizing.cluster import ClusterPlan, cluster_cost, make_cluster_plan
 from ollamazure.sizing.plan import SizingError, make_plan
 
 JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
@@ -47,22 +56,6 @@ FIND_ADDRESS = (
     "your address is the one that the internet sees: the Azure portal shows it as 'My IP address', "
     "the source of a new inbound rule; or ask the people who run your network"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One result: what was checked, and for a problem the fixes, best first."""
-
-    what: str
-    fixes: tuple[str, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        return not self.fixes
-
-    def __str__(self) -> str:
-        lines = [f"{'ok     ' if self.good else 'PROBLEM'}  {self.what}"]
-        return "\n".join([*lines, *(f"         -> {fix}" for fix in self.fixes)])
 
 
 def run(name: str, folder: Path) -> int:
@@ -93,6 +86,7 @@ def run(name: str, folder: Path) -> int:
 def check(stack: StackFile) -> Iterator[Finding]:
     """Every finding about a stack, as soon as it is known."""
     settings, size, findings = check_settings(stack)
+    plan = size if isinstance(size, ClusterPlan) else None
     yield from findings
     if settings:
         yield from check_ssh_clients(stack, settings)
@@ -108,6 +102,7 @@ def check(stack: StackFile) -> Iterator[Finding]:
     needed = [COMPUTE, NETWORK, *((STORAGE, IDENTITY) if backups else ())]
     hours = settings.working_hours if settings else None
     needed += [LOGIC, IDENTITY] if hours else []
+    needed += [AKS, POSTGRESQL, REDIS, STORAGE, IDENTITY] if plan else []
     needed += [INSIGHTS] if settings and settings.alerts_on else []
     needed += [WORKSPACES] if settings and settings.availability_test else []
     needed += [ALERTS] if settings and settings.availability_test and hours else []
@@ -115,7 +110,16 @@ def check(stack: StackFile) -> Iterator[Finding]:
         finding = check_provider(az, namespace)
         registered |= {namespace} if finding.good else set()
         yield finding
-    if settings and size:
+    if settings and plan:
+        if settings.cluster.kubeconfig is None:
+            checks = check_cluster(az, stack, settings, plan)
+            yield from _guard("cluster", checks, {COMPUTE, AKS} <= registered)
+        checks = check_database(az, settings, plan)
+        yield from _guard("database", checks, POSTGRESQL in registered)
+        yield from _guard("cache", check_cache(az, settings), REDIS in registered)
+        checks = check_right_to_assign(az, stack.groups.chat, "cluster", "its identities")
+        yield from _guard("cluster", checks, IDENTITY in registered)
+    elif settings and isinstance(size, str):
         checks = check_capacity(az, stack, settings.location, size)
         yield from _guard("size and quota", checks, COMPUTE in registered)
     if settings and settings.dns_label:
@@ -132,23 +136,35 @@ def check(stack: StackFile) -> Iterator[Finding]:
         yield from _guard("working hours", checks, LOGIC in registered)
 
 
-def check_settings(stack: StackFile) -> tuple[Settings | None, str | None, list[Finding]]:
-    """The settings and the machine's size, each None when invalid, and the findings."""
-    settings = size = None
+def check_settings(
+    stack: StackFile,
+) -> tuple[Settings | None, str | ClusterPlan | None, list[Finding]]:
+    """The settings, the machine's size or the cluster's plan (None: invalid), and the findings."""
+    settings: Settings | None = None
+    size: str | ClusterPlan | None = None
     findings = []
     try:
         settings = stack.settings()
         findings.append(Finding(f"settings: Pulumi.{stack.name}.yaml is valid"))
-        plan = make_plan(settings)
-        size = plan.vm_size.name
-        findings.append(Finding(f"models: {size} holds {', '.join(settings.models)}"))
-        findings.append(Finding(f"cost: {plan.monthly_cost}"))
+        if settings.engine == "kubernetes":
+            size = make_cluster_plan(settings)
+            on, cost = f"each node for models ({_sizes_of(size)})", cluster_cost(size, settings)
+        else:
+            plan = make_plan(settings)
+            on = size = plan.vm_size.name
+            cost = plan.monthly_cost
+        findings.append(Finding(f"models: {on} holds {', '.join(settings.models)}"))
+        findings.append(Finding(f"cost: {cost}"))
     except (SettingsError, SizingError) as error:
         fixes = ["fix the settings above, then run this again"]
         if "ollamazure:sshClients" not in stack.config:
             fixes.append(FIND_ADDRESS)
         findings.append(Finding(f"settings: {error}", tuple(fixes)))
     return settings, size, findings
+
+
+def _sizes_of(plan: ClusterPlan) -> str:
+    return ", ".join(pool.size.name for pool in plan.models)
 
 
 def check_ssh_clients(stack: StackFile, settings: Settings) -> Iterator[Finding]:

@@ -50,6 +50,18 @@ def cross_check(settings: Settings) -> list[Violation]:
     return list(chain.from_iterable(check(settings) for check in checks))
 
 
+def another_engine(former: Mapping[str, Any], settings: Settings) -> Iterator[Violation]:
+    """Another engine: it would delete the machine, or the cluster, with every chat."""
+    present = former.get("engine", "machine") if former else settings.engine
+    if present != settings.engine:
+        what = "machine" if present == "machine" else "cluster"
+        reason = (
+            f"the stack has a {what}, whose chats the other engine would not have; deploy it as a"
+            " stack of its own"
+        )
+        yield Violation(("engine",), settings.engine, reason, present)
+
+
 def early_rotations(settings: Settings) -> Iterator[Violation]:
     """Rotations that would be lost in the `pulumi up` that upgrades a stack of an earlier version.
 

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 SHARED_BY_COMPONENTS = {
     *(
         "__init__",
+        "deployment",
         "azure_native",
         "objects",
         "outputs",

@@ -16,6 +16,7 @@ from components.outputs import (
     refuse_changes,
     render_operator_page,
 )
+from ollamazure.settings import engines
 from ollamazure.settings.load import parse
 from ollamazure.settings.problems import SettingsError
 from ollamazure.sizing.cost import MonthlyCost
@@ -122,3 +123,21 @@ def test_a_smaller_data_disk_is_refused_with_the_size_that_it_has() -> None:
 def test_a_disk_that_is_unknown_or_not_larger_is_no_problem(former: dict[str, int | None]) -> None:
     """Unknown: of an earlier version, or an adopted one."""
     refuse_changes(former, parse({"sshClients": '["203.0.113.7"]', "dataDiskGiB": "32"}))
+
+
+def test_another_engine_is_another_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would delete the machine, or the cluster."""
+    monkeypatch.setattr(engines, "CAN_DEPLOY", ("machine", "kubernetes"))
+    machine = parse({"sshClients": '["203.0.113.7"]'})
+    cluster = parse({"sshClients": '["203.0.113.7"]', "engine": "kubernetes"})
+    for former, wanted, present in (
+        ({"url": "https://203.0.113.9", "certificateTrust": {}}, cluster, "machine"),
+        ({"engine": "kubernetes", "certificateTrust": {}}, machine, "kubernetes"),
+    ):
+        with pytest.raises(SettingsError) as refused:
+            refuse_changes(former, wanted)
+        (problem,) = refused.value.problems
+        assert "deploy it as a stack of its own" in problem.what
+        assert problem.fix == f"pulumi config set ollamazure:engine {present}"
+    refuse_changes({}, cluster)
+    refuse_changes({"engine": "kubernetes", "certificateTrust": {}}, cluster)

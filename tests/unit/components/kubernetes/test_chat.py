@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import runpy
+import signal
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -12,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi.runtime import set_all_config
 
 from components.tags import Tags
+from emulator.plugins.azure_types import FUNCTIONS, LISTS, TYPES
 from ollamazure.names import group_names
 from ollamazure.settings import engines
 from ollamazure.settings.load import parse
@@ -104,6 +109,21 @@ def test_no_secret_is_in_a_plain_value() -> None:
         }
         text = json.dumps(plain, default=str)
         assert not [secret for secret in known if secret in text], resource.name
+
+
+@pytest.mark.parametrize("scale", ["small", "medium", "large"])
+def test_the_emulated_azure_knows_all_that_is_sent(scale: str) -> None:
+    """Each type, each property, and each value."""
+    for resource in deployed(scale=scale).resources:
+        if not resource.type.startswith("azure-native:"):
+            continue
+        token = re.sub(r":(\w+)/v\w+:", r":\1:", resource.type)
+        native = TYPES[token]
+        given = dict.fromkeys(native.path_names, "any") | json.loads(
+            json.dumps(resource.inputs), parse_float=lambda text: int(float(text))
+        )
+        assert native.check(given) == [], resource.name
+    assert {*CALLS} - {"azure-native:authorization:getClientConfig"} <= {*FUNCTIONS, *LISTS}
 
 
 def test_one_process_migrates_and_the_deployment_has_its_name_from_the_job() -> None:
@@ -258,3 +278,26 @@ def test_a_command_runs_its_script_in_the_pod_and_leaves_no_kubeconfig(tmp_path:
     assert (done.returncode, done.stdout) == (0, "ran as tmp\n"), done.stderr
     assert (tmp_path / "kubectl.config").read_text() == KUBECONFIG
     assert KUBECONFIG not in command
+
+
+def test_the_program_deploys_a_cluster_and_exports_the_way_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "CAN_DEPLOY", ("kubernetes",))
+    exported: dict[str, Any] = {}
+    monkeypatch.setattr("pulumi.export", exported.__setitem__)
+    config = {"engine": "kubernetes", "sshClients": "203.0.113.7"}
+    set_all_config({f"ollamazure:{key}": value for key, value in config.items()})
+    calls = {**CALLS, "pulumi:pulumi:readStackResourceOutputs": {"outputs": {}}}
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    try:
+        recorded = record(lambda: runpy.run_path("__main__.py"), outputs=OUTPUTS, calls=calls)
+    finally:
+        signal.signal(signal.SIGINT, ctrl_c)
+        set_all_config({})
+    types = {resource.type for resource in recorded.resources}
+    assert "ollamazure:kubernetes:Chat" in types
+    assert "azure-native:compute:VirtualMachine" not in types
+    assert exported["engine"] == "kubernetes"
+    assert {"url", "adminPassword", "kubeconfig", "readme", "monthlyCost"} <= exported.keys()
+    assert not {"sshCommand", "sshPrivateKey", "vmSize"} & exported.keys()

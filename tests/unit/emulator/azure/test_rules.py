@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from emulator.azure.errors import AzureError
 from emulator.azure.profiles import FORBIDDEN_ADMINS
 from emulator.azure.vaults import deleted_vaults, find_deleted_vault, purge
+from tests.unit.emulator.azure import clusters
 from tests.unit.emulator.azure.cloud import (
     ACCESS,
     ACCOUNT,
@@ -1912,6 +1913,8 @@ RULES: list[tuple[str, Try, str, str]] = [
             ),
         ]
     ),
+    # Clusters, and the services beside them
+    *clusters.RULES,
 ]
 
 

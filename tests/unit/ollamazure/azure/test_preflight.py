@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ollamazure import cli
 from ollamazure.names import backup_account_name, group_names
+from ollamazure.settings import engines
 from tests.unit.stand_in import Program
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -598,3 +599,175 @@ def test_a_subnet_of_another_subscription(look: Look) -> None:
 
     assert code == 1
     assert "is in another subscription" in printed
+
+
+# A cluster, and the services beside it
+
+
+@pytest.fixture
+def cluster(
+    look: Look, azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Runs preflight on a stack with a cluster; nothing is wrong until a test changes it."""
+    monkeypatch.setattr(engines, "CAN_DEPLOY", ("machine", "kubernetes"))
+    for namespace in ("ContainerService", "DBforPostgreSQL", "Storage", "ManagedIdentity"):
+        azure.provider(f"Microsoft.{namespace}", "Registered")
+    redis(azure, "France Central")
+    azure.offers(
+        offer("Standard_D4as_v5", "standardDASv5Family", cores=4),
+        offer("Standard_D8as_v5", "standardDASv5Family", cores=8),
+        offer("Standard_NC4as_T4_v3", "standardNCASv3_T4Family", cores=4),
+    )
+    azure.usage(used("cores", 0, 100), used("standardDASv5Family", 0, 100))
+    azure.answer(f"aks list {TAIL}", [])
+    versions(azure, "1.33", "1.34")
+    servers(azure, "Standard_B1ms", "Standard_D2ds_v5")
+    azure.answer(f"group list {TAIL}", [])
+    permissions = (
+        f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/permissions"
+        "?api-version=2022-04-01"
+    )
+    azure.answer(
+        f"rest --method get --url '{permissions}' --output json",
+        {"value": [{"actions": ["*"], "notActions": []}]},
+    )
+    return lambda **settings: look(ollamazure__engine="kubernetes", **settings)
+
+
+def redis(azure: Azure, *regions: str) -> None:
+    azure.answer(
+        f"provider show --namespace Microsoft.Cache {TAIL}",
+        {
+            "namespace": "Microsoft.Cache",
+            "registrationState": "Registered",
+            "resourceTypes": [{"resourceType": "redisEnterprise", "locations": list(regions)}],
+        },
+    )
+
+
+def versions(azure: Azure, *known: str) -> None:
+    azure.answer(
+        f"aks get-versions --location {REGION} {TAIL}",
+        {"values": [{"version": version, "isPreview": None} for version in known]},
+    )
+
+
+def servers(
+    azure: Azure, *sizes: str, zones: str = "Enabled", restricted: str = "Disabled"
+) -> None:
+    edition = {"name": "Any", "supportedServerSkus": [{"name": size} for size in sizes]}
+    azure.answer(
+        f"postgres flexible-server list-skus --location {REGION} {TAIL}",
+        [
+            {
+                "restricted": restricted,
+                "supportedServerEditions": [edition],
+                "zoneRedundantHaSupported": zones,
+            }
+        ],
+    )
+
+
+def test_all_is_well_with_a_cluster(cluster: Look) -> None:
+    code, printed = cluster()
+
+    assert code == 0, printed
+    assert "Kubernetes: 1.34 in francecentral is supported" in printed
+    # Two nodes of 4 cores and one of 8, and one more of each while they are replaced.
+    assert "28 cores for the nodes in francecentral are free" in printed
+    assert "database: Standard_B1ms in francecentral is offered" in printed
+    assert "cache: Azure Managed Redis in francecentral is offered" in printed
+
+
+def test_nodes_that_are_too_many_for_a_quota(cluster: Look, azure: Azure) -> None:
+    azure.usage(used("cores", 73, 100), used("standardDASv5Family", 0, 27))
+    code, printed = cluster()
+
+    assert code == 1
+    assert "quota of cores vCPUs: 28 are needed, and 73 of 100 are used by others" in printed
+    assert "standardDASv5Family vCPUs: 28 are needed, and 0 of 27 are used by others" in printed
+    assert "-> fewer nodes: pulumi config set --path ollamazure:cluster.modelNodes" in printed
+
+
+def test_the_nodes_of_the_stacks_own_cluster_count_as_free(cluster: Look, azure: Azure) -> None:
+    azure.usage(used("cores", 16, 28), used("standardDASv5Family", 16, 28))
+    pools = [
+        {"vmSize": "Standard_D4as_v5", "count": 2},
+        {"vmSize": "Standard_D8as_v5", "count": 1},
+    ]
+    group = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/ollamazure-dev"
+    resource_id = f"{group}/providers/Microsoft.ContainerService/managedClusters/chat"
+    azure.answer(f"aks list {TAIL}", [{"id": resource_id, "agentPoolProfiles": pools}])
+    code, printed = cluster()
+
+    assert code == 0, printed
+
+
+def test_spot_nodes_have_a_quota_of_their_own(cluster: Look, azure: Azure) -> None:
+    azure.usage(used("cores", 0, 28), used("lowPriorityCores", 0, 4))
+    code, printed = cluster(
+        ollamazure__cluster={"gpuSize": "Standard_NC4as_T4_v3", "gpuSpot": True}
+    )
+
+    assert code == 1
+    assert "lowPriorityCores vCPUs: 8 are needed, and 0 of 4 are used by others" in printed
+    assert "quota of cores" not in printed
+
+
+def test_nodes_that_the_region_does_not_offer(cluster: Look, azure: Azure) -> None:
+    azure.offers(
+        offer("Standard_D4as_v5", "standardDASv5Family", cores=4),
+        offer("Standard_D8as_v5", "standardDASv5Family", cores=8, restricted="Location"),
+    )
+    code, printed = cluster()
+
+    assert code == 1
+    assert "Standard_D8as_v5 of the pool models in francecentral is restricted" in printed
+    assert "ollamazure:cluster.modelSize '<size>'" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "fix"),
+    [
+        (
+            lambda azure: versions(azure, "1.35", "1.36"),
+            "1.34 in francecentral is not supported; supported are 1.35, 1.36",
+            "ollamazure:cluster.version 1.35",
+        ),
+        (
+            lambda azure: servers(azure, "Standard_D2ds_v5"),
+            "database: Standard_B1ms in francecentral is not offered",
+            "ollamazure:cluster.databaseSize",
+        ),
+        (
+            lambda azure: servers(azure, "Standard_B1ms", restricted="Enabled"),
+            "this subscription gets no servers there",
+            "request access",
+        ),
+        (
+            lambda azure: redis(azure, "West Europe"),
+            "cache: Azure Managed Redis in francecentral is not offered",
+            "another region",
+        ),
+    ],
+    ids=["version", "size of the database", "no database", "no cache"],
+)
+def test_what_a_region_does_not_have(
+    cluster: Look, azure: Azure, change: Callable[[Azure], None], problem: str, fix: str
+) -> None:
+    change(azure)
+    code, printed = cluster()
+
+    assert code == 1
+    assert problem in printed
+    assert fix in printed
+
+
+def test_a_standby_needs_a_second_zone(cluster: Look, azure: Azure) -> None:
+    servers(azure, "Standard_D2ds_v5", zones="Disabled")
+    settings = {"databaseSize": "Standard_D2ds_v5", "databaseStandby": True}
+    code, printed = cluster(ollamazure__cluster=settings)
+
+    assert code == 1
+    assert "has no second zone for a standby" in printed
+    assert "ollamazure:cluster.databaseStandby false" in printed
