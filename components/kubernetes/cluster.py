@@ -187,7 +187,12 @@ class Cluster(pulumi.ComponentResource):
             ],
             tags=args.tags.of(containerservice.get_managed_cluster, **in_group),
             opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(depends_on=access)
+                self._child,
+                pulumi.ResourceOptions(
+                    depends_on=access,
+                    # Azure lists the other pools here, too: after a refresh, they would be a change.
+                    ignore_changes=["agentPoolProfiles"],
+                ),
             ),
         )
         pools = [self._pool(pool, cluster, subnet_id) for pool in args.plan.models]

@@ -49,6 +49,8 @@ cluster = containerservice.ManagedCluster(
     identity={"type": "UserAssigned", "user_assigned_identities": [identity.id]},
     oidc_issuer_profile={"enabled": True},
     agent_pool_profiles=[{"name": "system", "mode": "System", "count": 2, **nodes}],
+    # Azure lists the other pool here, too.
+    opts=pulumi.ResourceOptions(ignore_changes=["agentPoolProfiles"]),
 )
 pool = containerservice.AgentPool(
     "pool",
