@@ -190,7 +190,7 @@ class Cluster(pulumi.ComponentResource):
                 self._child,
                 pulumi.ResourceOptions(
                     depends_on=access,
-                    # Azure lists the other pools here, too: after a refresh, they would be a change.
+                    # Azure lists the other pools here, too, which a refresh would find.
                     ignore_changes=["agentPoolProfiles"],
                 ),
             ),
