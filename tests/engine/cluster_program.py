@@ -13,35 +13,31 @@ from pulumi_azure_native import (
     resources,
 )
 
-group = resources.ResourceGroup("group", location="francecentral")
+group = resources.ResourceGroup("cluster-group", location="francecentral")
 in_group = {"resource_group_name": group.name}
 vnet = network.VirtualNetwork(
-    "vnet",
-    **in_group,
-    address_space={"address_prefixes": ["10.0.0.0/16"]},
-    subnets=[
-        {"name": "nodes", "address_prefix": "10.0.0.0/22"},
-        {
-            "name": "database",
-            "address_prefix": "10.0.4.0/27",
-            "delegations": [
-                {
-                    "name": "postgresql",
-                    "service_name": "Microsoft.DBforPostgreSQL/flexibleServers",
-                }
-            ],
-        },
-        {"name": "endpoints", "address_prefix": "10.0.4.32/27"},
-    ],
+    "cluster-vnet", **in_group, address_space={"address_prefixes": ["10.0.0.0/16"]}
 )
+POSTGRESQL = {"name": "postgresql", "service_name": "Microsoft.DBforPostgreSQL/flexibleServers"}
 
 
-def subnet(name: str) -> pulumi.Output[str]:
-    return pulumi.Output.concat(vnet.id, "/subnets/", name)
+def subnet(name: str, prefix: str, after: network.Subnet | None = None) -> network.Subnet:
+    """A subnet; Azure changes one of a network at a time."""
+    return network.Subnet(
+        name,
+        **in_group,
+        virtual_network_name=vnet.name,
+        address_prefix=prefix,
+        delegations=[POSTGRESQL] if name == "for-database" else None,
+        opts=pulumi.ResourceOptions(depends_on=[after] if after else None),
+    )
 
 
-identity = managedidentity.UserAssignedIdentity("identity", **in_group)
-nodes = {"vm_size": "Standard_D4as_v5", "vnet_subnet_id": subnet("nodes")}
+for_nodes = subnet("for-nodes", "10.0.0.0/22")
+for_database = subnet("for-database", "10.0.4.0/27", for_nodes)
+for_endpoints = subnet("for-endpoints", "10.0.4.32/27", for_database)
+identity = managedidentity.UserAssignedIdentity("cluster-identity", **in_group)
+nodes = {"vm_size": "Standard_D4as_v5", "vnet_subnet_id": for_nodes.id}
 cluster = containerservice.ManagedCluster(
     "cluster",
     **in_group,
@@ -96,7 +92,7 @@ server = dbforpostgresql.Server(
     administrator_login="chat",
     administrator_login_password=pulumi.Output.secret("hush-hush-Database-1"),
     network={
-        "delegated_subnet_resource_id": subnet("database"),
+        "delegated_subnet_resource_id": for_database.id,
         "private_dns_zone_arm_resource_id": zone.id,
     },
     opts=pulumi.ResourceOptions(depends_on=[link]),
@@ -135,7 +131,7 @@ cache_zone = privatedns.PrivateZone(
 endpoint = network.PrivateEndpoint(
     "endpoint",
     **in_group,
-    subnet={"id": subnet("endpoints")},
+    subnet={"id": for_endpoints.id},
     private_link_service_connections=[
         {"name": "cache", "private_link_service_id": cache.id, "group_ids": ["redisEnterprise"]}
     ],

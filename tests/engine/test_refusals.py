@@ -15,11 +15,14 @@ from emulator.instance import Instance
 from emulator.plugins.azure_types import TYPES
 from tests.engine.pulumi_project import Project, Result, emulated_azure
 
-PROGRAM = (Path(__file__).parent / "azure_program.py").read_text()
+HERE = Path(__file__).parent
+PROGRAM = "\n".join((HERE / f"{name}_program.py").read_text() for name in ("azure", "cluster"))
 EDIT = {"EDIT": json.dumps({"everything": True})}
 MADE = {native.arm for native in TYPES.values()}
 """The types of the program's resources."""
-MACHINE, DISK = "Microsoft.Compute/virtualMachines", "Microsoft.Compute/disks"
+MACHINE = "Microsoft.Compute/virtualMachines"
+CLUSTER = "Microsoft.ContainerService/managedClusters"
+ENDPOINT = "Microsoft.Network/privateEndpoints"
 
 
 class Refused:
@@ -49,9 +52,12 @@ class Refused:
         resources = self.project.resources().values()
         assert not [each["urn"] for each in resources if each.get("initErrors")]
         machine = self.azure.list(MACHINE)[0]["properties"]["storageProfile"]["osDisk"]
+        endpoint = self.azure.list(ENDPOINT)[0]["properties"]["networkInterfaces"][0]
+        system = f"{self.azure.list(CLUSTER)[0]['id']}/agentPools/system"
+        by_azure = {machine["managedDisk"]["id"], endpoint["id"], system}
         assert {each["id"] for each in resources if each["type"].startswith("azure-native:")} == {
             each["id"] for type_ in MADE for each in self.azure.list(type_)
-        } - {machine["managedDisk"]["id"]}
+        } - by_azure
 
 
 @pytest.fixture
@@ -114,7 +120,7 @@ def test_a_destruction_that_is_refused_at_each_type_ends_with_nothing_left(
 ) -> None:
     locked = REFUSALS["ScopeLocked"]
     refused.up().ok()
-    deleted = MADE - {"Microsoft.Storage/storageAccounts/blobServices"}  # never deleted
+    deleted = {native.arm for native in TYPES.values() if native.initial is None}
     for type_ in deleted:
         refused.azure.faults.add(Fault(type_, "delete", code=locked.code, times=1))
     while left := refused.not_refused():
