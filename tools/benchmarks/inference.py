@@ -31,7 +31,7 @@ TURNS = 10
 CONTEXT = 2048
 PROMPT, ANSWER = 512, 64
 """Tokens that are read and written; fewer for the larger model."""
-LARGER_PROMPT, LARGER_ANSWER = 256, 32
+LARGER_PROMPT, LARGER_ANSWER = 128, 32
 _WORDS = "one two three four five six seven eight nine ten "
 _numbers = count(1)
 Points = list[tuple[str | float, Spread]]

@@ -11,6 +11,8 @@ from typing import Any
 
 from emulator.artifacts import paths
 
+_ONCE = ["--repetitions", "1", "--output", "json"]
+
 
 @dataclass(frozen=True)
 class TokenSpeeds:
@@ -26,9 +28,9 @@ class BenchOptions:
 
     threads: int
     batch: int = 512
-    flash_attention: bool = False
+    flash_attention: bool = True
     cache_type: str = "f16"
-    memory_mapping: bool = True
+    memory_mapping: bool = False
 
     def arguments(self) -> list[str]:
         return [
@@ -42,7 +44,7 @@ class BenchOptions:
 
 
 def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int) -> TokenSpeeds:
-    """Read `prompt` tokens, and write `answer` ones, once after a warm-up.
+    """Read `prompt` tokens, and write `answer` ones after as many, once after a warm-up.
 
     Raises:
         FileNotFoundError: the program was not built.
@@ -53,14 +55,17 @@ def run_llama_bench(model: Path, options: BenchOptions, prompt: int, answer: int
         raise FileNotFoundError(
             f"{program} is missing. Build it with: python -m emulator.artifacts build llama-bench"
         )
-    lengths = ["--n-prompt", str(prompt), "--n-gen", str(answer), "--repetitions", "1"]
-    printed = subprocess.run(
-        [program, "--model", model, *lengths, *options.arguments(), "--output", "json"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    return read_output(json.loads(printed))
+    tests = []
+    for read, written, before in ((prompt, 0, 0), (0, answer, prompt)):
+        lengths = ["--n-prompt", str(read), "--n-gen", str(written), "--n-depth", str(before)]
+        printed = subprocess.run(
+            [program, "--model", model, *lengths, *options.arguments(), *_ONCE],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        tests += json.loads(printed)
+    return read_output(tests)
 
 
 def read_output(tests: Sequence[Mapping[str, Any]]) -> TokenSpeeds:
@@ -78,10 +83,9 @@ def variations(base: BenchOptions) -> dict[str, BenchOptions]:
         "batch 128": {"batch": 128},
         "batch 256": {"batch": 256},
         "batch 1024": {"batch": 1024},
-        "flash attention": {"flash_attention": True},
-        # llama.cpp quantizes the cache of values only with flash attention.
-        "flash attention, cache q8_0": {"flash_attention": True, "cache_type": "q8_0"},
-        "no memory mapping": {"memory_mapping": False},
+        "no flash attention": {"flash_attention": False},
+        "cache q8_0": {"cache_type": "q8_0"},
+        "memory mapping": {"memory_mapping": True},
     }
     kept = {field.name: getattr(base, field.name) for field in fields(base)}
     return {

@@ -24,9 +24,9 @@ def test_speeds_of_a_prompt_and_an_answer() -> None:
 
 
 def test_options_of_the_command_line() -> None:
-    arguments = replace(BASE, flash_attention=True, memory_mapping=False).arguments()
+    arguments = replace(BASE, flash_attention=False, memory_mapping=True).arguments()
     pairs = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    assert pairs["--flash-attn"] == "on" and pairs["--load-mode"] == "none"
+    assert pairs["--flash-attn"] == "off" and pairs["--load-mode"] == "mmap"
     assert pairs["--batch-size"] == pairs["--ubatch-size"] == "512"
 
 
