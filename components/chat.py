@@ -50,10 +50,8 @@ class ChatArgs:
         cls, settings: Settings, plan: Sizing, admin_password: pulumi.Input[str] | None = None
     ) -> ChatArgs:
         """The arguments with names and tags of the stack that is being deployed."""
-        project, stack = pulumi.get_project(), pulumi.get_stack()
-        own = {**settings.tags, "project": project, "stack": stack}
-        tags = Tags(own, settings.external_tags)
-        return cls(group_names(project, stack), settings, plan, tags, admin_password)
+        groups = group_names(pulumi.get_project(), pulumi.get_stack())
+        return cls(groups, settings, plan, Tags.of_stack(settings), admin_password)
 
 
 class Chat(pulumi.ComponentResource):

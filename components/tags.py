@@ -8,6 +8,8 @@ from typing import Any
 
 import pulumi
 
+from ollamazure.settings.stack import Settings
+
 
 @dataclass(frozen=True)
 class Tags:
@@ -21,6 +23,12 @@ class Tags:
 
     own: Mapping[str, str]
     external: Collection[str] = ()
+
+    @classmethod
+    def of_stack(cls, settings: Settings) -> Tags:
+        """The tags of the stack that is being deployed."""
+        names = {"project": pulumi.get_project(), "stack": pulumi.get_stack()}
+        return cls({**settings.tags, **names}, settings.external_tags)
 
     def of(self, get: Callable[..., Any], **names: str) -> dict[str, str]:
         """The tags to send for a resource: `own`, and the external ones that it has in Azure.

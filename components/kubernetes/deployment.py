@@ -9,7 +9,7 @@ import pulumi
 
 from components.kubernetes.chat import ClusterChat, ClusterChatArgs
 from components.kubernetes.objects import NAMESPACE
-from components.outputs import common_outputs, users_in
+from components.outputs import ON_THE_PAGE, common_outputs, users_in
 from components.tags import Tags
 from ollamazure.names import group_names
 from ollamazure.settings.sign_in import CALLBACK
@@ -30,16 +30,12 @@ def deploy(settings: Settings, former: Mapping[str, Any]) -> Mapping[str, pulumi
         pulumi.log.warn(warning)
     if note := machine_instead(plan, settings):
         pulumi.log.info(note)
-    project, stack = pulumi.get_project(), pulumi.get_stack()
-    tags = Tags({**settings.tags, "project": project, "stack": stack}, settings.external_tags)
-    args = ClusterChatArgs(group_names(project, stack), settings, plan, tags)
-    chat = ClusterChat("chat", args)
-    cost = cluster_cost(plan, settings)
-    outputs = common_outputs(chat, settings, cost)
+    stack = pulumi.get_stack()
+    groups = group_names(pulumi.get_project(), stack)
+    chat = ClusterChat("chat", ClusterChatArgs(groups, settings, plan, Tags.of_stack(settings)))
+    outputs = common_outputs(chat, settings, cluster_cost(plan, settings))
     page = {
-        **{name: outputs[name] for name in ("url", "adminEmail", "models", "certificateMode")},
-        "certificateFingerprint": chat.certificate.fingerprint,
-        "monthlyCostEstimate": str(cost),
+        **{name: outputs[name] for name in ON_THE_PAGE},
         "stack": stack,
         "namespace": NAMESPACE,
         "hasUsers": bool(settings.users),

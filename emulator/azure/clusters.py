@@ -12,19 +12,20 @@ import json
 import re
 from collections.abc import Collection, Iterator
 
-from emulator.azure.errors import AzureError, not_emulated
+from emulator.azure.errors import AzureError, change_not_allowed, not_emulated
 from emulator.azure.identities import TENANT, check_identity, show_identity
 from emulator.azure.kinds import (
     PutRequest,
     ResourceKind,
+    find,
     forget_below,
     keep,
     merge_defaults,
     new_guid,
+    put_beside,
 )
 from emulator.azure.names import POOL, SUBNET, ResourceId
 from emulator.azure.offers import offers
-from emulator.azure.private_links import find
 from emulator.azure.store import Body, StoredState
 
 VERSIONS = {"1.36": "1.36.3", "1.35": "1.35.4", "1.34": "1.34.4"}
@@ -69,13 +70,13 @@ class ManagedCluster(ResourceKind):
         properties["kubernetesVersion"] = _version(request, properties.get("kubernetesVersion"))
         properties["currentKubernetesVersion"] = VERSIONS[_minor(properties["kubernetesVersion"])]
         pools = properties.pop("agentPoolProfiles", None) or []
+        keep(request, "resourceUID", new_guid)
         _check_issuer(request)
         digits = hashlib.sha256(request.id.key.encode()).hexdigest()[:8]
         region = request.region
         properties["fqdn"] = f"{prefix.lower()}-{digits}.hcp.{region}.azmk8s.io"
         properties["nodeResourceGroup"] = f"MC_{request.id.group}_{name}_{region}"[:80]
         properties["powerState"] = {"code": "Running"}
-        keep(request, "resourceUID", new_guid)
         if KUBECONFIG in old:
             properties[KUBECONFIG] = old[KUBECONFIG]
         if not request.old and not any(pool.get("mode") == "System" for pool in pools):
@@ -107,11 +108,7 @@ def pools_of(state: StoredState, cluster: ResourceId) -> Iterator[Body]:
 def _put_inline_pool(request: PutRequest, pool: Body) -> None:
     id_ = request.id.child("agentPools", pool["name"])
     body: Body = {"properties": {name: each for name, each in pool.items() if name != "name"}}
-    old = request.state.resources.get(id_.key)
-    AgentPool().put(PutRequest(id_, body, old, request.state, request.address))
-    body |= {"id": str(id_), "name": id_.name, "type": POOL}
-    body["properties"]["provisioningState"] = "Succeeded"
-    request.state.resources[id_.key] = body
+    put_beside(request, AgentPool(), id_, body)
 
 
 def _minor(version: str) -> str:
@@ -159,7 +156,6 @@ def _check_issuer(request: PutRequest) -> None:
             "BadRequest", "Workload identity needs the OIDC issuer.", target="oidcIssuerProfile"
         )
     if issuer.get("enabled"):
-        keep(request, "resourceUID", new_guid)
         base = f"https://{request.region}.oic.prod-aks.azure.com/{TENANT}"
         issuer["issuerURL"] = former.get("issuerURL") or f"{base}/{properties['resourceUID']}/"
 
@@ -168,13 +164,7 @@ def _check_unchanged(request: PutRequest, names: Collection[str]) -> None:
     for name in names:
         new, old = request.properties.get(name), request.old_properties.get(name)
         if request.old and new is not None and new != old:
-            # github.com/Azure/AKS/issues/1420
-            raise AzureError(
-                "PropertyChangeNotAllowed",
-                f"Changing property '{name}' is not allowed.",
-                status=409,
-                target=name,
-            )
+            raise change_not_allowed(name)  # github.com/Azure/AKS/issues/1420
 
 
 class AgentPool(ResourceKind):

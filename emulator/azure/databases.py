@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 
 from emulator.azure.errors import AzureError, not_emulated
-from emulator.azure.kinds import PutRequest, ResourceKind, forget_below, merge_defaults
+from emulator.azure.kinds import PutRequest, ResourceKind, find, forget_below, merge_defaults
 from emulator.azure.names import (
     DATABASE_SERVER,
     PRIVATE_ZONE,
@@ -18,7 +18,6 @@ from emulator.azure.names import (
     ZONE_LINK,
     ResourceId,
 )
-from emulator.azure.private_links import find
 from emulator.azure.store import Body, StoredState
 
 DOMAIN = "postgres.database.azure.com"

@@ -161,6 +161,30 @@ def refer(request: PutRequest, reference: Body | None, type_: str) -> Body | Non
     return found
 
 
+def find(state: StoredState, text: str, type_: str, name: str) -> ResourceId:
+    """The id of a resource of that type, which exists. Raises InvalidResourceReference."""
+    id_ = ResourceId.parse(text)
+    found = state.resources.get(id_.key)
+    if found is None or found["type"] != type_:
+        raise AzureError(
+            "InvalidResourceReference",
+            f"Resource {id_} referenced by property '{name}' was not found.",
+            target=name,
+        )
+    return id_
+
+
+def put_beside(request: PutRequest, kind: ResourceKind, id_: ResourceId, body: Body) -> None:
+    """Put another resource that the PUT creates or changes, such as a network's subnet."""
+    old = request.state.resources.get(id_.key)
+    kind.put(PutRequest(id_, body, old, request.state, request.address))
+    body |= {"id": str(id_), "name": id_.name, "type": id_.type}
+    if id_.type.startswith("Microsoft.Network/"):
+        body["etag"] = etag()
+    body["properties"]["provisioningState"] = "Succeeded"
+    request.state.resources[id_.key] = body
+
+
 def _not_found(request: PutRequest, target: ResourceId) -> AzureError:
     return AzureError(
         "InvalidResourceReference",

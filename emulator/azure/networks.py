@@ -10,10 +10,10 @@ from emulator.azure.kinds import (
     PutRequest,
     ResourceKind,
     duplicate_name,
-    etag,
     keep,
     merge_defaults,
     new_guid,
+    put_beside,
     refer,
     users_of,
 )
@@ -149,13 +149,7 @@ def _put_inline_subnets(request: PutRequest, inline: list[Body]) -> None:
     for item, name in zip(inline, names, strict=True):
         id_ = request.id.child("subnets", name)
         body = {"properties": item.get("properties", {})}
-        put = PutRequest(
-            id_, body, request.state.resources.get(id_.key), request.state, request.address
-        )
-        Subnet().put(put)
-        body |= {"id": str(id_), "name": name, "type": SUBNET, "etag": etag()}
-        body["properties"]["provisioningState"] = "Succeeded"
-        request.state.resources[id_.key] = body
+        put_beside(request, Subnet(), id_, body)
 
 
 class Subnet(ResourceKind):

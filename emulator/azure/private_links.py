@@ -16,9 +16,10 @@ from emulator.azure.interfaces import NetworkInterface
 from emulator.azure.kinds import (
     PutRequest,
     ResourceKind,
-    etag,
+    find,
     forget_below,
     merge_defaults,
+    put_beside,
     refer,
     users_of,
 )
@@ -107,19 +108,6 @@ class ZoneLink(ResourceKind):
         request.properties["virtualNetworkLinkState"] = "Completed"
 
 
-def find(state: StoredState, text: str, type_: str, name: str) -> ResourceId:
-    """The id of a resource of that type, which exists. Raises InvalidResourceReference."""
-    id_ = ResourceId.parse(text)
-    found = state.resources.get(id_.key)
-    if found is None or found["type"] != type_:
-        raise AzureError(
-            "InvalidResourceReference",
-            f"Resource {id_} referenced by property '{name}' was not found.",
-            target=name,
-        )
-    return id_
-
-
 class PrivateEndpoint(ResourceKind):
     """An address of a network that leads to one part of a service."""
 
@@ -151,11 +139,7 @@ class PrivateEndpoint(ResourceKind):
             "location": request.region,
             "properties": {"ipConfigurations": [ip], "privateEndpoint": {"id": str(request.id)}},
         }
-        old = request.state.resources.get(id_.key)
-        NetworkInterface().put(PutRequest(id_, body, old, request.state, request.address))
-        body |= {"id": str(id_), "name": id_.name, "type": INTERFACE, "etag": etag()}
-        body["properties"]["provisioningState"] = "Succeeded"
-        request.state.resources[id_.key] = body
+        put_beside(request, NetworkInterface(), id_, body)
         request.properties["networkInterfaces"] = [{"id": str(id_)}]
 
     def after_deletion(self, state: StoredState, id_: ResourceId, body: Body) -> None:
